@@ -1,0 +1,142 @@
+/**
+ * The store's native binding (`native/addon/store`): few functions, big arguments. Byte formats: src/protocol/FORMATS.md.
+ *
+ * Nothing here waits on the event loop. A call that can be answered at once (memory, block cache) returns its Outcome;
+ * else it returns an operation number, and its Outcome comes through `onEvents`, where it may first be reported parked
+ * (it met a lock of another transaction). One operation at a time for a transaction or cursor.
+ */
+export interface NativeStoreModule {
+  /**
+   * Opens or makes a root; holds its lock file. Throws an Error whose `code` is a number of ErrorCode (ROOT_IN_USE,
+   * UNKNOWN_FORMAT, CORRUPTION, DISK_FULL, STORAGE_FAILED).
+   */
+  openStore(options: StoreOptions, onEvents: (events: StoreEvent[]) => void): NativeStore;
+}
+
+export interface StoreOptions {
+  path: string;
+  blockCacheBytes: number;
+  maxTransactionBytes: number;
+  /** Threads for what misses the cache, scans and blobs. */
+  threads: number;
+}
+
+/** code: ErrorCode; result: bytes of the answer; detail: as vamos.proto says; count: rows done or counted. */
+export interface Outcome {
+  code: number;
+  message?: string;
+  result?: Uint8Array;
+  detail?: Uint8Array;
+  count?: number;
+  /** Cursor calls: the cursor reached its end (and is closed). */
+  atEnd?: boolean;
+}
+
+export type StoreEvent =
+  { operation: number; parked: true } | { operation: number; parked: false; outcome: Outcome };
+
+export interface TableLayout {
+  table: number;
+  /** Spaces of the indexes, the primary key's first. */
+  indexes: { space: number; isUnique: boolean }[];
+  /** Column kinds (ColumnKind) and widths, in order. */
+  columns: { kind: number; widthBytes: number }[];
+}
+
+export interface CursorOptions {
+  table: number;
+  index: number;
+  lower?: Uint8Array;
+  upper?: Uint8Array;
+  lowerExclusive: boolean;
+  upperExclusive: boolean;
+  reverse: boolean;
+  limitRows: number;
+  lock: number;
+  wait: number;
+  /** Projection; empty: all. */
+  columns: number[];
+  withKeys: boolean;
+  countOnly: boolean;
+}
+
+export interface NativeStore {
+  defineTable(layout: TableLayout): void;
+  /** Forgets the table and removes its spaces' data in the background; no transaction may use it any more. */
+  dropTable(table: number): void;
+
+  /** isolation: Isolation. Returns the transaction's number, never 0. */
+  begin(isolation: number, readOnly: boolean, snapshotNow: boolean): number;
+  /** kind: 0 insert, 1 update, 2 delete. A failing batch is undone as a whole; its locks stay. */
+  write(transaction: number, table: number, kind: number, batch: Uint8Array, wait: number): Outcome | number;
+  /**
+   * Rows of the keys, in order (GET's window). transaction 0: outside any, the latest committed. lock: Lock.
+   * With wait SKIP_LOCKED a locked row reads as not there.
+   */
+  get(
+    transaction: number,
+    table: number,
+    index: number,
+    keys: Uint8Array,
+    lock: number,
+    wait: number,
+    columns: number[],
+    withKeys: boolean,
+  ): Outcome | number;
+  /** No I/O yet. transaction 0: a snapshot of its own, taken now. Returns the cursor's number. */
+  openCursor(transaction: number, options: CursorOptions): number;
+  /** The next window: at least one row unless at the end; stops at windowBytes. */
+  fetch(cursor: number, windowBytes: number): Outcome | number;
+  closeCursor(cursor: number): void;
+
+  /** Commits all of them with one write and one sync (group commit); returns one operation number each. */
+  commit(transactions: number[], durability: number): number[];
+  /** At once; ends the transaction's cursors, releases its locks. */
+  rollback(transaction: number): void;
+  /** Savepoints are a stack. rollbackToSavepoint keeps the savepoint itself. */
+  setSavepoint(transaction: number): void;
+  rollbackToSavepoint(transaction: number): void;
+  releaseSavepoint(transaction: number): void;
+  /** Ends a parked or running operation with this ErrorCode; too late is no error. */
+  cancel(operation: number, code: number): void;
+
+  /** Appends a chunk (at most 1 MiB) outside any transaction; a blob nobody adopts is removed when the store opens. */
+  writeBlob(blob: number, offset: number, data: Uint8Array): Outcome | number;
+  /** With the transaction's commit the blob is owned, or gone. */
+  adoptBlob(transaction: number, blob: number): void;
+  removeBlob(transaction: number, blob: number, lengthBytes: number): void;
+  /** Removes a blob that no transaction adopted. */
+  discardBlob(blob: number): void;
+  /** transaction 0: the latest committed. */
+  readBlob(transaction: number, blob: number, offset: number, lengthBytes: number): Outcome | number;
+
+  /** Catalogue records (space 0): key and value pairs; value null removes. Written at once, synced if asked for. */
+  putRecords(records: { key: string; value: Uint8Array | null }[], synced: boolean): Outcome | number;
+  /** All records whose key begins with prefix, at once. */
+  getRecords(prefix: string): { key: string; value: Uint8Array }[];
+
+  /** Estimates from the store's own statistics. */
+  estimate(
+    table: number,
+    index: number,
+    lower: Uint8Array | undefined,
+    upper: Uint8Array | undefined,
+  ): { rows: number; bytes: number };
+  /** Of open transactions, parked operations and of RocksDB: counters for metrics. */
+  statistics(): StoreStatistics;
+  /** Rolls back what is open, syncs and closes. */
+  close(): Promise<void>;
+}
+
+export interface StoreStatistics {
+  transactionsOpen: number;
+  operationsParked: number;
+  locksHeld: number;
+  deadlocks: number;
+  commits: number;
+  syncs: number;
+  bytesWritten: number;
+  blockCacheHits: number;
+  blockCacheMisses: number;
+  threads: number;
+}

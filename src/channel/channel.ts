@@ -1,0 +1,65 @@
+import type { VamosError } from '../protocol/errors.js';
+
+/** Numbers of vamos.proto's FrameKind. */
+export type FrameKind = number;
+
+/** What a channel has moved since it opened. */
+export interface ChannelCounters {
+  framesSent: number;
+  framesReceived: number;
+  /** With frame headers. */
+  bytesSent: number;
+  bytesReceived: number;
+  /** System calls; 0 for `local:`. */
+  writeCalls: number;
+  readCalls: number;
+}
+
+export interface ChannelHandlers {
+  /** One whole frame, its header and checksum checked. The body is the receiver's to keep. */
+  onFrame(kind: FrameKind, body: Uint8Array): void;
+  /**
+   * Host end only. The stream did not check, or stalled in mid-frame, and a HELLO was found behind: its sender is a
+   * new process, so the session before it is over. That HELLO comes next through onFrame.
+   */
+  onNewPeer?(): void;
+  /** Everything that `send` buffered is out. */
+  onDrain?(): void;
+  /** Once, last; undefined after an own `close()` or the peer's orderly end. */
+  onClose(error: VamosError | undefined): void;
+}
+
+/** One end of an ordered, reliable way for frames between one connector and one host worker. */
+export interface Channel {
+  /** For messages and metrics. */
+  readonly address: string;
+  readonly counters: Readonly<ChannelCounters>;
+  /** Bytes that `send` took and the operating system has not. */
+  readonly bufferedBytes: number;
+  /** Set before the first event-loop turn after the channel was handed over ends; frames wait until then. */
+  setHandlers(handlers: ChannelHandlers): void;
+  /**
+   * Sends one frame. The body must not be changed afterwards. Never blocks and never throws on I/O errors (those come
+   * through onClose). Returns false once more than 1 MiB is buffered: wait for onDrain before sending bulk.
+   */
+  send(kind: FrameKind, body: Uint8Array): boolean;
+  /** Stops or resumes reading from the peer (back-pressure). */
+  pause(): void;
+  resume(): void;
+  /** Sends what is buffered (for at most a second), then closes. Idempotent. */
+  close(): void;
+  /** Closes at once. Idempotent. */
+  destroy(): void;
+}
+
+/** The host's end of an address: hands over a channel for each connector (or each reopened port). */
+export interface Listener {
+  readonly address: string;
+  close(): Promise<void>;
+}
+
+/**
+ * `accept` is called for each channel. For a virtio-serial chardev socket there is one at a time, reopened with backoff
+ * while the guest's QEMU is away.
+ */
+export type Accept = (channel: Channel) => void;

@@ -1,0 +1,27 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { VamosError } from './protocol/errors.js';
+
+/** The folder of the package: the one with package.json above this file, compiled or not. */
+export const packageRoot = findPackageRoot(import.meta.dirname);
+
+function findPackageRoot(folder: string): string {
+  return existsSync(path.join(folder, 'package.json')) ? folder : findPackageRoot(path.dirname(folder));
+}
+
+/**
+ * Loads one of the two native binaries.
+ * @throws VamosError INTERNAL, saying how to build it
+ */
+export function loadNative(name: 'vamos_channel' | 'vamos_store'): unknown {
+  const file = path.join(packageRoot, 'build/native', `${name}.node`);
+  try {
+    return createRequire(import.meta.url)(file) as unknown;
+  } catch (cause) {
+    const hint = existsSync(file)
+      ? `it does not load here (${(cause as Error).message})`
+      : 'it is not built: run `npm run build:native` in the package';
+    throw new VamosError('INTERNAL', `native part ${file}: ${hint}`, { cause });
+  }
+}

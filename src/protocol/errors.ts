@@ -1,0 +1,61 @@
+import { vamos } from './generated/messages.js';
+
+/** Stable numbers of every failure, from vamos.proto. */
+export const ErrorCode = vamos.ErrorCode;
+export type ErrorCode = vamos.ErrorCode;
+export type ErrorName = keyof typeof vamos.ErrorCode;
+
+/** Failures after which the same call may simply be made again (its transaction, if any, is rolled back). */
+const RETRYABLE: ReadonlySet<ErrorName> = new Set([
+  'CHANNEL_ABSENT',
+  'CHANNEL_BUSY',
+  'CHANNEL_CLOSED',
+  'NO_WELCOME',
+  'SESSION_LOST',
+  'HOST_STOPPING',
+  'LOCK_TIMEOUT',
+  'DEADLOCK',
+  'LOCK_NOT_AVAILABLE',
+  'ROW_CHANGED',
+]);
+
+/** What every failing call of VAMOS throws: a stable `code`, what happened and what to do. */
+export class VamosError extends Error {
+  override readonly name = 'VamosError';
+  /** Stable name, for instance `DUPLICATE_KEY`. */
+  readonly code: ErrorName;
+  /** Bytes whose meaning the code gives (vamos.proto); empty for most. */
+  readonly detail: Uint8Array;
+
+  constructor(code: ErrorName, message: string, options: { detail?: Uint8Array; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.detail = options.detail ?? new Uint8Array();
+  }
+
+  /** Whether the same call (or its whole transaction) may be made again. */
+  get isRetryable(): boolean {
+    return RETRYABLE.has(this.code);
+  }
+
+  /** The failure as it travels. */
+  toFailure(): vamos.IFailure {
+    return { code: ErrorCode[this.code], message: this.message, detail: this.detail };
+  }
+
+  static fromFailure(failure: vamos.IFailure): VamosError {
+    const name = ErrorCode[failure.code ?? 0] as ErrorName | undefined;
+    return new VamosError(
+      name ?? 'INTERNAL',
+      failure.message ?? '',
+      failure.detail ? { detail: failure.detail } : {},
+    );
+  }
+
+  /** Any thrown thing as a VamosError; what is not one already is `INTERNAL`. */
+  static from(error: unknown): VamosError {
+    if (error instanceof VamosError) return error;
+    const message = error instanceof Error ? error.message : String(error);
+    return new VamosError('INTERNAL', message, { cause: error });
+  }
+}

@@ -1,0 +1,57 @@
+import type { VamosError } from '../protocol/errors.js';
+
+/** Options of every call that crosses the channel. */
+export interface CallOptions {
+  /** Fails with DEADLINE_EXCEEDED after this long, on both sides. 0: none. */
+  timeoutMs?: number;
+  /** Fails with CANCELLED when aborted; the host is told. */
+  signal?: AbortSignal;
+}
+
+/** Requests of one stream run in order; streams are independent of one another. What a module's guest half builds on. */
+export interface RpcStream {
+  readonly id: number;
+  /** One request; what one event-loop turn issues goes as one frame. Resolves to the reply's body. */
+  call(method: number, body: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
+  /**
+   * Requests that stop at their first failure, in one frame. Resolves to all replies' bodies, or rejects with the
+   * failure of the one that failed (the ones behind it did not run).
+   */
+  chain(requests: { method: number; body: Uint8Array }[], options?: CallOptions): Promise<Uint8Array[]>;
+}
+
+/** A request as a module's host half sees it. */
+export interface Call {
+  readonly stream: number;
+  readonly session: HostSession;
+  /** Aborted by Cancel, by the deadline or by the session's end; `reason` is a VamosError. */
+  readonly signal: AbortSignal;
+  /** Tells that the call waits (lock, long scan, slow sync), so that its frame need not be waited for; false: runs again. */
+  setParked(isParked: boolean): void;
+}
+
+/** The host's view of one connector. */
+export interface HostSession {
+  readonly id: string;
+  readonly epoch: number;
+  readonly program: string;
+}
+
+/** A module's host half for one session: made when the session starts, closed when it ends. */
+export interface ModuleSession {
+  /** Answers a request with its reply's body, at once where it can. Throws or rejects with VamosError. */
+  handle(method: number, body: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array>;
+  /** The session ended: release all it holds (transactions, locks, files). */
+  close(error: VamosError | undefined): Promise<void> | void;
+}
+
+/** A module's host half: `number` is the high part of its method numbers (method >> 8). */
+export interface HostModule {
+  readonly name: string;
+  readonly number: number;
+  openSession(session: HostSession): ModuleSession;
+  /** Counters for metrics and status, flat: name to number. */
+  statistics(): Record<string, number>;
+  /** After all sessions closed: sync and close. */
+  close(): Promise<void>;
+}
