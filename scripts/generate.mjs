@@ -40,6 +40,15 @@ if (!isCurrent) {
     ],
     { stdio: ['ignore', 'inherit', 'inherit'] },
   );
+  // 64-bit fields are plain numbers, as the types say, though the package `long` is there. Past 2^53 they lose
+  // precision: who decodes a hostile peer's checks Number.isSafeInteger.
+  writeFileSync(
+    javascript,
+    readFileSync(javascript, 'utf8').replace(
+      /^import \$protobuf from .*\n/m,
+      '$&$protobuf.util.Long = null;\n$protobuf.configure();\n',
+    ),
+  );
   execFileSync(process.execPath, [tool('pbts'), '-o', types, javascript], {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
