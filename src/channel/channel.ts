@@ -3,6 +3,11 @@ import type { VamosError } from '../protocol/errors.js';
 /** Numbers of vamos.proto's FrameKind. */
 export type FrameKind = number;
 
+/** More than this buffered makes `send` return false. */
+export const HIGH_WATER_BYTES = 1 << 20;
+/** How long `close` goes on sending what is buffered. */
+export const CLOSE_FLUSH_MS = 1000;
+
 /** What a channel has moved since it opened. */
 export interface ChannelCounters {
   framesSent: number;
@@ -23,9 +28,12 @@ export interface ChannelHandlers {
    * new process, so the session before it is over. That HELLO comes next through onFrame.
    */
   onNewPeer?(): void;
-  /** Everything that `send` buffered is out. */
+  /** After a `send` that returned false: everything that was buffered is out. */
   onDrain?(): void;
-  /** Once, last; undefined after an own `close()` or the peer's orderly end. */
+  /**
+   * Once, last, never from within an own `close()` or `destroy()`. undefined after these, and when the peer closed
+   * after a GOODBYE; CHANNEL_CLOSED when it closed without; BAD_FRAME, FRAME_TOO_LARGE, CHANNEL_FAILED.
+   */
   onClose(error: VamosError | undefined): void;
 }
 
@@ -40,7 +48,8 @@ export interface Channel {
   setHandlers(handlers: ChannelHandlers): void;
   /**
    * Sends one frame. The body must not be changed afterwards. Never blocks and never throws on I/O errors (those come
-   * through onClose). Returns false once more than 1 MiB is buffered: wait for onDrain before sending bulk.
+   * through onClose). Returns false once more than 1 MiB is buffered: wait for onDrain before sending bulk; also false,
+   * and nothing is sent, when the channel is closed.
    */
   send(kind: FrameKind, body: Uint8Array): boolean;
   /** Stops or resumes reading from the peer (back-pressure). */
