@@ -1,0 +1,168 @@
+// All checks and tests of the project, in the order in which they are cheap to fail; the first step that fails stops the
+// run and shows its log. `--only STEP...` runs some of them; what follows `vitest` there goes to vitest:
+//   npm test -- --only lint tidy
+//   npm test -- --only vitest test/rpc
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import { clangFormat, clangTidy } from './clang.mjs';
+import { StepError, filesBelow, root, run, seconds } from './shared.mjs';
+
+const FUZZ_SECONDS = 20;
+const node = (script, ...args) => [process.execPath, [path.join(root, 'node_modules', script), ...args]];
+
+/** Each step runs something and returns how many tests passed and failed, or throws StepError. */
+const STEPS = {
+  format: prettierAndClangFormat,
+  lint: eslint,
+  native: () => nativeTests('build/test'),
+  sanitize: () => nativeTests('build/sanitize', '-DVAMOS_SANITIZE=ON'),
+  tidy: clangTidyAll,
+  fuzz: fuzzers,
+  vitest,
+};
+
+const { steps, vitestArguments } = parseArguments(process.argv.slice(2));
+const started = Date.now();
+let passed = 0;
+let failed = 0;
+for (const name of steps) {
+  const stepStarted = Date.now();
+  console.log(`${name} …`);
+  let count;
+  try {
+    count = await STEPS[name]();
+  } catch (error) {
+    if (!(error instanceof StepError)) throw error;
+    console.log(error.message);
+    count = { passed: 0, failed: 1 };
+  }
+  passed += count.passed;
+  failed += count.failed;
+  console.log(
+    `${name}: ${count.failed === 0 ? 'passed' : 'FAILED'} (${count.passed}, ${seconds(stepStarted)})`,
+  );
+  if (count.failed > 0) break;
+}
+console.log(
+  `${steps.length === Object.keys(STEPS).length ? 'All steps' : steps.join(', ')}: ${seconds(started)}`,
+);
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
+
+function parseArguments(args) {
+  const names = Object.keys(STEPS);
+  if (args.length === 0) return { steps: names, vitestArguments: [] };
+  const steps = [];
+  let index = 1;
+  while (index < args.length && names.includes(args[index]) && steps.at(-1) !== 'vitest')
+    steps.push(args[index++]);
+  const vitestArguments = args.slice(index);
+  if (
+    args[0] !== '--only' ||
+    steps.length === 0 ||
+    (vitestArguments.length > 0 && steps.at(-1) !== 'vitest')
+  ) {
+    console.error(
+      `usage: npm test [-- --only STEP... [VITEST ARGUMENTS]], a STEP being one of ${names.join(', ')}`,
+    );
+    process.exit(2);
+  }
+  return { steps, vitestArguments };
+}
+
+async function prettierAndClangFormat() {
+  await run(...node('prettier/bin/prettier.cjs', '--check', '.'), { title: 'prettier' });
+  await clangFormat('check');
+  return { passed: 2, failed: 0 };
+}
+
+async function eslint() {
+  await run(...node('eslint/bin/eslint.js', '.', '--max-warnings', '0'), { title: 'eslint' });
+  return { passed: 1, failed: 0 };
+}
+
+/** Configures a build of native/ without addons, and builds the targets. */
+async function cmake(folder, options, targets = ['all']) {
+  await run('cmake', ['-S', 'native', '-B', folder, '-DVAMOS_ADDONS=OFF', ...options], { title: 'cmake' });
+  const parallel = String(Math.min(availableParallelism(), 8));
+  await run('cmake', ['--build', folder, '--parallel', parallel, '--target', ...targets], {
+    title: `build ${folder}`,
+  });
+}
+
+async function nativeTests(folder, ...options) {
+  await cmake(folder, ['-DVAMOS_TESTS=ON', '-DCMAKE_EXPORT_COMPILE_COMMANDS=ON', ...options]);
+  const count = { passed: 0, failed: 0 };
+  for (const source of filesBelow(['native/test'], /_test\.cpp$/)) {
+    const name = path.basename(source, '.cpp');
+    const { output } = await run(path.join(root, folder, name), [], { title: `${folder}/${name}` });
+    count.passed += Number(/test cases:\s+\d+ \|\s+(\d+) passed/.exec(output)?.[1] ?? 0);
+  }
+  return count;
+}
+
+/** Sources of the addons as their own build compiles them, the rest as the native tests' build does. */
+async function clangTidyAll() {
+  const sources = filesBelow(['native'], /\.cpp$/);
+  const compiledBy = (folder) => {
+    const file = path.join(root, folder, 'compile_commands.json');
+    if (!existsSync(file))
+      throw new StepError(`${folder} is not built: run the step \`native\` before \`tidy\``);
+    return new Set(JSON.parse(readFileSync(file, 'utf8')).map((entry) => path.relative(root, entry.file)));
+  };
+  const addons = compiledBy('build/native');
+  const tests = compiledBy('build/test');
+  const ofAddons = sources.filter((file) => addons.has(file));
+  const ofTests = sources.filter((file) => !addons.has(file) && tests.has(file));
+  await clangTidy('build/native', ofAddons);
+  await clangTidy('build/test', ofTests);
+  return { passed: ofAddons.length + ofTests.length, failed: 0 };
+}
+
+/** A short run of each fuzzer from its committed seeds; a finding is left in build/fuzz for `FUZZER FILE`. */
+async function fuzzers() {
+  const names = filesBelow(['native/fuzz'], /_fuzzer\.cpp$/).map((file) => path.basename(file, '.cpp'));
+  if (names.length === 0) return { passed: 0, failed: 0 };
+  const options = ['-DVAMOS_FUZZERS=ON', '-DVAMOS_SANITIZE=ON', '-DCMAKE_CXX_COMPILER=clang++-14'];
+  await cmake('build/fuzz', options, names);
+  for (const name of names) {
+    const corpus = path.join(root, 'build/fuzz', `corpus-${name}`);
+    mkdirSync(corpus, { recursive: true });
+    const seeds = path.join(root, 'native/fuzz/seeds', name.replace(/_fuzzer$/, ''));
+    const args = [
+      `-max_total_time=${FUZZ_SECONDS}`,
+      '-timeout=10',
+      '-rss_limit_mb=2048',
+      '-print_final_stats=1',
+      `-artifact_prefix=${path.join(root, 'build/fuzz')}/`,
+      corpus,
+      ...(existsSync(seeds) ? [seeds] : []),
+    ];
+    await run(path.join(root, 'build/fuzz', name), args, { title: name });
+  }
+  return { passed: names.length, failed: 0 };
+}
+
+async function vitest() {
+  const report = path.join(root, 'build/test/vitest.json');
+  rmSync(report, { force: true });
+  const [command, args] = node(
+    'vitest/vitest.mjs',
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+    ...vitestArguments,
+  );
+  const { status } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  if (!existsSync(report)) throw new StepError(`vitest ended with ${status} and left no report`);
+  const { numPassedTests, numFailedTests, numFailedTestSuites } = JSON.parse(readFileSync(report, 'utf8'));
+  // A file that does not load, or an error outside any test, fails no test and all the same fails the run.
+  const unseen = status === 0 ? 0 : 1;
+  return {
+    passed: numPassedTests,
+    failed: Math.max(numFailedTests, numFailedTestSuites > 0 ? 1 : 0, unseen),
+  };
+}
