@@ -1,0 +1,309 @@
+import { execFileSync, fork, type ChildProcess } from 'node:child_process';
+import { chownSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Logger } from 'pino';
+import { ErrorCode, VamosError, type ErrorName } from '../../src/protocol/errors.js';
+import { formatBytes, type Configuration, type GuestConfiguration } from './configuration.js';
+import { fromWorkerSchema, type Report, type ToWorker } from './messages.js';
+
+/**
+ * starting: its worker opens the root; serving; waiting: the worker ended unasked and is started again soon;
+ * failed: the root or a channel can't be opened, tried again now and then; stopping and stopped: as asked.
+ */
+export type GuestState = 'starting' | 'serving' | 'waiting' | 'failed' | 'stopping' | 'stopped';
+
+export interface GuestStatus {
+  name: string;
+  state: GuestState;
+  /** Of the worker, while there is one. */
+  pid?: number;
+  root: string;
+  channels: string[];
+  /** Worker starts beyond the first. */
+  restarts: number;
+  /** ISO time since when the state holds. */
+  since: string;
+  lastExit?: { at: string; reason: string };
+  error?: { code: string; message: string };
+}
+
+/** The daemon's settings that a guest's process management follows. */
+export type GuestSettings = Pick<Configuration, 'restart' | 'stopMs' | 'logLevel'>;
+
+const REPORT_TIMEOUT_MS = 2000;
+const MEMORY_CHECK_MS = 1000;
+const PAGE_BYTES = 4096;
+
+/** A promise that others settle. */
+class Settlement {
+  resolve!: () => void;
+  reject!: (error: VamosError) => void;
+  readonly promise = new Promise<void>((resolve, reject) => {
+    this.resolve = resolve;
+    this.reject = reject;
+  });
+}
+
+/** One guest: keeps one worker process running for it. */
+export class Guest {
+  #state: GuestState = 'stopped';
+  #since = new Date();
+  #worker: ChildProcess | undefined;
+  #starts = 0;
+  /** Ends in a row, without a healthy while between. */
+  #failures = 0;
+  #error: VamosError | undefined;
+  #lastExit: { at: Date; reason: string } | undefined;
+  /** Why we killed the worker, if we did. */
+  #killReason: string | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #reports = new Map<number, (report: Report | undefined) => void>();
+  #nextReport = 1;
+  #settled = new Settlement();
+  #stopped = new Settlement();
+
+  constructor(
+    readonly name: string,
+    readonly configuration: GuestConfiguration,
+    private readonly settings: GuestSettings,
+    private readonly log: Logger,
+  ) {
+    this.#settled.promise.catch(() => undefined);
+  }
+
+  /** Starts the worker. Resolves once it serves; rejects if this first try failed (it is tried again all the same). */
+  start(): Promise<void> {
+    this.#launch();
+    return this.#settled.promise;
+  }
+
+  /** Lets the worker drain, sync and close; kills it after the configured bound. */
+  async stop(): Promise<void> {
+    if (this.#state === 'stopped') return;
+    if (this.#state !== 'stopping') {
+      clearTimeout(this.#timer);
+      this.#settled.reject(new VamosError('HOST_STOPPING', `guest ${this.name} is being stopped`));
+      this.#setState('stopping');
+      if (!this.#worker) this.#end();
+      else {
+        this.#send({ kind: 'stop', withinMs: this.settings.stopMs });
+        this.#timer = setTimeout(() => {
+          this.#kill(`did not stop within ${this.settings.stopMs} ms`);
+        }, this.settings.stopMs + 500);
+      }
+    }
+    await this.#stopped.promise;
+  }
+
+  /** The worker's counters; undefined where it doesn't serve or doesn't answer in time. */
+  report(): Promise<Report | undefined> {
+    if (this.#state !== 'serving') return Promise.resolve(undefined);
+    const id = this.#nextReport++;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#takeReport(id, undefined), REPORT_TIMEOUT_MS);
+      this.#reports.set(id, (report) => {
+        clearTimeout(timer);
+        resolve(report);
+      });
+      this.#send({ kind: 'report', id });
+    });
+  }
+
+  status(): GuestStatus {
+    const pid = this.#worker?.pid;
+    return {
+      name: this.name,
+      state: this.#state,
+      ...(pid === undefined ? {} : { pid }),
+      root: this.configuration.root,
+      channels: this.configuration.channels.map(({ address }) => address),
+      restarts: Math.max(0, this.#starts - 1),
+      since: this.#since.toISOString(),
+      ...(this.#lastExit && {
+        lastExit: { at: this.#lastExit.at.toISOString(), reason: this.#lastExit.reason },
+      }),
+      ...(this.#error && { error: { code: this.#error.code, message: this.#error.message } }),
+    };
+  }
+
+  #launch(): void {
+    this.#starts += 1;
+    this.#error = undefined;
+    this.#killReason = undefined;
+    this.#setState('starting');
+    try {
+      this.#worker = forkWorker(this.name, this.configuration);
+    } catch (error) {
+      this.#fail(VamosError.from(error));
+      this.#again(this.settings.restart.failedMs);
+      return;
+    }
+    const worker = this.#worker;
+    worker.on('message', (message) => this.#receive(message));
+    worker.on('error', (error) => this.log.error({ error: error.message }, 'worker: process trouble'));
+    // `close` would wait for whoever inherited its stderr.
+    worker.once('exit', (code, signal) => this.#exited(code, signal));
+    if (worker.pid === undefined) {
+      // The fork itself failed; `error` tells why, and there will be no exit.
+      this.#exited(null, null);
+      return;
+    }
+    this.#send({
+      kind: 'start',
+      name: this.name,
+      guest: this.configuration,
+      logLevel: this.settings.logLevel,
+    });
+    const memoryCheck = setInterval(() => this.#checkMemory(), MEMORY_CHECK_MS);
+    worker.once('exit', () => clearInterval(memoryCheck));
+  }
+
+  #receive(value: unknown): void {
+    const { success, data: message } = fromWorkerSchema.safeParse(value);
+    if (!success) {
+      this.#kill('sent the supervisor what it does not understand');
+    } else if (message.kind === 'report') {
+      this.#takeReport(message.id, message.report);
+    } else if (message.kind === 'failed') {
+      const code = Object.hasOwn(ErrorCode, message.code) ? (message.code as ErrorName) : 'INTERNAL';
+      this.#fail(new VamosError(code, message.message));
+    } else if (this.#state === 'starting') {
+      this.#setState('serving');
+      this.#settled.resolve();
+      this.log.info({ pid: this.#worker?.pid }, 'guest: serving');
+      this.#timer = setTimeout(() => (this.#failures = 0), this.settings.restart.healthyMs);
+    }
+  }
+
+  #fail(error: VamosError): void {
+    this.#error = error;
+    this.log.error({ code: error.code, error: error.message }, 'guest: cannot serve');
+    this.#settled.reject(error);
+  }
+
+  #exited(code: number | null, signal: NodeJS.Signals | null): void {
+    const pid = this.#worker?.pid;
+    this.#worker = undefined;
+    clearTimeout(this.#timer);
+    for (const id of this.#reports.keys()) this.#takeReport(id, undefined);
+    if (this.#state === 'stopping') {
+      this.log.info({ pid, reason: this.#killReason }, 'guest: stopped');
+      this.#end();
+      return;
+    }
+    const how = signal ? `signal ${signal}` : code === null ? 'could not be started' : `exit code ${code}`;
+    const reason = this.#error?.code ?? (this.#killReason ? `${this.#killReason} (${how})` : how);
+    this.#lastExit = { at: new Date(), reason };
+    if (this.#error) {
+      this.#setState('failed');
+      this.#again(this.settings.restart.failedMs);
+      return;
+    }
+    this.#settled.reject(new VamosError('INTERNAL', `worker of guest ${this.name} ended: ${reason}`));
+    this.#setState('waiting');
+    this.log.error({ pid, reason }, 'guest: worker ended unasked');
+    const { firstMs, longestMs } = this.settings.restart;
+    this.#again(Math.min(longestMs, firstMs * 2 ** Math.min(this.#failures, 30)));
+    this.#failures += 1;
+  }
+
+  /** Launches again after about that time: with jitter, so that many workers don't come back at once. */
+  #again(delayMs: number): void {
+    const jitteredMs = Math.round(delayMs * (0.5 + Math.random() / 2));
+    this.log.info({ inMs: jitteredMs }, 'guest: worker will be started again');
+    this.#timer = setTimeout(() => this.#launch(), jitteredMs);
+  }
+
+  #end(): void {
+    this.#setState('stopped');
+    this.#stopped.resolve();
+  }
+
+  #kill(reason: string): void {
+    if (!this.#worker) return;
+    this.#killReason = reason;
+    this.log.error({ pid: this.#worker.pid, reason }, 'guest: killing its worker');
+    this.#worker.kill('SIGKILL');
+  }
+
+  #send(message: ToWorker): void {
+    // A worker that is gone already shows in its exit.
+    this.#worker?.send(message, () => undefined);
+  }
+
+  #takeReport(id: number, report: Report | undefined): void {
+    const take = this.#reports.get(id);
+    this.#reports.delete(id);
+    take?.(report);
+  }
+
+  #checkMemory(): void {
+    let statm: string;
+    try {
+      statm = readFileSync(`/proc/${this.#worker?.pid}/statm`, 'latin1');
+    } catch {
+      return; // just ended
+    }
+    const residentBytes = Number(statm.split(' ')[1]) * PAGE_BYTES;
+    const { memoryBytes } = this.configuration.limits;
+    if (residentBytes > memoryBytes) {
+      this.#kill(`used ${formatBytes(residentBytes)} of memory, its limit is ${formatBytes(memoryBytes)}`);
+    }
+  }
+
+  #setState(state: GuestState): void {
+    this.#state = state;
+    this.#since = new Date();
+  }
+}
+
+/** Runs worker.ts with no more than it needs; its configuration comes through IPC, as it may hold a token. */
+function forkWorker(name: string, guest: GuestConfiguration): ChildProcess {
+  const user = guest.user === undefined ? undefined : resolveUser(guest.user);
+  if (!existsSync(guest.root)) {
+    mkdirSync(guest.root, { recursive: true, mode: 0o700 });
+    if (user) chownSync(guest.root, user.uid, user.gid);
+  }
+  const heapMebibytes = Math.floor(guest.limits.memoryBytes / 2 / 2 ** 20);
+  const command = [
+    ...confinement(),
+    process.execPath,
+    `--max-old-space-size=${heapMebibytes}`,
+    '--enable-source-maps',
+  ];
+  const environment = ['PATH', 'LANG', 'TZ', 'LD_LIBRARY_PATH', 'TMPDIR']
+    .filter((key) => process.env[key] !== undefined)
+    .map((key) => [key, process.env[key]]);
+  return fork(path.join(import.meta.dirname, 'worker.js'), [name], {
+    execPath: command[0]!,
+    execArgv: command.slice(1),
+    env: Object.fromEntries(environment) as NodeJS.ProcessEnv,
+    // A session and process group of its own: a Ctrl-C at the terminal reaches the supervisor alone, who drains.
+    detached: true,
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    ...user,
+  });
+}
+
+/** No core dumps (they would hold a guest's data), no way to more rights. Both tools become the worker by exec. */
+function confinement(): string[] {
+  const tools = [
+    ['/usr/bin/prlimit', '--core=0'],
+    ['/usr/bin/setpriv', '--no-new-privs'],
+  ];
+  return tools.filter(([file]) => existsSync(file!)).flat();
+}
+
+function resolveUser(user: string): { uid: number; gid: number } {
+  const ask = (option: string) =>
+    Number(
+      execFileSync('id', [option, '--', user], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }),
+    );
+  const [uid, gid] = user.split(':').map(Number);
+  if (gid !== undefined) return { uid: uid!, gid };
+  try {
+    return { uid: ask('-u'), gid: ask('-g') };
+  } catch (cause) {
+    throw new VamosError('BAD_CONFIGURATION', `user: no user '${user}' on this machine`, { cause });
+  }
+}

@@ -1,0 +1,191 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import type { Logger } from 'pino';
+import { VamosError } from '../../src/protocol/errors.js';
+import { checkApart, makeGuest, type Configuration, type GuestConfiguration } from './configuration.js';
+import { Guest, type GuestStatus } from './guest.js';
+import type { Report } from './messages.js';
+
+/** What a change of the guests did. */
+export interface Change {
+  added: string[];
+  removed: string[];
+  /** Started anew, because its configuration changed. */
+  changed: string[];
+}
+
+/** A guest with its worker's counters, where it gives them. */
+export interface GuestReport extends GuestStatus {
+  report?: Report;
+}
+
+/** Keeps the guests of one daemon: those of its configuration, and those added while it runs. */
+export class Supervisor {
+  #guests = new Map<string, Guest>();
+  #configuration: Configuration;
+  /** Added while the daemon runs: a new configuration leaves them alone. */
+  #added: Record<string, GuestConfiguration>;
+  /** Changes run one after another. */
+  #changes: Promise<unknown> = Promise.resolve();
+  #isStopping = false;
+
+  constructor(
+    configuration: Configuration,
+    private readonly log: Logger,
+  ) {
+    this.#configuration = configuration;
+    this.#added = this.#loadAdded();
+  }
+
+  get isStopping(): boolean {
+    return this.#isStopping;
+  }
+
+  /**
+   * Starts all guests; those that fail are tried again now and then.
+   * @throws the first one's VamosError if none of them serves
+   */
+  async start(): Promise<void> {
+    const wanted = { ...this.#added, ...this.#configuration.guests };
+    checkApart(wanted);
+    const results = await Promise.allSettled(
+      Object.entries(wanted).map(([name, guest]) => this.#startGuest(name, guest)),
+    );
+    const failures = results.filter((result) => result.status === 'rejected');
+    if (failures[0] && failures.length === results.length) {
+      await this.stop();
+      throw failures[0].reason;
+    }
+  }
+
+  /** Serves one guest more, until it is removed. If it can't be served it is not added. */
+  add(name: unknown, value: unknown): Promise<GuestStatus> {
+    return this.#change(async () => {
+      const { name: checkedName, guest } = makeGuest(name, value);
+      if (this.#guests.has(checkedName)) {
+        throw new VamosError('BAD_CONFIGURATION', `name: there is a guest ${checkedName} already`);
+      }
+      checkApart({ ...this.#wanted(), [checkedName]: guest });
+      try {
+        await this.#startGuest(checkedName, guest);
+      } catch (error) {
+        await this.#stopGuest(checkedName);
+        throw error;
+      }
+      this.#added[checkedName] = guest;
+      this.#saveAdded();
+      return this.#guests.get(checkedName)!.status();
+    });
+  }
+
+  /** Stops serving a guest; its data stay. A guest of the configuration file comes back with the next reload. */
+  remove(name: string): Promise<void> {
+    return this.#change(async () => {
+      if (!this.#guests.has(name)) throw new VamosError('BAD_REQUEST', `there is no guest ${name}`);
+      await this.#stopGuest(name);
+      delete this.#added[name];
+      this.#saveAdded();
+    });
+  }
+
+  /** Makes the guests those of this configuration and the added ones. Guests that did not change are not touched. */
+  reload(configuration: Configuration): Promise<Change> {
+    return this.#change(async () => {
+      const wanted = { ...this.#added, ...configuration.guests };
+      checkApart(wanted);
+      const { guests: _guests, ...settings } = configuration;
+      const { guests: _oldGuests, ...oldSettings } = this.#configuration;
+      if (!isDeepStrictEqual(settings, oldSettings)) {
+        this.log.warn('daemon: settings outside of guests changed; they hold after a restart of the daemon');
+      }
+      const change: Change = { added: [], removed: [], changed: [] };
+      for (const [name, guest] of this.#guests) {
+        const now = wanted[name];
+        if (!now) change.removed.push(name);
+        else if (!isDeepStrictEqual(now, guest.configuration)) change.changed.push(name);
+      }
+      change.added = Object.keys(wanted).filter((name) => !this.#guests.has(name));
+      this.#configuration = { ...oldSettings, guests: configuration.guests };
+      await Promise.all([...change.removed, ...change.changed].map((name) => this.#stopGuest(name)));
+      // A failing one says so in the log and the status, and is tried again.
+      await Promise.allSettled(
+        [...change.changed, ...change.added].map((name) => this.#startGuest(name, wanted[name]!)),
+      );
+      this.log.info(change, 'daemon: configuration reloaded');
+      return change;
+    });
+  }
+
+  /** Lets all workers drain, sync and close, each within the configured bound. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await Promise.all([...this.#guests.values()].map((guest) => guest.stop()));
+  }
+
+  /** All guests, with the counters of those that serve. */
+  report(): Promise<GuestReport[]> {
+    return Promise.all(
+      [...this.#guests.values()].map(async (guest) => {
+        const report = await guest.report();
+        return { ...guest.status(), ...(report && { report }) };
+      }),
+    );
+  }
+
+  #wanted(): Record<string, GuestConfiguration> {
+    return Object.fromEntries([...this.#guests].map(([name, guest]) => [name, guest.configuration]));
+  }
+
+  #change<Result>(run: () => Promise<Result>): Promise<Result> {
+    const result = this.#changes.then(() => {
+      if (this.#isStopping) throw new VamosError('HOST_STOPPING', 'the daemon is stopping');
+      return run();
+    });
+    this.#changes = result.catch(() => undefined);
+    return result;
+  }
+
+  #startGuest(name: string, configuration: GuestConfiguration): Promise<void> {
+    const guest = new Guest(name, configuration, this.#configuration, this.log.child({ guest: name }));
+    this.#guests.set(name, guest);
+    return guest.start();
+  }
+
+  async #stopGuest(name: string): Promise<void> {
+    await this.#guests.get(name)?.stop();
+    this.#guests.delete(name);
+  }
+
+  get #addedFile(): string | undefined {
+    const { stateDirectory } = this.#configuration;
+    return stateDirectory === undefined ? undefined : path.join(stateDirectory, 'guests.json');
+  }
+
+  #loadAdded(): Record<string, GuestConfiguration> {
+    const file = this.#addedFile;
+    if (file === undefined) return {};
+    let content: string;
+    try {
+      content = readFileSync(file, 'utf8');
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return {};
+      throw new VamosError('BAD_CONFIGURATION', `stateDirectory: ${(cause as Error).message}`, { cause });
+    }
+    try {
+      const entries = Object.entries(JSON.parse(content) as Record<string, unknown>);
+      return Object.fromEntries(entries.map(([name, value]) => [name, makeGuest(name, value).guest]));
+    } catch (cause) {
+      throw new VamosError('BAD_CONFIGURATION', `${file}: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  #saveAdded(): void {
+    const file = this.#addedFile;
+    if (file === undefined) return;
+    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+    // May hold tokens, so for the owner alone; renamed, so that it is always whole.
+    writeFileSync(`${file}.new`, JSON.stringify(this.#added, undefined, 2), { mode: 0o600 });
+    renameSync(`${file}.new`, file);
+  }
+}
