@@ -1,0 +1,63 @@
+// Opens what a channel runs over. All descriptors are nonblocking and close-on-exec; all functions throw
+// ChannelError.
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "wire/error_code.hpp"
+
+namespace vamos {
+
+class ChannelError : public std::runtime_error {
+ public:
+  ChannelError(ErrorCode code, const std::string& message) : std::runtime_error(message), code(code) {}
+  // With the code that fits `error`, an errno: "`what`: its text".
+  static ChannelError ofErrno(int error, const std::string& what);
+
+  ErrorCode code;
+};
+
+// Owns a file descriptor.
+class Descriptor {
+ public:
+  Descriptor() = default;
+  explicit Descriptor(int number) : number_(number) {}
+  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(number_, other.number_);
+    return *this;
+  }
+  ~Descriptor();
+
+  int get() const { return number_; }
+  bool isOpen() const { return number_ >= 0; }
+  // Gives it away.
+  int release() { return std::exchange(number_, -1); }
+
+ private:
+  int number_ = -1;
+};
+
+// A virtio-serial port in the guest: /dev/virtio-ports/NAME. A UNIX socket may stand in its place.
+Descriptor openPort(const std::string& path);
+
+Descriptor connectUnix(const std::string& path);
+
+// Begins to connect to `cid` (2: the host, 1: this machine). Once writable, ask finishConnect.
+Descriptor beginConnectVsock(uint32_t cid, uint32_t port);
+void finishConnect(const Descriptor& socket, const std::string& what);
+
+// Replaces a socket file that nobody listens on; CHANNEL_BUSY where somebody does. Only this user may
+// connect.
+Descriptor listenUnix(const std::string& path);
+Descriptor listenVsock(uint32_t port);
+
+inline constexpr uint32_t kAnyCid = UINT32_MAX;
+
+// The next waiting connection, if any. From a vsock listener only those of `cid`; others are turned away.
+Descriptor acceptFrom(const Descriptor& listener, uint32_t cid);
+
+}  // namespace vamos
