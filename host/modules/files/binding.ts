@@ -1,0 +1,51 @@
+/**
+ * The native binding of the module `files` (`native/addon/store/files_binding.cpp`). Every call but openRoot is one job
+ * on Node's thread pool. Failures of system calls are Errors with a positive `errno`. Paths are bytes, resolved beneath
+ * the root (native/files/root.hpp); who calls has checked the rest of a guest's arguments.
+ */
+export interface NativeFiles {
+  openRoot(path: string): NativeRoot;
+  /** flags: OpenFlag of files.proto. */
+  openFile(root: NativeRoot, path: Uint8Array, flags: number, mode: number): Promise<OpenedFile>;
+  statPath(root: NativeRoot, path: Uint8Array, noFollow: boolean): Promise<NativeStat>;
+  accessPath(root: NativeRoot, path: Uint8Array, mode: number): Promise<void>;
+  /** Resolves to the length of the path's prefix that names the first directory made, 0 if all were there. */
+  makeDirectory(root: NativeRoot, path: Uint8Array, mode: number, recursive: boolean): Promise<number>;
+  renamePath(root: NativeRoot, from: Uint8Array, to: Uint8Array): Promise<void>;
+  removePath(root: NativeRoot, path: Uint8Array, isDirectory: boolean): Promise<void>;
+  /** Removes at most maxEntries; true: all is gone. */
+  removeTree(root: NativeRoot, path: Uint8Array, maxEntries: number): Promise<boolean>;
+
+  /** READ's reply. offsets: as many as lengths, or none for the file's own position. */
+  readFile(file: NativeFile, offsets: Float64Array, lengths: Uint32Array): Promise<Uint8Array>;
+  /** data must not change until it ends. sync: SyncKind. Resolves to the bytes written. */
+  writeFile(
+    file: NativeFile,
+    offsets: Float64Array,
+    lengths: Uint32Array,
+    data: Uint8Array,
+    sync: number,
+  ): Promise<number>;
+  syncFile(file: NativeFile, sync: number): Promise<void>;
+  truncateFile(file: NativeFile, lengthBytes: number): Promise<void>;
+  statFile(file: NativeFile): Promise<NativeStat>;
+  readDirectory(file: NativeFile, windowBytes: number): Promise<{ entries: Uint8Array; atEnd: boolean }>;
+  /** No call may use the file afterwards; one that runs still ends well. */
+  closeFile(file: NativeFile): Promise<void>;
+}
+
+declare const root: unique symbol;
+declare const file: unique symbol;
+export type NativeRoot = { readonly [root]: never };
+export type NativeFile = { readonly [file]: never };
+
+export interface OpenedFile {
+  file: NativeFile;
+  stat: NativeStat;
+}
+
+/**
+ * device, inode, mode, links, user, group, special device, size, block size, blocks; then seconds and after them
+ * nanoseconds of access, modification, change, birth.
+ */
+export type NativeStat = Float64Array;

@@ -1,0 +1,68 @@
+import { mkdir } from 'node:fs/promises';
+import { VamosError } from '../../../src/protocol/errors.js';
+import type { HostModule } from '../../../src/rpc/contract.js';
+import { loadNative } from '../../../src/native.js';
+import type { NativeFiles, NativeRoot } from './binding.js';
+import { toFailure } from './failures.js';
+import { FilesSession, type FilesCounters, type FilesRoot } from './session.js';
+
+export interface FilesModuleOptions {
+  /** The guest's directory; made if it is not there. */
+  root: string;
+  /** Open handles of one session; the next open fails with EMFILE. */
+  maxHandles?: number;
+}
+
+/**
+ * The module `files` over one directory. Nothing that a guest names lies outside of it; symbolic links that the host's
+ * owner put there are followed as long as they stay beneath.
+ * @throws VamosError FILE_FAILED: the directory does not open (detail: the errno name), or the kernel is older than
+ * Linux 5.6 (ENOSYS)
+ */
+export async function openFilesModule(options: FilesModuleOptions): Promise<HostModule> {
+  await mkdir(options.root, { recursive: true }).catch((cause: unknown) => {
+    throw cannotOpen(options.root, cause);
+  });
+  const native = loadNative('vamos_store') as NativeFiles;
+  const counters: FilesCounters = {
+    handlesOpen: 0,
+    filesOpened: 0,
+    reads: 0,
+    writes: 0,
+    syncs: 0,
+    bytesRead: 0,
+    bytesWritten: 0,
+    failures: 0,
+  };
+  const shared: FilesRoot = {
+    native,
+    root: openRoot(native, options.root),
+    maxHandles: options.maxHandles ?? 1024,
+    counters,
+  };
+  return {
+    name: 'files',
+    number: 2,
+    openSession: () => new FilesSession(shared),
+    statistics: () => ({ ...counters }),
+    // Sessions closed their handles; what a guest did not sync is not synced for it.
+    close: () => Promise.resolve(),
+  };
+}
+
+function openRoot(native: NativeFiles, path: string): NativeRoot {
+  try {
+    return native.openRoot(path);
+  } catch (error) {
+    throw cannotOpen(path, error);
+  }
+}
+
+function cannotOpen(path: string, cause: unknown): VamosError {
+  const errno = Math.abs((cause as NodeJS.ErrnoException).errno ?? 0);
+  const failure = toFailure(Object.assign(new Error(), { errno }));
+  const name = Buffer.from(failure.detail).toString();
+  const hint =
+    name === 'ENOSYS' ? 'this kernel has no openat2: Linux 5.6 or newer is needed' : failure.message;
+  return new VamosError('FILE_FAILED', `root ${path}: ${hint}`, { detail: failure.detail, cause });
+}
