@@ -1,7 +1,7 @@
-import { pino, type Logger } from 'pino';
 import { VamosError } from '../../src/protocol/errors.js';
 import type { Configuration } from './configuration.js';
 import { defaultControlPath, serveControl, type ControlRequest } from './control.js';
+import { makeLogger } from './logger.js';
 import { serveMetrics } from './metrics.js';
 import { Supervisor, type Change, type GuestReport } from './supervisor.js';
 
@@ -12,11 +12,6 @@ export interface DaemonStatus {
   startedAt: string;
   metrics?: string;
   guests: GuestReport[];
-}
-
-/** Structured JSON lines on standard error, one for each event that matters. */
-export function makeLogger(level: string): Logger {
-  return pino({ level, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ fd: 2, sync: true }));
 }
 
 /**

@@ -86,7 +86,7 @@ export class Guest {
       this.#setState('stopping');
       if (!this.#worker) this.#end();
       else {
-        this.#send({ kind: 'stop', withinMs: this.settings.stopMs });
+        this.#send({ kind: 'stop' });
         this.#timer = setTimeout(() => {
           this.#kill(`did not stop within ${this.settings.stopMs} ms`);
         }, this.settings.stopMs + 500);
@@ -153,6 +153,7 @@ export class Guest {
       name: this.name,
       guest: this.configuration,
       logLevel: this.settings.logLevel,
+      stopMs: this.settings.stopMs,
     });
     const memoryCheck = setInterval(() => this.#checkMemory(), MEMORY_CHECK_MS);
     worker.once('exit', () => clearInterval(memoryCheck));
@@ -273,11 +274,12 @@ function forkWorker(name: string, guest: GuestConfiguration): ChildProcess {
   ];
   const environment = ['PATH', 'LANG', 'TZ', 'LD_LIBRARY_PATH', 'TMPDIR']
     .filter((key) => process.env[key] !== undefined)
-    .map((key) => [key, process.env[key]]);
+    .map((key) => [key, process.env[key]] as const);
   return fork(path.join(import.meta.dirname, 'worker.js'), [name], {
     execPath: command[0]!,
     execArgv: command.slice(1),
-    env: Object.fromEntries(environment) as NodeJS.ProcessEnv,
+    // libuv's threads are those that the module files works on.
+    env: { ...Object.fromEntries(environment), UV_THREADPOOL_SIZE: String(guest.limits.threads) },
     // A session and process group of its own: a Ctrl-C at the terminal reaches the supervisor alone, who drains.
     detached: true,
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

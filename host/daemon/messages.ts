@@ -1,28 +1,64 @@
 import { z } from 'zod';
+import { LATENCY_BUCKETS } from '../../src/rpc/statistics.js';
 import type { GuestConfiguration } from './configuration.js';
 
 /** What the supervisor tells a worker. */
 export type ToWorker =
-  | { kind: 'start'; name: string; guest: GuestConfiguration; logLevel: string }
+  | { kind: 'start'; name: string; guest: GuestConfiguration; logLevel: string; stopMs: number }
   | { kind: 'report'; id: number }
-  | { kind: 'stop'; withinMs: number };
+  | { kind: 'stop' };
 
 const count = z.number().min(0);
+const shortText = z.string().max(1000);
+const counts = z.record(shortText, count);
 
-const latency = z.object({
-  /** Requests answered within each of LATENCY_BOUNDS_SECONDS, and beyond the last; each counted once. */
-  counts: z.array(count).max(100),
-  sumSeconds: count,
-});
-
+/** A worker's ServerStatistics (src/rpc/statistics.ts), its modules' counters and its process. */
 const report = z.object({
-  /** Flat: `requests`, `tables.commits`, ... */
-  counters: z.record(z.string().max(100), z.number()),
-  /** By module. */
-  latencies: z.record(z.string().max(100), latency),
+  server: z.object({
+    sessions: z
+      .array(
+        z.object({
+          id: shortText,
+          epoch: count,
+          program: shortText,
+          address: shortText,
+          startedAt: count,
+          streams: count,
+          running: count,
+          parked: count,
+        }),
+      )
+      .max(10_000),
+    sessionsStarted: count,
+    sessionsEnded: counts,
+    channels: z.object({
+      framesSent: count,
+      framesReceived: count,
+      bytesSent: count,
+      bytesReceived: count,
+      writeCalls: count,
+      readCalls: count,
+    }),
+    requestFrames: count,
+    requests: count,
+    parked: count,
+    errors: counts,
+    methods: z
+      .array(
+        z.object({
+          method: count,
+          count,
+          sumMicroseconds: count,
+          buckets: z.array(count).max(LATENCY_BUCKETS),
+        }),
+      )
+      .max(10_000),
+  }),
+  /** By module, then by HostModule.statistics()'s names. */
+  modules: z.record(shortText, z.record(shortText, z.number())),
+  process: z.object({ cpuSeconds: count, residentBytes: count }),
 });
 
-export type Latency = z.output<typeof latency>;
 export type Report = z.output<typeof report>;
 
 /** What a worker tells the supervisor, who does not trust it: a guest may have taken it over. */
@@ -33,8 +69,3 @@ export const fromWorkerSchema = z.discriminatedUnion('kind', [
 ]);
 
 export type FromWorker = z.output<typeof fromWorkerSchema>;
-
-/** Upper bounds of the latency histogram's buckets. */
-export const LATENCY_BOUNDS_SECONDS = [
-  0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10,
-];

@@ -3,7 +3,9 @@ import type { AddressInfo } from 'node:net';
 import { AggregatorRegistry, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Logger } from 'pino';
 import { VamosError } from '../../src/protocol/errors.js';
-import { LATENCY_BOUNDS_SECONDS } from './messages.js';
+import { vamos } from '../../src/protocol/generated/messages.js';
+import { LATENCY_BUCKETS } from '../../src/rpc/statistics.js';
+import type { Report } from './messages.js';
 import type { GuestReport, Supervisor } from './supervisor.js';
 
 interface Sample {
@@ -20,67 +22,121 @@ interface Metric {
   values: Sample[];
 }
 
-/** Of counters, those whose meaning their name doesn't give. Workers' counters begin again at 0 when a worker does. */
-const HELP: Record<string, string> = {
-  sessionsOpen: 'Connectors with a session now',
-  requests: 'Requests taken',
-  frames: 'Frames of requests taken; requests / frames is the batch size',
-  'process.cpuSeconds': 'CPU time of the worker, all threads',
-  'process.residentBytes': 'Memory of the worker',
-  'tables.syncs': 'WAL syncs; commits / syncs is the group commit size',
-};
+const METHOD_NAMES: Record<number, string> = { ...vamos.tables.Method, ...vamos.files.Method };
 
-/** Counters that tell what is now, not what was; all others only rise. */
-const GAUGE = /(Open|Held|Parked|InFlight|[tT]hreads|residentBytes)$/;
+/** Names of modules' counters that tell what is now; all others only rise. */
+const GAUGE = /(open|parked|held|threads|inUse|entries)$/i;
 
-/** The supervisor's own process: it is the same for every scrape. */
+/** The supervisor's own process. */
 const own = new Registry();
 collectDefaultMetrics({ register: own, prefix: 'vamos_daemon_' });
 
-/** Metrics of all guests in Prometheus' text format. */
-export async function formatMetrics(guests: GuestReport[]): Promise<string> {
-  const metrics = new Map<string, Metric>();
-  const add = (name: string, type: Metric['type'], help: string, sample: Sample) => {
-    const metric = metrics.get(name) ?? { name, help, type, aggregator: 'sum', values: [] };
+/** Metrics of one scrape, by name. */
+class Exposition {
+  readonly metrics = new Map<string, Metric>();
+
+  counter(name: string, help: string, labels: Sample['labels'], value: number): void {
+    this.#add(`${name}_total`, 'counter', help, { labels, value });
+  }
+
+  gauge(name: string, help: string, labels: Sample['labels'], value: number): void {
+    this.#add(name, 'gauge', help, { labels, value });
+  }
+
+  /** @param buckets not cumulative; the last one has no bound */
+  histogram(
+    name: string,
+    help: string,
+    labels: Sample['labels'],
+    { bounds, buckets, sum }: { bounds: number[]; buckets: number[]; sum: number },
+  ): void {
+    let total = 0;
+    for (const [index, count] of buckets.entries()) {
+      total += count;
+      const le = String(index < buckets.length - 1 ? bounds[index] : '+Inf');
+      this.#add(name, 'histogram', help, {
+        labels: { ...labels, le },
+        value: total,
+        metricName: `${name}_bucket`,
+      });
+    }
+    this.#add(name, 'histogram', help, { labels, value: sum, metricName: `${name}_sum` });
+    this.#add(name, 'histogram', help, { labels, value: total, metricName: `${name}_count` });
+  }
+
+  #add(name: string, type: Metric['type'], help: string, sample: Sample): void {
+    const metric = this.metrics.get(name) ?? { name, help, type, aggregator: 'sum', values: [] };
     metric.values.push(sample);
-    metrics.set(name, metric);
-  };
+    this.metrics.set(name, metric);
+  }
+}
+
+const LATENCY_BOUNDS_SECONDS = Array.from({ length: LATENCY_BUCKETS }, (_, index) => 2 ** index / 1e6);
+
+/** Metrics of all guests in Prometheus' text format. A worker's counters begin again at 0 when it is started again. */
+export async function formatMetrics(guests: GuestReport[]): Promise<string> {
+  const exposition = new Exposition();
   for (const { name: guest, state, restarts, report } of guests) {
     const labels = { guest };
-    add('vamos_guest_up', 'gauge', 'Whether the worker serves and answers', {
-      labels,
-      value: report ? 1 : 0,
-    });
-    add('vamos_guest_state', 'gauge', 'The state that the guest is in', {
-      labels: { guest, state },
-      value: 1,
-    });
-    add('vamos_restarts_total', 'counter', 'Worker starts beyond the first', { labels, value: restarts });
-    for (const [key, value] of Object.entries(report?.counters ?? {})) {
-      const isGauge = GAUGE.test(key);
-      const name = `vamos_${snakeCase(key)}${isGauge ? '' : '_total'}`;
-      add(name, isGauge ? 'gauge' : 'counter', HELP[key] ?? `The worker's ${key}`, { labels, value });
-    }
-    for (const [module, latency] of Object.entries(report?.latencies ?? {})) {
-      const name = 'vamos_request_seconds';
-      const help = 'Time from a request to its reply in the worker, waiting for locks and disk with it';
-      let total = 0;
-      for (const [index, count] of latency.counts.entries()) {
-        total += count;
-        const le = String(LATENCY_BOUNDS_SECONDS[index] ?? '+Inf');
-        add(name, 'histogram', help, {
-          labels: { le, guest, module },
-          value: total,
-          metricName: `${name}_bucket`,
-        });
-      }
-      const module_ = { guest, module };
-      add(name, 'histogram', help, { labels: module_, value: latency.sumSeconds, metricName: `${name}_sum` });
-      add(name, 'histogram', help, { labels: module_, value: total, metricName: `${name}_count` });
+    exposition.gauge('vamos_guest_up', 'Whether the worker serves and answers', labels, report ? 1 : 0);
+    exposition.gauge('vamos_guest_state', 'The state that the guest is in', { guest, state }, 1);
+    exposition.counter('vamos_worker_restarts', 'Worker starts beyond the first', labels, restarts);
+    if (report) addReport(exposition, guest, report);
+  }
+  const gathered = AggregatorRegistry.aggregate([[...exposition.metrics.values()]]);
+  return `${await own.metrics()}\n${await gathered.metrics()}`;
+}
+
+function addReport(exposition: Exposition, guest: string, { server, modules, process }: Report): void {
+  const labels = { guest };
+  const counter = (name: string, help: string, value: number) =>
+    exposition.counter(name, help, labels, value);
+  const gauge = (name: string, help: string, value: number) => exposition.gauge(name, help, labels, value);
+  gauge('vamos_sessions', 'Connectors with a session', server.sessions.length);
+  counter('vamos_sessions_started', 'Sessions since the worker started', server.sessionsStarted);
+  counter('vamos_requests', 'Requests taken', server.requests);
+  counter(
+    'vamos_request_frames',
+    'Frames that carried requests: requests / frames is the batch',
+    server.requestFrames,
+  );
+  gauge('vamos_requests_parked', 'Requests that wait for a lock or the disk', server.parked);
+  counter('vamos_frames_received', 'Frames of all kinds from connectors', server.channels.framesReceived);
+  counter('vamos_frames_sent', 'Frames of all kinds to connectors', server.channels.framesSent);
+  counter('vamos_bytes_received', 'Bytes from connectors, with frame headers', server.channels.bytesReceived);
+  counter('vamos_bytes_sent', 'Bytes to connectors, with frame headers', server.channels.bytesSent);
+  counter('vamos_channel_reads', 'System calls that read channels', server.channels.readCalls);
+  counter('vamos_channel_writes', 'System calls that wrote channels', server.channels.writeCalls);
+  counter('vamos_worker_cpu_seconds', 'CPU time of the worker, all threads', process.cpuSeconds);
+  gauge('vamos_worker_resident_bytes', 'Memory of the worker', process.residentBytes);
+  for (const [code, count] of Object.entries(server.sessionsEnded)) {
+    exposition.counter('vamos_sessions_ended', 'Ended sessions, by error code', { guest, code }, count);
+  }
+  for (const [code, count] of Object.entries(server.errors)) {
+    exposition.counter('vamos_request_errors', 'Failed requests, by error code', { guest, code }, count);
+  }
+  for (const { method, sumMicroseconds, buckets } of server.methods) {
+    const name = METHOD_NAMES[method] ?? String(method);
+    const help = 'Time from a request to its answer in the worker, waiting for locks and disk with it';
+    exposition.histogram(
+      'vamos_request_seconds',
+      help,
+      { guest, module: moduleName(method), method: name.toLowerCase() },
+      { bounds: LATENCY_BOUNDS_SECONDS, buckets, sum: sumMicroseconds / 1e6 },
+    );
+  }
+  for (const [module, counters] of Object.entries(modules)) {
+    for (const [key, value] of Object.entries(counters)) {
+      const name = `vamos_${snakeCase(module)}_${snakeCase(key)}`;
+      if (GAUGE.test(key)) gauge(name, `Module ${module}: ${key}`, value);
+      else counter(name, `Module ${module}: ${key}`, value);
     }
   }
-  const gathered = AggregatorRegistry.aggregate([[...metrics.values()]]);
-  return `${await own.metrics()}\n${await gathered.metrics()}`;
+}
+
+function moduleName(method: number): string {
+  const number = method >> 8;
+  return { 1: 'tables', 2: 'files' }[number] ?? String(number);
 }
 
 /**

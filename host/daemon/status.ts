@@ -1,21 +1,24 @@
 import type { DaemonStatus } from './daemon.js';
+import { formatBytes } from './configuration.js';
+import type { Report } from './messages.js';
 import type { GuestReport } from './supervisor.js';
 
 /** Columns of the table, by guest. */
-const COLUMNS: [title: string, cell: (guest: GuestReport) => string][] = [
+const COLUMNS: [title: string, cell: (guest: GuestReport, report: Report | undefined) => string][] = [
   ['GUEST', (guest) => guest.name],
   ['STATE', (guest) => guest.state],
   ['FOR', (guest) => formatDuration(Date.now() - Date.parse(guest.since))],
   ['PID', (guest) => String(guest.pid ?? '-')],
   ['RESTARTS', (guest) => String(guest.restarts)],
-  ['SESSIONS', (guest) => counter(guest, 'sessionsOpen')],
-  ['REQUESTS', (guest) => counter(guest, 'requests')],
-  ['REQ/FRAME', (guest) => ratio(guest, 'requests', 'framesReceived')],
-  ['BYTES IN', (guest) => counter(guest, 'bytesReceived')],
-  ['BYTES OUT', (guest) => counter(guest, 'bytesSent')],
-  ['COMMITS', (guest) => counter(guest, 'tables.commits')],
-  ['COMMITS/SYNC', (guest) => ratio(guest, 'tables.commits', 'tables.syncs')],
-  ['MEMORY', (guest) => mebibytes(guest)],
+  ['SESSIONS', (_, report) => count(report?.server.sessions.length)],
+  ['REQUESTS', (_, report) => count(report?.server.requests)],
+  ['REQ/FRAME', (_, report) => ratio(report?.server.requests, report?.server.requestFrames)],
+  ['IN', (_, report) => size(report?.server.channels.bytesReceived)],
+  ['OUT', (_, report) => size(report?.server.channels.bytesSent)],
+  ['COMMITS', (_, report) => count(report?.modules.tables?.commits)],
+  ['COMMITS/SYNC', (_, report) => ratio(report?.modules.tables?.commits, report?.modules.tables?.syncs)],
+  ['CPU', (_, report) => (report ? `${report.process.cpuSeconds.toFixed(1)}s` : '-')],
+  ['MEMORY', (_, report) => size(report?.process.residentBytes)],
 ];
 
 /** The status for people: a table of guests, then what went wrong. */
@@ -26,7 +29,7 @@ export function formatStatus(status: DaemonStatus): string {
   if (status.guests.length === 0) return `${head}\nno guests`;
   const rows = [
     COLUMNS.map(([title]) => title),
-    ...status.guests.map((guest) => COLUMNS.map(([, cell]) => cell(guest))),
+    ...status.guests.map((guest) => COLUMNS.map(([, cell]) => cell(guest, guest.report))),
   ];
   const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   const lines = rows.map((row) =>
@@ -42,18 +45,16 @@ export function formatStatus(status: DaemonStatus): string {
   return [head, ...lines, ...troubles].join('\n');
 }
 
-function counter({ report }: GuestReport, key: string): string {
-  return String(report?.counters[key] ?? '-');
+function count(value: number | undefined): string {
+  return value === undefined ? '-' : String(value);
 }
 
-function ratio({ report }: GuestReport, above: string, below: string): string {
-  const [count, of] = [report?.counters[above], report?.counters[below]];
-  return count !== undefined && of ? (count / of).toFixed(2) : '-';
+function size(bytes: number | undefined): string {
+  return bytes === undefined ? '-' : formatBytes(bytes);
 }
 
-function mebibytes({ report }: GuestReport): string {
-  const bytes = report?.counters['process.residentBytes'];
-  return bytes === undefined ? '-' : `${Math.round(bytes / 2 ** 20)}MiB`;
+function ratio(above: number | undefined, below: number | undefined): string {
+  return above !== undefined && below ? (above / below).toFixed(2) : '-';
 }
 
 function formatDuration(durationMs: number): string {

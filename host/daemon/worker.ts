@@ -1,0 +1,149 @@
+/**
+ * A guest's worker process: one root, the guest's channels, and nothing else. The supervisor starts it (guest.ts) and
+ * speaks with it through IPC; when the supervisor is gone the worker stops by itself.
+ */
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { Listener } from '../../src/channel/channel.js';
+import { listenChannel } from '../../src/channel/index.js';
+import { VamosError } from '../../src/protocol/errors.js';
+import type { HostModule } from '../../src/rpc/contract.js';
+import { RpcServer } from '../../src/rpc/server.js';
+import { openFilesModule } from '../modules/files/module.js';
+import { openTablesModule } from '../modules/tables/module.js';
+import type { GuestConfiguration } from './configuration.js';
+import { makeLogger } from './logger.js';
+import type { FromWorker, Report, ToWorker } from './messages.js';
+
+type Start = Extract<ToWorker, { kind: 'start' }>;
+
+/** A worker whose daemon was killed may still be closing the root: it gets that long. */
+const ROOT_IN_USE_PATIENCE_MS = 3000;
+/** Bound for a worker without a supervisor; less than the above. */
+const ORPHAN_STOP_MS = 2000;
+/** Part of the bound for a stop that requests under way get; the rest is for sync and close. */
+const DRAIN_SHARE = 0.75;
+
+class Worker {
+  readonly log: Logger;
+  readonly #start: Start;
+  readonly #modules: HostModule[] = [];
+  readonly #listeners: Listener[] = [];
+  #server: RpcServer | undefined;
+
+  constructor(start: Start) {
+    this.#start = start;
+    this.log = makeLogger(start.logLevel, { guest: start.name });
+  }
+
+  /** @throws VamosError why the root or a channel can't be opened */
+  async open(): Promise<void> {
+    const { root, channels, limits, token } = this.#start.guest;
+    // The store first: its lock makes the whole root ours.
+    this.#modules.push(await openStore(this.#start.guest));
+    this.#modules.push(
+      await openFilesModule({ root: path.join(root, 'files'), maxHandles: limits.fileHandles }),
+    );
+    const server = new RpcServer(this.#modules, {
+      ...(token !== undefined && { token }),
+      maxFrameBytes: limits.maxFrameBytes,
+      requestWindowBytes: limits.windowBytes,
+      maxStreams: limits.streams,
+      stopTimeoutMs: this.#start.stopMs * DRAIN_SHARE,
+      onSession: ({ kind, session, epoch, program, address, error }) =>
+        this.log.info(
+          { session, epoch, program, address, ...(error && { code: error.code, error: error.message }) },
+          kind === 'begin' ? 'session: begun' : 'session: ended',
+        ),
+    });
+    this.#server = server;
+    for (const { address, own } of channels) {
+      this.#listeners.push(await listenChannel(address, (channel) => server.accept(channel), { own }));
+    }
+  }
+
+  report(): Report {
+    const { user, system } = process.cpuUsage();
+    return {
+      server: this.#server!.statistics(),
+      modules: Object.fromEntries(this.#modules.map((module) => [module.name, module.statistics()])),
+      process: { cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss() },
+    };
+  }
+
+  /** No more connectors; what was begun is answered within the bound; then sync and close. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#listeners.map((listener) => listener.close()));
+    await this.#server?.stop();
+  }
+}
+
+async function openStore({ root, limits }: GuestConfiguration): Promise<HostModule> {
+  const deadline = performance.now() + ROOT_IN_USE_PATIENCE_MS;
+  for (;;) {
+    try {
+      return await openTablesModule({
+        path: path.join(root, 'tables'),
+        blockCacheBytes: limits.blockCacheBytes,
+        maxTransactionBytes: limits.maxTransactionBytes,
+        threads: limits.threads,
+      });
+    } catch (error) {
+      const failure = VamosError.from(error);
+      if (failure.code !== 'ROOT_IN_USE' || performance.now() > deadline) throw failure;
+      await delay(100);
+    }
+  }
+}
+
+function tell(message: FromWorker): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.connected) process.send!(message, undefined, undefined, () => resolve());
+    else resolve();
+  });
+}
+
+/** Undefined until told to start; then settles when the worker serves. */
+let opening: Promise<Worker> | undefined;
+let isStopping = false;
+
+async function start(message: Start): Promise<Worker> {
+  process.title = `vamos-worker ${message.name}`;
+  const worker = new Worker(message);
+  try {
+    await worker.open();
+  } catch (error) {
+    const { code, message: text } = VamosError.from(error);
+    await tell({ kind: 'failed', code, message: text.slice(0, 4000) });
+    process.exit(1);
+  }
+  await tell({ kind: 'serving' });
+  return worker;
+}
+
+async function stop(): Promise<void> {
+  if (isStopping) return;
+  isStopping = true;
+  const worker = await opening;
+  try {
+    await worker?.stop();
+  } catch (error) {
+    const { code, message } = VamosError.from(error);
+    worker?.log.error({ code, error: message }, 'worker: did not close in order');
+    process.exit(1);
+  }
+  process.exit(0);
+}
+
+process.on('message', (message: ToWorker) => {
+  if (message.kind === 'start') opening = start(message);
+  else if (message.kind === 'stop') void stop();
+  else void opening?.then((worker) => tell({ kind: 'report', id: message.id, report: worker.report() }));
+});
+process.on('SIGTERM', () => void stop());
+process.on('disconnect', () => {
+  // The supervisor was killed. What does not close in time loses no commit: it is as if this worker was killed too.
+  setTimeout(() => process.exit(1), ORPHAN_STOP_MS).unref();
+  void stop();
+});
