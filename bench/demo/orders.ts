@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { t } from '../../guest/tables/index.js';
+import { defineTable, t } from '../../guest/tables/index.js';
 
 /** Orders and their line items: what the demo stores. The same seed gives the same rows. */
-export const ORDERS = {
+export const ORDERS = defineTable({
+  name: 'orders',
   columns: {
     id: t.uint32(),
     customer: t.uint32(),
@@ -12,9 +13,10 @@ export const ORDERS = {
   },
   primaryKey: ['id'],
   indexes: { byCustomer: { columns: ['customer', 'placed'] } },
-} as const;
+});
 
-export const LINES = {
+export const LINES = defineTable({
+  name: 'lines',
   columns: {
     order: t.uint32(),
     number: t.uint16(),
@@ -26,7 +28,7 @@ export const LINES = {
   },
   primaryKey: ['order', 'number'],
   indexes: { byProduct: { columns: ['product'] } },
-} as const;
+});
 
 export interface OrderRow {
   id: number;

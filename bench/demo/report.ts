@@ -44,13 +44,16 @@ export function pairUp(rows: readonly ReportRow[]): Pair[] {
 export function differences(rows: readonly ReportRow[]): string[] {
   const pairs = pairUp(rows);
   const found = pairs
-    .filter(({ split, unsplit }) => split.statements !== unsplit.statements || split.checksum !== unsplit.checksum)
+    .filter(
+      ({ split, unsplit }) => split.statements !== unsplit.statements || split.checksum !== unsplit.checksum,
+    )
     .map(
       ({ operation, split, unsplit }) =>
         `${operation}: split ${split.statements} statements, ${split.checksum}; ` +
         `unsplit ${unsplit.statements} statements, ${unsplit.checksum}`,
     );
-  if (pairs.length * 2 !== rows.length || pairs.length === 0) found.push('not every operation ran in both modes');
+  if (pairs.length * 2 !== rows.length || pairs.length === 0)
+    found.push('not every operation ran in both modes');
   return found;
 }
 
