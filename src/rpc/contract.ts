@@ -6,11 +6,22 @@ export interface CallOptions {
   timeoutMs?: number;
   /** Fails with CANCELLED when aborted; the host is told. */
   signal?: AbortSignal;
+  /**
+   * The session that the call belongs to (`RpcStream.epoch` when its transaction, cursor or handle was made). Once that
+   * session is over the call fails with SESSION_LOST and is not sent: it never touches what a later session has.
+   */
+  epoch?: number;
+  /** The call may commit: if its session ends before the answer it fails with OUTCOME_UNKNOWN, not SESSION_LOST. */
+  isCommit?: boolean;
 }
 
 /** Requests of one stream run in order; streams are independent of one another. What a module's guest half builds on. */
 export interface RpcStream {
   readonly id: number;
+  /** The session that calls issued now will travel in: 1 for the first, one more after each loss. */
+  readonly epoch: number;
+  /** The longest body of a call, and of all requests of a chain with 64 bytes each: beyond it FRAME_TOO_LARGE. */
+  readonly maxBodyBytes: number;
   /** One request; what one event-loop turn issues goes as one frame. Resolves to the reply's body. */
   call(method: number, body: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
   /**
@@ -39,9 +50,15 @@ export interface HostSession {
 
 /** A module's host half for one session: made when the session starts, closed when it ends. */
 export interface ModuleSession {
-  /** Answers a request with its reply's body, at once where it can. Throws or rejects with VamosError. */
+  /**
+   * Answers a request with its reply's body, at once where it can. Throws or rejects with VamosError. The stream's next
+   * request waits until this one has settled, even where an abort has answered it already.
+   */
   handle(method: number, body: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array>;
-  /** The session ended: release all it holds (transactions, locks, files). */
+  /**
+   * The session ended: release all it holds (transactions, locks, files). Its calls were aborted and had a moment to
+   * settle; one that did not may still be running. A connector's next session starts when this is done.
+   */
   close(error: VamosError | undefined): Promise<void> | void;
 }
 

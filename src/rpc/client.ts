@@ -1,0 +1,345 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Channel, ChannelCounters } from '../channel/channel.js';
+import { type ErrorName, VamosError } from '../protocol/errors.js';
+import { Connection } from './connection.js';
+import type { CallOptions, RpcStream } from './contract.js';
+import { greet } from './handshake.js';
+import { BATCH_OVERHEAD_BYTES, MIN_WINDOW_BYTES, OVERHEAD_BYTES } from './limits.js';
+import { CallQueue, PendingCall } from './pending_call.js';
+
+export interface RpcClientOptions {
+  /** What the host's configuration asks for; default: none. */
+  token?: string;
+  /** Shown in the host's status, at most 200 bytes. */
+  program?: string;
+  /**
+   * How long to try for a session: `connect` itself, and after a loss each call that has no shorter deadline.
+   * Default 10,000.
+   */
+  connectTimeoutMs?: number;
+  /** Longest pause between attempts to connect again. Default 2,000. */
+  maxReconnectDelayMs?: number;
+  /** Reply bytes that the host may have under way. Default 16 MiB, at least 128 KiB. */
+  replyWindowBytes?: number;
+  /**
+   * Asks for a sign of life after this long without a frame while answers are awaited; three times as long without one
+   * ends the session. Default 0: never, since a channel tells of its end itself and a ping costs a transition.
+   */
+  pingIntervalMs?: number;
+}
+
+/** What a client has done since it was made, over all its sessions. */
+export interface RpcCounters extends ChannelCounters {
+  requests: number;
+  /** Frames that carried requests. */
+  requestFrames: number;
+  requestsPerFrame: number;
+  /** Requests that the host reported as waiting, so that their frames were not waited for. */
+  parked: number;
+  /** Sessions after the first. */
+  reconnects: number;
+}
+
+/** Failures to connect that pass by themselves. */
+const PASSING: ReadonlySet<ErrorName> = new Set([
+  'CHANNEL_ABSENT',
+  'CHANNEL_BUSY',
+  'CHANNEL_CLOSED',
+  'CHANNEL_FAILED',
+  'NO_WELCOME',
+  'SESSION_LOST',
+  'HOST_STOPPING',
+  'BAD_FRAME',
+]);
+const FIRST_RECONNECT_DELAY_MS = 20;
+
+/**
+ * A connector's end of a channel: streams of requests, sent in batches that size themselves. What one turn of the event
+ * loop issues goes as one frame; while the most frames that the host allows are in flight, calls gather.
+ *
+ * After the loss of a session it connects again by itself: calls that were sent fail with SESSION_LOST (those marked
+ * `isCommit` with OUTCOME_UNKNOWN), calls that were not wait for the next session.
+ */
+export class RpcClient {
+  readonly #open: () => Promise<Channel>;
+  readonly #options: Required<RpcClientOptions>;
+  readonly #session = randomBytes(16);
+  readonly #queue = new CallQueue();
+  readonly #closing = new AbortController();
+  #connection: Connection | undefined;
+  #epoch = 1;
+  #nextStream = 1;
+  #maxFrameBytes = 0;
+  /** Attempts to connect since a session last stood for a while. */
+  #attempts = 0;
+  #lastError = new VamosError('NO_WELCOME', 'no session yet');
+  /** Why no call is possible any more. */
+  #end: VamosError | undefined;
+  #isFlushScheduled = false;
+  #requests = 0;
+  #reconnects = 0;
+  /** Of the connections before. */
+  #past = countersOf(undefined);
+
+  private constructor(open: () => Promise<Channel>, options: RpcClientOptions) {
+    this.#open = open;
+    this.#options = {
+      token: options.token ?? '',
+      program: options.program ?? '',
+      connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
+      maxReconnectDelayMs: options.maxReconnectDelayMs ?? 2_000,
+      replyWindowBytes: Math.max(options.replyWindowBytes ?? 16 * 1024 * 1024, MIN_WINDOW_BYTES),
+      pingIntervalMs: options.pingIntervalMs ?? 0,
+    };
+  }
+
+  /**
+   * Connects; while nobody answers it tries again until `connectTimeoutMs`. Keeps the process alive until `close()`, as
+   * sockets do.
+   * @param open makes one channel, one try; called again after a loss
+   * @throws VamosError NO_WELCOME, BAD_TOKEN, VERSION_MISMATCH, or what `open` threw
+   */
+  static async connect(open: () => Promise<Channel>, options: RpcClientOptions = {}): Promise<RpcClient> {
+    const client = new RpcClient(open, options);
+    await client.#connect(performance.now() + client.#options.connectTimeoutMs);
+    return client;
+  }
+
+  /** A new stream, independent of all others. */
+  stream(): RpcStream {
+    return new ClientStream(this.#nextStream++, this, (call) => {
+      this.#issue(call);
+    });
+  }
+
+  /** The session that calls issued now will travel in: 1 for the first, one more after each loss. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** The longest body of a call. */
+  get maxBodyBytes(): number {
+    return this.#maxFrameBytes - BATCH_OVERHEAD_BYTES - OVERHEAD_BYTES;
+  }
+
+  get counters(): Readonly<RpcCounters> {
+    const counters = add(this.#past, countersOf(this.#connection));
+    return {
+      ...counters,
+      requests: this.#requests,
+      requestsPerFrame: counters.requestFrames === 0 ? 0 : this.#requests / counters.requestFrames,
+      reconnects: this.#reconnects,
+    };
+  }
+
+  /**
+   * Sends what waits, as far as there is room, and ends the session; the host rolls back what is open. Calls without an
+   * answer fail with SESSION_LOST or OUTCOME_UNKNOWN, later ones with CANCELLED. Idempotent.
+   */
+  async close(): Promise<void> {
+    const connection = this.#connection;
+    connection?.flush(this.#queue);
+    this.#finish(new VamosError('CANCELLED', 'the connection was closed by its owner'));
+    await connection?.closed;
+  }
+
+  #issue(call: PendingCall): void {
+    const refusal = this.#refusal(call);
+    if (refusal) {
+      call.fail(refusal);
+      return;
+    }
+    call.watch(() => {
+      if (!call.isSent) return;
+      this.#connection?.cancel(call);
+      this.#scheduleFlush();
+    });
+    if (call.isSettled) return;
+    this.#requests += call.requests.length;
+    this.#queue.push(call);
+    if (this.#connection) this.#scheduleFlush();
+    else this.#letWait(call);
+  }
+
+  #refusal(call: PendingCall): VamosError | undefined {
+    if (this.#end) return this.#end;
+    if (call.epoch !== undefined && call.epoch !== this.#epoch) {
+      return new VamosError('SESSION_LOST', 'what the call belongs to ended with its session', {
+        cause: this.#lastError,
+      });
+    }
+    return this.#isTooLarge(call) ? this.#tooLarge(call) : undefined;
+  }
+
+  #isTooLarge(call: PendingCall): boolean {
+    return call.bytes > this.#maxFrameBytes - BATCH_OVERHEAD_BYTES;
+  }
+
+  #tooLarge(call: PendingCall): VamosError {
+    const what = call.requests.length === 1 ? 'the request' : `the chain of ${call.requests.length} requests`;
+    return new VamosError(
+      'FRAME_TOO_LARGE',
+      `${what} takes ${call.bytes} bytes, a frame has room for ${this.#maxFrameBytes - BATCH_OVERHEAD_BYTES}`,
+    );
+  }
+
+  #letWait(call: PendingCall): void {
+    call.waitForSession(this.#options.connectTimeoutMs, () => this.#lastError);
+  }
+
+  /** After the promise continuations of this turn: what they issue goes along. */
+  #scheduleFlush(): void {
+    if (this.#isFlushScheduled) return;
+    this.#isFlushScheduled = true;
+    setImmediate(() => {
+      this.#isFlushScheduled = false;
+      this.#connection?.flush(this.#queue);
+    });
+  }
+
+  /** Tries until there is a session, the client is closed, or time is up; throws the reason of the last failure. */
+  async #connect(untilMs: number): Promise<void> {
+    for (;;) {
+      try {
+        await this.#tryOnce(untilMs);
+        return;
+      } catch (thrown) {
+        const error = VamosError.from(thrown);
+        this.#lastError = error;
+        const leftMs = untilMs - performance.now();
+        if (this.#end || !PASSING.has(error.code) || leftMs <= 0) {
+          this.#finish(error);
+          throw error;
+        }
+        await this.#pause(leftMs);
+      }
+    }
+  }
+
+  async #tryOnce(untilMs: number): Promise<void> {
+    const channel = await this.#open();
+    const { token, program, replyWindowBytes, pingIntervalMs, connectTimeoutMs } = this.#options;
+    const timeoutMs = Math.ceil(Math.max(1, Math.min(connectTimeoutMs, untilMs - performance.now())));
+    await greet(
+      channel,
+      { session: this.#session, epoch: this.#epoch, token, program, replyWindowBytes },
+      timeoutMs,
+      this.#closing.signal,
+      (welcome) => {
+        const connection = new Connection(channel, welcome, replyWindowBytes, pingIntervalMs, {
+          onRoom: () => {
+            this.#scheduleFlush();
+          },
+          onEnd: (error) => {
+            this.#onSessionEnd(connection, error);
+          },
+        });
+        this.#connection = connection;
+        this.#maxFrameBytes = welcome.maxFrameBytes;
+        for (const call of this.#queue.remove((waiting) => this.#isTooLarge(waiting))) {
+          call.fail(this.#tooLarge(call));
+        }
+        this.#scheduleFlush();
+        return connection;
+      },
+    );
+  }
+
+  /** Backoff with jitter, doubling; none before the first attempt after a session that stood for a while. */
+  async #pause(mostMs: number): Promise<void> {
+    const longest = Math.min(
+      FIRST_RECONNECT_DELAY_MS * 2 ** this.#attempts++,
+      this.#options.maxReconnectDelayMs,
+    );
+    const delayMs = Math.min(longest * (0.5 + Math.random() / 2), mostMs);
+    await delay(delayMs, undefined, { signal: this.#closing.signal }).catch(() => undefined);
+  }
+
+  #onSessionEnd(connection: Connection, error: VamosError): void {
+    this.#past = add(this.#past, countersOf(connection));
+    this.#connection = undefined;
+    this.#lastError = error;
+    this.#epoch++;
+    if (this.#end) return;
+    for (const call of this.#queue.remove((waiting) => waiting.epoch !== undefined)) call.lose(error);
+    this.#queue.forEach((call) => {
+      this.#letWait(call);
+    });
+    if (performance.now() - connection.startedAt > this.#options.maxReconnectDelayMs) this.#attempts = 0;
+    void this.#reconnect();
+  }
+
+  async #reconnect(): Promise<void> {
+    if (this.#attempts > 0) await this.#pause(Infinity);
+    else this.#attempts = 1;
+    try {
+      await this.#connect(Infinity);
+      this.#reconnects++;
+    } catch {
+      // #connect has told all calls.
+    }
+  }
+
+  #finish(error: VamosError): void {
+    if (this.#end) return;
+    this.#end = error;
+    this.#closing.abort();
+    this.#connection?.close(error);
+    for (const call of this.#queue.remove(() => true)) call.fail(error);
+  }
+}
+
+class ClientStream implements RpcStream {
+  constructor(
+    readonly id: number,
+    private readonly client: RpcClient,
+    private readonly issue: (call: PendingCall) => void,
+  ) {}
+
+  get epoch(): number {
+    return this.client.epoch;
+  }
+
+  get maxBodyBytes(): number {
+    return this.client.maxBodyBytes;
+  }
+
+  call(method: number, body: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const takeFirst = (bodies: Uint8Array[]): void => {
+        resolve(bodies[0]!);
+      };
+      this.issue(new PendingCall(this.id, [{ method, body }], options, takeFirst, reject));
+    });
+  }
+
+  chain(requests: { method: number; body: Uint8Array }[], options: CallOptions = {}): Promise<Uint8Array[]> {
+    if (requests.length === 0) return Promise.resolve([]);
+    return new Promise((resolve, reject) => {
+      this.issue(new PendingCall(this.id, requests, options, resolve, reject));
+    });
+  }
+}
+
+type ConnectionCounters = ChannelCounters & { requestFrames: number; parked: number };
+
+function countersOf(connection: Connection | undefined): ConnectionCounters {
+  const channel = connection?.channel.counters;
+  return {
+    framesSent: channel?.framesSent ?? 0,
+    framesReceived: channel?.framesReceived ?? 0,
+    bytesSent: channel?.bytesSent ?? 0,
+    bytesReceived: channel?.bytesReceived ?? 0,
+    writeCalls: channel?.writeCalls ?? 0,
+    readCalls: channel?.readCalls ?? 0,
+    requestFrames: connection?.requestFrames ?? 0,
+    parked: connection?.parked ?? 0,
+  };
+}
+
+function add(one: ConnectionCounters, other: ConnectionCounters): ConnectionCounters {
+  const sum = { ...one };
+  for (const name of Object.keys(sum) as (keyof ConnectionCounters)[]) sum[name] += other[name];
+  return sum;
+}

@@ -1,0 +1,293 @@
+import type { Channel, ChannelHandlers, FrameKind as Kind } from '../channel/channel.js';
+import { VamosError } from '../protocol/errors.js';
+import { vamos } from '../protocol/generated/messages.js';
+import { fromGoodbye } from './handshake.js';
+import { BATCH_OVERHEAD_BYTES } from './limits.js';
+import type { CallQueue, PendingCall } from './pending_call.js';
+
+const { FrameKind } = vamos;
+/** Bulk leaves the last eighth of the request window to calls no larger than this, a COMMIT for instance. */
+const SMALL_CALL_BYTES = 4096;
+const NO_BODY = new Uint8Array();
+
+/** A frame of requests; in flight until each of them is answered or reported parked. */
+interface SentFrame {
+  unsettled: number;
+}
+
+interface SentRequest {
+  call: PendingCall;
+  /** Which request of the call's. */
+  index: number;
+  frame: SentFrame;
+  bytes: number;
+  isParked: boolean;
+}
+
+/** What a connection asks of the client that owns it. */
+export interface ConnectionOwner {
+  /** There may be room for another frame, or a credit to give: flush at the end of this turn. */
+  onRoom(): void;
+  /** Once: the session is over; its sent calls have failed already. */
+  onEnd(error: VamosError): void;
+}
+
+/** The connector's side of one session: sends batches of calls and settles them. */
+export class Connection implements ChannelHandlers {
+  readonly startedAt = performance.now();
+  readonly maxFrameBytes: number;
+  /** REQUESTS frames sent, and requests that the host reported parked. */
+  requestFrames = 0;
+  parked = 0;
+  /** Settles when the channel is closed. */
+  readonly closed: Promise<void>;
+
+  #onClosed!: () => void;
+
+  readonly #unanswered = new Map<number, SentRequest>();
+  readonly #requestWindowBytes: number;
+  readonly #maxFramesInFlight: number;
+  #framesInFlight = 0;
+  #unansweredBytes = 0;
+  #receivedBytes = 0;
+  #creditedBytes = 0;
+  #nextId = 1;
+  #cancelled: number[] = [];
+  #isChannelFull = false;
+  #hasEnded = false;
+  #lastHeardAt = performance.now();
+  readonly #pingTimer: NodeJS.Timeout | undefined;
+
+  constructor(
+    readonly channel: Channel,
+    welcome: vamos.Welcome,
+    private readonly replyWindowBytes: number,
+    pingIntervalMs: number,
+    private readonly owner: ConnectionOwner,
+  ) {
+    this.closed = new Promise((resolve) => {
+      this.#onClosed = resolve;
+    });
+    this.maxFrameBytes = welcome.maxFrameBytes;
+    this.#requestWindowBytes = welcome.requestWindowBytes;
+    this.#maxFramesInFlight = welcome.maxFramesInFlight;
+    if (pingIntervalMs > 0) {
+      this.#pingTimer = setInterval(() => {
+        this.#ping(pingIntervalMs);
+      }, pingIntervalMs);
+    }
+  }
+
+  get unansweredCount(): number {
+    return this.#unanswered.size;
+  }
+
+  /** Sends what waits as far as frames in flight and the window allow, then cancellations and the credit if due. */
+  flush(queue: CallQueue): void {
+    if (this.#hasEnded) return;
+    while (!queue.isEmpty && this.#canSend()) {
+      const batch = queue.takeBatch(this.maxFrameBytes - BATCH_OVERHEAD_BYTES, (batchBytes, callBytes) =>
+        this.#hasRoom(batchBytes, callBytes),
+      );
+      if (batch.length === 0) break;
+      this.#sendBatch(batch);
+    }
+    const cancelled = this.#cancelled.filter((id) => this.#unanswered.has(id));
+    this.#cancelled = [];
+    if (cancelled.length > 0) {
+      this.#send(FrameKind.CANCEL, vamos.Cancel.encode({ ids: cancelled }).finish());
+    }
+    if (this.#owesCredit()) {
+      this.#creditedBytes = this.#receivedBytes;
+      this.#send(FrameKind.CREDIT, vamos.Credit.encode({ receivedBytes: this.#receivedBytes }).finish());
+    }
+  }
+
+  /** With the next flush tells the host to stop the call. Its ids stay taken until they are answered. */
+  cancel(call: PendingCall): void {
+    this.#cancelled.push(...call.ids);
+  }
+
+  /** The orderly end: the host ends the session, calls without an answer fail with `error`. */
+  close(error: VamosError): void {
+    this.#send(FrameKind.GOODBYE, vamos.Goodbye.encode({}).finish());
+    this.channel.close();
+    this.#end(error);
+  }
+
+  onFrame(kind: Kind, body: Uint8Array): void {
+    if (this.#hasEnded) return;
+    this.#lastHeardAt = performance.now();
+    try {
+      this.#take(kind, body);
+    } catch (cause) {
+      const error =
+        cause instanceof VamosError
+          ? cause
+          : new VamosError('BAD_FRAME', `${this.channel.address}: a frame of the host does not decode`, {
+              cause,
+            });
+      this.#send(
+        FrameKind.GOODBYE,
+        vamos.Goodbye.encode({ code: vamos.ErrorCode[error.code], message: error.message }).finish(),
+      );
+      this.#abandon(error);
+    }
+  }
+
+  onDrain(): void {
+    this.#isChannelFull = false;
+    this.owner.onRoom();
+  }
+
+  onClose(error: VamosError | undefined): void {
+    this.#onClosed();
+    this.#end(
+      error ?? new VamosError('CHANNEL_CLOSED', `${this.channel.address}: the host closed the channel`),
+    );
+  }
+
+  #take(kind: Kind, body: Uint8Array): void {
+    switch (kind) {
+      case FrameKind.REPLIES:
+        this.#receivedBytes += body.length;
+        for (const reply of vamos.ReplyBatch.decode(body).replies) this.#settle(reply);
+        this.owner.onRoom();
+        break;
+      case FrameKind.PARKED:
+        for (const id of vamos.Parked.decode(body).ids) this.#park(id);
+        this.owner.onRoom();
+        break;
+      case FrameKind.PING:
+        this.#send(FrameKind.PONG, body);
+        break;
+      case FrameKind.GOODBYE:
+        this.#abandon(fromGoodbye(this.channel.address, vamos.Goodbye.decode(body)));
+        break;
+      case FrameKind.WELCOME: // to a Hello that was sent again
+      case FrameKind.PONG:
+        break;
+      default:
+        throw new VamosError('BAD_FRAME', `${this.channel.address}: the host sent a frame of kind ${kind}`);
+    }
+  }
+
+  #settle(reply: vamos.IReply): void {
+    const id = reply.id ?? 0;
+    const sent = this.#unanswered.get(id);
+    if (sent === undefined) {
+      throw new VamosError(
+        'BAD_FRAME',
+        `${this.channel.address}: an answer to request ${id}, which is not open`,
+      );
+    }
+    this.#unanswered.delete(id);
+    this.#unansweredBytes -= sent.bytes;
+    if (!sent.isParked) this.#settleInFrame(sent.frame);
+    if (reply.failure) sent.call.fail(VamosError.fromFailure(reply.failure));
+    else sent.call.succeed(sent.index, reply.body ?? NO_BODY);
+  }
+
+  #park(id: number): void {
+    const sent = this.#unanswered.get(id);
+    if (sent === undefined || sent.isParked) {
+      throw new VamosError(
+        'BAD_FRAME',
+        `${this.channel.address}: request ${id} is reported parked, but is not open`,
+      );
+    }
+    sent.isParked = true;
+    this.parked++;
+    this.#settleInFrame(sent.frame);
+  }
+
+  #settleInFrame(frame: SentFrame): void {
+    if (--frame.unsettled === 0) this.#framesInFlight--;
+  }
+
+  #canSend(): boolean {
+    return this.#framesInFlight < this.#maxFramesInFlight && !this.#isChannelFull;
+  }
+
+  #hasRoom(batchBytes: number, callBytes: number): boolean {
+    const used = this.#unansweredBytes + batchBytes;
+    const window = this.#requestWindowBytes;
+    return used === 0 || used + callBytes <= (callBytes <= SMALL_CALL_BYTES ? window : window - window / 8);
+  }
+
+  #owesCredit(): boolean {
+    return this.#receivedBytes - this.#creditedBytes > this.replyWindowBytes / 2;
+  }
+
+  #sendBatch(batch: PendingCall[]): void {
+    const frame: SentFrame = { unsettled: 0 };
+    const requests: vamos.IRequest[] = [];
+    for (const call of batch) {
+      const ids = call.requests.map(() => this.#takeId());
+      const deadlineMs = call.remainingMs;
+      const last = call.requests.length - 1;
+      call.requests.forEach(({ method, body }, index) => {
+        const id = ids[index]!;
+        const bytes = call.requestBytes(index);
+        requests.push({ id, stream: call.stream, method, deadlineMs, chain: index < last, body });
+        this.#unanswered.set(id, { call, index, frame, bytes, isParked: false });
+        this.#unansweredBytes += bytes;
+      });
+      frame.unsettled += ids.length;
+      call.markSent(ids);
+    }
+    this.#framesInFlight++;
+    this.requestFrames++;
+    this.#creditedBytes = this.#receivedBytes;
+    this.#send(
+      FrameKind.REQUESTS,
+      vamos.RequestBatch.encode({ requests, receivedBytes: this.#receivedBytes }).finish(),
+    );
+  }
+
+  #takeId(): number {
+    for (;;) {
+      const id = this.#nextId;
+      this.#nextId = id === 0xffff_ffff ? 1 : id + 1;
+      if (!this.#unanswered.has(id)) return id;
+    }
+  }
+
+  #send(kind: Kind, body: Uint8Array): void {
+    if (!this.channel.send(kind, body)) this.#isChannelFull = true;
+  }
+
+  /** Pings only while an answer is awaited and nothing was heard: a ping costs a transition like any frame. */
+  #ping(intervalMs: number): void {
+    if (this.#unanswered.size === 0) {
+      this.#lastHeardAt = performance.now();
+      return;
+    }
+    const silentMs = performance.now() - this.#lastHeardAt;
+    if (silentMs >= 3 * intervalMs) {
+      this.#abandon(
+        new VamosError(
+          'CHANNEL_CLOSED',
+          `${this.channel.address}: nothing heard for ${Math.round(silentMs)} ms`,
+        ),
+      );
+    } else if (silentMs >= intervalMs / 2) {
+      this.#send(FrameKind.PING, NO_BODY);
+    }
+  }
+
+  #abandon(error: VamosError): void {
+    this.channel.close();
+    this.#end(error);
+  }
+
+  #end(error: VamosError): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    clearInterval(this.#pingTimer);
+    const sent = [...this.#unanswered.values()];
+    this.#unanswered.clear();
+    for (const { call } of sent) call.lose(error);
+    this.owner.onEnd(error);
+  }
+}

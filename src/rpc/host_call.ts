@@ -1,0 +1,79 @@
+import { VamosError } from '../protocol/errors.js';
+import type { Call, HostSession } from './contract.js';
+import { OVERHEAD_BYTES } from './limits.js';
+
+/** A frame of requests as the host accounts for it: owed until each request is answered or reported parked. */
+export interface OwedFrame {
+  unsettled: number;
+  calls: HostCall[];
+}
+
+/** Requests of one stream that wait for their turn, and the one that runs. */
+export interface StreamQueue {
+  readonly number: number;
+  readonly waiting: HostCall[];
+  running: HostCall | undefined;
+  /** The last one that ended was chained to the next and failed. */
+  isChainBroken: boolean;
+}
+
+/** One request from arrival to answer. */
+export class HostCall implements Call {
+  readonly arrivedAt = performance.now();
+  isParked = false;
+  isReported = false;
+  isAnswered = false;
+  /** The module has it and has not settled. */
+  isRunning = false;
+  deadlineTimer: NodeJS.Timeout | undefined;
+  #abortReason: VamosError | undefined;
+  #controller: AbortController | undefined;
+
+  constructor(
+    readonly session: HostSession,
+    readonly id: number,
+    readonly queue: StreamQueue,
+    readonly method: number,
+    readonly isChained: boolean,
+    readonly body: Uint8Array,
+    readonly frame: OwedFrame,
+    private readonly onParked: (call: HostCall, isParked: boolean) => void,
+  ) {}
+
+  get stream(): number {
+    return this.queue.number;
+  }
+
+  /** What it counts in the request window. */
+  get bytes(): number {
+    return this.body.length + OVERHEAD_BYTES;
+  }
+
+  /** Made when asked for: most requests end before anybody listens. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#abortReason) this.#controller.abort(this.#abortReason);
+    }
+    return this.#controller.signal;
+  }
+
+  get isAborted(): boolean {
+    return this.#abortReason !== undefined;
+  }
+
+  abort(reason: VamosError): void {
+    if (this.#abortReason) return;
+    this.#abortReason = reason;
+    this.#controller?.abort(reason);
+  }
+
+  setParked(isParked: boolean): void {
+    if (this.isRunning && this.isParked !== isParked) this.onParked(this, isParked);
+  }
+
+  /** It waits itself, or its turn comes after one that waits. */
+  get isStalled(): boolean {
+    return this.queue.running?.isParked ?? false;
+  }
+}

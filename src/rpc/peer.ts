@@ -1,0 +1,173 @@
+import type { Channel, ChannelHandlers, FrameKind as Kind } from '../channel/channel.js';
+import { VamosError } from '../protocol/errors.js';
+import { vamos } from '../protocol/generated/messages.js';
+import { MIN_WINDOW_BYTES, PROTOCOL_VERSION } from './limits.js';
+import { sendGoodbye, type Session } from './session.js';
+import { decode } from './wire.js';
+
+const { FrameKind } = vamos;
+const MAX_PROGRAM_LENGTH = 200;
+const MAX_PING_BYTES = 64;
+const MAX_HELLO_BYTES = 64 * 1024;
+
+/** What a peer asks of the server that accepted it. */
+export interface PeerServer {
+  /** Refuses, or ends what an earlier connection of the same session left, and begins. @throws VamosError */
+  begin(peer: Peer, hello: vamos.Hello): Promise<Session>;
+  welcome(nonce: Uint8Array, session: Session): Uint8Array;
+  onSessionEnd(session: Session, error: VamosError | undefined): Promise<void>;
+  onClosed(peer: Peer): void;
+}
+
+/** The host's end of one channel: whoever says Hello there gets a session, one at a time. */
+export class Peer implements ChannelHandlers {
+  /** Of the latest Hello. */
+  #nonce: Uint8Array | undefined;
+  #session: Session | undefined;
+  /** The session before has let go of all it held. */
+  #released: Promise<void> = Promise.resolve();
+  #isClosed = false;
+  /** Settles when the channel is closed. */
+  readonly closed: Promise<void>;
+  #onClosed!: () => void;
+
+  constructor(
+    readonly channel: Channel,
+    private readonly server: PeerServer,
+    private readonly maxBufferedBytes: number,
+  ) {
+    this.closed = new Promise((resolve) => {
+      this.#onClosed = resolve;
+    });
+    channel.setHandlers(this);
+  }
+
+  onFrame(kind: Kind, body: Uint8Array): void {
+    if (this.#isClosed) return;
+    try {
+      this.#take(kind, body);
+    } catch (error) {
+      void this.close(VamosError.from(error));
+    }
+    // One that writes and never reads must not fill our memory with answers to pings and hellos.
+    if (this.channel.bufferedBytes > this.maxBufferedBytes) this.channel.pause();
+  }
+
+  onNewPeer(): void {
+    this.#endSession(new VamosError('SESSION_LOST', 'another process opened the channel'));
+    this.#nonce = undefined;
+  }
+
+  onDrain(): void {
+    this.channel.resume();
+  }
+
+  onClose(error: VamosError | undefined): void {
+    this.#isClosed = true;
+    this.#endSession(error);
+    this.server.onClosed(this);
+    this.#onClosed();
+  }
+
+  /** Ends the session, says why, closes the channel; settles when the session has let go. */
+  close(error: VamosError): Promise<void> {
+    if (!this.#isClosed) {
+      this.#isClosed = true;
+      sendGoodbye(this.channel, error, this.#session ? undefined : this.#nonce);
+      this.channel.close();
+      this.#endSession(error);
+    }
+    return this.#released;
+  }
+
+  #take(kind: Kind, body: Uint8Array): void {
+    const maxBytes = kind === FrameKind.HELLO ? MAX_HELLO_BYTES : (this.#session?.maxFrameBytes ?? Infinity);
+    if (body.length > maxBytes) {
+      throw new VamosError('FRAME_TOO_LARGE', `a frame of ${body.length} bytes, the limit is ${maxBytes}`);
+    }
+    switch (kind) {
+      case FrameKind.HELLO:
+        this.#takeHello(decode(vamos.Hello, body));
+        break;
+      case FrameKind.REQUESTS:
+        this.#expectSession().takeRequests(body);
+        break;
+      case FrameKind.CANCEL:
+        this.#expectSession().takeCancel(body);
+        break;
+      case FrameKind.CREDIT:
+        this.#expectSession().takeCredit(body);
+        break;
+      case FrameKind.PING:
+        if (body.length > MAX_PING_BYTES) throw new VamosError('BAD_FRAME', `a ping of ${body.length} bytes`);
+        this.channel.send(FrameKind.PONG, body);
+        break;
+      case FrameKind.PONG:
+        break;
+      case FrameKind.GOODBYE:
+        this.#nonce = undefined;
+        this.#endSession(undefined);
+        break;
+      default:
+        throw new VamosError('BAD_FRAME', `a connector sends no frame of kind ${kind}`);
+    }
+  }
+
+  /** A connector that outlived its session's worker learns it this way, and says Hello again. */
+  #expectSession(): Session {
+    if (this.#session) return this.#session;
+    throw new VamosError('SESSION_LOST', 'there is no session on this channel');
+  }
+
+  #takeHello(hello: vamos.Hello): void {
+    const { nonce } = hello;
+    if (this.#nonce !== undefined && Buffer.compare(nonce, this.#nonce) === 0) {
+      // Sent again before our Welcome arrived.
+      if (this.#session) this.channel.send(FrameKind.WELCOME, this.server.welcome(nonce, this.#session));
+      return;
+    }
+    this.#nonce = nonce;
+    this.#endSession(new VamosError('SESSION_LOST', 'another session began on the channel'));
+    checkHello(hello);
+    void this.#begin(hello);
+  }
+
+  async #begin(hello: vamos.Hello): Promise<void> {
+    const { nonce } = hello;
+    const isCurrent = (): boolean => this.#nonce === nonce && !this.#isClosed;
+    try {
+      await this.#released;
+      if (!isCurrent()) return;
+      const session = await this.server.begin(this, hello);
+      this.#session = session;
+      if (isCurrent()) this.channel.send(FrameKind.WELCOME, this.server.welcome(nonce, session));
+      else this.#endSession(new VamosError('SESSION_LOST', 'its connector is gone'));
+    } catch (error) {
+      if (isCurrent()) void this.close(VamosError.from(error));
+    }
+  }
+
+  #endSession(error: VamosError | undefined): void {
+    const session = this.#session;
+    if (session === undefined) return;
+    this.#session = undefined;
+    this.#released = this.server.onSessionEnd(session, error);
+  }
+}
+
+function checkHello(hello: vamos.Hello): void {
+  const { version, nonce, session, epoch, program, replyWindowBytes } = hello;
+  if (version !== PROTOCOL_VERSION) {
+    throw new VamosError(
+      'VERSION_MISMATCH',
+      `the connector speaks protocol version ${version}, this host ${PROTOCOL_VERSION}`,
+    );
+  }
+  const isSound =
+    nonce.length === 16 &&
+    session.length === 16 &&
+    epoch >= 1 &&
+    program.length <= MAX_PROGRAM_LENGTH &&
+    replyWindowBytes >= MIN_WINDOW_BYTES;
+  if (!isSound) throw new VamosError('BAD_REQUEST', 'a hello with fields out of their limits');
+}

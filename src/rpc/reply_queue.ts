@@ -1,0 +1,107 @@
+import type { Channel } from '../channel/channel.js';
+import { VamosError } from '../protocol/errors.js';
+import { vamos } from '../protocol/generated/messages.js';
+import type { HostCall } from './host_call.js';
+import { BATCH_OVERHEAD_BYTES, OVERHEAD_BYTES } from './limits.js';
+
+/** A failure's message and detail never make a reply too large for a frame. */
+const MAX_MESSAGE_LENGTH = 1000;
+const MAX_DETAIL_BYTES = 4096;
+
+interface QueuedReply {
+  call: HostCall;
+  message: vamos.IReply;
+  /** More than it takes in a frame. */
+  bytes: number;
+}
+
+/** Replies that wait for the end of the turn, or for the connector's credit. */
+export class ReplyQueue {
+  #replies: QueuedReply[] = [];
+  #queuedBytes = 0;
+  #sentBytes = 0;
+  #creditedBytes = 0;
+
+  constructor(
+    private readonly channel: Channel,
+    private readonly maxFrameBytes: number,
+    private readonly windowBytes: number,
+  ) {}
+
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  /** Returns the error that the reply carries. */
+  push(call: HostCall, outcome: Uint8Array | VamosError): VamosError | undefined {
+    const answer = outcome instanceof VamosError ? outcome : this.#checked(call, outcome);
+    const message: vamos.IReply =
+      answer instanceof VamosError
+        ? { id: call.id, failure: clipped(answer) }
+        : { id: call.id, body: answer };
+    const { body, failure } = message;
+    const bytes = OVERHEAD_BYTES + (body?.length ?? 0) + (failure ? failureBytes(failure) : 0);
+    this.#replies.push({ call, message, bytes });
+    this.#queuedBytes += bytes;
+    return answer instanceof VamosError ? answer : undefined;
+  }
+
+  /** The connector has taken so many bytes of reply frames. */
+  credit(receivedBytes: number): void {
+    if (receivedBytes < this.#creditedBytes || receivedBytes > this.#sentBytes) {
+      throw new VamosError(
+        'BAD_REQUEST',
+        `a credit of ${receivedBytes} bytes, of ${this.#sentBytes} sent and ${this.#creditedBytes} credited before`,
+      );
+    }
+    this.#creditedBytes = receivedBytes;
+  }
+
+  /** Sends what the window allows, one frame at a time; gives the calls whose replies went out. */
+  flush(onSent: (call: HostCall) => void): void {
+    for (;;) {
+      const batch = this.#takeBatch();
+      if (batch.length === 0) return;
+      const frame = vamos.ReplyBatch.encode({ replies: batch.map((reply) => reply.message) }).finish();
+      this.#sentBytes += frame.length;
+      this.channel.send(vamos.FrameKind.REPLIES, frame);
+      for (const { call } of batch) onSent(call);
+    }
+  }
+
+  /** A frame takes at most half the window, so whoever is short of credit is owed one that the connector must give. */
+  #takeBatch(): QueuedReply[] {
+    const room = Math.min(this.maxFrameBytes, this.windowBytes - (this.#sentBytes - this.#creditedBytes));
+    let bytes = BATCH_OVERHEAD_BYTES;
+    let count = 0;
+    while (count < this.#replies.length && bytes + this.#replies[count]!.bytes <= room) {
+      bytes += this.#replies[count]!.bytes;
+      count++;
+    }
+    if (count === 0) return [];
+    this.#queuedBytes -= bytes - BATCH_OVERHEAD_BYTES;
+    return this.#replies.splice(0, count);
+  }
+
+  #checked(call: HostCall, body: Uint8Array): Uint8Array | VamosError {
+    const most = this.maxFrameBytes - BATCH_OVERHEAD_BYTES - OVERHEAD_BYTES;
+    if (body.length <= most) return body;
+    return new VamosError(
+      'INTERNAL',
+      `method ${call.method} answered with ${body.length} bytes, a frame has room for ${most}`,
+    );
+  }
+}
+
+function clipped(error: VamosError): vamos.IFailure {
+  const failure = error.toFailure();
+  if (error.message.length > MAX_MESSAGE_LENGTH) {
+    failure.message = `${error.message.slice(0, MAX_MESSAGE_LENGTH)}...`;
+  }
+  if (error.detail.length > MAX_DETAIL_BYTES) failure.detail = error.detail.subarray(0, MAX_DETAIL_BYTES);
+  return failure;
+}
+
+function failureBytes(failure: vamos.IFailure): number {
+  return OVERHEAD_BYTES + 3 * (failure.message?.length ?? 0) + (failure.detail?.length ?? 0);
+}

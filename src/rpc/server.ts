@@ -1,0 +1,189 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Channel } from '../channel/channel.js';
+import { type ErrorName, VamosError } from '../protocol/errors.js';
+import { vamos } from '../protocol/generated/messages.js';
+import type { HostModule } from './contract.js';
+import { PROTOCOL_VERSION } from './limits.js';
+import { Peer, type PeerServer } from './peer.js';
+import { Session, type SessionLimits } from './session.js';
+import { addCounters, count, noCounters, RequestStatistics, type ServerStatistics } from './statistics.js';
+
+export interface RpcServerOptions extends Partial<SessionLimits> {
+  /** A connector must show the same; default: none. */
+  token?: string;
+  /** Sessions at once. Default 1,024. */
+  maxSessions?: number;
+  /** The largest reply window that a connector gets, whatever it asks for. Default 64 MiB. */
+  maxReplyWindowBytes?: number;
+  /** How long `stop` waits for requests that run. Default 10,000. */
+  stopTimeoutMs?: number;
+  /** For logs: sessions that begin, and that end (error undefined: in order). */
+  onSession?(event: SessionEvent): void;
+}
+
+export interface SessionEvent {
+  kind: 'begin' | 'end';
+  session: string;
+  epoch: number;
+  program: string;
+  address: string;
+  error: VamosError | undefined;
+}
+
+const MIB = 1024 * 1024;
+const DEFAULT_LIMITS: SessionLimits = {
+  maxFrameBytes: 4 * MIB,
+  requestWindowBytes: 16 * MIB,
+  maxFramesInFlight: 4,
+  maxStreams: 65_536,
+  maxQueuedReplyBytes: 32 * MIB,
+  endTimeoutMs: 1_000,
+};
+
+/** The host's end of any number of channels: a session for each connector, its requests run by the modules. */
+export class RpcServer {
+  readonly #modules: readonly HostModule[];
+  readonly #options: RpcServerOptions;
+  readonly #limits: SessionLimits;
+  readonly #tokenDigest: Buffer;
+  readonly #worker = randomBytes(16);
+  readonly #peers = new Set<Peer>();
+  readonly #statistics = new RequestStatistics();
+  /** By id, until all they held is released. */
+  readonly #sessions = new Map<string, { session: Session; peer: Peer }>();
+  readonly #pastChannels = noCounters();
+  readonly #sessionsEnded: Partial<Record<ErrorName, number>> = {};
+  readonly #peerServer: PeerServer;
+  #sessionsStarted = 0;
+  #stopped: Promise<void> | undefined;
+
+  constructor(modules: HostModule[], options: RpcServerOptions = {}) {
+    this.#modules = modules;
+    this.#options = options;
+    this.#limits = pickLimits(options);
+    this.#tokenDigest = digest(options.token ?? '');
+    this.#peerServer = {
+      begin: (peer, hello) => this.#begin(peer, hello),
+      welcome: (nonce, session) => this.#welcome(nonce, session),
+      onSessionEnd: (session, error) => this.#endSession(session, error),
+      onClosed: (peer) => {
+        this.#peers.delete(peer);
+        addCounters(this.#pastChannels, peer.channel.counters);
+      },
+    };
+  }
+
+  /** Serves a connector on this channel until it closes. */
+  accept(channel: Channel): void {
+    this.#peers.add(new Peer(channel, this.#peerServer, this.#limits.maxQueuedReplyBytes));
+  }
+
+  statistics(): ServerStatistics {
+    const channels = { ...this.#pastChannels };
+    for (const peer of this.#peers) addCounters(channels, peer.channel.counters);
+    const sessions = [...this.#sessions.values()].map(({ session }) => session.status());
+    return {
+      sessions,
+      sessionsStarted: this.#sessionsStarted,
+      sessionsEnded: { ...this.#sessionsEnded },
+      channels,
+      requestFrames: this.#statistics.requestFrames,
+      requests: this.#statistics.requests,
+      parked: sessions.reduce((sum, session) => sum + session.parked, 0),
+      errors: { ...this.#statistics.errors },
+      methods: this.#statistics.methods,
+    };
+  }
+
+  /**
+   * Begins no session and starts no request any more, finishes what runs (at most `stopTimeoutMs`; parked requests are
+   * not waited for), says goodbye with HOST_STOPPING and closes the modules. Idempotent.
+   */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    const timeoutMs = this.#options.stopTimeoutMs ?? 10_000;
+    await Promise.all([...this.#sessions.values()].map(({ session }) => session.drain(timeoutMs)));
+    const reason = new VamosError('HOST_STOPPING', 'the host is stopping');
+    await Promise.all([...this.#peers].map((peer) => peer.close(reason).then(() => peer.closed)));
+    await Promise.all([...this.#sessions.values()].map(({ session }) => session.end(reason)));
+    for (const module of this.#modules) await module.close();
+  }
+
+  async #begin(peer: Peer, hello: vamos.Hello): Promise<Session> {
+    if (!timingSafeEqual(digest(hello.token), this.#tokenDigest)) {
+      throw new VamosError('BAD_TOKEN', 'the host wants another token');
+    }
+    const id = Buffer.from(hello.session).toString('hex');
+    for (let old = this.#sessions.get(id); old !== undefined; old = this.#sessions.get(id)) {
+      if (old.session.epoch > hello.epoch) {
+        throw new VamosError('SESSION_LOST', 'a later connection of this session is there');
+      }
+      const reason = new VamosError('SESSION_LOST', 'the connector connected again');
+      if (old.peer !== peer) void old.peer.close(reason);
+      await old.session.end(reason);
+      this.#forget(old.session);
+    }
+    if (this.#stopped) throw new VamosError('HOST_STOPPING', 'the host is stopping');
+    if (this.#sessions.size >= (this.#options.maxSessions ?? 1024)) {
+      throw new VamosError('BAD_REQUEST', 'the host has as many sessions as it allows');
+    }
+    const replyWindowBytes = Math.min(hello.replyWindowBytes, this.#options.maxReplyWindowBytes ?? 64 * MIB);
+    const { epoch, program } = hello;
+    const session = new Session(
+      peer.channel,
+      { id, epoch, program, replyWindowBytes },
+      this.#modules,
+      this.#limits,
+      this.#statistics,
+    );
+    this.#sessions.set(id, { session, peer });
+    this.#sessionsStarted++;
+    this.#tell('begin', session, peer, undefined);
+    return session;
+  }
+
+  async #endSession(session: Session, error: VamosError | undefined): Promise<void> {
+    const entry = this.#sessions.get(session.id);
+    count(this.#sessionsEnded, error?.code ?? 'OK');
+    if (entry) this.#tell('end', session, entry.peer, error);
+    await session.end(error);
+    this.#forget(session);
+  }
+
+  #forget(session: Session): void {
+    if (this.#sessions.get(session.id)?.session === session) this.#sessions.delete(session.id);
+  }
+
+  #tell(kind: 'begin' | 'end', session: Session, peer: Peer, error: VamosError | undefined): void {
+    const { id, epoch, program } = session;
+    this.#options.onSession?.({ kind, session: id, epoch, program, address: peer.channel.address, error });
+  }
+
+  #welcome(nonce: Uint8Array, session: Session): Uint8Array {
+    return vamos.Welcome.encode({
+      nonce,
+      version: PROTOCOL_VERSION,
+      maxFrameBytes: session.maxFrameBytes,
+      requestWindowBytes: this.#limits.requestWindowBytes,
+      maxFramesInFlight: this.#limits.maxFramesInFlight,
+      worker: this.#worker,
+    }).finish();
+  }
+}
+
+function pickLimits(options: Partial<SessionLimits>): SessionLimits {
+  const limits = { ...DEFAULT_LIMITS };
+  for (const name of Object.keys(limits) as (keyof SessionLimits)[])
+    limits[name] = options[name] ?? limits[name];
+  limits.maxFrameBytes = Math.min(limits.maxFrameBytes, Math.floor(limits.requestWindowBytes / 2));
+  return limits;
+}
+
+/** Of equal length whatever the token's, for a comparison in constant time. */
+function digest(token: string): Buffer {
+  return createHash('sha256').update(token).digest();
+}

@@ -1,0 +1,393 @@
+import type { Channel } from '../channel/channel.js';
+import { ErrorCode, VamosError } from '../protocol/errors.js';
+import { vamos } from '../protocol/generated/messages.js';
+import type { HostModule, HostSession, ModuleSession } from './contract.js';
+import { HostCall, type OwedFrame, type StreamQueue } from './host_call.js';
+import { MAX_TIMEOUT_MS, OVERHEAD_BYTES } from './limits.js';
+import { ReplyQueue } from './reply_queue.js';
+import type { RequestStatistics, SessionStatistics } from './statistics.js';
+import { decode, decodeRequests } from './wire.js';
+
+/** What a host allows a connector. */
+export interface SessionLimits {
+  maxFrameBytes: number;
+  requestWindowBytes: number;
+  maxFramesInFlight: number;
+  /** Streams with requests that are not answered. */
+  maxStreams: number;
+  /** Replies that wait for a connector which does not take them; beyond it no further request starts. */
+  maxQueuedReplyBytes: number;
+  /** How long calls that were aborted because the session ends may take to settle. */
+  endTimeoutMs: number;
+}
+
+export interface SessionIdentity {
+  id: string;
+  epoch: number;
+  program: string;
+  replyWindowBytes: number;
+}
+
+/** One connector's session on the host: runs its streams, gathers replies, accounts for frames and windows. */
+export class Session implements HostSession {
+  readonly id: string;
+  readonly epoch: number;
+  readonly program: string;
+  /** What Welcome says: at most half of the reply window. */
+  readonly maxFrameBytes: number;
+
+  readonly #startedAt = Date.now();
+  readonly #modules = new Map<number, ModuleSession>();
+  readonly #streams = new Map<number, StreamQueue>();
+  /** Not answered. */
+  readonly #calls = new Map<number, HostCall>();
+  /** With a request that is neither answered nor reported parked. */
+  readonly #owedFrames = new Set<OwedFrame>();
+  /** Streams whose next request waits until the connector takes replies. */
+  readonly #heldStreams = new Set<StreamQueue>();
+  readonly #replies: ReplyQueue;
+  #unansweredBytes = 0;
+  #running = 0;
+  #parked = 0;
+  #isFlushScheduled = false;
+  #isDraining = false;
+  #ended: Promise<void> | undefined;
+  readonly #quietWaiters = new Set<() => void>();
+
+  constructor(
+    private readonly channel: Channel,
+    identity: SessionIdentity,
+    modules: readonly HostModule[],
+    private readonly limits: SessionLimits,
+    private readonly statistics: RequestStatistics,
+  ) {
+    this.id = identity.id;
+    this.epoch = identity.epoch;
+    this.program = identity.program;
+    this.maxFrameBytes = Math.min(limits.maxFrameBytes, Math.floor(identity.replyWindowBytes / 2));
+    this.#replies = new ReplyQueue(channel, this.maxFrameBytes, identity.replyWindowBytes);
+    try {
+      for (const module of modules) this.#modules.set(module.number, module.openSession(this));
+    } catch (error) {
+      void this.end(VamosError.from(error));
+      throw error;
+    }
+  }
+
+  status(): SessionStatistics {
+    return {
+      id: this.id,
+      epoch: this.epoch,
+      program: this.program,
+      address: this.channel.address,
+      startedAt: this.#startedAt,
+      streams: this.#streams.size,
+      running: this.#running,
+      parked: this.#parked,
+    };
+  }
+
+  get parked(): number {
+    return this.#parked;
+  }
+
+  /**
+   * A frame of requests.
+   * @throws VamosError where it breaks the protocol: the session must end
+   */
+  takeRequests(body: Uint8Array): void {
+    const batch = decodeRequests(body, Math.floor(this.limits.requestWindowBytes / OVERHEAD_BYTES));
+    this.#replies.credit(batch.receivedBytes);
+    if (batch.requests.length > 0) {
+      this.statistics.requestFrames++;
+      const touched = this.#enqueue(batch.requests);
+      for (const stream of touched) this.#runNext(stream);
+      if (this.#owesAllFrames) this.#scheduleFlush();
+    }
+    if (this.#replies.queuedBytes > 0) this.#scheduleFlush();
+  }
+
+  takeCancel(body: Uint8Array): void {
+    for (const id of decode(vamos.Cancel, body).ids) {
+      const call = this.#calls.get(id);
+      if (call) this.#abort(call, new VamosError('CANCELLED', 'cancelled by the connector'));
+    }
+  }
+
+  takeCredit(body: Uint8Array): void {
+    this.#replies.credit(decode(vamos.Credit, body).receivedBytes);
+    if (this.#replies.queuedBytes > 0) this.#scheduleFlush();
+  }
+
+  /** Starts nothing more, waits for what runs (not for what is parked), at most `timeoutMs`, and sends the replies. */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#isDraining = true;
+    for (const stream of this.#streams.values()) this.#runNext(stream);
+    await this.#whenQuiet(() => this.#running === this.#parked || this.#ended !== undefined, timeoutMs);
+    this.#flush();
+  }
+
+  /**
+   * Aborts what runs, waits for it a moment, closes the modules' sessions. Idempotent; the promise settles when the
+   * session holds nothing any more.
+   * @param error why; undefined: the connector said goodbye
+   */
+  end(error: VamosError | undefined): Promise<void> {
+    this.#ended ??= this.#release(error);
+    return this.#ended;
+  }
+
+  async #release(error: VamosError | undefined): Promise<void> {
+    const reason = new VamosError('SESSION_LOST', error?.message ?? 'the connector ended the session', {
+      cause: error,
+    });
+    for (const call of this.#calls.values()) {
+      clearTimeout(call.deadlineTimer);
+      call.abort(reason);
+    }
+    await this.#whenQuiet(() => this.#running === 0, this.limits.endTimeoutMs);
+    await Promise.allSettled([...this.#modules.values()].map(async (module) => module.close(error)));
+    this.#calls.clear();
+    this.#streams.clear();
+  }
+
+  /** Resolves when `isQuiet`, asked whenever a call settles or parks, or after `timeoutMs`. */
+  #whenQuiet(isQuiet: () => boolean, timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const finish = (): void => {
+        clearTimeout(timer);
+        this.#quietWaiters.delete(check);
+        resolve();
+      };
+      const check = (): void => {
+        if (isQuiet()) finish();
+      };
+      const timer = setTimeout(finish, timeoutMs);
+      this.#quietWaiters.add(check);
+      check();
+    });
+  }
+
+  #tellQuietWaiters(): void {
+    for (const check of this.#quietWaiters) check();
+  }
+
+  get #owesAllFrames(): boolean {
+    return this.#owedFrames.size >= this.limits.maxFramesInFlight;
+  }
+
+  /** Checks all requests of a frame, then puts them into their streams, which it returns. */
+  #enqueue(requests: readonly vamos.IRequest[]): Set<StreamQueue> {
+    if (this.#owesAllFrames) {
+      throw new VamosError('CREDIT_EXCEEDED', `more than ${this.limits.maxFramesInFlight} frames in flight`);
+    }
+    const frame: OwedFrame = { unsettled: requests.length, calls: [] };
+    const touched = new Set<StreamQueue>();
+    const openChains = new Set<StreamQueue>();
+    for (const request of requests) {
+      const stream = this.#streamOf(request.stream ?? 0);
+      const call = this.#admit(request, stream, frame);
+      if (call.isChained) openChains.add(stream);
+      else openChains.delete(stream);
+      stream.waiting.push(call);
+      frame.calls.push(call);
+      touched.add(stream);
+    }
+    if (openChains.size > 0) throw new VamosError('BAD_REQUEST', 'a chain goes beyond its frame');
+    this.#owedFrames.add(frame);
+    this.statistics.requests += requests.length;
+    for (const [index, call] of frame.calls.entries())
+      this.#watchDeadline(call, requests[index]?.deadlineMs ?? 0);
+    return touched;
+  }
+
+  #admit(request: vamos.IRequest, stream: StreamQueue, frame: OwedFrame): HostCall {
+    const id = request.id ?? 0;
+    if (id === 0 || this.#calls.has(id)) {
+      throw new VamosError('BAD_REQUEST', `request number ${id} is not free`);
+    }
+    const call = new HostCall(
+      this,
+      id,
+      stream,
+      request.method ?? 0,
+      request.chain ?? false,
+      request.body ?? new Uint8Array(),
+      frame,
+      (parking, isParked) => {
+        this.#park(parking, isParked);
+      },
+    );
+    this.#unansweredBytes += call.bytes;
+    if (this.#unansweredBytes > this.limits.requestWindowBytes) {
+      throw new VamosError(
+        'CREDIT_EXCEEDED',
+        `more than ${this.limits.requestWindowBytes} bytes of requests open`,
+      );
+    }
+    this.#calls.set(id, call);
+    return call;
+  }
+
+  #streamOf(number: number): StreamQueue {
+    let stream = this.#streams.get(number);
+    if (stream === undefined) {
+      if (this.#streams.size >= this.limits.maxStreams) {
+        throw new VamosError('BAD_REQUEST', `more than ${this.limits.maxStreams} streams with open requests`);
+      }
+      stream = { number, waiting: [], running: undefined, isChainBroken: false };
+      this.#streams.set(number, stream);
+    }
+    return stream;
+  }
+
+  #watchDeadline(call: HostCall, deadlineMs: number): void {
+    if (deadlineMs === 0) return;
+    call.deadlineTimer = setTimeout(
+      () => {
+        this.#abort(call, new VamosError('DEADLINE_EXCEEDED', `not done within ${deadlineMs} ms`));
+      },
+      Math.min(deadlineMs, MAX_TIMEOUT_MS),
+    );
+  }
+
+  /** Runs the stream's requests until one does not settle at once. */
+  #runNext(stream: StreamQueue): void {
+    while (stream.running === undefined && !this.#ended) {
+      if (this.#replies.queuedBytes > this.limits.maxQueuedReplyBytes) {
+        this.#heldStreams.add(stream);
+        return;
+      }
+      const call = stream.waiting.shift();
+      if (call === undefined) {
+        this.#streams.delete(stream.number);
+        return;
+      }
+      if (call.isAnswered) stream.isChainBroken = call.isChained;
+      else if (stream.isChainBroken)
+        this.#refuse(call, 'CHAIN_BROKEN', 'an earlier request of the chain failed');
+      else if (this.#isDraining) this.#refuse(call, 'HOST_STOPPING', 'the host is stopping');
+      else this.#run(call);
+    }
+  }
+
+  #refuse(call: HostCall, code: 'CHAIN_BROKEN' | 'HOST_STOPPING', message: string): void {
+    call.queue.isChainBroken = call.isChained;
+    this.#answer(call, new VamosError(code, message));
+  }
+
+  #run(call: HostCall): void {
+    const module = this.#modules.get(call.method >>> 8);
+    call.queue.running = call;
+    call.isRunning = true;
+    this.#running++;
+    try {
+      if (!module) throw new VamosError('UNKNOWN_METHOD', `no module has method ${call.method}`);
+      const outcome = module.handle(call.method, call.body, call);
+      if (outcome instanceof Uint8Array) {
+        this.#settle(call, outcome);
+        return;
+      }
+      outcome.then(
+        (body) => {
+          this.#settle(call, body);
+          this.#runNext(call.queue);
+        },
+        (error: unknown) => {
+          this.#settle(call, VamosError.from(error));
+          this.#runNext(call.queue);
+        },
+      );
+    } catch (error) {
+      this.#settle(call, VamosError.from(error));
+    }
+  }
+
+  /** The module is done with the call. */
+  #settle(call: HostCall, outcome: Uint8Array | VamosError): void {
+    if (call.isParked) this.#parked--;
+    call.isParked = false;
+    call.isRunning = false;
+    call.queue.running = undefined;
+    this.#running--;
+    call.queue.isChainBroken = call.isChained && (call.isAborted || outcome instanceof VamosError);
+    if (!call.isAnswered) this.#answer(call, outcome);
+    this.#tellQuietWaiters();
+  }
+
+  /** Answers at once; a call that runs goes on until its module heeds the signal, and its stream waits for it. */
+  #abort(call: HostCall, reason: VamosError): void {
+    if (this.#ended) return;
+    call.abort(reason);
+    this.#answer(call, reason);
+  }
+
+  #answer(call: HostCall, outcome: Uint8Array | VamosError): void {
+    call.isAnswered = true;
+    clearTimeout(call.deadlineTimer);
+    if (this.#ended) return;
+    const error = this.#replies.push(call, outcome);
+    this.statistics.answered(call.method, performance.now() - call.arrivedAt, error?.code);
+    this.#calls.delete(call.id);
+    this.#scheduleFlush();
+  }
+
+  #park(call: HostCall, isParked: boolean): void {
+    call.isParked = isParked;
+    this.#parked += isParked ? 1 : -1;
+    if (isParked && this.#owesAllFrames) this.#scheduleFlush();
+    this.#tellQuietWaiters();
+  }
+
+  /** At the end of the turn, so that all it answers goes as one frame. */
+  #scheduleFlush(): void {
+    if (this.#isFlushScheduled) return;
+    this.#isFlushScheduled = true;
+    setImmediate(() => {
+      this.#isFlushScheduled = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    if (this.#ended) return;
+    this.#replies.flush((call) => {
+      this.#unansweredBytes -= call.bytes;
+      if (!call.isReported) this.#settleInFrame(call.frame);
+    });
+    if (this.#owesAllFrames && this.#parked > 0) this.#reportParked();
+    if (this.#replies.queuedBytes > this.limits.maxQueuedReplyBytes) return;
+    const held = [...this.#heldStreams];
+    this.#heldStreams.clear();
+    for (const stream of held) this.#runNext(stream);
+  }
+
+  /**
+   * The connector would have to wait: tells it of the frames of which nothing but waiting requests is left, so that
+   * others get past them, a COMMIT for instance that ends the wait.
+   */
+  #reportParked(): void {
+    const ids: number[] = [];
+    for (const frame of this.#owedFrames) {
+      const left = frame.calls.filter((call) => !call.isReported && this.#calls.get(call.id) === call);
+      if (left.length < frame.unsettled || !left.every((call) => call.isStalled)) continue;
+      for (const call of left) {
+        call.isReported = true;
+        ids.push(call.id);
+        this.#settleInFrame(frame);
+      }
+    }
+    if (ids.length > 0) this.channel.send(vamos.FrameKind.PARKED, vamos.Parked.encode({ ids }).finish());
+  }
+
+  #settleInFrame(frame: OwedFrame): void {
+    if (--frame.unsettled === 0) this.#owedFrames.delete(frame);
+  }
+}
+
+/** The failure as the connector is told it before the channel closes. */
+export function sendGoodbye(channel: Channel, error: VamosError, nonce?: Uint8Array): void {
+  const { code, message } = error;
+  const goodbye = { code: ErrorCode[code], message: message.slice(0, 1000), ...(nonce && { nonce }) };
+  channel.send(vamos.FrameKind.GOODBYE, vamos.Goodbye.encode(goodbye).finish());
+}
