@@ -152,7 +152,7 @@ Errno File::read(const std::vector<Range>& ranges, ReadReply& reply) {
   return 0;
 }
 
-Errno File::write(const std::vector<Range>& ranges, const uint8_t* data, SyncKind kind,
+Errno File::write(const std::vector<Range>& ranges, const uint8_t* data, SyncKind kind, bool mustBeWhole,
                   uint64_t& writtenBytes) {
   writtenBytes = 0;
   if (!offsetsFit(ranges)) return EINVAL;
@@ -162,7 +162,7 @@ Errno File::write(const std::vector<Range>& ranges, const uint8_t* data, SyncKin
     const Errno failure =
         writeRun(descriptor_.number(), ranges[first].offset, data + writtenBytes, run.lengthBytes, done);
     writtenBytes += done;
-    if (failure) return writtenBytes > 0 ? 0 : failure;
+    if (failure) return writtenBytes > 0 && !mustBeWhole ? 0 : failure;
     first = run.end;
   }
   return sync(kind);

@@ -59,9 +59,11 @@ class File {
   // one system call. A range is short only at the end of the file.
   Errno read(const std::vector<Range>& ranges, ReadReply& reply);
 
-  // `data` holds the ranges' bytes, one after another. After some bytes a failure is told by a short
-  // `writtenBytes` (the next write will fail with it); the sync follows only when all was written.
-  Errno write(const std::vector<Range>& ranges, const uint8_t* data, SyncKind sync, uint64_t& writtenBytes);
+  // `data` holds the ranges' bytes, one after another. Unless it must be whole, a failure after some bytes is
+  // told by a short `writtenBytes` (the next write fails with it). The sync follows only when all was
+  // written.
+  Errno write(const std::vector<Range>& ranges, const uint8_t* data, SyncKind sync, bool mustBeWhole,
+              uint64_t& writtenBytes);
 
   Errno sync(SyncKind kind);
   Errno truncate(uint64_t lengthBytes);

@@ -74,7 +74,7 @@ constexpr uint32_t readWriteNew = OpenFlag::Read | OpenFlag::Write | OpenFlag::C
 uint64_t write(File& file, std::vector<Range> ranges, const std::string& data,
                SyncKind kind = SyncKind::None) {
   uint64_t written = 0;
-  REQUIRE(file.write(ranges, reinterpret_cast<const uint8_t*>(data.data()), kind, written) == 0);
+  REQUIRE(file.write(ranges, reinterpret_cast<const uint8_t*>(data.data()), kind, false, written) == 0);
   return written;
 }
 
@@ -154,9 +154,9 @@ TEST_CASE("offsets past the largest one are refused") {
   const uint8_t byte = 0;
   for (const uint64_t offset : {last, last + 1, std::numeric_limits<uint64_t>::max()}) {
     CHECK(file->read({{offset, 1}}, reply) == EINVAL);
-    CHECK(file->write({{offset, 1}}, &byte, SyncKind::None, written) == EINVAL);
+    CHECK(file->write({{offset, 1}}, &byte, SyncKind::None, false, written) == EINVAL);
   }
-  CHECK(file->write({{last - 1, 1}}, &byte, SyncKind::None, written) == EFBIG);
+  CHECK(file->write({{last - 1, 1}}, &byte, SyncKind::None, false, written) == EFBIG);
   CHECK(file->truncate(last + 1) == EINVAL);
   CHECK(file->truncate(7) == 0);
   FileStat stat;
@@ -164,7 +164,7 @@ TEST_CASE("offsets past the largest one are refused") {
   CHECK(stat.sizeBytes == 7);
 }
 
-TEST_CASE("a write that can't be whole is short, and the next one fails") {
+TEST_CASE("a write that can't be whole is short, and the next one fails; asked to be whole it fails itself") {
   Place place;
   const auto file = opened(place, "a", readWriteNew);
   const auto handler = std::signal(SIGXFSZ, SIG_IGN);
@@ -174,16 +174,17 @@ TEST_CASE("a write that can't be whole is short, and the next one fails") {
   REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
   uint64_t written = 0;
   const auto* data = reinterpret_cast<const uint8_t*>("0123456789");
-  CHECK(file->write({{0, 4}, {100, 6}}, data, SyncKind::Data, written) == 0);
+  CHECK(file->write({{0, 4}, {100, 6}}, data, SyncKind::Data, false, written) == 0);
   CHECK(written == 4);
-  CHECK(file->write({{0, 10}}, data, SyncKind::Data, written) == 0);
+  CHECK(file->write({{0, 10}}, data, SyncKind::Data, false, written) == 0);
   CHECK(written == 6);
-  CHECK(file->write({{6, 4}}, data, SyncKind::Data, written) == EFBIG);
+  CHECK(file->write({{6, 4}}, data, SyncKind::Data, false, written) == EFBIG);
+  CHECK(file->write({{0, 10}}, data, SyncKind::Data, true, written) == EFBIG);
   ::setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, handler);
   // /dev/full is not beneath a root, so the file object is made directly.
   File full(Descriptor(::open("/dev/full", O_WRONLY | O_CLOEXEC)));
-  CHECK(full.write({{std::nullopt, 1}}, data, SyncKind::Data, written) == ENOSPC);
+  CHECK(full.write({{std::nullopt, 1}}, data, SyncKind::Data, false, written) == ENOSPC);
 }
 
 TEST_CASE("no path leads out of the root") {

@@ -18,13 +18,14 @@ export interface NativeFiles {
 
   /** READ's reply. offsets: as many as lengths, or none for the file's own position. */
   readFile(file: NativeFile, offsets: Float64Array, lengths: Uint32Array): Promise<Uint8Array>;
-  /** data must not change until it ends. sync: SyncKind. Resolves to the bytes written. */
+  /** data must not change until it ends. sync: SyncKind. Resolves to the bytes written, all of them if mustBeWhole. */
   writeFile(
     file: NativeFile,
     offsets: Float64Array,
     lengths: Uint32Array,
     data: Uint8Array,
     sync: number,
+    mustBeWhole: boolean,
   ): Promise<number>;
   syncFile(file: NativeFile, sync: number): Promise<void>;
   truncateFile(file: NativeFile, lengthBytes: number): Promise<void>;

@@ -48,7 +48,6 @@ export class FilesSession implements ModuleSession {
   }
 
   async handle(method: number, body: Uint8Array, call: Call): Promise<Uint8Array> {
-    call.signal.throwIfAborted();
     try {
       return await this.#answer(method, body, call);
     } catch (error) {
@@ -166,6 +165,7 @@ export class FilesSession implements ModuleSession {
       Uint32Array.from(lengths),
       data,
       syncAfter,
+      request.whole,
     );
     const written = await (syncAfter === SyncKind.NO_SYNC ? run : parked(call, run));
     counters.writes++;

@@ -197,8 +197,8 @@ Napi::Value writeFile(const Napi::CallbackInfo& info) {
   return Job::start(
       info.Env(),
       [file = unwrap<SharedFile>(info), ranges = rangesAt(info, 1), bytes = data.Data(),
-       kind = static_cast<SyncKind>(numberAt(info, 4)),
-       written] { return file->write(ranges, bytes, kind, *written); },
+       kind = static_cast<SyncKind>(numberAt(info, 4)), whole = flagAt(info, 5),
+       written] { return file->write(ranges, bytes, kind, whole, *written); },
       [written](Napi::Env env) { return Napi::Number::New(env, static_cast<double>(*written)); }, data);
 }
 
