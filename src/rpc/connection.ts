@@ -1,4 +1,4 @@
-import type { Channel, ChannelHandlers, FrameKind as Kind } from '../channel/channel.js';
+import type { Channel, ChannelHandlers } from '../channel/channel.js';
 import { VamosError } from '../protocol/errors.js';
 import { vamos } from '../protocol/generated/messages.js';
 import { fromGoodbye } from './handshake.js';
@@ -115,7 +115,7 @@ export class Connection implements ChannelHandlers {
     this.#end(error);
   }
 
-  onFrame(kind: Kind, body: Uint8Array): void {
+  onFrame(kind: vamos.FrameKind, body: Uint8Array): void {
     if (this.#hasEnded) return;
     this.#lastHeardAt = performance.now();
     try {
@@ -147,7 +147,7 @@ export class Connection implements ChannelHandlers {
     );
   }
 
-  #take(kind: Kind, body: Uint8Array): void {
+  #take(kind: vamos.FrameKind, body: Uint8Array): void {
     switch (kind) {
       case FrameKind.REPLIES:
         this.#receivedBytes += body.length;
@@ -253,7 +253,7 @@ export class Connection implements ChannelHandlers {
     }
   }
 
-  #send(kind: Kind, body: Uint8Array): void {
+  #send(kind: vamos.FrameKind, body: Uint8Array): void {
     if (!this.channel.send(kind, body)) this.#isChannelFull = true;
   }
 

@@ -62,7 +62,7 @@ export function greet<Opened extends ChannelHandlers>(
     }
 
     channel.setHandlers({
-      onFrame(kind, body) {
+      onFrame(kind: vamos.FrameKind, body) {
         if (kind === FrameKind.WELCOME) {
           const welcome = decodeIfOurs(vamos.Welcome, body, nonce);
           if (welcome === undefined) return;
@@ -121,7 +121,9 @@ function checkWelcome(address: string, welcome: vamos.Welcome): VamosError | und
 /** The failure that a Goodbye tells of. */
 export function fromGoodbye(address: string, goodbye: vamos.Goodbye): VamosError {
   const code =
-    ErrorCode[goodbye.code] === undefined || goodbye.code === 0 ? ErrorCode.SESSION_LOST : goodbye.code;
+    ErrorCode[goodbye.code] === undefined || goodbye.code === ErrorCode.OK
+      ? ErrorCode.SESSION_LOST
+      : goodbye.code;
   return VamosError.fromFailure({
     code,
     message: `${address}: ${goodbye.message || 'the host ended the session'}`,

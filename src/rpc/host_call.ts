@@ -1,4 +1,4 @@
-import { VamosError } from '../protocol/errors.js';
+import type { VamosError } from '../protocol/errors.js';
 import type { Call, HostSession } from './contract.js';
 import { OVERHEAD_BYTES } from './limits.js';
 

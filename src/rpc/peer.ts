@@ -1,4 +1,4 @@
-import type { Channel, ChannelHandlers, FrameKind as Kind } from '../channel/channel.js';
+import type { Channel, ChannelHandlers } from '../channel/channel.js';
 import { VamosError } from '../protocol/errors.js';
 import { vamos } from '../protocol/generated/messages.js';
 import { MIN_WINDOW_BYTES, PROTOCOL_VERSION } from './limits.js';
@@ -42,7 +42,7 @@ export class Peer implements ChannelHandlers {
     channel.setHandlers(this);
   }
 
-  onFrame(kind: Kind, body: Uint8Array): void {
+  onFrame(kind: vamos.FrameKind, body: Uint8Array): void {
     if (this.#isClosed) return;
     try {
       this.#take(kind, body);
@@ -80,7 +80,7 @@ export class Peer implements ChannelHandlers {
     return this.#released;
   }
 
-  #take(kind: Kind, body: Uint8Array): void {
+  #take(kind: vamos.FrameKind, body: Uint8Array): void {
     const maxBytes = kind === FrameKind.HELLO ? MAX_HELLO_BYTES : (this.#session?.maxFrameBytes ?? Infinity);
     if (body.length > maxBytes) {
       throw new VamosError('FRAME_TOO_LARGE', `a frame of ${body.length} bytes, the limit is ${maxBytes}`);
