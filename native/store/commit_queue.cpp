@@ -1,0 +1,92 @@
+#include "store/commit_queue.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace vamos::store {
+namespace {
+
+// What was committed as WRITTEN or MEMORY reaches the disk after at most this time.
+constexpr auto syncInterval = std::chrono::seconds(1);
+
+}  // namespace
+
+CommitQueue::CommitQueue(const Database& database, Done done)
+    : database_(database), done_(std::move(done)), thread_([this] { work(); }) {}
+
+void CommitQueue::add(std::shared_ptr<CommitOperation> operation) {
+  const std::lock_guard guard(mutex_);
+  queue_.push_back(std::move(operation));
+  if (queue_.size() == 1) hasWork_.notify_one();
+}
+
+void CommitQueue::stop() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard guard(mutex_);
+    isStopping_ = true;
+    hasWork_.notify_one();
+  }
+  thread_.join();
+}
+
+void CommitQueue::work() {
+  Clock::time_point nextSync = Clock::now() + syncInterval;
+  std::unique_lock guard(mutex_);
+  while (true) {
+    hasWork_.wait_until(guard, nextSync, [this] { return isStopping_ || !queue_.empty(); });
+    const Group group = std::exchange(queue_, {});
+    const bool isLast = isStopping_ && group.empty();
+    guard.unlock();
+    if (!group.empty()) commit(group);
+    if (isLast || Clock::now() >= nextSync) {
+      // Blobs are written past this queue, so there may always be something.
+      database_.base().FlushWAL(true);
+      nextSync = Clock::now() + syncInterval;
+    }
+    if (isLast) return;
+    guard.lock();
+  }
+}
+
+void CommitQueue::commit(const Group& group) {
+  for (const auto& operation : group) {
+    write(*operation);
+    if (operation->durability == Durability::MEMORY || !operation->outcome.ok()) done_(operation);
+  }
+  sync(group);
+}
+
+void CommitQueue::write(CommitOperation& operation) {
+  rocksdb::Status status;
+  if (operation.transaction) {
+    status = operation.transaction->commitWrites();
+    if (status.ok()) commits_++;
+  } else {
+    status = database_.base().Write({}, &operation.records);
+  }
+  if (!status.ok()) operation.outcome = database_.failure(status);
+  if (operation.transaction) operation.transaction->end();
+}
+
+void CommitQueue::sync(const Group& group) {
+  const auto answer = [&](Durability durability, const rocksdb::Status& status) {
+    for (const auto& operation : group) {
+      if (operation->durability != durability || !operation->outcome.ok()) continue;
+      if (!status.ok()) operation->outcome = database_.failure(status);
+      done_(operation);
+    }
+  };
+  const auto has = [&](Durability durability) {
+    return std::any_of(group.begin(), group.end(), [durability](const auto& operation) {
+      return operation->durability == durability && operation->outcome.ok();
+    });
+  };
+  if (has(Durability::WRITTEN)) answer(Durability::WRITTEN, database_.base().FlushWAL(false));
+  if (has(Durability::SYNCED)) {
+    syncs_++;
+    answer(Durability::SYNCED, database_.base().FlushWAL(true));
+  }
+}
+
+}  // namespace vamos::store

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <rocksdb/write_batch.h>
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "store/operation.hpp"
+
+namespace vamos::store {
+
+// A transaction's commit, or records to write outside any.
+class CommitOperation : public Operation {
+ public:
+  CommitOperation(uint64_t number, std::shared_ptr<Transaction> transaction, Durability durability)
+      : Operation(number, std::move(transaction)), durability(durability) {}
+
+  const Durability durability;
+  rocksdb::WriteBatch records;
+
+ protected:
+  Progress run(const Budget&) override { return Progress::DONE; }  // the commit queue carries it out
+};
+
+// One thread that writes all commits waiting, then makes them durable with one sync: group commit. A
+// transaction's locks go as soon as others can see its rows, before the sync (as in InnoDB); its reply comes
+// after. The log keeps the order, so what others build on it can't become durable without it.
+class CommitQueue {
+ public:
+  using Done = std::function<void(const std::shared_ptr<CommitOperation>&)>;
+  // done is called from the queue's thread.
+  CommitQueue(const Database& database, Done done);
+  ~CommitQueue() { stop(); }
+
+  void add(std::shared_ptr<CommitOperation> operation);
+  // Writes what is queued, syncs, and ends the thread.
+  void stop();
+
+  uint64_t commitCount() const { return commits_; }
+  uint64_t syncCount() const { return syncs_; }
+
+ private:
+  using Group = std::vector<std::shared_ptr<CommitOperation>>;
+
+  void work();
+  void commit(const Group& group);
+  void write(CommitOperation& operation);
+  void sync(const Group& group);
+
+  const Database& database_;
+  const Done done_;
+  std::mutex mutex_;
+  std::condition_variable hasWork_;
+  Group queue_;
+  bool isStopping_ = false;
+  std::atomic<uint64_t> commits_{0};
+  std::atomic<uint64_t> syncs_{0};
+  std::thread thread_;
+};
+
+}  // namespace vamos::store

@@ -1,0 +1,292 @@
+#include "store/cursor.hpp"
+
+#include <array>
+
+namespace vamos::store {
+namespace {
+
+constexpr size_t entriesAtOnce = 32;
+// The clock is asked once in so many rows.
+constexpr uint64_t rowsBetweenChecks = 16;
+
+}  // namespace
+
+FetchOperation::FetchOperation(uint64_t number, std::shared_ptr<Cursor> cursor, const Database& database,
+                               uint64_t maxTransactionBytes, size_t windowBytes)
+    : Operation(number, cursor->transaction),
+      cursor(std::move(cursor)),
+      database_(database),
+      maxTransactionBytes_(maxTransactionBytes),
+      windowBytes_(windowBytes) {}
+
+Progress FetchOperation::run(const Budget& budget) {
+  // An iterator lives for one go: between two goes the tier may change, and it would pin what was dropped.
+  iterator_.reset();
+  isPositioned_ = false;
+  if (cursor->lock != Lock::NONE) {
+    view_ = cursor->transaction->latestView();
+  } else {
+    if (!cursor->view) {
+      cursor->view = transaction ? transaction->statementView() : View{&database_.base(), nullptr, nullptr};
+    }
+    view_ = *cursor->view;
+    if (transaction) view_.writes = transaction->latestView().writes;
+  }
+  uint64_t steps = 0;
+  while (true) {
+    if (cursor->options.limitRows != 0 && cursor->rows >= cursor->options.limitRows) return finish(true);
+    if (isFull()) return finish(false);
+    const Step step = cursor->lock == Lock::NONE ? plainStep(budget) : lockingStep(budget);
+    switch (step) {
+      case Step::OK:
+        break;
+      case Step::AT_END:
+        return finish(true);
+      case Step::PARKED:
+        iterator_.reset();
+        return Progress::PARKED;
+      case Step::AGAIN:
+        iterator_.reset();
+        return Progress::AGAIN;
+      case Step::FAILED:
+        iterator_.reset();
+        outcome.result.clear();
+        return Progress::DONE;
+    }
+    if (++steps % rowsBetweenChecks == 0 && budget.isSpent()) {
+      iterator_.reset();
+      return Progress::AGAIN;
+    }
+  }
+}
+
+bool FetchOperation::isFull() const {
+  return !cursor->options.countOnly && outcome.count > 0 && outcome.result.size() >= windowBytes_;
+}
+
+Progress FetchOperation::finish(bool atEnd) {
+  iterator_.reset();
+  outcome.atEnd = atEnd;
+  return Progress::DONE;
+}
+
+FetchOperation::Step FetchOperation::fail(Outcome failure) {
+  outcome = std::move(failure);
+  return Step::FAILED;
+}
+
+void FetchOperation::openIterator(const Budget& budget) {
+  iterator_.reset();
+  isPositioned_ = false;
+  sequence_ = database_.base().GetLatestSequenceNumber();
+  bounds_ = cursor->rest;
+  lowSlice_ = bounds_.low;
+  highSlice_ = bounds_.high;
+  readOptions_ = view_.options(budget.cachedOnly);
+  readOptions_.iterate_lower_bound = &lowSlice_;
+  readOptions_.iterate_upper_bound = &highSlice_;
+  iterator_ = view_.iterate(readOptions_);
+}
+
+FetchOperation::Step FetchOperation::checkPosition() {
+  if (iterator_->Valid()) {
+    // The transaction's own writes don't know of the bounds.
+    return cursor->rest.contains(toView(iterator_->key())) ? Step::OK : Step::AT_END;
+  }
+  const rocksdb::Status status = iterator_->status();
+  if (status.ok()) return Step::AT_END;
+  return status.IsIncomplete() ? Step::AGAIN : fail(database_.failure(status));
+}
+
+FetchOperation::Step FetchOperation::seek(const Budget& budget) {
+  if (cursor->rest.isEmpty()) return Step::AT_END;
+  if (!iterator_) openIterator(budget);
+  if (isPositioned_) {
+    if (!cursor->options.reverse) {
+      iterator_->Next();
+    } else {
+      iterator_->Prev();
+    }
+  } else if (!cursor->options.reverse) {
+    iterator_->Seek(cursor->rest.low);
+  } else {
+    iterator_->SeekForPrev(cursor->rest.high);
+    if (iterator_->Valid() && toView(iterator_->key()) >= cursor->rest.high) iterator_->Prev();
+  }
+  isPositioned_ = true;
+  return checkPosition();
+}
+
+void FetchOperation::pass() {
+  if (!cursor->options.reverse) {
+    cursor->rest.low.assign(iterator_->key().data(), iterator_->key().size());
+    cursor->rest.low.push_back('\0');
+  } else {
+    cursor->rest.high.assign(iterator_->key().data(), iterator_->key().size());
+  }
+}
+
+FetchOperation::Step FetchOperation::append(std::string_view primaryKey, std::string_view row) {
+  if (!cursor->options.countOnly) {
+    const Projection& projection = cursor->projection;
+    if (!projection.append(*cursor->table, primaryKey, row, outcome.result)) {
+      return fail(database_.failure(rocksdb::Status::Corruption("a row doesn't fit its table's columns")));
+    }
+  }
+  outcome.count++;
+  cursor->rows++;
+  return Step::OK;
+}
+
+FetchOperation::Step FetchOperation::plainStep(const Budget& budget) {
+  if (!isPrimary() && !cursor->options.countOnly) return plainSecondaryRows(budget);
+  Step step = seek(budget);
+  if (step != Step::OK) return step;
+  step = append(toView(iterator_->key()).substr(4), toView(iterator_->value()));
+  if (step == Step::OK) pass();
+  return step;
+}
+
+// Entries in groups, then their rows with one read.
+FetchOperation::Step FetchOperation::plainSecondaryRows(const Budget& budget) {
+  std::array<std::string, entriesAtOnce> entries;
+  std::array<std::string, entriesAtOnce> keys;
+  std::array<rocksdb::Slice, entriesAtOnce> slices;
+  std::array<rocksdb::PinnableSlice, entriesAtOnce> values;
+  std::array<rocksdb::Status, entriesAtOnce> statuses;
+  const CursorOptions& options = cursor->options;
+  const uint64_t limit = options.limitRows == 0 ? entriesAtOnce : options.limitRows - cursor->rows;
+  const size_t wanted = static_cast<size_t>(std::min<uint64_t>(limit, entriesAtOnce));
+  const KeyRange before = cursor->rest;
+  Step step = Step::OK;
+  size_t count = 0;
+  while (count < wanted) {
+    step = seek(budget);
+    if (step != Step::OK) break;
+    entries[count].assign(iterator_->key().data(), iterator_->key().size());
+    std::string_view primaryKey;
+    if (!entryPrimaryKey(entries[count], toView(iterator_->value()), primaryKey)) {
+      return fail(database_.failure(rocksdb::Status::Corruption("an index entry without its primary key")));
+    }
+    keys[count] = spaceKey(cursor->table->indexes[0].space, primaryKey);
+    slices[count] = keys[count];
+    count++;
+    pass();
+  }
+  cursor->rest = before;
+  if (step == Step::FAILED || count == 0) return step;
+  view_.multiGet(count, slices.data(), budget.cachedOnly, values.data(), statuses.data());
+  for (size_t i = 0; i < count; i++) {
+    if (statuses[i].IsIncomplete()) return Step::AGAIN;
+    if (!statuses[i].ok() && !statuses[i].IsNotFound()) return fail(database_.failure(statuses[i]));
+    if (isFull()) return Step::OK;
+    if (statuses[i].ok()) {
+      const Step appended = append(std::string_view(keys[i]).substr(4), toView(values[i]));
+      if (appended != Step::OK) return appended;
+    }
+    if (!options.reverse) {
+      cursor->rest.low = entries[i];
+      cursor->rest.low.push_back('\0');
+    } else {
+      cursor->rest.high = entries[i];
+    }
+  }
+  return step;
+}
+
+FetchOperation::Step FetchOperation::locked(LockAnswer answer) {
+  switch (answer) {
+    case LockAnswer::GRANTED:
+      return Step::OK;
+    case LockAnswer::QUEUED:
+      return Step::PARKED;
+    case LockAnswer::REFUSED:
+      return fail(lockedOutcome());
+    case LockAnswer::DEADLOCK:
+      break;
+  }
+  return fail(deadlockOutcome());
+}
+
+// Nothing more in the range; where gaps are locked, nothing may come either.
+FetchOperation::Step FetchOperation::lockedEnd(const Budget& budget) {
+  if (!transaction->locksGaps() || cursor->rest.isEmpty()) return Step::AT_END;
+  const IfLocked ifLocked = gapIfLocked();
+  const Step step = locked(transaction->lockGap(cursor->rest, ifLocked));
+  if (step != Step::OK) return step;
+  if (database_.base().GetLatestSequenceNumber() == sequence_) return Step::AT_END;
+  openIterator(budget);
+  const Step again = seek(budget);
+  // An entry that came meanwhile: the next step takes it, from its start.
+  isPositioned_ = false;
+  return again;
+}
+
+IfLocked FetchOperation::gapIfLocked() const {
+  return cursor->options.wait == Wait::SKIP_LOCKED ? IfLocked::IGNORE : ifLocked(cursor->options.wait);
+}
+
+FetchOperation::Step FetchOperation::lockingStep(const Budget& budget) {
+  const CursorOptions& options = cursor->options;
+  Step step = seek(budget);
+  if (step == Step::AT_END) return lockedEnd(budget);
+  if (step != Step::OK) return step;
+  if (transaction->lockBytes() > maxTransactionBytes_) {
+    return fail(Outcome::failure(ErrorCode::TRANSACTION_TOO_LARGE,
+                                 "the transaction holds too many locks; scan less, or without locks"));
+  }
+  const std::string entry = iterator_->key().ToString();
+  std::string_view primaryKey = std::string_view(entry).substr(4);
+  if (!isPrimary()) {
+    std::string_view found;
+    if (!entryPrimaryKey(entry, toView(iterator_->value()), found)) {
+      return fail(database_.failure(rocksdb::Status::Corruption("an index entry without its primary key")));
+    }
+    primaryKey_.assign(found);
+    primaryKey = primaryKey_;
+  }
+  if (transaction->locksGaps()) {
+    const KeyRange gap =
+        options.reverse ? KeyRange{entry + '\0', cursor->rest.high} : KeyRange{cursor->rest.low, entry};
+    step = locked(transaction->lockGap(gap, gapIfLocked()));
+    if (step != Step::OK) return step;
+  }
+  const std::string rowKey = spaceKey(cursor->table->indexes[0].space, primaryKey);
+  const LockAnswer answer = transaction->lockRow(rowKey, lockMode(cursor->lock), ifLocked(options.wait));
+  if (answer == LockAnswer::REFUSED && options.wait == Wait::SKIP_LOCKED) {
+    pass();
+    return Step::OK;
+  }
+  step = locked(answer);
+  if (step != Step::OK) return step;
+  if (database_.base().GetLatestSequenceNumber() != sequence_) {
+    openIterator(budget);
+    step = seek(budget);
+    if (step == Step::AT_END) return lockedEnd(budget);
+    if (step != Step::OK) return step;
+    if (toView(iterator_->key()) != entry || !pointsTo(primaryKey)) {
+      // Not the same entry any more: start over from a fresh position.
+      isPositioned_ = false;
+      return Step::OK;
+    }
+  }
+  if (isPrimary()) {
+    step = append(primaryKey, toView(iterator_->value()));
+  } else {
+    const rocksdb::Status status = view_.get(rowKey, budget.cachedOnly, value_);
+    if (status.IsIncomplete()) return Step::AGAIN;
+    if (!status.ok() && !status.IsNotFound()) return fail(database_.failure(status));
+    step = status.ok() ? append(primaryKey, toView(value_)) : Step::OK;
+  }
+  if (step == Step::OK) pass();
+  return step;
+}
+
+// Whether the index entry under the iterator still belongs to this row.
+bool FetchOperation::pointsTo(std::string_view primaryKey) const {
+  if (isPrimary()) return true;
+  std::string_view found;
+  return entryPrimaryKey(toView(iterator_->key()), toView(iterator_->value()), found) && found == primaryKey;
+}
+
+}  // namespace vamos::store

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "store/operation.hpp"
+#include "store/projection.hpp"
+
+namespace vamos::store {
+
+// Where a scan stands between two windows.
+struct Cursor {
+  std::shared_ptr<Transaction> transaction;  // nothing: a snapshot of its own
+  std::shared_ptr<const Table> table;
+  CursorOptions options;
+  Projection projection;
+  Lock lock = Lock::NONE;
+  KeyRange rest;             // not scanned yet
+  uint64_t rows = 0;         // returned or counted so far
+  std::optional<View> view;  // plain reads; its writes are looked up anew for each window
+  bool isBusy = false;       // owner thread only
+};
+
+// Reads the next window of a cursor.
+//
+// A locking scan takes each step twice: it finds the next entry, locks the gap up to it and its row, and then
+// looks whether anything was committed meanwhile; if so, it looks again, now that nothing there can change
+// any more.
+class FetchOperation : public Operation {
+ public:
+  FetchOperation(uint64_t number, std::shared_ptr<Cursor> cursor, const Database& database,
+                 uint64_t maxTransactionBytes, size_t windowBytes);
+
+  const std::shared_ptr<Cursor> cursor;
+
+ protected:
+  Progress run(const Budget& budget) override;
+
+ private:
+  enum class Step { OK, AT_END, PARKED, AGAIN, FAILED };
+
+  bool isPrimary() const { return cursor->options.index == 0; }
+  bool isFull() const;
+  void openIterator(const Budget& budget);
+  // Onto the entry that comes next; AT_END: there is none.
+  Step seek(const Budget& budget);
+  Step checkPosition();
+  // The current entry is done with.
+  void pass();
+  Step plainStep(const Budget& budget);
+  Step plainSecondaryRows(const Budget& budget);
+  Step lockingStep(const Budget& budget);
+  Step locked(LockAnswer answer);
+  Step lockedEnd(const Budget& budget);
+  IfLocked gapIfLocked() const;
+  bool pointsTo(std::string_view primaryKey) const;
+  Step append(std::string_view primaryKey, std::string_view row);
+  Step fail(Outcome failure);
+  Progress finish(bool atEnd);
+
+  const Database& database_;
+  const uint64_t maxTransactionBytes_;
+  const size_t windowBytes_;
+  View view_;
+  rocksdb::ReadOptions readOptions_;
+  KeyRange bounds_;  // of the iterator: what the read options point to
+  rocksdb::Slice lowSlice_;
+  rocksdb::Slice highSlice_;
+  std::unique_ptr<rocksdb::Iterator> iterator_;
+  bool isPositioned_ = false;
+  uint64_t sequence_ = 0;  // of the database, just before the iterator was made
+  std::string primaryKey_;
+  rocksdb::PinnableSlice value_;
+};
+
+}  // namespace vamos::store

@@ -1,0 +1,203 @@
+#include "store/database.hpp"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/convenience.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/table.h>
+
+#include "wire/bytes.hpp"
+
+namespace vamos::store {
+namespace {
+
+constexpr size_t memtableBytes = 64 << 20;
+constexpr uint64_t maxWalBytes = 512 << 20;
+constexpr uint64_t syncEveryBytes = 1 << 20;
+constexpr int bloomBitsPerKey = 10;
+constexpr size_t blockBytes = 8 << 10;
+
+rocksdb::Options rocksOptions(const StoreOptions& options, std::shared_ptr<rocksdb::Statistics> statistics) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = rocksdb::NewLRUCache(options.blockCacheBytes);
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(bloomBitsPerKey));
+  table.block_size = blockBytes;
+  table.format_version = 5;
+  table.cache_index_and_filter_blocks = true;
+  table.cache_index_and_filter_blocks_with_high_priority = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  table.data_block_index_type = rocksdb::BlockBasedTableOptions::kDataBlockBinaryAndHash;
+
+  rocksdb::Options rocks;
+  rocks.create_if_missing = true;
+  rocks.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  rocks.statistics = std::move(statistics);
+  rocks.compression = rocksdb::kLZ4Compression;
+  rocks.level_compaction_dynamic_level_bytes = true;
+  rocks.write_buffer_size = memtableBytes;
+  rocks.max_write_buffer_number = 4;
+  rocks.memtable_prefix_bloom_size_ratio = 0.02;
+  rocks.memtable_whole_key_filtering = true;
+  rocks.max_total_wal_size = maxWalBytes;
+  // Records reach the file when the commit queue says so: one write and one sync for a group of commits.
+  rocks.manual_wal_flush = true;
+  // The event loop frees iterators and snapshots; files that this makes obsolete go in the background.
+  rocks.avoid_unnecessary_blocking_io = true;
+  rocks.bytes_per_sync = syncEveryBytes;
+  rocks.max_background_jobs = 2;
+  rocks.stats_dump_period_sec = 0;
+  rocks.info_log_level = rocksdb::WARN_LEVEL;
+  rocks.keep_log_file_num = 4;
+  return rocks;
+}
+
+bool isLockedByAnother(const rocksdb::Status& status) {
+  const std::string text = status.ToString();
+  return status.IsIOError() && text.find("LOCK") != std::string::npos &&
+         (text.find("lock hold") != std::string::npos || text.find("temporarily") != std::string::npos);
+}
+
+[[noreturn]] void fail(Outcome outcome) { throw StoreError{outcome.code, std::move(outcome.message)}; }
+
+}  // namespace
+
+Database::Database(const StoreOptions& options)
+    : path_(options.path),
+      maxTransactionBytes_(options.maxTransactionBytes),
+      statistics_(rocksdb::CreateDBStatistics()) {
+  statistics_->set_stats_level(rocksdb::kExceptTimers);
+  rocksdb::TransactionDB* opened = nullptr;
+  const rocksdb::Status status = rocksdb::TransactionDB::Open(
+      rocksOptions(options, statistics_), rocksdb::TransactionDBOptions(), path_, &opened);
+  if (isLockedByAnother(status)) {
+    fail(Outcome::failure(ErrorCode::ROOT_IN_USE,
+                          path_ + ": another process has this root open; stop it first"));
+  }
+  if (!status.ok()) fail(failure(status));
+  transactions_.reset(opened);
+  base_ = opened->GetBaseDB();
+  checkFormat();
+  cleanUp();
+}
+
+void Database::checkFormat() {
+  const std::string key = recordKey(RecordKind::FORMAT);
+  std::string value;
+  rocksdb::Status status = base_->Get({}, key, &value);
+  if (status.IsNotFound()) {
+    const std::unique_ptr<rocksdb::Iterator> iterator(base_->NewIterator({}));
+    iterator->SeekToFirst();
+    if (iterator->Valid()) {
+      fail(Outcome::failure(ErrorCode::UNKNOWN_FORMAT, path_ + ": holds a RocksDB that VAMOS did not make"));
+    }
+    status = iterator->status();
+    if (status.ok()) {
+      appendU32(value, formatVersion);
+      status = base_->Put({}, key, value);
+    }
+    if (status.ok()) status = base_->FlushWAL(true);
+  }
+  if (!status.ok()) fail(failure(status));
+  const uint32_t version = value.size() == 4 ? Reader(value).u32() : 0;
+  if (version != formatVersion) {
+    fail(Outcome::failure(ErrorCode::UNKNOWN_FORMAT, path_ + ": on-disk format " + std::to_string(version) +
+                                                         ", this VAMOS reads format " +
+                                                         std::to_string(formatVersion) +
+                                                         "; use the version that wrote it"));
+  }
+}
+
+rocksdb::Transaction* Database::begin() const {
+  rocksdb::TransactionOptions options;
+  options.skip_concurrency_control = true;
+  options.max_write_batch_size = maxTransactionBytes_;
+  return transactions_->BeginTransaction({}, options);
+}
+
+rocksdb::Status Database::removeRange(const KeyRange& range, std::string_view record) {
+  const rocksdb::Slice low(range.low);
+  const rocksdb::Slice high(range.high);
+  rocksdb::WriteBatch batch;
+  rocksdb::Status status = batch.DeleteRange(low, high);
+  if (status.ok()) status = batch.Delete(toSlice(record));
+  if (status.ok()) status = base_->Write({}, &batch);
+  return status;
+}
+
+rocksdb::Status Database::removeSpace(uint32_t space) {
+  const KeyRange range = prefixRange(spaceKey(space));
+  const rocksdb::Slice low(range.low);
+  const rocksdb::Slice high(range.high);
+  const rocksdb::Status status = removeRange(range, recordKey32(RecordKind::REMOVED_SPACE, space));
+  if (!status.ok()) return status;
+  return rocksdb::DeleteFilesInRange(base_, base_->DefaultColumnFamily(), &low, &high, false);
+}
+
+rocksdb::Status Database::removeBlob(uint64_t blob, RecordKind kind) {
+  std::string number;
+  appendBigEndian64(number, blob);
+  return removeRange(prefixRange(spaceKey(blobSpace, number)), recordKey(kind, number));
+}
+
+void Database::cleanUp() {
+  for (const RecordKind kind :
+       {RecordKind::PENDING_BLOB, RecordKind::REMOVED_BLOB, RecordKind::REMOVED_SPACE}) {
+    const std::string prefix = recordKey(kind);
+    const std::unique_ptr<rocksdb::Iterator> iterator(base_->NewIterator({}));
+    for (iterator->Seek(prefix); iterator->Valid() && iterator->key().starts_with(prefix); iterator->Next()) {
+      const std::string_view number = toView(iterator->key()).substr(prefix.size());
+      const rocksdb::Status status = kind == RecordKind::REMOVED_SPACE
+                                         ? removeSpace(bigEndian32(number))
+                                         : removeBlob(bigEndian64(number), kind);
+      if (!status.ok()) fail(failure(status));
+    }
+    if (!iterator->status().ok()) fail(failure(iterator->status()));
+  }
+}
+
+Outcome Database::failure(const rocksdb::Status& status) const {
+  const std::string text = status.ToString();
+  if (status.IsNoSpace() || text.find("No space left on device") != std::string::npos) {
+    return Outcome::failure(ErrorCode::DISK_FULL,
+                            path_ + ": the disk is full; free space and open the root again");
+  }
+  if (status.IsMemoryLimit()) {
+    return Outcome::failure(ErrorCode::TRANSACTION_TOO_LARGE,
+                            "the transaction's writes are over its limit of " +
+                                std::to_string(maxTransactionBytes_) + " bytes; commit in smaller pieces");
+  }
+  if (status.IsCorruption()) {
+    return Outcome::failure(ErrorCode::CORRUPTION, path_ + ": stored data don't check: " + text);
+  }
+  return Outcome::failure(ErrorCode::STORAGE_FAILED, path_ + ": " + text);
+}
+
+rocksdb::ReadOptions View::options(bool cachedOnly) const {
+  rocksdb::ReadOptions options;
+  if (cachedOnly) options.read_tier = rocksdb::kBlockCacheTier;
+  if (snapshot) options.snapshot = const_cast<rocksdb::ManagedSnapshot&>(*snapshot).snapshot();
+  return options;
+}
+
+rocksdb::Status View::get(std::string_view key, bool cachedOnly, rocksdb::PinnableSlice& value) const {
+  value.Reset();
+  rocksdb::ColumnFamilyHandle* family = base->DefaultColumnFamily();
+  if (writes != nullptr) return writes->Get(options(cachedOnly), family, toSlice(key), &value);
+  return base->Get(options(cachedOnly), family, toSlice(key), &value);
+}
+
+void View::multiGet(size_t count, const rocksdb::Slice* keys, bool cachedOnly, rocksdb::PinnableSlice* values,
+                    rocksdb::Status* statuses) const {
+  rocksdb::ColumnFamilyHandle* family = base->DefaultColumnFamily();
+  if (writes != nullptr) {
+    writes->MultiGet(options(cachedOnly), family, count, keys, values, statuses);
+  } else {
+    base->MultiGet(options(cachedOnly), family, count, keys, values, statuses);
+  }
+}
+
+std::unique_ptr<rocksdb::Iterator> View::iterate(const rocksdb::ReadOptions& options) const {
+  return std::unique_ptr<rocksdb::Iterator>(writes != nullptr ? writes->GetIterator(options)
+                                                              : base->NewIterator(options));
+}
+
+}  // namespace vamos::store

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <rocksdb/db.h>
+#include <rocksdb/statistics.h>
+#include <rocksdb/utilities/transaction_db.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "store/keys.hpp"
+#include "store/types.hpp"
+
+namespace vamos::store {
+
+constexpr uint32_t formatVersion = 1;
+
+// The opened RocksDB of a root.
+class Database {
+ public:
+  // Throws StoreError: ROOT_IN_USE, UNKNOWN_FORMAT, CORRUPTION, DISK_FULL, STORAGE_FAILED.
+  explicit Database(const StoreOptions& options);
+
+  // Below the transactions: RocksDB's own locks are off, so a batch written here is as good as a
+  // transaction's.
+  rocksdb::DB& base() const { return *base_; }
+  rocksdb::Transaction* begin() const;
+  // Removes all data of a space that nobody reads any more, and the record that says so.
+  rocksdb::Status removeSpace(uint32_t space);
+  // Removes a blob's chunks (older snapshots still see them) and its record of this kind.
+  rocksdb::Status removeBlob(uint64_t blob, RecordKind kind);
+  uint64_t ticker(rocksdb::Tickers ticker) const { return statistics_->getTickerCount(ticker); }
+  const std::string& path() const { return path_; }
+  // The failure as callers see it.
+  Outcome failure(const rocksdb::Status& status) const;
+
+ private:
+  void checkFormat();
+  // What earlier runs left to remove: pending and removed blobs, dropped spaces.
+  void cleanUp();
+  rocksdb::Status removeRange(const KeyRange& range, std::string_view record);
+
+  std::string path_;
+  uint64_t maxTransactionBytes_;
+  std::shared_ptr<rocksdb::Statistics> statistics_;
+  std::unique_ptr<rocksdb::TransactionDB> transactions_;
+  rocksdb::DB* base_ = nullptr;
+};
+
+inline rocksdb::Slice toSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
+inline std::string_view toView(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+// What a read sees: the database at a snapshot or as it is now, below a transaction's own writes.
+struct View {
+  rocksdb::DB* base = nullptr;
+  rocksdb::Transaction* writes = nullptr;
+  std::shared_ptr<const rocksdb::ManagedSnapshot> snapshot;
+
+  rocksdb::ReadOptions options(bool cachedOnly) const;
+  // Incomplete: cachedOnly, and it is not in memory.
+  rocksdb::Status get(std::string_view key, bool cachedOnly, rocksdb::PinnableSlice& value) const;
+  void multiGet(size_t count, const rocksdb::Slice* keys, bool cachedOnly, rocksdb::PinnableSlice* values,
+                rocksdb::Status* statuses) const;
+  // The options must outlive the iterator.
+  std::unique_ptr<rocksdb::Iterator> iterate(const rocksdb::ReadOptions& options) const;
+};
+
+}  // namespace vamos::store

@@ -1,0 +1,178 @@
+#include "store/get.hpp"
+
+#include <array>
+
+namespace vamos::store {
+namespace {
+
+constexpr size_t keysAtOnce = 32;
+
+}  // namespace
+
+GetOperation::GetOperation(uint64_t number, std::shared_ptr<Transaction> transaction,
+                           const Database& database, std::shared_ptr<const Table> table, Request request)
+    : Operation(number, std::move(transaction)),
+      database_(database),
+      table_(std::move(table)),
+      request_(std::move(request)),
+      keys_(request_.keys) {}
+
+Progress GetOperation::run(const Budget& budget) {
+  return request_.lock == Lock::NONE ? runPlain(budget) : runLocking(budget);
+}
+
+Outcome GetOperation::badKeys() const {
+  return Outcome::failure(ErrorCode::BAD_REQUEST, "the key batch breaks its format or a limit");
+}
+
+bool GetOperation::append(std::string_view primaryKey, std::string_view row) {
+  if (!request_.projection.append(*table_, primaryKey, row, outcome.result)) {
+    outcome = database_.failure(rocksdb::Status::Corruption("a row doesn't fit its table's columns"));
+    return false;
+  }
+  if (outcome.result.size() <= maxWindowBytes) return true;
+  outcome = Outcome::failure(ErrorCode::BAD_REQUEST, "the rows are over " + std::to_string(maxWindowBytes) +
+                                                         " bytes together; ask for fewer keys at once");
+  return false;
+}
+
+Progress GetOperation::runPlain(const Budget& budget) {
+  if (!view_) {
+    view_ = transaction ? transaction->statementView() : View{&database_.base(), nullptr, nullptr};
+    // A single read needs no snapshot to agree with itself.
+    const bool isOneRead = request_.index == 0 && keys_.bytes().size() <= 4 + maxKeyBytes;
+    if (!view_->snapshot && !isOneRead)
+      view_->snapshot = std::make_shared<rocksdb::ManagedSnapshot>(view_->base);
+  }
+  const uint32_t space = table_->indexes[request_.index].space;
+  std::array<std::string, keysAtOnce> keys;
+  std::array<rocksdb::Slice, keysAtOnce> slices;
+  std::array<rocksdb::PinnableSlice, keysAtOnce> values;
+  std::array<rocksdb::Status, keysAtOnce> statuses;
+  while (offset_ < keys_.bytes().size()) {
+    Reader reader(keys_.bytes(), offset_);
+    size_t count = 0;
+    while (count < keysAtOnce && !reader.atEnd()) {
+      std::string_view key;
+      if (!readKey(reader, key)) return done(badKeys());
+      keys[count] = spaceKey(space, key);
+      slices[count] = keys[count];
+      values[count].Reset();
+      count++;
+    }
+    if (count == 1) {
+      statuses[0] = view_->get(keys[0], budget.cachedOnly, values[0]);
+    } else {
+      view_->multiGet(count, slices.data(), budget.cachedOnly, values.data(), statuses.data());
+    }
+    const size_t resultBytes = outcome.result.size();
+    const uint64_t resultCount = outcome.count;
+    for (size_t i = 0; i < count; i++) {
+      std::string_view primaryKey = std::string_view(keys[i]).substr(4);
+      if (request_.index != 0 && statuses[i].ok()) {
+        std::string_view found;
+        if (!entryPrimaryKey(keys[i], toView(values[i]), found)) {
+          return done(
+              database_.failure(rocksdb::Status::Corruption("an index entry without its primary key")));
+        }
+        primaryKey_.assign(found);
+        primaryKey = primaryKey_;
+        statuses[i] =
+            view_->get(spaceKey(table_->indexes[0].space, primaryKey), budget.cachedOnly, values[i]);
+      }
+      if (statuses[i].ok()) {
+        if (!append(primaryKey, toView(values[i]))) return Progress::DONE;
+        outcome.count++;
+      } else if (statuses[i].IsNotFound()) {
+        appendU32(outcome.result, missingRow);
+      } else if (statuses[i].IsIncomplete()) {
+        outcome.result.resize(resultBytes);
+        outcome.count = resultCount;
+        return Progress::AGAIN;
+      } else {
+        return done(database_.failure(statuses[i]));
+      }
+    }
+    offset_ = reader.offset();
+    if (budget.isSpent() && offset_ < keys_.bytes().size()) return Progress::AGAIN;
+  }
+  return Progress::DONE;
+}
+
+Progress GetOperation::runLocking(const Budget& budget) {
+  while (offset_ < keys_.bytes().size()) {
+    Reader reader(keys_.bytes(), offset_);
+    std::string_view key;
+    if (!readKey(reader, key)) return done(badKeys());
+    switch (lockedRow(key, budget)) {
+      case Step::FOUND:
+        if (!append(primaryKey_, toView(value_))) return Progress::DONE;
+        outcome.count++;
+        break;
+      case Step::MISSING:
+        appendU32(outcome.result, missingRow);
+        break;
+      case Step::PARKED:
+        return Progress::PARKED;
+      case Step::AGAIN:
+        return Progress::AGAIN;
+      case Step::FAILED:
+        return Progress::DONE;
+    }
+    offset_ = reader.offset();
+    if (budget.isSpent() && offset_ < keys_.bytes().size()) return Progress::AGAIN;
+  }
+  return Progress::DONE;
+}
+
+GetOperation::Step GetOperation::fail(Outcome failure) {
+  outcome = std::move(failure);
+  return Step::FAILED;
+}
+
+GetOperation::Step GetOperation::lockKey(std::string_view key) {
+  switch (transaction->lockRow(key, lockMode(request_.lock), ifLocked(request_.wait))) {
+    case LockAnswer::GRANTED:
+      return Step::FOUND;
+    case LockAnswer::QUEUED:
+      return Step::PARKED;
+    case LockAnswer::REFUSED:
+      return request_.wait == Wait::SKIP_LOCKED ? Step::MISSING : fail(lockedOutcome());
+    case LockAnswer::DEADLOCK:
+      break;
+  }
+  return fail(deadlockOutcome());
+}
+
+GetOperation::Step GetOperation::read(const View& view, std::string_view key, const Budget& budget) {
+  const rocksdb::Status status = view.get(key, budget.cachedOnly, value_);
+  if (status.ok()) return Step::FOUND;
+  if (status.IsNotFound()) return Step::MISSING;
+  return status.IsIncomplete() ? Step::AGAIN : fail(database_.failure(status));
+}
+
+// A key that isn't there stays locked where gaps are: nobody else can insert it.
+GetOperation::Step GetOperation::lockedRow(std::string_view key, const Budget& budget) {
+  const View view = transaction->latestView();
+  const size_t locksBefore = transaction->lockCount();
+  std::string rowKey = spaceKey(table_->indexes[request_.index].space, key);
+  Step step = lockKey(rowKey);
+  if (step != Step::FOUND) return step;
+  step = read(view, rowKey, budget);
+  if (step == Step::FOUND && request_.index != 0) {
+    std::string_view found;
+    if (!entryPrimaryKey(rowKey, toView(value_), found)) {
+      return fail(database_.failure(rocksdb::Status::Corruption("an index entry without its primary key")));
+    }
+    primaryKey_.assign(found);
+    rowKey = spaceKey(table_->indexes[0].space, primaryKey_);
+    step = lockKey(rowKey);
+    if (step == Step::FOUND) step = read(view, rowKey, budget);
+  } else {
+    primaryKey_.assign(key);
+  }
+  if (step == Step::MISSING && !transaction->locksGaps()) transaction->unlockSince(locksBefore);
+  return step;
+}
+
+}  // namespace vamos::store

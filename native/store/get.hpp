@@ -1,0 +1,54 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "store/operation.hpp"
+#include "store/projection.hpp"
+
+namespace vamos::store {
+
+// Reads the rows of keys of a unique index, in order, locking them if asked to.
+class GetOperation : public Operation {
+ public:
+  struct Request {
+    uint32_t index = 0;
+    std::string_view keys;
+    Lock lock = Lock::NONE;
+    Wait wait = Wait::WAIT;
+    Projection projection;
+  };
+  // Without a transaction: of the latest committed rows.
+  GetOperation(uint64_t number, std::shared_ptr<Transaction> transaction, const Database& database,
+               std::shared_ptr<const Table> table, Request request);
+
+  void keepInput() override { keys_.keep(); }
+
+ protected:
+  Progress run(const Budget& budget) override;
+
+ private:
+  enum class Step { FOUND, MISSING, PARKED, AGAIN, FAILED };
+
+  Progress runPlain(const Budget& budget);
+  Progress runLocking(const Budget& budget);
+  Step lockedRow(std::string_view key, const Budget& budget);
+  // FOUND: the lock is held; MISSING: it is to be skipped.
+  Step lockKey(std::string_view key);
+  Step read(const View& view, std::string_view key, const Budget& budget);
+  Step fail(Outcome failure);
+  // False: the outcome says why not.
+  bool append(std::string_view primaryKey, std::string_view row);
+  Outcome badKeys() const;
+
+  const Database& database_;
+  const std::shared_ptr<const Table> table_;
+  const Request request_;
+  Input keys_;
+  std::optional<View> view_;  // plain reads
+  size_t offset_ = 0;         // in the keys
+  std::string primaryKey_;    // of the row found
+  rocksdb::PinnableSlice value_;
+};
+
+}  // namespace vamos::store

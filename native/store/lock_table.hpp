@@ -1,0 +1,139 @@
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "store/keys.hpp"
+
+// Locks on rows (one key) and gaps (a range of keys), after InnoDB:
+// - A row lock is shared or exclusive. Who asks waits behind those who asked before, except that who holds a
+// row
+//   shared and wants it exclusive goes first. The key need not exist: an exclusive lock also keeps others
+//   from inserting it.
+// - Gap locks never conflict with one another. A gap lock keeps others from inserting into its range; it
+// waits for
+//   others' exclusive locks on keys in it, for those may be inserts that no reader can see yet.
+// - An insert needs that no other owner has a gap lock on the key, and the row exclusive.
+// InnoDB keeps locks when it rolls back to a savepoint; here those taken since the savepoint are given back.
+//
+// Who can't have a lock is queued, and the call returns at once; `wake` is called when asking again may
+// succeed. An owner waits for one lock at a time. A wait that would close a circle is refused: its owner is
+// the victim.
+namespace vamos::store {
+
+enum class LockAnswer { GRANTED, QUEUED, REFUSED, DEADLOCK };
+enum class LockMode : uint8_t { SHARED, EXCLUSIVE };
+// IGNORE: take a gap lock in spite of others' rows in it.
+enum class IfLocked { WAIT, REFUSE, IGNORE };
+
+class LockOwner;
+
+struct LockRow {
+  struct Holder {
+    LockOwner* owner;
+    LockMode mode;
+  };
+  struct Waiter {
+    LockOwner* owner;
+    LockMode mode;
+    bool upgrade;
+  };
+  std::string_view key;  // of its node in the table
+  std::vector<Holder> holders;
+  std::vector<Waiter> queue;
+};
+
+struct LockGap {
+  LockOwner* owner;
+  KeyRange range;
+};
+
+// A transaction's locks. One thread at a time may ask for locks in its name.
+class LockOwner {
+ public:
+  explicit LockOwner(uint64_t number) : number_(number) {}
+  LockOwner(const LockOwner&) = delete;
+  LockOwner& operator=(const LockOwner&) = delete;
+
+  uint64_t number() const { return number_; }
+  // Memory that the locks take, roughly.
+  size_t heldBytes() const { return heldBytes_; }
+
+ private:
+  friend class LockTable;
+  enum class Waiting { NOTHING, ROW, GAP, INSERT };
+  struct Held {
+    LockRow* row;   // nothing: a gap
+    bool upgraded;  // from shared, which an earlier entry holds
+    std::list<LockGap>::iterator gap;
+  };
+
+  const uint64_t number_;
+  std::vector<Held> held_;
+  size_t heldBytes_ = 0;
+  size_t savedCount_ = 0;          // locks that a savepoint keeps: their gaps don't grow
+  std::optional<size_t> lastGap_;  // in held_
+  Waiting waiting_ = Waiting::NOTHING;
+  LockRow* waitRow_ = nullptr;  // ROW
+  KeyRange waitRange_;          // GAP; INSERT: low is the key
+  uint64_t visited_ = 0;        // by the search for deadlocks
+};
+
+class LockTable {
+ public:
+  // Called with an owner's number, without the mutex held, from the thread that let go.
+  using Wake = void (*)(void* context, uint64_t owner);
+  LockTable(Wake wake, void* context) : wake_(wake), context_(context) {}
+
+  LockAnswer lockRow(LockOwner& owner, std::string_view key, LockMode mode, IfLocked ifLocked);
+  LockAnswer lockInsert(LockOwner& owner, std::string_view key, IfLocked ifLocked);
+  LockAnswer lockGap(LockOwner& owner, const KeyRange& range, IfLocked ifLocked);
+
+  // Leaves the queue, if the owner waits.
+  void stopWaiting(LockOwner& owner);
+  // The number of locks held, for release(). After save() what is taken later can be given back apart.
+  size_t count(const LockOwner& owner) const;
+  size_t save(LockOwner& owner);
+  // Gives back all locks but the first `keep` taken.
+  void release(LockOwner& owner, size_t keep = 0);
+
+  uint64_t heldCount() const;
+  uint64_t deadlockCount() const;
+
+ private:
+  using Waiting = LockOwner::Waiting;
+  using Woken = std::vector<uint64_t>;
+
+  LockAnswer lockRowInMutex(LockOwner& owner, std::string_view key, LockMode mode, IfLocked ifLocked,
+                            Woken& woken);
+  LockAnswer park(LockOwner& owner, Woken& woken);
+  void hold(LockOwner& owner, LockRow& row, LockMode mode);
+  void holdGap(LockOwner& owner, const KeyRange& range);
+  void grantQueue(LockRow& row, Woken& woken);
+  void leaveQueue(LockOwner& owner, Woken& woken);
+  void releaseRow(LockOwner& owner, LockRow& row, bool onlyUpgrade, Woken& woken);
+  void wakeRangeWaiters(Waiting kind, const KeyRange& range, Woken& woken);
+  template <typename Visit>
+  bool anyBlocker(const LockOwner& waiter, Visit visit) const;
+  bool closesCircle(const LockOwner& start);
+  void wakeAll(const Woken& woken);
+
+  const Wake wake_;
+  void* const context_;
+  mutable std::mutex mutex_;
+  std::map<std::string, LockRow, std::less<>> rows_;
+  std::map<uint32_t, std::list<LockGap>> gaps_;  // by space
+  std::vector<LockOwner*> rangeWaiters_;         // GAP and INSERT
+  uint64_t held_ = 0;
+  uint64_t deadlocks_ = 0;
+  uint64_t search_ = 0;
+};
+
+}  // namespace vamos::store

@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "wire/error_code.hpp"
+#include "wire/row.hpp"
+
+// What the store's face speaks of; host/modules/tables/binding.ts documents the same in TypeScript.
+namespace vamos::store {
+
+// Numbers of tables.proto.
+enum class Isolation : uint32_t { REPEATABLE_READ = 0, READ_COMMITTED = 1, SERIALIZABLE = 2 };
+enum class Durability : uint32_t { SYNCED = 0, WRITTEN = 1, MEMORY = 2 };
+enum class Lock : uint32_t { NONE = 0, SHARED = 1, EXCLUSIVE = 2 };
+enum class Wait : uint32_t { WAIT = 0, NO_WAIT = 1, SKIP_LOCKED = 2 };
+enum class WriteKind : uint32_t { INSERT = 0, UPDATE = 1, DELETE = 2 };
+
+struct Outcome {
+  ErrorCode code = ErrorCode::OK;
+  std::string message;
+  std::string result;
+  std::string detail;
+  uint64_t count = 0;
+  bool atEnd = false;
+
+  bool ok() const { return code == ErrorCode::OK; }
+  static Outcome failure(ErrorCode code, std::string message, std::string detail = {}) {
+    return {code, std::move(message), {}, std::move(detail)};
+  }
+};
+
+// Thrown by calls that have no Outcome.
+struct StoreError {
+  ErrorCode code;
+  std::string message;
+};
+
+struct StoreOptions {
+  std::string path;
+  uint64_t blockCacheBytes = 64 << 20;
+  uint64_t maxTransactionBytes = 256 << 20;
+  uint32_t threads = 4;
+};
+
+struct IndexLayout {
+  uint32_t space = 0;
+  bool isUnique = false;
+};
+
+struct TableLayout {
+  uint32_t table = 0;
+  std::vector<IndexLayout> indexes;  // the primary key's first
+  std::vector<Column> columns;
+};
+
+// A layout that was checked.
+struct Table {
+  uint32_t number;
+  std::vector<IndexLayout> indexes;
+  RowLayout row;
+};
+
+struct CursorOptions {
+  uint32_t table = 0;
+  uint32_t index = 0;
+  std::optional<std::string> lower;
+  std::optional<std::string> upper;
+  bool lowerExclusive = false;
+  bool upperExclusive = false;
+  bool reverse = false;
+  uint64_t limitRows = 0;
+  Lock lock = Lock::NONE;
+  Wait wait = Wait::WAIT;
+  std::vector<uint32_t> columns;
+  bool withKeys = false;
+  bool countOnly = false;
+};
+
+struct Record {
+  std::string key;
+  std::optional<std::string> value;  // nothing: remove it
+};
+
+struct Estimate {
+  uint64_t rows = 0;
+  uint64_t bytes = 0;
+};
+
+struct Statistics {
+  uint64_t transactionsOpen = 0;
+  uint64_t operationsParked = 0;
+  uint64_t locksHeld = 0;
+  uint64_t deadlocks = 0;
+  uint64_t commits = 0;
+  uint64_t syncs = 0;
+  uint64_t bytesWritten = 0;
+  uint64_t blockCacheHits = 0;
+  uint64_t blockCacheMisses = 0;
+  uint64_t threads = 0;
+};
+
+// parked: the operation met a lock and waits; else it ended with this outcome.
+struct Event {
+  uint64_t operation = 0;
+  bool parked = false;
+  Outcome outcome;
+};
+
+}  // namespace vamos::store

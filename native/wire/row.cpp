@@ -1,0 +1,111 @@
+#include "wire/row.hpp"
+
+#include <cstring>
+
+#include "wire/batch.hpp"
+#include "wire/bytes.hpp"
+
+namespace vamos {
+namespace {
+
+// Width of a fixed column; 0: variable; nothing: no such kind.
+std::optional<uint32_t> fixedWidth(const Column& column) {
+  switch (static_cast<ColumnKind>(column.kind)) {
+    case ColumnKind::INT8:
+    case ColumnKind::UINT8:
+      return 1;
+    case ColumnKind::INT16:
+    case ColumnKind::UINT16:
+      return 2;
+    case ColumnKind::INT32:
+    case ColumnKind::UINT32:
+    case ColumnKind::FLOAT:
+      return 4;
+    case ColumnKind::INT64:
+    case ColumnKind::UINT64:
+    case ColumnKind::DOUBLE:
+      return 8;
+    case ColumnKind::FIXED:
+      return column.widthBytes;
+    case ColumnKind::BYTES:
+    case ColumnKind::BLOB:
+      return 0;
+  }
+  return std::nullopt;
+}
+
+bool isVariableKind(uint32_t kind) {
+  return kind == static_cast<uint32_t>(ColumnKind::BYTES) || kind == static_cast<uint32_t>(ColumnKind::BLOB);
+}
+
+size_t bitmapBytes(size_t columns) { return (columns + 7) / 8; }
+
+}  // namespace
+
+std::optional<RowLayout> RowLayout::make(std::span<const Column> columns) {
+  if (columns.size() > maxColumns) return std::nullopt;
+  RowLayout layout;
+  size_t offset = bitmapBytes(columns.size());
+  for (const Column& column : columns) {
+    const std::optional<uint32_t> width = fixedWidth(column);
+    if (!width || *width > maxRowBytes) return std::nullopt;
+    Place place;
+    place.isVariable = isVariableKind(column.kind);
+    place.widthBytes = *width;
+    place.offset = place.isVariable ? layout.variableCount_++ : static_cast<uint32_t>(offset);
+    offset += *width;
+    if (offset > maxRowBytes) return std::nullopt;
+    layout.columns_.push_back(place);
+  }
+  layout.endsOffset_ = static_cast<uint32_t>(offset);
+  layout.variableOffset_ = static_cast<uint32_t>(offset + 4 * layout.variableCount_);
+  return layout;
+}
+
+uint32_t RowLayout::variableEnd(std::string_view row, uint32_t number) const {
+  uint32_t end;
+  std::memcpy(&end, row.data() + endsOffset_ + 4 * number, sizeof end);
+  return end;
+}
+
+bool RowLayout::isValid(std::string_view row) const {
+  if (row.size() < variableOffset_ || row.size() > maxRowBytes) return false;
+  uint32_t previous = 0;
+  for (uint32_t number = 0; number < variableCount_; number++) {
+    const uint32_t end = variableEnd(row, number);
+    if (end < previous) return false;
+    previous = end;
+  }
+  return previous == row.size() - variableOffset_;
+}
+
+std::string_view RowLayout::data(std::string_view row, const Place& place) const {
+  if (!place.isVariable) return row.substr(place.offset, place.widthBytes);
+  const uint32_t start = place.offset == 0 ? 0 : variableEnd(row, place.offset - 1);
+  return row.substr(variableOffset_ + start, variableEnd(row, place.offset) - start);
+}
+
+bool RowLayout::project(std::string_view row, std::span<const uint32_t> columns, std::string& out) const {
+  if (!isValid(row)) return false;
+  const size_t start = out.size();
+  out.append(bitmapBytes(columns.size()), '\0');
+  for (size_t i = 0; i < columns.size(); i++) {
+    const uint32_t column = columns[i];
+    if (((row[column / 8] >> (column % 8)) & 1) != 0) {
+      out[start + i / 8] = static_cast<char>(out[start + i / 8] | (1 << (i % 8)));
+    }
+    if (!columns_[column].isVariable) out.append(data(row, columns_[column]));
+  }
+  uint32_t end = 0;
+  for (const uint32_t column : columns) {
+    if (!columns_[column].isVariable) continue;
+    end += static_cast<uint32_t>(data(row, columns_[column]).size());
+    appendU32(out, end);
+  }
+  for (const uint32_t column : columns) {
+    if (columns_[column].isVariable) out.append(data(row, columns_[column]));
+  }
+  return true;
+}
+
+}  // namespace vamos

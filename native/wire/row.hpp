@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vamos {
+
+// Numbers of vamos.tables.ColumnKind in tables.proto.
+enum class ColumnKind : uint32_t {
+  INT8,
+  INT16,
+  INT32,
+  INT64,
+  UINT8,
+  UINT16,
+  UINT32,
+  UINT64,
+  FLOAT,
+  DOUBLE,
+  FIXED,
+  BYTES,
+  BLOB,
+};
+
+struct Column {
+  uint32_t kind = 0;        // ColumnKind; any number may come from outside
+  uint32_t widthBytes = 0;  // of FIXED
+};
+
+constexpr size_t maxColumns = 4096;
+
+// Where the columns of a row stand: src/protocol/FORMATS.md.
+class RowLayout {
+ public:
+  // Nothing, if a kind is unknown, a width is over the limits or there are too many columns.
+  static std::optional<RowLayout> make(std::span<const Column> columns);
+
+  size_t columnCount() const { return columns_.size(); }
+
+  // Whether all lengths and offsets in the row agree with one another and with the row's length.
+  bool isValid(std::string_view row) const;
+
+  // Appends the row of a table with just these columns, in this order. False, with nothing appended, if the
+  // row is not valid; each column number must be below columnCount().
+  bool project(std::string_view row, std::span<const uint32_t> columns, std::string& out) const;
+
+ private:
+  struct Place {
+    bool isVariable = false;
+    uint32_t widthBytes = 0;  // fixed
+    uint32_t offset = 0;      // fixed: from the start of the row; variable: number among the variable columns
+  };
+
+  uint32_t variableEnd(std::string_view row, uint32_t number) const;
+  std::string_view data(std::string_view row, const Place& place) const;
+
+  std::vector<Place> columns_;
+  uint32_t variableCount_ = 0;
+  uint32_t endsOffset_ = 0;      // of the end offsets
+  uint32_t variableOffset_ = 0;  // of the variable part
+};
+
+}  // namespace vamos
