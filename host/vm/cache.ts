@@ -8,9 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** Where images and payloads are kept: VAMOS_CACHE, else the user's cache folder. */
 export function cacheDirectory(): string {
   const { VAMOS_CACHE, XDG_CACHE_HOME } = process.env;
-  return path.resolve(
-    VAMOS_CACHE ?? path.join(XDG_CACHE_HOME ?? path.join(os.homedir(), '.cache'), 'vamos'),
-  );
+  return path.resolve(VAMOS_CACHE ?? path.join(XDG_CACHE_HOME ?? path.join(os.homedir(), '.cache'), 'vamos'));
 }
 
 /**

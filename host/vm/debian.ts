@@ -9,7 +9,10 @@ export async function debianRelease(): Promise<string> {
   const field = (name: string) => new RegExp(`^${name}="?([^"\\n]*)`, 'm').exec(text)?.[1];
   const release = field('VERSION_CODENAME');
   if (field('ID') !== 'debian' || release === undefined || process.arch !== 'x64') {
-    throw new VmError('BAD_OPTION', 'guest images are built from Debian packages, on Debian 12 or later, x86-64');
+    throw new VmError(
+      'BAD_OPTION',
+      'guest images are built from Debian packages, on Debian 12 or later, x86-64',
+    );
   }
   return release;
 }
@@ -31,7 +34,10 @@ export async function sourcesFile(release: string): Promise<string> {
     }
   }
   if (lines.size === 0) {
-    throw new VmError('TOOL_FAILED', `apt knows no source of Debian ${release} main on this machine (/etc/apt)`);
+    throw new VmError(
+      'TOOL_FAILED',
+      `apt knows no source of Debian ${release} main on this machine (/etc/apt)`,
+    );
   }
   return [...lines].map((line) => `${line}\n`).join('');
 }

@@ -67,11 +67,8 @@ export async function buildImage(options: ImageOptions = {}): Promise<Image> {
   const release = await debianRelease();
   const recipe = [String(FORMAT), release, packages.join(' '), BUILD_HOOK, BOOT_RECIPE];
   const key = hashTexts(...recipe, await hashFile(process.execPath));
-  const folder = await cached(
-    'image',
-    key,
-    { keep: 4, rebuild: options.rebuild ?? false },
-    (target) => build(target, release, packages, options),
+  const folder = await cached('image', key, { keep: 4, rebuild: options.rebuild ?? false }, (target) =>
+    build(target, release, packages, options),
   );
   return {
     folder,

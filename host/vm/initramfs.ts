@@ -117,7 +117,13 @@ function parseDependencies(text: string): Map<string, string[]> {
 function inLoadOrder(names: readonly string[], dependencies: ReadonlyMap<string, string[]>): string[] {
   const byName = new Map<string, string>();
   for (const file of dependencies.keys()) {
-    byName.set(path.basename(file).replace(/\.ko.*$/, '').replaceAll('-', '_'), file);
+    byName.set(
+      path
+        .basename(file)
+        .replace(/\.ko.*$/, '')
+        .replaceAll('-', '_'),
+      file,
+    );
   }
   // ext4 asks for a CRC-32C by name when it mounts, so no dependency tells of it.
   const roots = ['crc32c_generic', 'crc32c_intel', ...names];

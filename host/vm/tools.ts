@@ -33,7 +33,11 @@ export interface ToolOptions {
  * @returns its standard output
  * @throws VmError TOOL_MISSING, TOOL_FAILED
  */
-export function runTool(program: string, args: readonly string[], options: ToolOptions = {}): Promise<string> {
+export function runTool(
+  program: string,
+  args: readonly string[],
+  options: ToolOptions = {},
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       cwd: options.cwd,

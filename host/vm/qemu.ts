@@ -1,0 +1,164 @@
+import { closeSync, constants, openSync } from 'node:fs';
+import { open, rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { Image } from './image.js';
+import { CONTROL_PORT } from './agent/protocol.js';
+import type { Payload } from './payload.js';
+import { VmError } from './errors.js';
+
+export type Accelerator = 'kvm' | 'tcg';
+
+/** A virtio-serial port of the guest, and the UNIX socket that QEMU makes for it on the host. */
+export interface VmChannel {
+  name: string;
+  socketPath: string;
+}
+
+export interface MachineShape {
+  image: Image;
+  payload: Payload;
+  cpus: number;
+  memoryMiB: number;
+  channels: readonly VmChannel[];
+  dataDisk: { path: string } | undefined;
+  forwardPorts: readonly { host: number; guest: number }[];
+}
+
+/** A virtio device: what the trace log calls its type, and the id that QMP and we call it by. */
+export interface VirtioDevice {
+  id: string;
+  type: 'virtio-blk-device' | 'virtio-serial-device' | 'virtio-rng-device' | 'virtio-net-device';
+}
+
+export const runFiles = (directory: string) => ({
+  qmp: path.join(directory, 'qmp.sock'),
+  agent: path.join(directory, 'agent.sock'),
+  console: path.join(directory, 'console.log'),
+  trace: path.join(directory, 'trace.log'),
+  errors: path.join(directory, 'qemu.log'),
+});
+
+/** The virtio devices in the order of the command line. */
+export function virtioDevices(shape: MachineShape): VirtioDevice[] {
+  return [
+    { id: 'root', type: 'virtio-blk-device' },
+    { id: 'payload', type: 'virtio-blk-device' },
+    ...(shape.dataDisk ? [{ id: 'data', type: 'virtio-blk-device' } as const] : []),
+    { id: 'control', type: 'virtio-serial-device' },
+    { id: 'channel', type: 'virtio-serial-device' },
+    ...(shape.forwardPorts.length > 0 ? [{ id: 'network', type: 'virtio-net-device' } as const] : []),
+    { id: 'random', type: 'virtio-rng-device' },
+  ];
+}
+
+/** QEMU's arguments. Channels have a virtio-serial device of their own, apart from the agent's, so that they count apart. */
+export async function qemuArguments(
+  shape: MachineShape,
+  directory: string,
+  accelerator: Accelerator,
+): Promise<string[]> {
+  const files = runFiles(directory);
+  const readOnly = 'format=raw,if=none,readonly=on,cache=unsafe,file.locking=off';
+  const kernel = [
+    'console=ttyS0 quiet panic=-1 random.trust_cpu=on no_timer_check raid=noautodetect nomodeset',
+    ...(shape.forwardPorts.length > 0 ? ['vamos.network=1'] : []),
+  ];
+  return [
+    ...['-name', 'vamos', '-no-user-config', '-nodefaults', '-display', 'none', '-no-reboot'],
+    ...['-machine', 'q35,hpet=off', '-accel', accelerator === 'kvm' ? 'kvm' : 'tcg,thread=multi'],
+    ...[
+      '-cpu',
+      accelerator === 'kvm' ? 'host' : 'max',
+      '-smp',
+      String(shape.cpus),
+      '-m',
+      `${shape.memoryMiB}M`,
+    ],
+    ...['-kernel', shape.image.kernel, '-initrd', shape.image.initramfs, '-append', kernel.join(' ')],
+    ...['-qmp', `unix:${value(files.qmp)},server=on,wait=off`],
+    ...['-serial', `file:${value(files.console)}`],
+    ...['-D', files.trace, '-trace', 'enable=resettable_phase_enter_begin'],
+    ...['-drive', `id=root,${readOnly},file=${value(shape.image.rootDisk)}`],
+    ...['-device', 'virtio-blk-pci,id=root,drive=root,serial=root'],
+    ...['-drive', `id=payload,${readOnly},file=${value(shape.payload.disk)}`],
+    ...['-device', 'virtio-blk-pci,id=payload,drive=payload,serial=payload'],
+    ...(shape.dataDisk ? await dataDisk(shape.dataDisk.path) : []),
+    ...['-device', 'virtio-serial-pci,id=control,max_ports=2'],
+    ...port('control', CONTROL_PORT, files.agent, 0),
+    ...['-device', 'virtio-serial-pci,id=channel,max_ports=31'],
+    ...shape.channels.flatMap(({ name, socketPath }, index) => port('channel', name, socketPath, index)),
+    ...network(shape.forwardPorts),
+    ...['-device', 'virtio-rng-pci,id=random'],
+  ];
+}
+
+/** A value inside a QEMU option: its commas are doubled. */
+function value(text: string): string {
+  return text.replaceAll(',', ',,');
+}
+
+function port(bus: string, name: string, socketPath: string, index: number): string[] {
+  const id = `${bus}-${index}`;
+  return [
+    ...['-chardev', `socket,id=${id},path=${value(socketPath)},server=on,wait=off`],
+    ...[
+      '-device',
+      `virtserialport,bus=${bus}.0,nr=${index + 1},chardev=${id},id=port-${id},name=${value(name)}`,
+    ],
+  ];
+}
+
+async function dataDisk(file: string): Promise<string[]> {
+  const cache = (await canBypassPageCache(file)) ? 'cache=none' : 'cache=writeback';
+  return [
+    ...['-drive', `id=data,format=raw,if=none,${cache},aio=threads,discard=unmap,file=${value(file)}`],
+    ...['-device', 'virtio-blk-pci,id=data,drive=data,serial=data'],
+  ];
+}
+
+/** Not every file system can (tmpfs of older kernels cannot). */
+export async function canBypassPageCache(file: string): Promise<boolean> {
+  try {
+    closeSync(openSync(file, constants.O_RDWR | constants.O_DIRECT));
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EINVAL') return false;
+    throw error;
+  }
+}
+
+function network(forwardPorts: readonly { host: number; guest: number }[]): string[] {
+  if (forwardPorts.length === 0) return [];
+  const rules = forwardPorts.map(({ host, guest }) => `hostfwd=tcp:127.0.0.1:${host}-:${guest}`);
+  return [
+    ...['-netdev', ['user', 'id=network', ...rules].join(',')],
+    ...['-device', 'virtio-net-pci,id=network,netdev=network,romfile='],
+  ];
+}
+
+/** Refuses shapes that QEMU or the guest would refuse less clearly. */
+export async function checkShape(shape: MachineShape): Promise<void> {
+  const fail = (message: string): never => {
+    throw new VmError('BAD_OPTION', message);
+  };
+  if (!Number.isInteger(shape.cpus) || shape.cpus < 1 || shape.cpus > 64) fail('cpus: 1 to 64');
+  if (!Number.isInteger(shape.memoryMiB) || shape.memoryMiB < 192) fail('memoryMiB: at least 192');
+  if (shape.channels.length > 30) fail('channels: at most 30');
+  const names = new Set<string>();
+  for (const { name, socketPath } of shape.channels) {
+    if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/.test(name) || name === CONTROL_PORT) {
+      fail(`channel '${name}': a name has letters, digits, '_', '.' and '-', and is not ${CONTROL_PORT}`);
+    }
+    if (names.has(name)) fail(`channel '${name}' is there twice`);
+    names.add(name);
+    // sockaddr_un.sun_path
+    if (Buffer.byteLength(socketPath) > 107) fail(`socket path of more than 107 bytes: ${socketPath}`);
+    await rm(socketPath, { force: true });
+  }
+  for (const { host, guest } of shape.forwardPorts) {
+    for (const number of [host, guest]) {
+      if (!Number.isInteger(number) || number < 1 || number > 65535) fail(`port ${number}: 1 to 65535`);
+    }
+  }
+  if (shape.dataDisk) await (await open(shape.dataDisk.path, 'r+')).close();
+}
