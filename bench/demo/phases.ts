@@ -1,6 +1,15 @@
 import type { Vamos } from '../../entry/guest.js';
 import type { Table, Transaction } from '../../guest/tables/index.js';
-import { CUSTOMERS, LINES, ORDERS, PRODUCTS, RowMaker, type Checksum, type LineRow } from './orders.js';
+import {
+  CUSTOMERS,
+  LINES,
+  ORDERS,
+  PRODUCTS,
+  RowMaker,
+  type Checksum,
+  type LineRow,
+  type OrderRow,
+} from './orders.js';
 
 /** How much each operation does. */
 export interface Scale {
@@ -106,7 +115,7 @@ function orderCount(scale: Scale): number {
 async function load({ orders, lines, scale }: Session): Promise<number> {
   const maker = new RowMaker(SEED.load + 100);
   let statements = 0;
-  let waitingOrders = [];
+  let waitingOrders: OrderRow[] = [];
   let waitingLines: LineRow[] = [];
   const flush = async () => {
     await orders.writeRows(waitingOrders);

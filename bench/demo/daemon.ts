@@ -1,0 +1,65 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { packageRoot } from '../../src/native.js';
+
+const START_TIMEOUT_MS = 30_000;
+const STOP_TIMEOUT_MS = 30_000;
+
+/** The host daemon as its user starts it: a process of its own, serving one guest. */
+export class DemoDaemon {
+  #process: ChildProcess | undefined;
+
+  constructor(
+    private readonly root: string,
+    private readonly channel: string,
+    private readonly control: string,
+  ) {}
+
+  async start(): Promise<void> {
+    const cli = path.join(packageRoot, 'dist/entry/cli.js');
+    const args = ['host', '--root', this.root, '--channel', this.channel, '--control', this.control];
+    const child = spawn(process.execPath, [cli, ...args, '--log-level', 'warn'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // Ctrl-C is the demo's to handle: it closes things in their order.
+      detached: true,
+    });
+    this.#process = child;
+    let output = '';
+    const serving = new Promise<void>((resolve, reject) => {
+      const take = (chunk: Buffer) => {
+        output = (output + chunk.toString()).slice(-8000);
+        if (/^vamos: serving guest/m.test(output)) resolve();
+        else if (/^vamos: serving no/m.test(output))
+          reject(new Error(`the daemon serves no guest\n${output}`));
+      };
+      child.stdout.on('data', take);
+      child.stderr.on('data', take);
+      child.once('error', reject);
+      child.once('exit', (code) => {
+        reject(new Error(`the daemon ended with ${code}\n${output}`));
+      });
+    });
+    const timeout = sleep(START_TIMEOUT_MS, undefined, { ref: false }).then(() => {
+      throw new Error(`the daemon does not serve after ${START_TIMEOUT_MS / 1000} s\n${output}`);
+    });
+    await Promise.race([serving, timeout]);
+  }
+
+  /** Drains, syncs, ends. */
+  async stop(): Promise<void> {
+    const child = this.#process;
+    this.#process = undefined;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGTERM');
+    const isInTime = await Promise.race([
+      ended.then(() => true),
+      sleep(STOP_TIMEOUT_MS, false, { ref: false }),
+    ]);
+    if (isInTime) return;
+    child.kill('SIGKILL');
+    await ended;
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * The main job on real input: one program in a real guest, split over virtio-serial and unsplit on the guest's
+ * virtio-blk disk, its results compared byte for byte and its transitions counted.
+ */
+import { mkdtemp, readFile, rm, statfs, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { Listr } from 'listr2';
+import { packageRoot } from '../../src/native.js';
+import { buildImage, buildPayload, qemuVersion, startVm, type Image, type Vm } from '../../host/vm/index.js';
+import { DemoDaemon } from './daemon.js';
+import { measure } from './measure.js';
+import { PHASES } from './phases.js';
+import { differences, renderTable, type Report, type ReportRow } from './report.js';
+
+export interface DemoOptions {
+  /** Where to write the figures. */
+  json?: string;
+  /** A tenth of the work, to see whether it runs. */
+  quick?: boolean;
+  accelerator: 'auto' | 'kvm' | 'tcg';
+}
+
+const CHANNEL = 'vamos.demo';
+const DATA_DISK_MIB = 2048;
+const MEMORY_FILE_SYSTEMS = new Set([0x01021994, 0x858458f6]);
+
+/** @returns the exit status: 0, or 1 where the modes disagree or the demo failed */
+export async function runDemo(options: DemoOptions): Promise<number> {
+  const demo = new Demo(options);
+  const stop = new AbortController();
+  const interrupt = () => {
+    stop.abort(new Error('interrupted'));
+  };
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  try {
+    const report = await demo.run(stop.signal);
+    if (options.json !== undefined)
+      await writeFile(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
+    return demo.print(report);
+  } catch (error) {
+    console.error(`\nThe demo failed: ${error instanceof Error ? error.message : String(error)}`);
+    return 1;
+  } finally {
+    await demo.cleanUp();
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+  }
+}
+
+class Demo {
+  readonly #scale: 'full' | 'quick';
+  readonly #options: DemoOptions;
+  #directory = '';
+  #isOnRealDisk = true;
+  #image: Image | undefined;
+  #vm: Vm | undefined;
+  #daemon: DemoDaemon | undefined;
+  readonly #rows: ReportRow[] = [];
+
+  constructor(options: DemoOptions) {
+    this.#options = options;
+    this.#scale = options.quick ? 'quick' : 'full';
+  }
+
+  async run(signal: AbortSignal): Promise<Report> {
+    const guest = () => {
+      if (!this.#vm) throw new Error('no guest');
+      return this.#vm;
+    };
+    const tasks = new Listr(
+      [
+        {
+          title: 'The guest image (a few minutes the first time)',
+          task: async (_, task) => {
+            const onProgress = (message: string) => void (task.output = message);
+            this.#image = await buildImage({ onProgress, signal });
+          },
+        },
+        {
+          title: 'Boot the guest',
+          task: async (_, task) => {
+            await this.#boot((message) => void (task.output = message), signal);
+          },
+        },
+        {
+          title: 'Split: over virtio-serial to the host daemon',
+          task: async (_, task) => {
+            const daemon = this.#daemon!;
+            await daemon.start();
+            const mode = {
+              name: 'split',
+              address: `virtio-serial:${CHANNEL}`,
+              device: 'channel',
+              restart: async () => {
+                await daemon.stop();
+                await daemon.start();
+              },
+            } as const;
+            const onProgress = (message: string) => void (task.output = message);
+            this.#rows.push(...(await measure(guest(), mode, PHASES, this.#scale, onProgress)));
+            await daemon.stop();
+          },
+        },
+        {
+          title: "Unsplit: the same program on the guest's virtio-blk disk",
+          task: async (_, task) => {
+            const mode = { name: 'unsplit', address: 'local:/data/demo', device: 'data' } as const;
+            const onProgress = (message: string) => void (task.output = message);
+            this.#rows.push(...(await measure(guest(), mode, PHASES, this.#scale, onProgress)));
+          },
+        },
+      ],
+      {
+        registerSignalListeners: false,
+        fallbackRenderer: 'simple',
+        rendererOptions: { collapseSubtasks: false },
+      },
+    );
+    await Promise.race([
+      tasks.run(),
+      new Promise<never>((_, reject) => {
+        signal.addEventListener('abort', () => {
+          reject(signal.reason as Error);
+        });
+      }),
+    ]);
+    return {
+      machine: `${os.cpus()[0]?.model ?? os.arch()}, ${os.availableParallelism()} CPUs, ${Math.round(os.totalmem() / 2 ** 30)} GiB, Linux ${os.release()}`,
+      accelerator: guest().state.accelerator,
+      versions: {
+        vamos: await packageVersion(),
+        node: process.versions.node,
+        qemu: await qemuVersion(),
+        guestKernel: this.#image?.kernelVersion ?? '',
+      },
+      rows: this.#rows,
+    };
+  }
+
+  async #boot(onProgress: (message: string) => void, signal: AbortSignal): Promise<void> {
+    await this.#makeDirectory();
+    const payload = await buildPayload({ store: true, signal });
+    const socket = path.join(this.#directory, 'channel.sock');
+    this.#vm = await startVm({
+      image: this.#image!,
+      payload,
+      dataDisk: { path: path.join(this.#directory, 'data.img'), sizeMiB: DATA_DISK_MIB, fresh: true },
+      channels: [{ name: CHANNEL, socketPath: socket }],
+      accelerator: this.#options.accelerator,
+      onProgress,
+    });
+    const control = path.join(this.#directory, 'control.sock');
+    this.#daemon = new DemoDaemon(path.join(this.#directory, 'root'), `virtio-serial:${socket}`, control);
+  }
+
+  /** On a real disk: a sync to memory would cost nothing. */
+  async #makeDirectory(): Promise<void> {
+    for (const folder of [os.tmpdir(), '/var/tmp']) {
+      this.#isOnRealDisk = !MEMORY_FILE_SYSTEMS.has((await statfs(folder)).type);
+      if (this.#isOnRealDisk || folder === '/var/tmp') {
+        this.#directory = await mkdtemp(path.join(folder, 'vamos-demo-'));
+        return;
+      }
+    }
+  }
+
+  /** @returns the exit status */
+  print(report: Report): number {
+    const { machine, accelerator, versions, rows } = report;
+    const names = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+    console.log(`\n${renderTable(rows)}\n`);
+    console.log(`${machine}; guest under ${accelerator.toUpperCase()}; ${names.join(', ')}`);
+    console.log(NOTES);
+    if (!this.#isOnRealDisk) console.log('The data stood in memory (tmpfs): syncs cost nothing here.');
+    const found = differences(rows);
+    if (found.length === 0) {
+      console.log('Split and unsplit gave the same results, byte for byte.');
+      return 0;
+    }
+    console.error(`Split and unsplit differ:\n  ${found.join('\n  ')}`);
+    return 1;
+  }
+
+  async cleanUp(): Promise<void> {
+    await this.#daemon?.stop();
+    await this.#vm?.stop();
+    if (this.#directory !== '') await rm(this.#directory, { recursive: true, force: true });
+  }
+}
+
+const NOTES = `A kick is a virtqueue notification from guest to host, an interrupt the one back; per stmt: both, a statement.
+Split counts the channel's virtio-serial device, bytes are those on the channel. Unsplit counts the virtio-blk data disk
+(ext4, cache=none), bytes are those written to and read from it. Every commit is synced: to the host's disk (split), to
+the virtio-blk disk (unsplit). Cold: the guest's page cache is dropped and the store just opened, so that its block cache
+is empty (split: in a new worker, which the host's own page cache may help; that costs no transitions either way).`;
+
+async function packageVersion(): Promise<string> {
+  const text = await readFile(path.join(packageRoot, 'package.json'), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
