@@ -59,12 +59,11 @@ void FrameWriter::send(uint8_t kind, std::span<const uint8_t> body) {
   const size_t headerDone = std::min(done, header.size());
   const bool wasEmpty = chunks_.empty();
   enqueue(std::span(header).subspan(headerDone), body.subspan(done - headerDone));
-  if (wasEmpty && done == 0 && total > kMaxPortWriteBytes) flush();
+  if (wasEmpty && !isSocket_ && total > kMaxPortWriteBytes) flush();
 }
 
 void FrameWriter::enqueue(std::span<const uint8_t> header, std::span<const uint8_t> body) {
   const size_t total = header.size() + body.size();
-  // Pages in the pipe belong to the first chunk as it was.
   const bool fitsLast = !chunks_.empty() && chunks_.back().capacity - chunks_.back().end >= total;
   if (!fitsLast) {
     const size_t wanted = std::max(total, kMaxPortWriteBytes);
@@ -140,6 +139,7 @@ size_t FrameWriter::spliceToPort(std::span<const uint8_t> bytes) {
     const iovec part = vectorOf(bytes.first(std::min(bytes.size(), pipeCapacity_)));
     writeCalls_++;
     pipeBytes_ = taken(vmsplice(pipeIn_.get(), &part, 1, SPLICE_F_NONBLOCK));
+    if (pipeBytes_ == 0) return 0;
   }
   writeCalls_++;
   const ssize_t moved =

@@ -94,8 +94,8 @@ class FrameReader {
   std::optional<uint64_t> nextCheckMs() const;
   bool checkTime(uint64_t nowMs);
 
-  // Whether the stream stands in the middle of a frame, or of bytes that don't check.
-  bool isMidFrame() const { return state_ != State::Header || headerBytes_ > 0; }
+  // Whether a frame has begun and is not whole.
+  bool isMidFrame() const { return state_ == State::Body || headerBytes_ > 0; }
   ErrorCode errorCode() const { return errorCode_; }
   const std::string& errorMessage() const { return errorMessage_; }
 

@@ -21,6 +21,8 @@ export function createLocalPair(address = 'local:'): [Channel, Channel] {
   return [one, other];
 }
 
+const GOODBYE: FrameKind = vamos.FrameKind.GOODBYE;
+
 interface Frame {
   kind: FrameKind;
   body: Uint8Array;
@@ -160,7 +162,7 @@ class LocalChannel implements Channel {
   }
 
   #endError(): VamosError | undefined {
-    if (this.#lastKind === vamos.FrameKind.GOODBYE) return undefined;
+    if (this.#lastKind === GOODBYE) return undefined;
     return new VamosError('CHANNEL_CLOSED', `${this.address}: the other end closed the channel`);
   }
 

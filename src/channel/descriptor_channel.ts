@@ -1,0 +1,217 @@
+import { VamosError } from '../protocol/errors.js';
+import { vamos } from '../protocol/generated/messages.js';
+import {
+  type Channel,
+  type ChannelCounters,
+  type ChannelHandlers,
+  CLOSE_FLUSH_MS,
+  type FrameKind,
+  HIGH_WATER_BYTES,
+} from './channel.js';
+import {
+  LARGE_FLAG,
+  NEW_PEER,
+  type NativeChannel,
+  type Resync,
+  callNative,
+  errorOfNative,
+} from './native.js';
+
+export interface ChannelOptions {
+  /** Frames with a bigger body end the channel (received) or are refused (sent). */
+  maxFrameBytes?: number;
+}
+
+export const DEFAULT_MAX_FRAME_BYTES = 16 << 20;
+
+const GOODBYE: FrameKind = vamos.FrameKind.GOODBYE;
+
+/** A frame, or with kind NEW_PEER that event. */
+interface Entry {
+  kind: FrameKind;
+  body: Uint8Array;
+}
+
+/** Frames over a file descriptor: a socket or a virtio-serial port. */
+export class DescriptorChannel implements Channel {
+  readonly #native: NativeChannel;
+  readonly #maxFrameBytes: number;
+  #handlers: ChannelHandlers | undefined;
+  #state: 'open' | 'closing' | 'closed' = 'open';
+  #isPaused = false;
+  /** Came, and not handed over yet: behind a handler that paused, or threw. */
+  #pending: Entry[] = [];
+  /** Reported by the native side; handed on behind what is pending. */
+  #end: { error: VamosError | undefined } | undefined;
+  #owesDrain = false;
+  #lastKind: FrameKind = vamos.FrameKind.NONE;
+  #flushTimer: NodeJS.Timeout | undefined;
+
+  readonly #onFinish: ((error: VamosError | undefined) => void) | undefined;
+
+  /** Takes the descriptor over. `onFinish` is called when the channel has closed, whoever closed it. */
+  constructor(
+    readonly address: string,
+    descriptor: number,
+    resync: Resync,
+    { maxFrameBytes = DEFAULT_MAX_FRAME_BYTES }: ChannelOptions = {},
+    onFinish?: (error: VamosError | undefined) => void,
+  ) {
+    this.#onFinish = onFinish;
+    this.#maxFrameBytes = maxFrameBytes;
+    this.#native = callNative(
+      (module) =>
+        new module.NativeChannel(
+          descriptor,
+          maxFrameBytes,
+          resync,
+          (batch, count, large) => {
+            this.#takeBatch(batch, count, large);
+          },
+          () => {
+            this.#drained();
+          },
+          (code, message) => {
+            this.#ended(code, message);
+          },
+        ),
+    );
+  }
+
+  get counters(): ChannelCounters {
+    const [framesSent, framesReceived, bytesSent, bytesReceived, writeCalls, readCalls] =
+      this.#native.counters();
+    return { framesSent, framesReceived, bytesSent, bytesReceived, writeCalls, readCalls };
+  }
+
+  get bufferedBytes(): number {
+    return this.#native.bufferedBytes();
+  }
+
+  setHandlers(handlers: ChannelHandlers): void {
+    const isFirst = this.#handlers === undefined;
+    this.#handlers = handlers;
+    if (isFirst && !this.#isPaused && this.#state === 'open') this.#native.resume();
+  }
+
+  /** @throws VamosError FRAME_TOO_LARGE */
+  send(kind: FrameKind, body: Uint8Array): boolean {
+    if (body.length > this.#maxFrameBytes) {
+      const limit = `the limit is ${String(this.#maxFrameBytes)}`;
+      throw new VamosError('FRAME_TOO_LARGE', `a frame of ${String(body.length)} bytes, and ${limit}`);
+    }
+    if (this.#state !== 'open' || this.#end) return false;
+    const isBelow = this.#native.send(kind, body) <= HIGH_WATER_BYTES;
+    this.#owesDrain ||= !isBelow;
+    return isBelow;
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+    this.#native.pause();
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    if (this.#state !== 'open' || this.#handlers === undefined) return;
+    this.#native.resume();
+    this.#dispatchSoon();
+  }
+
+  close(): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'closing';
+    this.#native.close();
+    this.#flushTimer = setTimeout(() => {
+      this.destroy();
+    }, CLOSE_FLUSH_MS);
+    if (this.#end) this.destroy();
+  }
+
+  destroy(): void {
+    if (this.#state === 'closed') return;
+    this.#native.destroy();
+    this.#finish(undefined);
+  }
+
+  #takeBatch(batch: ArrayBuffer, count: number, large: ArrayBuffer[]): void {
+    const entries = new Uint32Array(batch, 0, count * 2);
+    let offset = entries.byteLength;
+    let largeTaken = 0;
+    for (let i = 0; i < count; i++) {
+      const kind = entries[i * 2] ?? 0;
+      const length = entries[i * 2 + 1] ?? 0;
+      if (kind & LARGE_FLAG) {
+        const body = new Uint8Array(large[largeTaken++] ?? new ArrayBuffer());
+        this.#pending.push({ kind: kind & ~LARGE_FLAG, body });
+      } else {
+        this.#pending.push({ kind, body: new Uint8Array(batch, offset, length) });
+        offset += length;
+      }
+    }
+    this.#dispatch();
+  }
+
+  #dispatchSoon(): void {
+    if (this.#pending.length === 0 && !this.#end) return;
+    setImmediate(() => {
+      this.#dispatch();
+    });
+  }
+
+  #dispatch(): void {
+    const entries = this.#pending;
+    let taken = 0;
+    try {
+      while (taken < entries.length && this.#canDeliver()) {
+        const entry = entries[taken++];
+        if (entry) this.#deliver(entry);
+      }
+    } finally {
+      entries.splice(0, taken);
+      // Anything left, though nobody paused: a handler threw.
+      if (this.#canDeliver() && entries.length > 0) this.#dispatchSoon();
+    }
+    if (this.#end && this.#canDeliver()) this.#finish(this.#end.error);
+  }
+
+  #canDeliver(): boolean {
+    return this.#state === 'open' && !this.#isPaused;
+  }
+
+  #deliver({ kind, body }: Entry): void {
+    if (kind === NEW_PEER) {
+      this.#handlers?.onNewPeer?.();
+    } else {
+      this.#lastKind = kind;
+      this.#handlers?.onFrame(kind, body);
+    }
+  }
+
+  #drained(): void {
+    if (!this.#owesDrain) return;
+    this.#owesDrain = false;
+    this.#handlers?.onDrain?.();
+  }
+
+  #ended(code: number, message: string): void {
+    if (this.#state === 'closing') {
+      this.#finish(undefined);
+      return;
+    }
+    this.#end = { error: errorOfNative(code, `${this.address}: ${message}`) };
+    this.#dispatch();
+  }
+
+  #finish(error: VamosError | undefined): void {
+    this.#state = 'closed';
+    clearTimeout(this.#flushTimer);
+    this.#pending = [];
+    const isOrderly = error?.code === 'CHANNEL_CLOSED' && this.#lastKind === GOODBYE;
+    // Never from within the caller's own close() or destroy().
+    setImmediate(() => {
+      this.#onFinish?.(error);
+      this.#handlers?.onClose(isOrderly ? undefined : error);
+    });
+  }
+}
