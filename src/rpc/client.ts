@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Backoff } from '../channel/backoff.js';
 import type { Channel, ChannelCounters } from '../channel/channel.js';
 import { type ErrorName, VamosError } from '../protocol/errors.js';
 import { Connection } from './connection.js';
@@ -52,7 +53,6 @@ const PASSING: ReadonlySet<ErrorName> = new Set([
   'HOST_STOPPING',
   'BAD_FRAME',
 ]);
-const FIRST_RECONNECT_DELAY_MS = 20;
 
 /**
  * A connector's end of a channel: streams of requests, sent in batches that size themselves. What one turn of the event
@@ -71,8 +71,7 @@ export class RpcClient {
   #epoch = 1;
   #nextStream = 1;
   #maxFrameBytes = 0;
-  /** Attempts to connect since a session last stood for a while. */
-  #attempts = 0;
+  readonly #backoff: Backoff;
   #lastError = new VamosError('NO_WELCOME', 'no session yet');
   /** Why no call is possible any more. */
   #end: VamosError | undefined;
@@ -92,6 +91,7 @@ export class RpcClient {
       replyWindowBytes: Math.max(options.replyWindowBytes ?? 16 * 1024 * 1024, MIN_WINDOW_BYTES),
       pingIntervalMs: options.pingIntervalMs ?? 0,
     };
+    this.#backoff = new Backoff({ longestMs: this.#options.maxReconnectDelayMs });
   }
 
   /**
@@ -246,13 +246,8 @@ export class RpcClient {
     );
   }
 
-  /** Backoff with jitter, doubling; none before the first attempt after a session that stood for a while. */
   async #pause(mostMs: number): Promise<void> {
-    const longest = Math.min(
-      FIRST_RECONNECT_DELAY_MS * 2 ** this.#attempts++,
-      this.#options.maxReconnectDelayMs,
-    );
-    const delayMs = Math.min(longest * (0.5 + Math.random() / 2), mostMs);
+    const delayMs = Math.min(this.#backoff.nextDelayMs(), mostMs);
     await delay(delayMs, undefined, { signal: this.#closing.signal }).catch(() => undefined);
   }
 
@@ -266,13 +261,13 @@ export class RpcClient {
     this.#queue.forEach((call) => {
       this.#letWait(call);
     });
-    if (performance.now() - connection.startedAt > this.#options.maxReconnectDelayMs) this.#attempts = 0;
-    void this.#reconnect();
+    void this.#reconnect(performance.now() - connection.startedAt > this.#options.maxReconnectDelayMs);
   }
 
-  async #reconnect(): Promise<void> {
-    if (this.#attempts > 0) await this.#pause(Infinity);
-    else this.#attempts = 1;
+  /** At once after a session that stood for a while, else after a pause. */
+  async #reconnect(atOnce: boolean): Promise<void> {
+    if (atOnce) this.#backoff.reset();
+    else await this.#pause(Infinity);
     try {
       await this.#connect(Infinity);
       this.#reconnects++;

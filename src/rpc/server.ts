@@ -19,6 +19,8 @@ export interface RpcServerOptions extends Partial<SessionLimits> {
   stopTimeoutMs?: number;
   /** For logs: sessions that begin, and that end (error undefined: in order). */
   onSession?(event: SessionEvent): void;
+  /** A channel that was accepted is closed. */
+  onChannelClosed?(channel: Channel): void;
 }
 
 export interface SessionEvent {
@@ -69,6 +71,7 @@ export class RpcServer {
       onClosed: (peer) => {
         this.#peers.delete(peer);
         addCounters(this.#pastChannels, peer.channel.counters);
+        options.onChannelClosed?.(peer.channel);
       },
     };
   }

@@ -56,6 +56,11 @@ export class Probe implements HostModule {
     return [...this.#waiting.values()].reduce((sum, waiters) => sum + waiters.size, 0);
   }
 
+  /** Wakes every WAIT and HOLD with this body. */
+  release(key: string): void {
+    for (const wake of this.#waiting.get(key) ?? []) wake();
+  }
+
   statistics(): Record<string, number> {
     return { started: this.started.length };
   }
@@ -85,7 +90,7 @@ export class Probe implements HostModule {
       case Method.HOLD:
         return this.#wait(body, call, false);
       case Method.RELEASE:
-        for (const wake of this.#waiting.get(text(body)) ?? []) wake();
+        this.release(text(body));
         return body;
       case Method.FAIL:
         throw new VamosError('DUPLICATE_KEY', 'asked to fail', { detail: body });

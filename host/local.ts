@@ -1,0 +1,85 @@
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import type { Channel } from '../src/channel/channel.js';
+import { createLocalPair } from '../src/channel/local.js';
+import { VamosError } from '../src/protocol/errors.js';
+import type { HostModule } from '../src/rpc/contract.js';
+import { RpcServer } from '../src/rpc/server.js';
+import { openFilesModule } from './modules/files/module.js';
+import { openTablesModule } from './modules/tables/module.js';
+
+/** A root that this process has open. */
+interface OpenRoot {
+  isClosing: boolean;
+  /** Settles when it is free again; rejects where it could not be closed in order. */
+  released: Promise<void>;
+}
+
+const openRoots = new Map<string, OpenRoot>();
+
+/**
+ * The host half in this process, over a root directory that is made where there is none: tables in `tables/`, files in
+ * `files/`. It closes the root when the session ends.
+ * @throws VamosError ROOT_IN_USE: this or another process has the directory open; UNKNOWN_FORMAT, CORRUPTION, DISK_FULL
+ */
+export async function openLocal(directory: string): Promise<Channel> {
+  const root = path.resolve(directory);
+  const before = openRoots.get(root);
+  if (before?.isClosing) await before.released.catch(() => undefined);
+  if (openRoots.has(root)) {
+    throw new VamosError('ROOT_IN_USE', `${root}: this process has it open already; share that connection`);
+  }
+  const use = claim(root);
+  try {
+    const server = new RpcServer(await openModules(root), {
+      onSession: ({ kind }) => {
+        if (kind === 'end') use.release(server.stop());
+      },
+      onChannelClosed: () => {
+        use.release(server.stop());
+      },
+    });
+    const [guestEnd, hostEnd] = createLocalPair(`local:${directory}`);
+    server.accept(hostEnd);
+    return guestEnd;
+  } catch (error) {
+    use.release(Promise.resolve());
+    throw error;
+  }
+}
+
+/** Settles when this process has let go of the directory. @throws what closing it in order met */
+export async function whenReleased(directory: string): Promise<void> {
+  await openRoots.get(path.resolve(directory))?.released;
+}
+
+function claim(root: string): { release(closed: Promise<void>): void } {
+  let settle!: (closed: Promise<void>) => void;
+  const released = new Promise<void>((resolve) => {
+    settle = resolve;
+  }).finally(() => {
+    openRoots.delete(root);
+  });
+  // Whoever waits is told; where nobody does, there is nobody to tell.
+  released.catch(() => undefined);
+  const use: OpenRoot = { isClosing: false, released };
+  openRoots.set(root, use);
+  return {
+    release(closed) {
+      use.isClosing = true;
+      settle(closed);
+    },
+  };
+}
+
+async function openModules(root: string): Promise<HostModule[]> {
+  await mkdir(root, { recursive: true });
+  // The store first: its lock makes the whole root ours.
+  const tables = await openTablesModule({ path: path.join(root, 'tables') });
+  try {
+    return [tables, await openFilesModule({ root: path.join(root, 'files') })];
+  } catch (error) {
+    await tables.close();
+    throw error;
+  }
+}
