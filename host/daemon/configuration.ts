@@ -50,8 +50,8 @@ const limits = strict({
   memoryBytes: bytes(128 * MIB, 1024 * GIB).default(2 * GIB),
   blockCacheBytes: bytes(MIB, 512 * GIB).default(64 * MIB),
   maxTransactionBytes: bytes(64 * KIB, 64 * GIB).default(256 * MIB),
-  maxFrameBytes: bytes(2 * MIB, 64 * MIB).default(4 * MIB),
-  windowBytes: bytes(2 * MIB, GIB).default(16 * MIB),
+  maxFrameBytes: bytes(2 * MIB, 16 * MIB).default(4 * MIB),
+  windowBytes: bytes(4 * MIB, GIB).default(16 * MIB),
   streams: whole(1, 1_000_000).default(10_000),
   fileHandles: whole(1, 100_000).default(1024),
   threads: whole(1, 64).default(4),
@@ -62,8 +62,9 @@ const channel = z.preprocess(
   strict({
     address: z.string({ error: 'expected a channel address' }).superRefine((address, context) => {
       try {
-        const { kind } = parseAddress(address);
-        if (kind === 'local') throw new VamosError('BAD_ADDRESS', 'local: has no host daemon');
+        if (parseAddress(address).transport === 'local') {
+          throw new VamosError('BAD_ADDRESS', `channel address '${address}': local: has no daemon`);
+        }
       } catch (error) {
         context.addIssue({ code: 'custom', message: (error as Error).message });
       }

@@ -59,7 +59,17 @@ class Worker {
     });
     this.#server = server;
     for (const { address, own } of channels) {
-      this.#listeners.push(await listenChannel(address, (channel) => server.accept(channel), { own }));
+      const listener = await listenChannel(address, (channel) => server.accept(channel), {
+        ownsSocket: own === 'daemon',
+        maxFrameBytes: limits.maxFrameBytes,
+        onRetry: (error, delayMs) =>
+          this.log.debug(
+            { address, code: error?.code, error: error?.message, delayMs },
+            'channel: no QEMU there yet',
+          ),
+      });
+      this.#listeners.push(listener);
+      this.log.info({ address }, 'channel: open');
     }
   }
 

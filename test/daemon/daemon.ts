@@ -1,0 +1,129 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { DaemonStatus } from '../../host/daemon/daemon.js';
+import type { GuestReport } from '../../host/daemon/supervisor.js';
+import { packageRoot } from '../../src/native.js';
+
+const CLI = path.join(packageRoot, 'dist/entry/cli.js');
+
+/** What a finished `vamos ...` gave. */
+export interface Run {
+  code: number | string | null;
+  stdout: string;
+  stderr: string;
+}
+
+export function vamos(...args: string[]): Promise<Run> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [CLI, ...args], { timeout: 25_000 }, (error, stdout, stderr) => {
+      resolve({ code: error ? (error.code ?? error.signal ?? null) : 0, stdout, stderr });
+    });
+  });
+}
+
+/** Polls until the condition gives something true; the test's own timeout bounds it. */
+export async function until<Value>(
+  condition: () => Value | false | undefined | Promise<Value | false | undefined>,
+): Promise<Value> {
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    await delay(20);
+  }
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A temporary folder, short enough for sockets; removed by `[Symbol.dispose]`. */
+export class Folder implements Disposable {
+  readonly path = mkdtempSync(path.join(os.tmpdir(), 'vamos-'));
+
+  file(name: string): string {
+    return path.join(this.path, name);
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+/** A real daemon process with its control socket in `folder`; killed, workers too, by `[Symbol.asyncDispose]`. */
+export class Daemon implements AsyncDisposable {
+  readonly process: ChildProcess;
+  readonly control: string;
+  stdout = '';
+  stderr = '';
+  readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  readonly #pids = new Set<number>();
+
+  constructor(folder: Folder, args: string[]) {
+    this.control = folder.file('control.sock');
+    this.process = spawn(process.execPath, [CLI, 'host', '--control', this.control, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.process.stdout!.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
+    this.process.stderr!.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
+    this.exited = new Promise((resolve) =>
+      this.process.once('exit', (code, signal) => resolve({ code, signal })),
+    );
+  }
+
+  /** One whose guests are all tried. */
+  static async start(folder: Folder, args: string[]): Promise<Daemon> {
+    const daemon = new Daemon(folder, args);
+    await until(() => {
+      if (daemon.process.exitCode !== null) throw new Error(`the daemon ended: ${daemon.stderr}`);
+      return daemon.stdout.includes('vamos: serving');
+    });
+    return daemon;
+  }
+
+  /** Log lines so far. */
+  get log(): Record<string, unknown>[] {
+    return this.stderr
+      .split('\n')
+      .filter((line) => line.startsWith('{') && line.endsWith('}'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+
+  async status(): Promise<DaemonStatus> {
+    const { code, stdout, stderr } = await vamos('host', 'status', '--json', '--control', this.control);
+    if (code !== 0) throw new Error(`status: ${stderr}`);
+    const status = JSON.parse(stdout) as DaemonStatus;
+    for (const { pid } of status.guests) if (pid !== undefined) this.#pids.add(pid);
+    return status;
+  }
+
+  async guest(name: string): Promise<GuestReport> {
+    const guest = (await this.status()).guests.find((each) => each.name === name);
+    if (!guest) throw new Error(`no guest ${name}`);
+    return guest;
+  }
+
+  /** The guest, once it serves. */
+  serving(name: string): Promise<GuestReport & { pid: number }> {
+    return until(async () => {
+      const guest = await this.guest(name);
+      return guest.state === 'serving' && guest.pid !== undefined ? { ...guest, pid: guest.pid } : undefined;
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.process.exitCode === null && this.process.signalCode === null) {
+      this.process.kill('SIGKILL');
+      await this.exited;
+    }
+    // Workers whose supervisor is gone stop by themselves.
+    await until(() => ![...this.#pids].some(isAlive));
+  }
+}
