@@ -79,12 +79,14 @@ class Demo {
         {
           title: 'Boot the guest',
           task: async (_, task) => {
+            signal.throwIfAborted();
             await this.#boot((message) => void (task.output = message), signal);
           },
         },
         {
           title: 'Split: over virtio-serial to the host daemon',
           task: async (_, task) => {
+            signal.throwIfAborted();
             const daemon = this.#daemon!;
             await daemon.start();
             const mode = {
@@ -97,7 +99,7 @@ class Demo {
               },
             } as const;
             const onProgress = (message: string) => void (task.output = message);
-            this.#rows.push(...(await measure(guest(), mode, PHASES, this.#scale, onProgress)));
+            this.#rows.push(...(await measure(guest(), mode, PHASES, this.#scale, onProgress, signal)));
             await daemon.stop();
           },
         },
@@ -106,7 +108,7 @@ class Demo {
           task: async (_, task) => {
             const mode = { name: 'unsplit', address: 'local:/data/demo', device: 'data' } as const;
             const onProgress = (message: string) => void (task.output = message);
-            this.#rows.push(...(await measure(guest(), mode, PHASES, this.#scale, onProgress)));
+            this.#rows.push(...(await measure(guest(), mode, PHASES, this.#scale, onProgress, signal)));
           },
         },
       ],
@@ -116,17 +118,10 @@ class Demo {
         rendererOptions: { collapseSubtasks: false },
       },
     );
-    await Promise.race([
-      tasks.run(),
-      new Promise<never>((_, reject) => {
-        signal.addEventListener('abort', () => {
-          reject(signal.reason as Error);
-        });
-      }),
-    ]);
+    await tasks.run();
     return {
       machine: `${os.cpus()[0]?.model ?? os.arch()}, ${os.availableParallelism()} CPUs, ${Math.round(os.totalmem() / 2 ** 30)} GiB, Linux ${os.release()}`,
-      accelerator: guest().state.accelerator,
+      accelerator: guest().accelerator,
       versions: {
         vamos: await packageVersion(),
         node: process.versions.node,

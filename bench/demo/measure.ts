@@ -1,4 +1,4 @@
-import type { Vm } from '../../host/vm/index.js';
+import type { StorageDevice, Vm } from '../../host/vm/index.js';
 import type { Phase } from './phases.js';
 import { GuestProgram } from './program.js';
 import type { ReportRow } from './report.js';
@@ -8,7 +8,7 @@ export interface Mode {
   name: ReportRow['mode'];
   address: string;
   /** The virtio device whose transitions count, and nothing else. */
-  device: 'channel' | 'data';
+  device: StorageDevice;
   /** Between close and open, so that the next open finds an empty block cache. */
   restart?: () => Promise<void>;
 }
@@ -20,13 +20,20 @@ export async function measure(
   phases: readonly Phase[],
   scale: 'full' | 'quick',
   onProgress: (message: string) => void,
+  signal: AbortSignal,
 ): Promise<ReportRow[]> {
   const program = new GuestProgram(vm, mode.address, scale);
   const rows: ReportRow[] = [];
+  // Whatever waits for the program then fails.
+  const stop = () => {
+    program.kill();
+  };
+  signal.addEventListener('abort', stop);
   try {
     onProgress('connecting');
     await program.open();
     for (const [index, phase] of phases.entries()) {
+      signal.throwIfAborted();
       onProgress(`${index + 1}/${phases.length} ${phase.name}`);
       if (phase.isCold) {
         await program.close();
@@ -41,40 +48,29 @@ export async function measure(
     await program.end();
   } catch (error) {
     program.kill();
-    throw error;
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    signal.removeEventListener('abort', stop);
   }
   return rows;
 }
 
 async function measureOne(vm: Vm, mode: Mode, phase: Phase, program: GuestProgram): Promise<ReportRow> {
-  const disk = mode.device === 'data' ? await diskBytes(vm) : undefined;
-  await vm.transitions.start(mode.device);
+  await vm.counters.start();
   const result = await program.run(phase.name);
-  const { kicks, interrupts } = await vm.transitions.stop();
-  const after = disk && (await diskBytes(vm));
+  const { byDevice, dataDisk } = await vm.counters.stop();
+  const isOnDisk = mode.device === 'data';
   return {
     operation: phase.name,
     mode: mode.name,
     statements: result.statements,
-    kicks,
-    interrupts,
+    ...byDevice[mode.device],
     requests: result.requests,
     frames: result.frames,
-    bytesToHost: disk && after ? after.written - disk.written : result.bytesToHost,
-    bytesToGuest: disk && after ? after.read - disk.read : result.bytesToGuest,
+    bytesToHost: isOnDisk ? dataDisk.bytesWritten : result.bytesToHost,
+    bytesToGuest: isOnDisk ? dataDisk.bytesRead : result.bytesToGuest,
     checksum: result.checksum ?? (await program.verify(phase.name)),
   };
-}
-
-/** What QEMU has moved to and from the data disk. */
-async function diskBytes(vm: Vm): Promise<{ read: number; written: number }> {
-  const devices =
-    await vm.qmp.execute<{ device?: string; qdev?: string; stats: { rd_bytes: number; wr_bytes: number } }[]>(
-      'query-blockstats',
-    );
-  const data = devices.find(({ device, qdev }) => device === 'data' || qdev?.includes('/data/'));
-  if (!data) throw new Error('QEMU tells of no data disk');
-  return { read: data.stats.rd_bytes, written: data.stats.wr_bytes };
 }
 
 async function guestShell(vm: Vm, command: string): Promise<void> {

@@ -1,12 +1,11 @@
-import { createInterface, type Interface } from 'node:readline';
+import { createInterface } from 'node:readline';
 import type { Vm } from '../../host/vm/index.js';
 import type { Answer, Request, RunResult } from './protocol.js';
 
 /** The demo's program (workload.ts) running in the guest. */
 export class GuestProgram {
   readonly #process: ReturnType<Vm['spawn']>;
-  readonly #answers: AsyncIterator<string>;
-  readonly #lines: Interface;
+  readonly #answers: AsyncIterator<string, undefined>;
   #errors = '';
 
   constructor(vm: Vm, address: string, scale: 'full' | 'quick') {
@@ -14,8 +13,7 @@ export class GuestProgram {
     this.#process.stderr.on('data', (chunk: Buffer) => {
       this.#errors = (this.#errors + chunk.toString()).slice(-4000);
     });
-    this.#lines = createInterface({ input: this.#process.stdout });
-    this.#answers = this.#lines[Symbol.asyncIterator]();
+    this.#answers = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
   }
 
   open(): Promise<Answer> {
@@ -47,15 +45,15 @@ export class GuestProgram {
 
   async #ask(request: Request): Promise<Exclude<Answer, { error: string }>> {
     this.#process.stdin.write(`${JSON.stringify(request)}\n`);
-    const { value, done } = await this.#answers.next();
+    const next = await this.#answers.next();
     const what = 'phase' in request ? `${request.do} '${request.phase}'` : request.do;
-    if (done) {
+    if (next.done) {
       const status = await this.#process.exited;
       throw new Error(
         `${what}: the program in the guest ended (${status.code ?? status.signal})\n${this.#errors}`,
       );
     }
-    const answer = JSON.parse(value) as Answer;
+    const answer = JSON.parse(next.value) as Answer;
     if (answer.error !== undefined) throw new Error(`${what}: ${answer.error}\n${this.#errors}`.trimEnd());
     return answer;
   }
