@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { askControl } from '../../host/daemon/control.js';
 import type { DaemonStatus } from '../../host/daemon/daemon.js';
 import type { GuestReport } from '../../host/daemon/supervisor.js';
 import { packageRoot } from '../../src/native.js';
@@ -97,9 +98,7 @@ export class Daemon implements AsyncDisposable {
   }
 
   async status(): Promise<DaemonStatus> {
-    const { code, stdout, stderr } = await vamos('host', 'status', '--json', '--control', this.control);
-    if (code !== 0) throw new Error(`status: ${stderr}`);
-    const status = JSON.parse(stdout) as DaemonStatus;
+    const status = (await askControl(this.control, { command: 'status' })) as DaemonStatus;
     for (const { pid } of status.guests) if (pid !== undefined) this.#pids.add(pid);
     return status;
   }

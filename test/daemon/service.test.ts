@@ -33,8 +33,10 @@ test('a guest given by flags is served, shown by status, and its data outlive th
     expect(web.report!.server.sessions).toMatchObject([{ program: 'test of the daemon', epoch: 1 }]);
     expect(web.report!.modules.tables!.commits).toBeGreaterThanOrEqual(1);
 
-    const table_ = await vamos('host', 'status', '--control', daemon.control);
-    expect(table_.stdout).toMatch(/GUEST +STATE .*\nweb +serving /);
+    const json = await vamos('host', 'status', '--json', '--control', daemon.control);
+    expect(JSON.parse(json.stdout)).toMatchObject({ pid: daemon.process.pid, guests: [{ name: 'web' }] });
+    const people = await vamos('host', 'status', '--control', daemon.control);
+    expect(people.stdout).toMatch(/GUEST +STATE .*\nweb +serving /);
 
     const stop = await vamos('host', 'stop', '--control', daemon.control);
     expect(stop).toMatchObject({ code: 0, stdout: 'vamos: the daemon has stopped\n' });
