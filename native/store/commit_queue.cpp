@@ -50,11 +50,16 @@ void CommitQueue::work() {
 }
 
 void CommitQueue::commit(const Group& group) {
+  Group waiting;
   for (const auto& operation : group) {
     write(*operation);
-    if (operation->durability == Durability::MEMORY || !operation->outcome.ok()) done_(operation);
+    if (operation->durability == Durability::MEMORY || !operation->outcome.ok()) {
+      done_(operation);
+    } else {
+      waiting.push_back(operation);
+    }
   }
-  sync(group);
+  sync(waiting);
 }
 
 void CommitQueue::write(CommitOperation& operation) {
@@ -69,24 +74,19 @@ void CommitQueue::write(CommitOperation& operation) {
   if (operation.transaction) operation.transaction->end();
 }
 
-void CommitQueue::sync(const Group& group) {
-  const auto answer = [&](Durability durability, const rocksdb::Status& status) {
-    for (const auto& operation : group) {
-      if (operation->durability != durability || !operation->outcome.ok()) continue;
-      if (!status.ok()) operation->outcome = database_.failure(status);
-      done_(operation);
+void CommitQueue::sync(Group& group) {
+  const auto isSynced = [](const auto& operation) { return operation->durability == Durability::SYNCED; };
+  const auto firstSynced = std::stable_partition(group.begin(), group.end(), std::not_fn(isSynced));
+  const auto answer = [this](auto begin, auto end, const rocksdb::Status& status) {
+    for (auto operation = begin; operation != end; ++operation) {
+      if (!status.ok()) (*operation)->outcome = database_.failure(status);
+      done_(*operation);
     }
   };
-  const auto has = [&](Durability durability) {
-    return std::any_of(group.begin(), group.end(), [durability](const auto& operation) {
-      return operation->durability == durability && operation->outcome.ok();
-    });
-  };
-  if (has(Durability::WRITTEN)) answer(Durability::WRITTEN, database_.base().FlushWAL(false));
-  if (has(Durability::SYNCED)) {
-    syncs_++;
-    answer(Durability::SYNCED, database_.base().FlushWAL(true));
-  }
+  if (firstSynced != group.begin()) answer(group.begin(), firstSynced, database_.base().FlushWAL(false));
+  if (firstSynced == group.end()) return;
+  syncs_++;
+  answer(firstSynced, group.end(), database_.base().FlushWAL(true));
 }
 
 }  // namespace vamos::store

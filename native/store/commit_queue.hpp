@@ -49,7 +49,7 @@ class CommitQueue {
   void work();
   void commit(const Group& group);
   void write(CommitOperation& operation);
-  void sync(const Group& group);
+  void sync(Group& group);
 
   const Database& database_;
   const Done done_;

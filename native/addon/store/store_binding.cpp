@@ -1,0 +1,455 @@
+#include "addon/store/store_binding.hpp"
+
+#include <utility>
+
+namespace vamos {
+namespace {
+
+using store::Answer;
+using store::CursorOptions;
+using store::Event;
+using store::Outcome;
+using store::StoreError;
+
+// Smaller results are copied into JavaScript's own memory, which costs less than giving ours away.
+constexpr size_t copiedResultBytes = 16 << 10;
+
+Napi::Error toError(Napi::Env env, const StoreError& error) {
+  Napi::Error result = Napi::Error::New(env, error.message);
+  result.Set("code", Napi::Number::New(env, static_cast<uint32_t>(error.code)));
+  return result;
+}
+
+std::string_view bytesOf(const Napi::Value& value) {
+  auto array = value.As<Napi::Uint8Array>();
+  return {reinterpret_cast<const char*>(array.Data()), array.ByteLength()};
+}
+
+std::optional<std::string> optionalBytes(const Napi::Value& value) {
+  if (value.IsUndefined() || value.IsNull()) return std::nullopt;
+  return std::string(bytesOf(value));
+}
+
+uint32_t u32(const Napi::Value& value) { return value.As<Napi::Number>().Uint32Value(); }
+
+// Numbers outside the safe integers stand for none.
+uint64_t u64(const Napi::Value& value) {
+  const int64_t number = value.As<Napi::Number>().Int64Value();
+  return number < 0 ? 0 : static_cast<uint64_t>(number);
+}
+
+bool boolean(const Napi::Value& value) { return value.ToBoolean().Value(); }
+
+// A number of an enum of tables.proto.
+template <typename Enum>
+Enum enumOf(const Napi::Value& value) {
+  const uint32_t number = u32(value);
+  if (number > 2) throw StoreError{ErrorCode::BAD_REQUEST, "no such isolation, lock, wait or kind"};
+  return static_cast<Enum>(number);
+}
+
+std::vector<uint32_t> numbersOf(const Napi::Value& value) {
+  const auto array = value.As<Napi::Array>();
+  std::vector<uint32_t> numbers(array.Length());
+  for (uint32_t i = 0; i < numbers.size(); i++) numbers[i] = u32(array.Get(i));
+  return numbers;
+}
+
+Napi::Value toNumber(Napi::Env env, uint64_t value) {
+  return Napi::Number::New(env, static_cast<double>(value));
+}
+
+Napi::Value toBytes(Napi::Env env, std::string bytes) {
+  if (bytes.size() <= copiedResultBytes) return Napi::Buffer<char>::Copy(env, bytes.data(), bytes.size());
+  auto* kept = new std::string(std::move(bytes));
+  return Napi::Buffer<char>::New(
+      env, kept->data(), kept->size(), [](Napi::Env, char*, std::string* owner) { delete owner; }, kept);
+}
+
+Napi::Object toObject(Napi::Env env, Outcome outcome) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("code", Napi::Number::New(env, static_cast<uint32_t>(outcome.code)));
+  if (!outcome.ok()) {
+    object.Set("message", Napi::String::New(env, outcome.message));
+    if (!outcome.detail.empty()) object.Set("detail", toBytes(env, std::move(outcome.detail)));
+    return object;
+  }
+  object.Set("result", toBytes(env, std::move(outcome.result)));
+  object.Set("count", toNumber(env, outcome.count));
+  object.Set("atEnd", Napi::Boolean::New(env, outcome.atEnd));
+  return object;
+}
+
+CursorOptions cursorOptions(const Napi::Object& object) {
+  CursorOptions options;
+  options.table = u32(object.Get("table"));
+  options.index = u32(object.Get("index"));
+  options.lower = optionalBytes(object.Get("lower"));
+  options.upper = optionalBytes(object.Get("upper"));
+  options.lowerExclusive = boolean(object.Get("lowerExclusive"));
+  options.upperExclusive = boolean(object.Get("upperExclusive"));
+  options.reverse = boolean(object.Get("reverse"));
+  options.limitRows = u64(object.Get("limitRows"));
+  options.lock = enumOf<store::Lock>(object.Get("lock"));
+  options.wait = enumOf<store::Wait>(object.Get("wait"));
+  options.columns = numbersOf(object.Get("columns"));
+  options.withKeys = boolean(object.Get("withKeys"));
+  options.countOnly = boolean(object.Get("countOnly"));
+  return options;
+}
+
+store::TableLayout tableLayout(const Napi::Object& object) {
+  store::TableLayout layout;
+  layout.table = u32(object.Get("table"));
+  const auto indexes = object.Get("indexes").As<Napi::Array>();
+  for (uint32_t i = 0; i < indexes.Length(); i++) {
+    const auto index = indexes.Get(i).As<Napi::Object>();
+    layout.indexes.push_back({u32(index.Get("space")), boolean(index.Get("isUnique"))});
+  }
+  const auto columns = object.Get("columns").As<Napi::Array>();
+  for (uint32_t i = 0; i < columns.Length(); i++) {
+    const auto column = columns.Get(i).As<Napi::Object>();
+    layout.columns.push_back({u32(column.Get("kind")), u32(column.Get("widthBytes"))});
+  }
+  return layout;
+}
+
+store::StoreOptions storeOptions(const Napi::Object& object) {
+  store::StoreOptions options;
+  options.path = object.Get("path").As<Napi::String>().Utf8Value();
+  options.blockCacheBytes = u64(object.Get("blockCacheBytes"));
+  options.maxTransactionBytes = u64(object.Get("maxTransactionBytes"));
+  options.threads = u32(object.Get("threads"));
+  return options;
+}
+
+Napi::Value openStore(const Napi::CallbackInfo& info) {
+  auto* constructor = info.Env().GetInstanceData<Napi::FunctionReference>();
+  return constructor->New({info[0], info[1]});
+}
+
+}  // namespace
+
+void initStore(Napi::Env env, Napi::Object exports) {
+  auto* constructor = new Napi::FunctionReference(Napi::Persistent(StoreBinding::define(env)));
+  env.SetInstanceData(constructor);
+  exports.Set("openStore", Napi::Function::New(env, openStore, "openStore"));
+}
+
+Napi::Function StoreBinding::define(Napi::Env env) {
+  return DefineClass(env, "NativeStore",
+                     {InstanceMethod<&StoreBinding::defineTable>("defineTable"),
+                      InstanceMethod<&StoreBinding::dropTable>("dropTable"),
+                      InstanceMethod<&StoreBinding::begin>("begin"),
+                      InstanceMethod<&StoreBinding::write>("write"),
+                      InstanceMethod<&StoreBinding::get>("get"),
+                      InstanceMethod<&StoreBinding::openCursor>("openCursor"),
+                      InstanceMethod<&StoreBinding::fetch>("fetch"),
+                      InstanceMethod<&StoreBinding::closeCursor>("closeCursor"),
+                      InstanceMethod<&StoreBinding::commit>("commit"),
+                      InstanceMethod<&StoreBinding::rollback>("rollback"),
+                      InstanceMethod<&StoreBinding::setSavepoint>("setSavepoint"),
+                      InstanceMethod<&StoreBinding::rollbackToSavepoint>("rollbackToSavepoint"),
+                      InstanceMethod<&StoreBinding::releaseSavepoint>("releaseSavepoint"),
+                      InstanceMethod<&StoreBinding::cancel>("cancel"),
+                      InstanceMethod<&StoreBinding::writeBlob>("writeBlob"),
+                      InstanceMethod<&StoreBinding::adoptBlob>("adoptBlob"),
+                      InstanceMethod<&StoreBinding::removeBlob>("removeBlob"),
+                      InstanceMethod<&StoreBinding::discardBlob>("discardBlob"),
+                      InstanceMethod<&StoreBinding::readBlob>("readBlob"),
+                      InstanceMethod<&StoreBinding::putRecords>("putRecords"),
+                      InstanceMethod<&StoreBinding::getRecords>("getRecords"),
+                      InstanceMethod<&StoreBinding::estimate>("estimate"),
+                      InstanceMethod<&StoreBinding::statistics>("statistics"),
+                      InstanceMethod<&StoreBinding::close>("close")});
+}
+
+StoreBinding::StoreBinding(const Info& info) : Napi::ObjectWrap<StoreBinding>(info) {
+  const Napi::Env env = info.Env();
+  onEvents_ = Napi::Persistent(info[1].As<Napi::Function>());
+  const napi_status status =
+      napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "vamos.store"), 0, 1,
+                                      nullptr, nullptr, this, &StoreBinding::onNotified, &notify_);
+  if (status != napi_ok) throw Napi::Error::New(env, "no thread-safe function for the store's events");
+  napi_unref_threadsafe_function(env, notify_);
+  try {
+    store_ = std::make_unique<store::Store>(storeOptions(info[0].As<Napi::Object>()), [notify = notify_] {
+      napi_call_threadsafe_function(notify, nullptr, napi_tsfn_nonblocking);
+    });
+  } catch (const StoreError& error) {
+    releaseEvents();
+    throw toError(env, error);
+  }
+  napi_add_env_cleanup_hook(env, &StoreBinding::onEnvironmentEnd, this);
+  Ref();
+}
+
+StoreBinding::~StoreBinding() { store_.reset(); }
+
+// Before Node takes the thread-safe function away: its threads must not call it after.
+void StoreBinding::onEnvironmentEnd(void* binding) {
+  auto* self = static_cast<StoreBinding*>(binding);
+  if (!self->isClosing_) self->store_.reset();
+}
+
+void StoreBinding::releaseEvents() {
+  napi_release_threadsafe_function(std::exchange(notify_, nullptr), napi_tsfn_abort);
+}
+
+template <typename Call>
+auto StoreBinding::use(Napi::Env env, Call call) {
+  try {
+    if (!isOpen()) throw StoreError{ErrorCode::HOST_STOPPING, "the store is closed"};
+    return call(*store_);
+  } catch (const StoreError& error) {
+    throw toError(env, error);
+  }
+}
+
+void StoreBinding::addWaiting(Napi::Env env, size_t operations) {
+  if (operations > 0 && waiting_ == 0) napi_ref_threadsafe_function(env, notify_);
+  waiting_ += operations;
+}
+
+Napi::Value StoreBinding::toJavaScript(Napi::Env env, Answer answer) {
+  if (answer.operation == 0) return toObject(env, std::move(answer.outcome));
+  addWaiting(env, 1);
+  return toNumber(env, answer.operation);
+}
+
+void StoreBinding::onNotified(napi_env environment, napi_value, void* context, void*) {
+  if (environment == nullptr) return;  // it is being torn down
+  auto* self = static_cast<StoreBinding*>(context);
+  if (!self->isOpen()) return;
+  const Napi::Env env(environment);
+  const Napi::HandleScope scope(env);
+  try {
+    self->deliver(env, self->store_->takeEvents());
+  } catch (const Napi::Error& error) {
+    error.ThrowAsJavaScriptException();
+  }
+}
+
+void StoreBinding::deliver(Napi::Env env, std::vector<Event> events) {
+  if (events.empty()) return;
+  Napi::Array array = Napi::Array::New(env, events.size());
+  size_t ended = 0;
+  for (uint32_t i = 0; i < events.size(); i++) {
+    Event& event = events[i];
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("operation", toNumber(env, event.operation));
+    object.Set("parked", Napi::Boolean::New(env, event.parked));
+    if (!event.parked) {
+      object.Set("outcome", toObject(env, std::move(event.outcome)));
+      ended++;
+    }
+    array.Set(i, object);
+  }
+  waiting_ -= ended;
+  if (ended > 0 && waiting_ == 0 && notify_ != nullptr) napi_unref_threadsafe_function(env, notify_);
+  onEvents_.Call({array});
+}
+
+void StoreBinding::defineTable(const Info& info) {
+  use(info.Env(), [&](store::Store& store) { store.defineTable(tableLayout(info[0].As<Napi::Object>())); });
+}
+
+void StoreBinding::dropTable(const Info& info) {
+  use(info.Env(), [&](store::Store& store) { store.dropTable(u32(info[0])); });
+}
+
+Napi::Value StoreBinding::begin(const Info& info) {
+  return use(info.Env(), [&](store::Store& store) {
+    return toNumber(info.Env(),
+                    store.begin(enumOf<store::Isolation>(info[0]), boolean(info[1]), boolean(info[2])));
+  });
+}
+
+Napi::Value StoreBinding::write(const Info& info) {
+  return use(info.Env(), [&](store::Store& store) {
+    return toJavaScript(info.Env(), store.write(u64(info[0]), u32(info[1]), enumOf<store::WriteKind>(info[2]),
+                                                bytesOf(info[3]), enumOf<store::Wait>(info[4])));
+  });
+}
+
+Napi::Value StoreBinding::get(const Info& info) {
+  return use(info.Env(), [&](store::Store& store) {
+    return toJavaScript(info.Env(), store.get(u64(info[0]), u32(info[1]), u32(info[2]), bytesOf(info[3]),
+                                              enumOf<store::Lock>(info[4]), enumOf<store::Wait>(info[5]),
+                                              numbersOf(info[6]), boolean(info[7])));
+  });
+}
+
+Napi::Value StoreBinding::openCursor(const Info& info) {
+  return use(info.Env(), [&](store::Store& store) {
+    return toNumber(info.Env(), store.openCursor(u64(info[0]), cursorOptions(info[1].As<Napi::Object>())));
+  });
+}
+
+Napi::Value StoreBinding::fetch(const Info& info) {
+  return use(info.Env(), [&](store::Store& store) {
+    return toJavaScript(info.Env(), store.fetch(u64(info[0]), u64(info[1])));
+  });
+}
+
+void StoreBinding::closeCursor(const Info& info) {
+  if (isOpen()) store_->closeCursor(u64(info[0]));
+}
+
+Napi::Value StoreBinding::commit(const Info& info) {
+  return use(info.Env(), [&](store::Store& store) -> Napi::Value {
+    const auto array = info[0].As<Napi::Array>();
+    std::vector<uint64_t> transactions(array.Length());
+    for (uint32_t i = 0; i < transactions.size(); i++) transactions[i] = u64(array.Get(i));
+    const std::vector<uint64_t> operations = store.commit(transactions, enumOf<store::Durability>(info[1]));
+    addWaiting(info.Env(), operations.size());
+    Napi::Array result = Napi::Array::New(info.Env(), operations.size());
+    for (uint32_t i = 0; i < operations.size(); i++) result.Set(i, toNumber(info.Env(), operations[i]));
+    return result;
+  });
+}
+
+void StoreBinding::rollback(const Info& info) {
+  if (isOpen()) store_->rollback(u64(info[0]));
+}
+
+void StoreBinding::setSavepoint(const Info& info) {
+  use(info.Env(), [&](store::Store& store) { store.setSavepoint(u64(info[0])); });
+}
+
+void StoreBinding::rollbackToSavepoint(const Info& info) {
+  use(info.Env(), [&](store::Store& store) { store.rollbackToSavepoint(u64(info[0])); });
+}
+
+void StoreBinding::releaseSavepoint(const Info& info) {
+  use(info.Env(), [&](store::Store& store) { store.releaseSavepoint(u64(info[0])); });
+}
+
+void StoreBinding::cancel(const Info& info) {
+  if (isOpen()) store_->cancel(u64(info[0]), static_cast<ErrorCode>(u32(info[1])));
+}
+
+Napi::Value StoreBinding::writeBlob(const Info& info) {
+  return use(info.Env(), [&](store::Store& store) {
+    return toJavaScript(info.Env(), store.writeBlob(u64(info[0]), u64(info[1]), bytesOf(info[2])));
+  });
+}
+
+void StoreBinding::adoptBlob(const Info& info) {
+  use(info.Env(), [&](store::Store& store) { store.adoptBlob(u64(info[0]), u64(info[1])); });
+}
+
+void StoreBinding::removeBlob(const Info& info) {
+  use(info.Env(), [&](store::Store& store) { store.removeBlob(u64(info[0]), u64(info[1])); });
+}
+
+void StoreBinding::discardBlob(const Info& info) {
+  if (isOpen()) store_->discardBlob(u64(info[0]));
+}
+
+Napi::Value StoreBinding::readBlob(const Info& info) {
+  return use(info.Env(), [&](store::Store& store) {
+    return toJavaScript(info.Env(), store.readBlob(u64(info[0]), u64(info[1]), u64(info[2]), u64(info[3])));
+  });
+}
+
+Napi::Value StoreBinding::putRecords(const Info& info) {
+  return use(info.Env(), [&](store::Store& store) {
+    std::vector<store::Record> records;
+    const auto array = info[0].As<Napi::Array>();
+    for (uint32_t i = 0; i < array.Length(); i++) {
+      const auto object = array.Get(i).As<Napi::Object>();
+      records.push_back(
+          {object.Get("key").As<Napi::String>().Utf8Value(), optionalBytes(object.Get("value"))});
+    }
+    return toJavaScript(info.Env(), store.putRecords(records, boolean(info[1])));
+  });
+}
+
+Napi::Value StoreBinding::getRecords(const Info& info) {
+  return use(info.Env(), [&](store::Store& store) -> Napi::Value {
+    std::vector<store::Record> records = store.getRecords(info[0].As<Napi::String>().Utf8Value());
+    Napi::Array result = Napi::Array::New(info.Env(), records.size());
+    for (uint32_t i = 0; i < records.size(); i++) {
+      Napi::Object object = Napi::Object::New(info.Env());
+      object.Set("key", Napi::String::New(info.Env(), records[i].key));
+      object.Set("value", toBytes(info.Env(), std::move(*records[i].value)));
+      result.Set(i, object);
+    }
+    return result;
+  });
+}
+
+Napi::Value StoreBinding::estimate(const Info& info) {
+  return use(info.Env(), [&](store::Store& store) -> Napi::Value {
+    CursorOptions bounds;
+    bounds.lower = optionalBytes(info[2]);
+    bounds.upper = optionalBytes(info[3]);
+    const store::Estimate estimate = store.estimate(u32(info[0]), u32(info[1]), bounds);
+    Napi::Object result = Napi::Object::New(info.Env());
+    result.Set("rows", toNumber(info.Env(), estimate.rows));
+    result.Set("bytes", toNumber(info.Env(), estimate.bytes));
+    return result;
+  });
+}
+
+Napi::Value StoreBinding::statistics(const Info& info) {
+  return use(info.Env(), [&](store::Store& store) -> Napi::Value {
+    const store::Statistics statistics = store.statistics();
+    Napi::Object result = Napi::Object::New(info.Env());
+    const auto set = [&](const char* name, uint64_t value) { result.Set(name, toNumber(info.Env(), value)); };
+    set("transactionsOpen", statistics.transactionsOpen);
+    set("operationsParked", statistics.operationsParked);
+    set("locksHeld", statistics.locksHeld);
+    set("deadlocks", statistics.deadlocks);
+    set("commits", statistics.commits);
+    set("syncs", statistics.syncs);
+    set("bytesWritten", statistics.bytesWritten);
+    set("blockCacheHits", statistics.blockCacheHits);
+    set("blockCacheMisses", statistics.blockCacheMisses);
+    set("threads", statistics.threads);
+    return result;
+  });
+}
+
+// Closes on one of Node's threads, for it waits for the disk; then the last events go out, and nothing after
+// them.
+class StoreBinding::Closing : public Napi::AsyncWorker {
+ public:
+  explicit Closing(StoreBinding& binding)
+      : Napi::AsyncWorker(binding.Env(), "vamos.store.close"),
+        binding_(binding),
+        deferred_(Napi::Promise::Deferred::New(binding.Env())) {}
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+ protected:
+  void Execute() override {
+    binding_.store_->close();
+    events_ = binding_.store_->takeEvents();
+    binding_.store_.reset();
+  }
+
+  void OnOK() override {
+    napi_remove_env_cleanup_hook(Env(), &StoreBinding::onEnvironmentEnd, &binding_);
+    binding_.releaseEvents();
+    deferred_.Resolve(Env().Undefined());
+    binding_.deliver(Env(), std::move(events_));
+    binding_.Unref();
+  }
+
+ private:
+  StoreBinding& binding_;
+  Napi::Promise::Deferred deferred_;
+  std::vector<Event> events_;
+};
+
+Napi::Value StoreBinding::close(const Info& info) {
+  return use(info.Env(), [&](store::Store&) -> Napi::Value {
+    isClosing_ = true;
+    auto* closing = new Closing(*this);
+    closing->Queue();
+    return closing->promise();
+  });
+}
+
+}  // namespace vamos

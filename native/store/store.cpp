@@ -1,0 +1,418 @@
+#include "store/store.hpp"
+
+#include <algorithm>
+
+#include "store/blobs.hpp"
+#include "store/get.hpp"
+#include "store/write.hpp"
+
+namespace vamos::store {
+namespace {
+
+// More than this is not for the event loop.
+constexpr size_t maxInputBytesHere = 256 << 10;
+constexpr uint64_t maxWindowBytesHere = 64 << 10;
+
+[[noreturn]] void refuse(ErrorCode code, std::string message) { throw StoreError{code, std::move(message)}; }
+
+Answer answer(ErrorCode code, std::string message) { return {0, Outcome::failure(code, std::move(message))}; }
+
+}  // namespace
+
+Store::Store(const StoreOptions& options, std::function<void()> notify)
+    : options_(options),
+      database_(options),
+      locks_([](void* store, uint64_t owner) { static_cast<Store*>(store)->scheduler_.wake(owner); }, this),
+      scheduler_(options.threads, std::move(notify)),
+      commits_(database_, [this](const auto& operation) { scheduler_.finish(operation); }) {}
+
+std::vector<Event> Store::takeEvents() {
+  Scheduler::News news = scheduler_.takeNews();
+  std::vector<Event> events;
+  for (const auto& operation : news.finished) {
+    // Both in one go: that it was parked is of no use any more.
+    std::erase(news.parked, operation->number);
+  }
+  for (const uint64_t number : news.parked) events.push_back({number, true, {}});
+  for (const auto& operation : news.finished) {
+    operations_.erase(operation->number);
+    if (auto* fetch = dynamic_cast<FetchOperation*>(operation.get())) {
+      fetch->cursor->isBusy = false;
+    } else if (dynamic_cast<CommitOperation*>(operation.get()) != nullptr && operation->transaction &&
+               operation->outcome.ok()) {
+      blobsCommitted(*operation->transaction);
+    }
+    if (operation->transaction) settleTransaction(operation->transaction);
+    events.push_back({operation->number, false, std::move(operation->outcome)});
+  }
+  return events;
+}
+
+// After an operation of its own has ended.
+void Store::settleTransaction(const TransactionPointer& transaction) {
+  transaction->isBusy = false;
+  if (transaction->rollbackRequested) transaction->end();
+  if (transaction->hasEnded()) forget(transaction);
+}
+
+void Store::forget(const TransactionPointer& transaction) {
+  transactions_.erase(transaction->number());
+  std::erase_if(cursors_, [&](const auto& item) { return item.second->transaction == transaction; });
+}
+
+void Store::defineTable(const TableLayout& layout) {
+  const std::optional<RowLayout> row = RowLayout::make(layout.columns);
+  const auto isSpace = [](const IndexLayout& index) {
+    return index.space >= firstTableSpace && index.space <= lastTableSpace;
+  };
+  if (!row || layout.indexes.empty() || layout.indexes.size() > maxIndexes || !layout.indexes[0].isUnique ||
+      !std::all_of(layout.indexes.begin(), layout.indexes.end(), isSpace)) {
+    refuse(ErrorCode::BAD_REQUEST,
+           "table " + std::to_string(layout.table) + ": a layout that the store can't hold");
+  }
+  tables_[layout.table] = std::make_shared<const Table>(Table{layout.table, layout.indexes, *row});
+}
+
+void Store::dropTable(uint32_t number) {
+  const auto found = tables_.find(number);
+  if (found == tables_.end()) return;
+  const TablePointer table = found->second;
+  tables_.erase(found);
+  scheduler_.background([this, table] {
+    rocksdb::WriteBatch records;
+    rocksdb::Status status;
+    for (const IndexLayout& index : table->indexes) {
+      if (status.ok()) status = records.Put(recordKey32(RecordKind::REMOVED_SPACE, index.space), "");
+    }
+    if (status.ok()) status = database_.base().Write({}, &records);
+    // What fails here is done when the store opens again.
+    for (const IndexLayout& index : table->indexes) {
+      if (status.ok()) status = database_.removeSpace(index.space);
+    }
+  });
+}
+
+Store::TransactionPointer Store::findTransaction(uint64_t number) const {
+  const auto found = transactions_.find(number);
+  if (found == transactions_.end() || found->second->hasEnded() || found->second->rollbackRequested)
+    return nullptr;
+  return found->second;
+}
+
+Store::TransactionPointer Store::idleTransaction(uint64_t number) const {
+  TransactionPointer transaction = findTransaction(number);
+  if (!transaction)
+    refuse(ErrorCode::NO_TRANSACTION, "transaction " + std::to_string(number) + " is not open");
+  if (transaction->isBusy) refuse(ErrorCode::BAD_REQUEST, "an operation of the transaction is under way");
+  return transaction;
+}
+
+std::optional<Outcome> Store::checkTransaction(uint64_t number, TransactionPointer& transaction) const {
+  if (number == 0) return std::nullopt;
+  transaction = findTransaction(number);
+  if (!transaction) {
+    return Outcome::failure(ErrorCode::NO_TRANSACTION,
+                            "transaction " + std::to_string(number) + " is not open");
+  }
+  if (transaction->isBusy) {
+    return Outcome::failure(ErrorCode::BAD_REQUEST, "an operation of the transaction is under way");
+  }
+  return std::nullopt;
+}
+
+Store::TablePointer Store::findTable(uint32_t number) const {
+  const auto found = tables_.find(number);
+  return found == tables_.end() ? nullptr : found->second;
+}
+
+Answer Store::run(const std::shared_ptr<Operation>& operation, bool mayRunHere) {
+  const TransactionPointer& transaction = operation->transaction;
+  if (transaction) transaction->isBusy = true;
+  if (mayRunHere && scheduler_.runHere(operation)) {
+    if (transaction) {
+      if (operation->outcome.code == ErrorCode::DEADLOCK) transaction->end();
+      settleTransaction(transaction);
+    }
+    return {0, std::move(operation->outcome)};
+  }
+  operations_[operation->number] = operation;
+  if (!mayRunHere) scheduler_.start(operation);
+  return {operation->number, {}};
+}
+
+uint64_t Store::begin(Isolation isolation, bool readOnly, bool snapshotNow) {
+  const uint64_t number = ++lastNumber_;
+  auto transaction = std::make_shared<Transaction>(database_, locks_, number, isolation, readOnly);
+  if (snapshotNow && isolation != Isolation::READ_COMMITTED) transaction->takeSnapshot();
+  transactions_.emplace(number, std::move(transaction));
+  return number;
+}
+
+Answer Store::write(uint64_t number, uint32_t tableNumber, WriteKind kind, std::string_view batch,
+                    Wait wait) {
+  TransactionPointer transaction;
+  if (auto failure = checkTransaction(number, transaction)) return {0, std::move(*failure)};
+  if (!transaction) return answer(ErrorCode::BAD_REQUEST, "a write needs a transaction");
+  if (transaction->isReadOnly())
+    return answer(ErrorCode::READ_ONLY, "the transaction was begun as read-only");
+  if (wait == Wait::SKIP_LOCKED) return answer(ErrorCode::BAD_REQUEST, "a write can't skip locked rows");
+  TablePointer table = findTable(tableNumber);
+  if (!table)
+    return answer(ErrorCode::TABLE_MISSING, "table " + std::to_string(tableNumber) + " is not defined");
+  return run(
+      std::make_shared<WriteOperation>(++lastNumber_, std::move(transaction), database_,
+                                       options_.maxTransactionBytes, std::move(table), kind, batch, wait),
+      batch.size() <= maxInputBytesHere);
+}
+
+Answer Store::get(uint64_t number, uint32_t tableNumber, uint32_t index, std::string_view keys, Lock lock,
+                  Wait wait, std::vector<uint32_t> columns, bool withKeys) {
+  TransactionPointer transaction;
+  if (auto failure = checkTransaction(number, transaction)) return {0, std::move(*failure)};
+  TablePointer table = findTable(tableNumber);
+  if (!table)
+    return answer(ErrorCode::TABLE_MISSING, "table " + std::to_string(tableNumber) + " is not defined");
+  if (index >= table->indexes.size() || !table->indexes[index].isUnique) {
+    return answer(ErrorCode::INDEX_MISSING,
+                  "index " + std::to_string(index) + " is no unique index of the table");
+  }
+  if (!Projection::isValid(*table, columns)) {
+    return answer(ErrorCode::BAD_REQUEST, "a projection names columns of the table, each once");
+  }
+  if (transaction) lock = transaction->readLock(lock);
+  if (!transaction && lock != Lock::NONE)
+    return answer(ErrorCode::BAD_REQUEST, "a locking read needs a transaction");
+  return run(std::make_shared<GetOperation>(
+                 ++lastNumber_, std::move(transaction), database_, std::move(table),
+                 GetOperation::Request{index, keys, lock, wait, Projection{std::move(columns), withKeys}}),
+             keys.size() <= maxInputBytesHere);
+}
+
+uint64_t Store::openCursor(uint64_t number, CursorOptions options) {
+  auto cursor = std::make_shared<Cursor>();
+  if (number != 0) cursor->transaction = idleTransaction(number);
+  cursor->table = findTable(options.table);
+  if (!cursor->table)
+    refuse(ErrorCode::TABLE_MISSING, "table " + std::to_string(options.table) + " is not defined");
+  if (options.index >= cursor->table->indexes.size()) {
+    refuse(ErrorCode::INDEX_MISSING, "the table has no index " + std::to_string(options.index));
+  }
+  if (!Projection::isValid(*cursor->table, options.columns)) {
+    refuse(ErrorCode::BAD_REQUEST, "a projection names columns of the table, each once");
+  }
+  if (options.lower.value_or("").size() > maxKeyBytes || options.upper.value_or("").size() > maxKeyBytes) {
+    refuse(ErrorCode::BAD_REQUEST, "a bound is longer than a key may be");
+  }
+  cursor->lock = cursor->transaction ? cursor->transaction->readLock(options.lock) : options.lock;
+  if (!cursor->transaction) {
+    if (cursor->lock != Lock::NONE) refuse(ErrorCode::BAD_REQUEST, "a locking read needs a transaction");
+    rocksdb::DB* base = &database_.base();
+    cursor->view = View{base, nullptr, std::make_shared<rocksdb::ManagedSnapshot>(base)};
+  }
+  cursor->rest = boundsRange(cursor->table->indexes[options.index].space, options);
+  cursor->projection = {options.columns, options.withKeys};
+  cursor->options = std::move(options);
+  cursors_.emplace(++lastNumber_, std::move(cursor));
+  return lastNumber_;
+}
+
+Answer Store::fetch(uint64_t number, uint64_t windowBytes) {
+  const auto found = cursors_.find(number);
+  if (found == cursors_.end()) {
+    return answer(ErrorCode::CURSOR_MISSING, "cursor " + std::to_string(number) + " is not open");
+  }
+  const std::shared_ptr<Cursor> cursor = found->second;
+  if (cursor->isBusy || (cursor->transaction && cursor->transaction->isBusy)) {
+    return answer(ErrorCode::BAD_REQUEST, "an operation of the cursor or its transaction is under way");
+  }
+  windowBytes = std::clamp<uint64_t>(windowBytes, 1, maxWindowBytes);
+  cursor->isBusy = true;
+  Answer result = run(std::make_shared<FetchOperation>(++lastNumber_, cursor, database_,
+                                                       options_.maxTransactionBytes, windowBytes),
+                      windowBytes <= maxWindowBytesHere);
+  if (result.operation == 0) cursor->isBusy = false;
+  return result;
+}
+
+void Store::closeCursor(uint64_t number) { cursors_.erase(number); }
+
+std::vector<uint64_t> Store::commit(const std::vector<uint64_t>& numbers, Durability durability) {
+  std::vector<uint64_t> operations;
+  for (const uint64_t number : numbers) {
+    TransactionPointer transaction;
+    std::optional<Outcome> failure = checkTransaction(number, transaction);
+    if (!failure && !transaction)
+      failure = Outcome::failure(ErrorCode::NO_TRANSACTION, "no transaction to commit");
+    auto operation =
+        std::make_shared<CommitOperation>(++lastNumber_, failure ? nullptr : transaction, durability);
+    operations.push_back(operation->number);
+    operations_[operation->number] = operation;
+    if (failure) {
+      operation->outcome = std::move(*failure);
+      scheduler_.finish(operation);
+      continue;
+    }
+    transaction->isBusy = true;
+    if (transaction->hasWrites()) {
+      commits_.add(std::move(operation));
+    } else {
+      transaction->end();
+      scheduler_.finish(operation);
+    }
+  }
+  return operations;
+}
+
+void Store::rollback(uint64_t number) {
+  const TransactionPointer transaction = findTransaction(number);
+  if (!transaction) return;
+  if (!transaction->isBusy) {
+    transaction->end();
+    forget(transaction);
+    return;
+  }
+  for (const auto& [key, operation] : operations_) {
+    if (operation->transaction != transaction) continue;
+    // A commit that is under way can't be called back.
+    if (dynamic_cast<CommitOperation*>(operation.get()) != nullptr) return;
+    transaction->rollbackRequested = true;
+    scheduler_.cancel(operation, ErrorCode::CANCELLED);
+    return;
+  }
+}
+
+void Store::setSavepoint(uint64_t number) { idleTransaction(number)->setSavepoint(); }
+
+void Store::rollbackToSavepoint(uint64_t number) {
+  if (!idleTransaction(number)->rollbackToSavepoint()) {
+    refuse(ErrorCode::SAVEPOINT_MISSING, "the transaction has no savepoint");
+  }
+}
+
+void Store::releaseSavepoint(uint64_t number) {
+  if (!idleTransaction(number)->releaseSavepoint()) {
+    refuse(ErrorCode::SAVEPOINT_MISSING, "the transaction has no savepoint");
+  }
+}
+
+void Store::cancel(uint64_t number, ErrorCode code) {
+  const auto found = operations_.find(number);
+  if (found != operations_.end() && code != ErrorCode::OK) scheduler_.cancel(found->second, code);
+}
+
+Answer Store::writeBlob(uint64_t blob, uint64_t offset, std::string_view data) {
+  if (data.empty() || data.size() > maxChunkBytes || offset > maxBlobBytes - data.size()) {
+    return answer(ErrorCode::BAD_REQUEST, "a chunk has 1 byte to 1 MiB, a blob at most 1 GiB");
+  }
+  const auto pending = pendingBlobs_.find(blob);
+  if (pending == pendingBlobs_.end() && offset != 0) {
+    return answer(ErrorCode::BLOB_MISSING, "no blob " + std::to_string(blob) + " is being written");
+  }
+  if (pending != pendingBlobs_.end() && offset != pending->second) {
+    return answer(ErrorCode::BAD_REQUEST, "a chunk goes where the last one ended");
+  }
+  pendingBlobs_[blob] = offset + data.size();
+  return run(std::make_shared<WriteBlobOperation>(++lastNumber_, database_, blob, offset, data), false);
+}
+
+void Store::adoptBlob(uint64_t number, uint64_t blob) {
+  const TransactionPointer transaction = idleTransaction(number);
+  if (!pendingBlobs_.contains(blob)) {
+    refuse(ErrorCode::BLOB_MISSING, "no blob " + std::to_string(blob) + " is being written");
+  }
+  const rocksdb::Status status = transaction->writes().Delete(recordKey64(RecordKind::PENDING_BLOB, blob));
+  if (!status.ok()) refuse(database_.failure(status).code, database_.failure(status).message);
+  transaction->adoptedBlobs.push_back(blob);
+}
+
+void Store::removeBlob(uint64_t number, uint64_t blob) {
+  const TransactionPointer transaction = idleTransaction(number);
+  const rocksdb::Status status = transaction->writes().Put(recordKey64(RecordKind::REMOVED_BLOB, blob), "");
+  if (!status.ok()) refuse(database_.failure(status).code, database_.failure(status).message);
+  transaction->removedBlobs.push_back(blob);
+}
+
+void Store::blobsCommitted(const Transaction& transaction) {
+  for (const uint64_t blob : transaction.adoptedBlobs) pendingBlobs_.erase(blob);
+  for (const uint64_t blob : transaction.removedBlobs) removeBlobLater(blob, RecordKind::REMOVED_BLOB);
+}
+
+// What fails here is done when the store opens again.
+void Store::removeBlobLater(uint64_t blob, RecordKind kind) {
+  scheduler_.background([this, blob, kind] { database_.removeBlob(blob, kind).PermitUncheckedError(); });
+}
+
+void Store::discardBlob(uint64_t blob) {
+  if (pendingBlobs_.erase(blob) > 0) removeBlobLater(blob, RecordKind::PENDING_BLOB);
+}
+
+Answer Store::readBlob(uint64_t number, uint64_t blob, uint64_t offset, uint64_t lengthBytes) {
+  TransactionPointer transaction;
+  if (auto failure = checkTransaction(number, transaction)) return {0, std::move(*failure)};
+  if (lengthBytes > maxChunkBytes || offset > maxBlobBytes) {
+    return answer(ErrorCode::BAD_REQUEST, "a read has at most 1 MiB, a blob at most 1 GiB");
+  }
+  return run(std::make_shared<ReadBlobOperation>(++lastNumber_, std::move(transaction), database_, blob,
+                                                 offset, lengthBytes),
+             lengthBytes <= maxWindowBytesHere);
+}
+
+Answer Store::putRecords(const std::vector<Record>& records, bool synced) {
+  auto operation = std::make_shared<CommitOperation>(++lastNumber_, nullptr,
+                                                     synced ? Durability::SYNCED : Durability::WRITTEN);
+  rocksdb::Status status;
+  for (const Record& record : records) {
+    const std::string key = recordKey(RecordKind::CATALOGUE, record.key);
+    if (status.ok()) {
+      status = record.value ? operation->records.Put(key, *record.value) : operation->records.Delete(key);
+    }
+  }
+  if (!status.ok()) return {0, database_.failure(status)};
+  operations_[operation->number] = operation;
+  commits_.add(operation);
+  return {operation->number, {}};
+}
+
+std::vector<Record> Store::getRecords(std::string_view prefix) {
+  const KeyRange range = prefixRange(recordKey(RecordKind::CATALOGUE, prefix));
+  const size_t headBytes = recordKey(RecordKind::CATALOGUE).size();
+  std::vector<Record> records;
+  const std::unique_ptr<rocksdb::Iterator> iterator(database_.base().NewIterator({}));
+  for (iterator->Seek(range.low); iterator->Valid() && range.contains(toView(iterator->key()));
+       iterator->Next()) {
+    records.push_back({iterator->key().ToString().substr(headBytes), iterator->value().ToString()});
+  }
+  if (!iterator->status().ok()) {
+    const Outcome failure = database_.failure(iterator->status());
+    refuse(failure.code, failure.message);
+  }
+  return records;
+}
+
+Statistics Store::statistics() {
+  Statistics result;
+  result.transactionsOpen = transactions_.size();
+  result.operationsParked = scheduler_.parkedCount();
+  result.locksHeld = locks_.heldCount();
+  result.deadlocks = locks_.deadlockCount();
+  result.commits = commits_.commitCount();
+  result.syncs = commits_.syncCount();
+  result.bytesWritten = database_.ticker(rocksdb::BYTES_WRITTEN);
+  result.blockCacheHits = database_.ticker(rocksdb::BLOCK_CACHE_HIT);
+  result.blockCacheMisses = database_.ticker(rocksdb::BLOCK_CACHE_MISS);
+  result.threads = options_.threads;
+  return result;
+}
+
+void Store::close() {
+  if (std::exchange(isClosed_, true)) return;
+  for (const auto& [number, operation] : operations_) scheduler_.cancel(operation, ErrorCode::CANCELLED);
+  commits_.stop();
+  scheduler_.stop();
+  cursors_.clear();
+  transactions_.clear();
+  operations_.clear();
+  database_.base().FlushWAL(true).PermitUncheckedError();
+}
+
+}  // namespace vamos::store

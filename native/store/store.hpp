@@ -1,0 +1,102 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "store/commit_queue.hpp"
+#include "store/cursor.hpp"
+#include "store/scheduler.hpp"
+
+namespace vamos::store {
+
+// A call's answer: at once, or the number under which its outcome comes later.
+struct Answer {
+  uint64_t operation = 0;  // 0: outcome is the answer
+  Outcome outcome;
+};
+
+// The store of one root; host/modules/tables/binding.ts documents each call. All calls come from one thread,
+// the owner, and none waits for a lock or a disk, except where said.
+class Store {
+ public:
+  // notify: called from any thread when takeEvents() has something; not again until it was called.
+  // Throws StoreError.
+  Store(const StoreOptions& options, std::function<void()> notify);
+  ~Store() { close(); }
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  std::vector<Event> takeEvents();
+
+  void defineTable(const TableLayout& layout);
+  void dropTable(uint32_t table);
+
+  uint64_t begin(Isolation isolation, bool readOnly, bool snapshotNow);
+  Answer write(uint64_t transaction, uint32_t table, WriteKind kind, std::string_view batch, Wait wait);
+  Answer get(uint64_t transaction, uint32_t table, uint32_t index, std::string_view keys, Lock lock,
+             Wait wait, std::vector<uint32_t> columns, bool withKeys);
+  uint64_t openCursor(uint64_t transaction, CursorOptions options);
+  Answer fetch(uint64_t cursor, uint64_t windowBytes);
+  void closeCursor(uint64_t cursor);
+
+  std::vector<uint64_t> commit(const std::vector<uint64_t>& transactions, Durability durability);
+  void rollback(uint64_t transaction);
+  void setSavepoint(uint64_t transaction);
+  void rollbackToSavepoint(uint64_t transaction);
+  void releaseSavepoint(uint64_t transaction);
+  void cancel(uint64_t operation, ErrorCode code);
+
+  Answer writeBlob(uint64_t blob, uint64_t offset, std::string_view data);
+  void adoptBlob(uint64_t transaction, uint64_t blob);
+  void removeBlob(uint64_t transaction, uint64_t blob);
+  void discardBlob(uint64_t blob);
+  Answer readBlob(uint64_t transaction, uint64_t blob, uint64_t offset, uint64_t lengthBytes);
+
+  Answer putRecords(const std::vector<Record>& records, bool synced);
+  // Reads from the disk if it must: there are few records.
+  std::vector<Record> getRecords(std::string_view prefix);
+  Estimate estimate(uint32_t table, uint32_t index, const CursorOptions& bounds);
+  Statistics statistics();
+
+  // Forgets what waits and what is open, and waits until all that was asked to be committed is on the disk.
+  // May be called from another thread, as the last call of all.
+  void close();
+
+ private:
+  using TransactionPointer = std::shared_ptr<Transaction>;
+  using TablePointer = std::shared_ptr<const Table>;
+
+  // Nothing, if it is not open (any more).
+  TransactionPointer findTransaction(uint64_t number) const;
+  // The same, but throws; also if an operation of its own is under way.
+  TransactionPointer idleTransaction(uint64_t number) const;
+  // Nothing: ok. Else why the transaction can't start an operation; 0 as number: none wanted.
+  std::optional<Outcome> checkTransaction(uint64_t number, TransactionPointer& transaction) const;
+  TablePointer findTable(uint32_t number) const;
+  Answer run(const std::shared_ptr<Operation>& operation, bool mayRunHere);
+  void settleTransaction(const TransactionPointer& transaction);
+  void forget(const TransactionPointer& transaction);
+  void blobsCommitted(const Transaction& transaction);
+  void removeBlobLater(uint64_t blob, RecordKind kind);
+
+  const StoreOptions options_;
+  Database database_;
+  LockTable locks_;
+  std::unordered_map<uint32_t, TablePointer> tables_;
+  std::unordered_map<uint64_t, TransactionPointer> transactions_;
+  std::unordered_map<uint64_t, std::shared_ptr<Cursor>> cursors_;
+  std::unordered_map<uint64_t, std::shared_ptr<Operation>> operations_;
+  std::unordered_map<uint64_t, uint64_t> pendingBlobs_;  // their lengths so far
+  uint64_t lastNumber_ = 0;
+  bool isClosed_ = false;
+  // Last: their threads use the rest.
+  Scheduler scheduler_;
+  CommitQueue commits_;
+};
+
+}  // namespace vamos::store
