@@ -4,7 +4,6 @@ import {
   type Channel,
   type ChannelCounters,
   type ChannelHandlers,
-  CLOSE_FLUSH_MS,
   type FrameKind,
   HIGH_WATER_BYTES,
 } from './channel.js';
@@ -48,13 +47,12 @@ class LocalChannel implements Channel {
   #isPaused = false;
   #isScheduled = false;
   #owesDrain = false;
-  #state: 'open' | 'closing' | 'closed' = 'open';
-  #flushTimer: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
   constructor(readonly address: string) {}
 
   get bufferedBytes(): number {
-    return this.peer.#inboxBytes;
+    return this.#isClosed ? 0 : this.peer.#inboxBytes;
   }
 
   setHandlers(handlers: ChannelHandlers): void {
@@ -64,7 +62,7 @@ class LocalChannel implements Channel {
 
   send(kind: FrameKind, body: Uint8Array): boolean {
     const peer = this.peer;
-    if (this.#state !== 'open' || peer.#state !== 'open') return false;
+    if (this.#isClosed || peer.#isClosed) return false;
     this.counters.framesSent++;
     this.counters.bytesSent += body.length;
     peer.#inbox.push({ kind, body });
@@ -83,20 +81,14 @@ class LocalChannel implements Channel {
     this.#schedule();
   }
 
+  /** What was sent is the peer's already, whenever it reads. */
   close(): void {
-    if (this.#state !== 'open') return;
-    this.#state = 'closing';
-    this.peer.#endByPeer();
-    this.#flushTimer = setTimeout(() => {
-      this.destroy();
-    }, CLOSE_FLUSH_MS);
-    this.#schedule();
+    if (!this.#isClosed) this.#finish(undefined);
   }
 
   destroy(): void {
-    if (this.#state === 'closed') return;
+    if (this.#isClosed) return;
     this.peer.#dropInbox();
-    this.peer.#endByPeer();
     this.#finish(undefined);
   }
 
@@ -120,12 +112,7 @@ class LocalChannel implements Channel {
   }
 
   #takeTurn(): void {
-    if (this.#handlers === undefined || this.#state === 'closed') return;
-    if (this.#state === 'closing') {
-      this.#dropInbox();
-      if (this.bufferedBytes === 0 && this.peer.#inbox.length === 0) this.#finish(undefined);
-      return;
-    }
+    if (this.#handlers === undefined || this.#isClosed) return;
     try {
       // What handlers send now arrives in the next turn, so a busy pair does not starve the rest of the process.
       for (let left = this.#inbox.length; left > 0 && this.#canDeliver(); left--)
@@ -134,14 +121,14 @@ class LocalChannel implements Channel {
       if (this.#inbox.length > 0) {
         if (this.#canDeliver()) this.#schedule();
       } else {
-        this.peer.#inboxIsEmptyAtPeer();
+        this.peer.#drained();
         if (this.#peerEnded && this.#canDeliver()) this.#finish(this.#endError());
       }
     }
   }
 
   #canDeliver(): boolean {
-    return this.#state === 'open' && !this.#isPaused;
+    return !this.#isClosed && !this.#isPaused;
   }
 
   #deliver(handlers: ChannelHandlers): void {
@@ -154,9 +141,8 @@ class LocalChannel implements Channel {
     handlers.onFrame(frame.kind, frame.body);
   }
 
-  #inboxIsEmptyAtPeer(): void {
-    if (this.#state === 'closing') this.#schedule();
-    if (!this.#owesDrain || this.#state !== 'open') return;
+  #drained(): void {
+    if (!this.#owesDrain || this.#isClosed) return;
     this.#owesDrain = false;
     this.#handlers?.onDrain?.();
   }
@@ -167,12 +153,9 @@ class LocalChannel implements Channel {
   }
 
   #finish(error: VamosError | undefined): void {
-    this.#state = 'closed';
-    clearTimeout(this.#flushTimer);
+    this.#isClosed = true;
     this.#dropInbox();
     this.peer.#endByPeer();
-    // The peer may be closing and wait for this end to take its frames.
-    this.peer.#schedule();
     // Never from within the caller's own close() or destroy().
     setImmediate(() => this.#handlers?.onClose(error));
   }

@@ -1,0 +1,81 @@
+import net from 'node:net';
+import path from 'node:path';
+
+/**
+ * What QEMU does between a chardev's socket and a guest's port, with a socket in place of the port: bytes go to and fro
+ * under back-pressure, the host is told nothing of who has the port open, what the guest sends while no host end is
+ * connected is dropped, and the guest's end breaks when the host's goes.
+ */
+export class ChardevRelay {
+  #host: net.Socket | undefined;
+  #guest: net.Socket | undefined;
+
+  private constructor(
+    readonly hostPath: string,
+    readonly portPath: string,
+    readonly servers: net.Server[],
+  ) {}
+
+  static async open(folder: string): Promise<ChardevRelay> {
+    const servers = [net.createServer(), net.createServer()] as const;
+    const relay = new ChardevRelay(path.join(folder, 'chardev'), path.join(folder, 'port'), [...servers]);
+    servers[0].on('connection', (socket) => {
+      relay.#attachHost(socket);
+    });
+    servers[1].on('connection', (socket) => {
+      relay.#attachGuest(socket);
+    });
+    await Promise.all([listen(servers[0], relay.hostPath), listen(servers[1], relay.portPath)]);
+    return relay;
+  }
+
+  /** QEMU's end of the chardev goes away, as when the machine is reset. */
+  dropHost(): void {
+    this.#host?.destroy();
+  }
+
+  async close(): Promise<void> {
+    this.#host?.destroy();
+    this.#guest?.destroy();
+    await Promise.all(this.servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  }
+
+  #attachHost(socket: net.Socket): void {
+    this.#host = socket;
+    socket.pause();
+    socket.on('data', (data) => {
+      if (this.#guest && !this.#guest.write(data)) socket.pause();
+    });
+    socket.on('drain', () => this.#guest?.resume());
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      this.#host = undefined;
+      this.#guest?.destroy();
+    });
+    if (this.#guest) socket.resume();
+    this.#guest?.resume();
+  }
+
+  #attachGuest(socket: net.Socket): void {
+    this.#guest = socket;
+    socket.on('data', (data) => {
+      if (this.#host && !this.#host.write(data)) socket.pause();
+    });
+    socket.on('drain', () => this.#host?.resume());
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      if (this.#guest === socket) {
+        this.#guest = undefined;
+        this.#host?.pause();
+      }
+    });
+    this.#host?.resume();
+  }
+}
+
+function listen(server: net.Server, file: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(file, resolve);
+  });
+}
