@@ -136,7 +136,7 @@ async function boot(
   const directory = await mkdtemp(path.join(os.tmpdir(), 'vamos-vm-'));
   const files = runFiles(directory);
   const errors = openSync(files.errors, 'w');
-  const args = await qemuArguments(shape, directory, accelerator);
+  const args = qemuArguments(shape, directory, accelerator);
   const qemu = ['qemu-system-x86_64', ...args];
   // A machine of this process ends with it, whatever ends it.
   const [program, ...rest] = isDetached ? qemu : ['setpriv', '--pdeathsig', 'SIGKILL', ...qemu];
@@ -260,9 +260,9 @@ export class Vm implements AsyncDisposable {
     const stderr = collect('stderr', options.onStderr);
     command.stdin.end(options.stdin ?? '');
 
-    let reason: unknown;
+    let reason: Error | undefined;
     const kill = (why: unknown) => {
-      reason ??= why;
+      reason ??= why instanceof Error ? why : new VmError('TIMEOUT', String(why));
       command.kill('SIGKILL');
     };
     const onAbort = () => kill(options.signal?.reason);

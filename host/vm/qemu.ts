@@ -52,11 +52,7 @@ export function virtioDevices(shape: MachineShape): VirtioDevice[] {
 }
 
 /** QEMU's arguments. Channels have a virtio-serial device of their own, apart from the agent's, so that they count apart. */
-export async function qemuArguments(
-  shape: MachineShape,
-  directory: string,
-  accelerator: Accelerator,
-): Promise<string[]> {
+export function qemuArguments(shape: MachineShape, directory: string, accelerator: Accelerator): string[] {
   const files = runFiles(directory);
   const readOnly = 'format=raw,if=none,readonly=on,cache=unsafe,file.locking=off';
   const kernel = [
@@ -82,7 +78,7 @@ export async function qemuArguments(
     ...['-device', 'virtio-blk-pci,id=root,drive=root,serial=root'],
     ...['-drive', `id=payload,${readOnly},file=${value(shape.payload.disk)}`],
     ...['-device', 'virtio-blk-pci,id=payload,drive=payload,serial=payload'],
-    ...(shape.dataDisk ? await dataDisk(shape.dataDisk.path) : []),
+    ...(shape.dataDisk ? dataDisk(shape.dataDisk.path) : []),
     ...['-device', 'virtio-serial-pci,id=control,max_ports=2'],
     ...port('control', CONTROL_PORT, files.agent, 0),
     ...['-device', 'virtio-serial-pci,id=channel,max_ports=31'],
@@ -108,8 +104,8 @@ function port(bus: string, name: string, socketPath: string, index: number): str
   ];
 }
 
-async function dataDisk(file: string): Promise<string[]> {
-  const cache = (await canBypassPageCache(file)) ? 'cache=none' : 'cache=writeback';
+function dataDisk(file: string): string[] {
+  const cache = canBypassPageCache(file) ? 'cache=none' : 'cache=writeback';
   return [
     ...['-drive', `id=data,format=raw,if=none,${cache},aio=threads,discard=unmap,file=${value(file)}`],
     ...['-device', 'virtio-blk-pci,id=data,drive=data,serial=data'],
@@ -117,7 +113,7 @@ async function dataDisk(file: string): Promise<string[]> {
 }
 
 /** Not every file system can (tmpfs of older kernels cannot). */
-export async function canBypassPageCache(file: string): Promise<boolean> {
+function canBypassPageCache(file: string): boolean {
   try {
     closeSync(openSync(file, constants.O_RDWR | constants.O_DIRECT));
     return true;
