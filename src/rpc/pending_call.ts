@@ -66,7 +66,7 @@ export class PendingCall {
       onCancel();
     };
     if (signal.aborted) this.#onAbort();
-    else signal.addEventListener('abort', this.#onAbort, { once: true });
+    else watchersOf(signal).add(this.#onAbort);
   }
 
   /** While there is no session: fails after `timeoutMs` unless sent before. */
@@ -106,8 +106,24 @@ export class PendingCall {
     this.isSettled = true;
     clearTimeout(this.#deadlineTimer);
     clearTimeout(this.#sessionTimer);
-    if (this.#onAbort) this.#signal?.removeEventListener('abort', this.#onAbort);
+    if (this.#signal && this.#onAbort) watchersOf(this.#signal).delete(this.#onAbort);
   }
+}
+
+const watchers = new WeakMap<AbortSignal, Set<() => void>>();
+
+/** One listener a signal, however many calls share it: Node warns of more than ten. */
+function watchersOf(signal: AbortSignal): Set<() => void> {
+  let set = watchers.get(signal);
+  if (set === undefined) {
+    const watching = new Set<() => void>();
+    signal.addEventListener('abort', () => {
+      for (const onAbort of watching) onAbort();
+    });
+    watchers.set(signal, watching);
+    set = watching;
+  }
+  return set;
 }
 
 /** Calls that wait to be sent, in order of issue. */

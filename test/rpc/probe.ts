@@ -1,5 +1,9 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Channel } from '../../src/channel/channel.js';
+import type { Accept, Channel } from '../../src/channel/channel.js';
+import { connectChannel, listenChannel } from '../../src/channel/index.js';
 import { createLocalPair } from '../../src/channel/local.js';
 import { VamosError } from '../../src/protocol/errors.js';
 import { RpcClient, type RpcClientOptions } from '../../src/rpc/client.js';
@@ -135,6 +139,8 @@ export const u32 = (value: number): Uint8Array => {
   return buffer;
 };
 
+export type Transport = 'local' | 'unix';
+
 export interface Rig {
   probe: Probe;
   server: RpcServer;
@@ -142,23 +148,26 @@ export interface Rig {
   /** The host's ends of all channels opened so far. */
   hostEnds: Channel[];
   /** Opens another channel to the same server. */
-  open(): Promise<Channel>;
+  open: () => Promise<Channel>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** A server with a probe module and a client, over local pairs or over what `open` gives. */
-export async function startRig(
-  options: { server?: RpcServerOptions; client?: RpcClientOptions } = {},
-): Promise<Rig> {
+export interface RigOptions {
+  server?: RpcServerOptions;
+  client?: RpcClientOptions;
+  transport?: Transport;
+}
+
+/** A server with a probe module, and a client. */
+export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const probe = new Probe();
   const server = new RpcServer([probe], options.server);
   const hostEnds: Channel[] = [];
-  const open = (): Promise<Channel> => {
-    const [guestEnd, hostEnd] = createLocalPair('local:test');
-    hostEnds.push(hostEnd);
-    server.accept(hostEnd);
-    return Promise.resolve(guestEnd);
+  const accept = (channel: Channel): void => {
+    hostEnds.push(channel);
+    server.accept(channel);
   };
+  const { open, close } = options.transport === 'unix' ? await overUnix(accept) : overLocalPairs(accept);
   const client = await RpcClient.connect(open, options.client);
   return {
     probe,
@@ -169,6 +178,36 @@ export async function startRig(
     async [Symbol.asyncDispose]() {
       await client.close();
       await server.stop();
+      await close();
+    },
+  };
+}
+
+interface Opener {
+  open: () => Promise<Channel>;
+  close: () => Promise<void>;
+}
+
+function overLocalPairs(accept: Accept): Opener {
+  return {
+    open() {
+      const [guestEnd, hostEnd] = createLocalPair('local:test');
+      accept(hostEnd);
+      return Promise.resolve(guestEnd);
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+async function overUnix(accept: Accept): Promise<Opener> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'vamos-rpc-'));
+  const address = `unix:${path.join(folder, 'socket')}`;
+  const listener = await listenChannel(address, accept);
+  return {
+    open: () => connectChannel(address),
+    async close() {
+      await listener.close();
+      await rm(folder, { recursive: true });
     },
   };
 }

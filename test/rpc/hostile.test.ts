@@ -1,0 +1,233 @@
+import { expect, test } from 'vitest';
+import type { Channel, ChannelHandlers } from '../../src/channel/channel.js';
+import { createLocalPair } from '../../src/channel/local.js';
+import { ErrorCode } from '../../src/protocol/errors.js';
+import { vamos } from '../../src/protocol/generated/messages.js';
+import { bytes, Method, type Rig, startRig, text, until } from './probe.js';
+
+const { FrameKind } = vamos;
+const SESSION = new Uint8Array(16).fill(5);
+
+/** A connector that says hello properly, then whatever it likes. */
+class Stranger {
+  readonly replies: vamos.IReply[] = [];
+  goodbye: string | undefined;
+  isClosed = false;
+  isWelcome = false;
+
+  private constructor(readonly channel: Channel) {}
+
+  static async connect(rig: Rig, hello: vamos.IHello = {}): Promise<Stranger> {
+    return Stranger.over(await rig.open(), hello);
+  }
+
+  static async over(channel: Channel, hello: vamos.IHello = {}): Promise<Stranger> {
+    const stranger = new Stranger(channel);
+    stranger.channel.setHandlers({
+      onFrame: (kind: vamos.FrameKind, body) => {
+        if (kind === FrameKind.WELCOME) stranger.isWelcome = true;
+        if (kind === FrameKind.REPLIES) stranger.replies.push(...vamos.ReplyBatch.decode(body).replies);
+        if (kind === FrameKind.GOODBYE) stranger.goodbye = ErrorCode[vamos.Goodbye.decode(body).code];
+      },
+      onClose: () => {
+        stranger.isClosed = true;
+      },
+    });
+    stranger.hello(hello);
+    await until(() => stranger.isWelcome || stranger.isClosed);
+    return stranger;
+  }
+
+  hello(hello: vamos.IHello = {}): void {
+    const usual = {
+      version: 1,
+      nonce: new Uint8Array(16),
+      session: SESSION,
+      epoch: 1,
+      replyWindowBytes: 1 << 20,
+    };
+    this.channel.send(FrameKind.HELLO, vamos.Hello.encode({ ...usual, ...hello }).finish());
+  }
+
+  requests(requests: vamos.IRequest[], receivedBytes = 0): void {
+    this.channel.send(FrameKind.REQUESTS, vamos.RequestBatch.encode({ requests, receivedBytes }).finish());
+  }
+
+  /** The code of the goodbye with which the host ends it. */
+  async end(): Promise<string | undefined> {
+    await until(() => this.isClosed, 'the host to end the session');
+    return this.goodbye;
+  }
+}
+
+const wait = (id: number, stream = id): vamos.IRequest => ({
+  id,
+  stream,
+  method: Method.WAIT,
+  body: bytes('lock'),
+});
+
+const breaches: [string, string, (stranger: Stranger) => void][] = [
+  [
+    'garbage for requests',
+    'BAD_FRAME',
+    ({ channel }) => channel.send(FrameKind.REQUESTS, bytes('\xff\xff\xff\xff')),
+  ],
+  [
+    'a request cut off',
+    'BAD_FRAME',
+    ({ channel }) => channel.send(FrameKind.REQUESTS, new Uint8Array([10, 200, 1])),
+  ],
+  [
+    'garbage for a cancel',
+    'BAD_FRAME',
+    ({ channel }) => channel.send(FrameKind.CANCEL, new Uint8Array([10, 9, 1])),
+  ],
+  [
+    'garbage for a hello',
+    'BAD_FRAME',
+    ({ channel }) => channel.send(FrameKind.HELLO, new Uint8Array([18, 99])),
+  ],
+  ['a frame of an unknown kind', 'BAD_FRAME', ({ channel }) => channel.send(77, new Uint8Array())],
+  [
+    'a frame that only a host sends',
+    'BAD_FRAME',
+    ({ channel }) => channel.send(FrameKind.REPLIES, new Uint8Array()),
+  ],
+  ['a large ping', 'BAD_FRAME', ({ channel }) => channel.send(FrameKind.PING, new Uint8Array(1000))],
+  [
+    'a hello with a short session id',
+    'BAD_REQUEST',
+    (stranger) => {
+      stranger.hello({ nonce: new Uint8Array(16).fill(1), session: new Uint8Array(3) });
+    },
+  ],
+  ['a request id used twice', 'BAD_REQUEST', (stranger) => stranger.requests([wait(1), wait(1)])],
+  ['request id 0', 'BAD_REQUEST', (stranger) => stranger.requests([wait(0)])],
+  ['a chain without end', 'BAD_REQUEST', (stranger) => stranger.requests([{ ...wait(1), chain: true }])],
+  ['credit for what was never sent', 'BAD_REQUEST', (stranger) => stranger.requests([], 1_000_000)],
+  [
+    'too many streams',
+    'BAD_REQUEST',
+    (stranger) => {
+      stranger.requests(Array.from({ length: 101 }, (_, index) => wait(index + 1)));
+    },
+  ],
+  [
+    'more requests than the window holds',
+    'CREDIT_EXCEEDED',
+    (stranger) => {
+      stranger.channel.send(FrameKind.REQUESTS, Buffer.alloc(60_000, Buffer.from([10, 0])));
+    },
+  ],
+  [
+    'more bytes than the window holds',
+    'CREDIT_EXCEEDED',
+    (stranger) => {
+      for (let id = 1; id <= 3; id++) stranger.requests([{ ...wait(id), body: new Uint8Array(60_000) }]);
+    },
+  ],
+  [
+    'more frames in flight than allowed',
+    'CREDIT_EXCEEDED',
+    (stranger) => {
+      for (let id = 1; id <= 5; id++) stranger.requests([{ ...wait(id), method: Method.HOLD }]);
+    },
+  ],
+  [
+    'a frame over the limit',
+    'FRAME_TOO_LARGE',
+    ({ channel }) => {
+      channel.send(FrameKind.REQUESTS, new Uint8Array(65 * 1024));
+    },
+  ],
+];
+
+test.each(breaches)('%s ends the session with %s, and no other', async (_name, code, act) => {
+  await using rig = await startRig({
+    server: { requestWindowBytes: 128 * 1024, maxFrameBytes: 64 * 1024, maxStreams: 100 },
+  });
+  const innocent = rig.client.stream().call(Method.WAIT, bytes('innocent'));
+  await until(() => rig.probe.waitingCount === 1);
+  const stranger = await Stranger.connect(rig);
+  act(stranger);
+  expect(await stranger.end()).toBe(code);
+  await until(() => rig.server.statistics().sessions.length === 1);
+  expect(Object.values(rig.server.statistics().sessionsEnded)).toEqual([1]);
+  await rig.client.stream().call(Method.RELEASE, bytes('innocent'));
+  expect(text(await innocent)).toBe('innocent');
+  expect(rig.probe.sessions.filter((line) => line.startsWith('close'))).toHaveLength(1);
+});
+
+test('requests without a session are answered with SESSION_LOST', async () => {
+  await using rig = await startRig();
+  const stranger = await Stranger.connect(rig);
+  stranger.channel.send(FrameKind.GOODBYE, new Uint8Array());
+  stranger.requests([wait(1)]);
+  expect(await stranger.end()).toBe('SESSION_LOST');
+});
+
+test('a hello with a new nonce replaces the session of its channel', async () => {
+  await using rig = await startRig();
+  const stranger = await Stranger.connect(rig);
+  stranger.requests([wait(1)]);
+  await until(() => rig.probe.waitingCount === 1);
+  stranger.isWelcome = false;
+  stranger.hello({ nonce: new Uint8Array(16).fill(1), session: new Uint8Array(16).fill(6) });
+  await until(() => stranger.isWelcome);
+  expect(rig.probe.waitingCount).toBe(0);
+  expect(rig.probe.sessions).toEqual(['open 1', 'open 1', 'close 1', 'open 1']);
+  stranger.requests([{ id: 1, stream: 1, method: Method.ECHO, body: bytes('new') }]);
+  await until(() => stranger.replies.length === 1);
+  expect(stranger.replies[0]).toMatchObject({ id: 1 });
+  stranger.channel.close();
+});
+
+test('a hello said again is only welcomed again', async () => {
+  await using rig = await startRig();
+  const stranger = await Stranger.connect(rig);
+  stranger.requests([wait(1)]);
+  await until(() => rig.probe.waitingCount === 1);
+  stranger.isWelcome = false;
+  stranger.hello();
+  await until(() => stranger.isWelcome);
+  expect(rig.probe.waitingCount).toBe(1);
+  stranger.channel.close();
+});
+
+test('the same session on another channel replaces the older one, not the later', async () => {
+  await using rig = await startRig();
+  const older = await Stranger.connect(rig, { epoch: 2 });
+  older.requests([wait(1)]);
+  await until(() => rig.probe.waitingCount === 1);
+  const newer = await Stranger.connect(rig, { epoch: 3, nonce: new Uint8Array(16).fill(1) });
+  expect(await older.end()).toBe('SESSION_LOST');
+  expect(rig.probe.waitingCount).toBe(0);
+  const late = await Stranger.connect(rig, { epoch: 1, nonce: new Uint8Array(16).fill(2) });
+  expect(await late.end()).toBe('SESSION_LOST');
+  expect(newer.isClosed).toBe(false);
+  newer.channel.close();
+});
+
+test('a new process on the port ends the session before it', async () => {
+  await using rig = await startRig();
+  const [guestEnd, hostEnd] = createLocalPair();
+  let handlers: ChannelHandlers | undefined;
+  const setHandlers = hostEnd.setHandlers.bind(hostEnd);
+  hostEnd.setHandlers = (given) => {
+    handlers = given;
+    setHandlers(given);
+  };
+  rig.server.accept(hostEnd);
+  const stranger = await Stranger.over(guestEnd);
+  stranger.requests([wait(1)]);
+  await until(() => rig.probe.waitingCount === 1);
+  handlers!.onNewPeer!();
+  await until(() => rig.probe.waitingCount === 0);
+  stranger.isWelcome = false;
+  // Even one that draws the nonce of the process before.
+  stranger.hello();
+  await until(() => stranger.isWelcome);
+  expect(rig.probe.sessions).toEqual(['open 1', 'open 1', 'close 1', 'open 1']);
+  stranger.channel.close();
+});
