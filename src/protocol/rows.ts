@@ -145,6 +145,32 @@ export class RowFormat {
   }
 
   /**
+   * The blobs that a row refers to, without unpacking it.
+   * @throws VamosError BAD_REQUEST: not a row of this format
+   */
+  references(bytes: Uint8Array): BlobReference[] {
+    const row = asBuffer(bytes);
+    if (row.length < this.#headerBytes) throw new VamosError('BAD_REQUEST', 'a row without its fixed part');
+    const references: BlobReference[] = [];
+    let from = 0;
+    for (let number = 0; number < this.#placed.length; number++) {
+      const { column, offset, widthBytes } = this.#placed[number]!;
+      if (widthBytes > 0) continue;
+      const to = row.readUInt32LE(offset);
+      if (to < from || this.#headerBytes + to > row.length) {
+        throw new VamosError('BAD_REQUEST', `column ${column.name} ends outside its row`);
+      }
+      const isNull = (row[number >> 3]! & (1 << (number & 7))) !== 0;
+      const start = this.#headerBytes + from;
+      if (column.kind === ColumnKind.BLOB && !isNull && row[start] !== INLINE_BLOB) {
+        references.push(readReference(row, start, this.#headerBytes + to, column));
+      }
+      from = to;
+    }
+    return references;
+  }
+
+  /**
    * The values of the row at bytes[start, end), copied out.
    * @throws VamosError BAD_REQUEST: not a row of this format
    */
@@ -332,6 +358,10 @@ function readVariable(row: Buffer, start: number, end: number, column: ColumnLay
   if (column.isText) return row.toString('utf8', start, end);
   if (column.kind !== ColumnKind.BLOB) return copy(row, start, end);
   if (end - start >= 1 && row[start] === INLINE_BLOB) return copy(row, start + 1, end);
+  return readReference(row, start, end, column);
+}
+
+function readReference(row: Buffer, start: number, end: number, column: ColumnLayout): BlobReference {
   if (end - start === REFERENCE_BYTES && row[start] === REFERENCED_BLOB) {
     const blob = row.readBigUInt64LE(start + 1);
     const lengthBytes = row.readBigUInt64LE(start + 9);

@@ -1,0 +1,134 @@
+import { VamosError } from '../../src/protocol/errors.js';
+import { vamos } from '../../src/protocol/generated/messages.js';
+import type { AnyRow } from './codec.js';
+import type { AnyDefinition, Changes, NewRow, Row } from './schema.js';
+import { durabilityNumber, scopeOf, type Durability, type Link, type WriteOptions } from './stream.js';
+import type { Table } from './table.js';
+import {
+  completeRows,
+  explainWrite,
+  storeBlobs,
+  writeRequests,
+  type OpenedTable,
+  type RowWrite,
+  type WriteKind,
+} from './writes.js';
+
+/** Larger requests of a chain are divided, so that one that outgrows a frame can go in several. */
+const REQUEST_BYTES = 256 * 1024;
+/** What a request takes in a frame beside its body, at most. */
+const OVERHEAD_BYTES = 64;
+
+interface Request {
+  method: number;
+  body: Uint8Array;
+}
+
+interface Step {
+  table: OpenedTable;
+  kind: WriteKind;
+  writes: RowWrite[];
+}
+
+/** Collects writes that go together; each runs only if those before it succeeded. */
+export class Chain {
+  readonly #steps: Step[] = [];
+  #durability: Durability | undefined;
+  #origins: { table: OpenedTable; firstRow: number }[] = [];
+
+  writeRow<D extends AnyDefinition>(table: Table<D>, row: NewRow<D>): void {
+    this.#add(table, 'insert', { new: row });
+  }
+
+  updateRow<D extends AnyDefinition>(table: Table<D>, old: Row<D>, changes: Changes<D>): void {
+    this.#add(table, 'update', { old, new: { ...old, ...changes } });
+  }
+
+  deleteRow<D extends AnyDefinition>(table: Table<D>, old: Row<D>): void {
+    this.#add(table, 'delete', { old });
+  }
+
+  /** Last: commits what the chain (and its transaction before it) wrote. */
+  commit(options: { durability?: Durability } = {}): void {
+    this.#checkOpen();
+    this.#durability = options.durability ?? 'synced';
+  }
+
+  get commits(): boolean {
+    return this.#durability !== undefined;
+  }
+
+  #checkOpen(): void {
+    if (this.commits) throw new VamosError('BAD_REQUEST', 'commit is the last of a chain');
+  }
+
+  #add<D extends AnyDefinition>(
+    table: Table<D>,
+    kind: WriteKind,
+    write: { old?: object; new?: object },
+  ): void {
+    this.#checkOpen();
+    const last = this.#steps.at(-1);
+    if (last?.kind === kind && last.table === table.opened) last.writes.push(write as RowWrite);
+    else this.#steps.push({ table: table.opened, kind, writes: [write as RowWrite] });
+  }
+
+  /** Its requests, one frame at a time: nearly always one. */
+  async frames(link: Link, maxFrameBytes: number, options: WriteOptions): Promise<Request[][]> {
+    const frames: Request[][] = [];
+    let bytes = Infinity;
+    for (const request of await this.#requests(link, options)) {
+      const requestBytes = request.body.length + OVERHEAD_BYTES;
+      if (bytes + requestBytes > maxFrameBytes) {
+        frames.push([]);
+        bytes = 0;
+      }
+      frames.at(-1)!.push(request);
+      bytes += requestBytes;
+    }
+    return frames;
+  }
+
+  /** Neighbours of one kind and table share a request. */
+  async #requests(link: Link, options: WriteOptions): Promise<Request[]> {
+    const requests: Request[] = [];
+    this.#origins = [];
+    for (const { table, kind, writes } of this.#steps) {
+      const complete = await completeWrites(table, kind, writes, link, options);
+      for (const request of writeRequests(table, kind, complete, scopeOf(link, options), REQUEST_BYTES)) {
+        requests.push(request);
+        this.#origins.push({ table, firstRow: request.firstRow });
+      }
+    }
+    if (this.commits) {
+      const body = vamos.tables.Commit.encode({ durability: durabilityNumber(this.#durability) }).finish();
+      requests.push({ method: vamos.tables.Method.COMMIT, body });
+    }
+    return requests;
+  }
+
+  /**
+   * A failure with the index's name, where the chain wrote one table in one request: the reply doesn't say which request
+   * of the chain failed.
+   */
+  explain(error: VamosError): VamosError {
+    const [origin, ...others] = this.#origins;
+    return origin && others.length === 0 ? explainWrite(origin.table, error, origin.firstRow) : error;
+  }
+}
+
+async function completeWrites(
+  table: OpenedTable,
+  kind: WriteKind,
+  writes: RowWrite[],
+  link: Link,
+  options: WriteOptions,
+): Promise<RowWrite[]> {
+  if (kind === 'delete') return writes;
+  const rows = writes.map((write) => write.new as AnyRow);
+  const complete =
+    kind === 'insert'
+      ? await completeRows(table, rows, link, options)
+      : await storeBlobs(table, rows, link, options);
+  return writes.map((write, number) => ({ ...write, new: complete[number]! }));
+}

@@ -1,0 +1,185 @@
+import { VamosError } from '../../src/protocol/errors.js';
+import { vamos } from '../../src/protocol/generated/messages.js';
+import type { CallOptions, RpcStream } from '../../src/rpc/contract.js';
+import { AutoIncrement } from './auto_increment.js';
+import type { Chain } from './chain.js';
+import { TableCodec } from './codec.js';
+import {
+  fromMessage,
+  isSameDefinition,
+  toMessage,
+  type AnyDefinition,
+  type Columns,
+  type Indexes,
+  type TableDefinition,
+} from './schema.js';
+import { AutocommitLink } from './autocommit.js';
+import { StreamPool, TableStream, type Link, type WriteOptions } from './stream.js';
+import { Table } from './table.js';
+import { Transaction, type TransactionOptions } from './transaction.js';
+
+export { BlobHandle, type BlobSource } from './blob.js';
+export type { Chain } from './chain.js';
+export type { Cursor } from './cursor.js';
+export { defineTable } from './schema.js';
+export type { Changes, IndexDefinition, Key, KeyPrefix, NewRow, Row, TableDefinition } from './schema.js';
+export type { Durability, Wait, WriteOptions } from './stream.js';
+export { Table, type Range, type ReadOptions, type ScanOptions } from './table.js';
+export { Transaction, type Isolation, type TransactionOptions } from './transaction.js';
+export { ColumnType, t } from './types.js';
+export { DuplicateKeyError } from './writes.js';
+
+const { Method } = vamos.tables;
+const EMPTY = new Uint8Array();
+
+/** Transactions of all Tables of one client share their streams. */
+const pools = new WeakMap<object, StreamPool>();
+
+function poolOf(client: { stream(): RpcStream }): StreamPool {
+  const pool = pools.get(client) ?? new StreamPool(() => client.stream());
+  pools.set(client, pool);
+  return pool;
+}
+
+/** The module `tables`. Requests outside transactions share one stream, so they run in order; each commits by itself. */
+export class Tables {
+  readonly #stream: TableStream;
+  readonly #pool: StreamPool;
+  readonly #link: Link;
+
+  constructor(client: { stream(): RpcStream }, stream: RpcStream) {
+    this.#pool = poolOf(client);
+    this.#stream = new TableStream(stream);
+    this.#link = new AutocommitLink(this.#stream, this.#pool);
+  }
+
+  /**
+   * Makes a table and opens it.
+   * @throws VamosError TABLE_EXISTS; BAD_REQUEST: a definition that breaks a limit, the message says which
+   */
+  async create<
+    const C extends Columns,
+    const P extends readonly (keyof C & string)[],
+    // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- no indexes
+    const I extends Indexes<keyof C & string> = {},
+    const A extends keyof C & string = never,
+  >(
+    definition: TableDefinition<C, P, I, A>,
+    options: CallOptions = {},
+  ): Promise<Table<TableDefinition<C, P, I, A>>> {
+    const body = vamos.tables.CreateTable.encode({ definition: toMessage(definition) }).finish();
+    const info = await this.#info(Method.CREATE_TABLE, body, options);
+    return this.#table(info, definition);
+  }
+
+  /**
+   * Opens a table. Without a definition its rows are typed loosely.
+   * @throws VamosError TABLE_MISSING; TABLE_CHANGED: it has another definition than the one given
+   */
+  open(name: string, options?: CallOptions): Promise<Table<TableDefinition>>;
+  open<D extends AnyDefinition>(definition: D, options?: CallOptions): Promise<Table<D>>;
+  async open(wanted: string | AnyDefinition, options: CallOptions = {}): Promise<Table<AnyDefinition>> {
+    const name = typeof wanted === 'string' ? wanted : wanted.name;
+    const info = await this.#info(Method.OPEN_TABLE, encodeName(name), options);
+    if (typeof wanted === 'string') return this.#table(info, fromMessage(info.definition!));
+    if (!isSameDefinition(info.definition!, toMessage(wanted))) {
+      throw new VamosError('TABLE_CHANGED', `table ${name} has another definition than the one given`);
+    }
+    return this.#table(info, wanted);
+  }
+
+  async #info(method: number, body: Uint8Array, options: CallOptions): Promise<vamos.tables.TableInfo> {
+    return vamos.tables.TableInfo.decode(await this.#stream.call(method, body, options));
+  }
+
+  #table<D extends AnyDefinition>(info: vamos.tables.TableInfo, definition: D): Table<D> {
+    const codec = new TableCodec(info, definition);
+    const autoIncrement =
+      codec.autoIncrementColumn === undefined
+        ? undefined
+        : new AutoIncrement(codec, codec.autoIncrementColumn);
+    return new Table<D>({ name: info.definition?.name ?? '', codec, autoIncrement }, this.#link);
+  }
+
+  /** @throws VamosError TABLE_MISSING; LOCK_TIMEOUT: transactions use it */
+  async drop(name: string, options: CallOptions = {}): Promise<void> {
+    await this.#stream.call(Method.DROP_TABLE, encodeName(name), options);
+  }
+
+  /** Tables opened under the old name go on. @throws VamosError TABLE_MISSING, TABLE_EXISTS */
+  async rename(from: string, to: string, options: CallOptions = {}): Promise<void> {
+    const body = vamos.tables.RenameTable.encode({ from, to }).finish();
+    await this.#stream.call(Method.RENAME_TABLE, body, options);
+  }
+
+  /**
+   * Removes all rows and starts auto-increment anew. Tables opened before fail with TABLE_CHANGED: open them again.
+   * @throws VamosError TABLE_MISSING; LOCK_TIMEOUT: transactions use it
+   */
+  async truncate(name: string, options: CallOptions = {}): Promise<void> {
+    await this.#stream.call(Method.TRUNCATE_TABLE, encodeName(name), options);
+  }
+
+  /** Names of all tables, in order. */
+  async list(options: CallOptions = {}): Promise<string[]> {
+    const reply = vamos.tables.TableList.decode(await this.#stream.call(Method.LIST_TABLES, EMPTY, options));
+    return reply.tables.map((info) => info.definition?.name ?? '').sort();
+  }
+
+  /** A transaction, on a stream of its own: `await using transaction = tables.begin()`. Sends nothing yet. */
+  begin(options: TransactionOptions = {}): Transaction {
+    return new Transaction(this.#pool, options);
+  }
+
+  /**
+   * Runs `body` in a transaction and commits it; rolls back if it throws. A failure that a new try may mend (deadlock,
+   * lock timeout, lost session) runs it again.
+   * @param options.retries how often again; 3 if not given
+   */
+  async transaction<Result>(
+    body: (transaction: Transaction) => Promise<Result>,
+    options: TransactionOptions & WriteOptions & { retries?: number } = {},
+  ): Promise<Result> {
+    for (let retriesLeft = options.retries ?? 3; ; retriesLeft--) {
+      try {
+        await using transaction = this.begin(options);
+        const result = await body(transaction);
+        if (transaction.isOpen) await transaction.commit(options);
+        return result;
+      } catch (error) {
+        if (retriesLeft <= 0 || !(error instanceof VamosError && error.isRetryable)) throw error;
+        await pause(Math.random() * RETRY_PAUSE_MS);
+      }
+    }
+  }
+
+  /**
+   * A transaction in one frame: writes and, last, `commit`, which stop at the first failure; then nothing is written.
+   * (More than a frame holds goes in several.)
+   */
+  async chain(build: (chain: Chain) => void, options: WriteOptions = {}): Promise<void> {
+    await using transaction = this.begin();
+    await transaction.chain((chain) => {
+      build(chain);
+      if (!chain.commits)
+        throw new VamosError('BAD_REQUEST', 'a chain outside a transaction ends with commit');
+    }, options);
+  }
+
+  /** Ends the stream on the host; transactions go on. */
+  async close(): Promise<void> {
+    await this.#stream.call(Method.CLOSE_STREAM, EMPTY);
+  }
+}
+
+const RETRY_PAUSE_MS = 20;
+
+function pause(delayMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, delayMs);
+  });
+}
+
+function encodeName(name: string): Uint8Array {
+  return vamos.tables.TableName.encode({ name }).finish();
+}

@@ -1,0 +1,153 @@
+import type { VamosError } from '../../src/protocol/errors.js';
+import { vamos } from '../../src/protocol/generated/messages.js';
+import type { CallOptions, RpcStream } from '../../src/rpc/contract.js';
+import type { BlobReader } from './blob.js';
+
+const { Method, Durability: DurabilityNumber, Wait: WaitNumber } = vamos.tables;
+
+/** What has reached where when a commit answers: the disk, the host's operating system, the host process's memory. */
+export type Durability = 'synced' | 'written' | 'memory';
+
+/** What to do about a row that another transaction locks: wait, fail with LOCK_NOT_AVAILABLE, or read as if it weren't there. */
+export type Wait = 'wait' | 'no-wait' | 'skip-locked';
+
+export interface LockOptions extends CallOptions {
+  wait?: Exclude<Wait, 'skip-locked'>;
+  /** How long to wait for a lock until LOCK_TIMEOUT; the host's default if not given. */
+  lockTimeoutMs?: number;
+}
+
+export interface WriteOptions extends LockOptions {
+  /** Of a write outside a transaction, which commits by itself; `synced` if not given. */
+  durability?: Durability;
+}
+
+const DURABILITIES: Record<Durability, vamos.tables.Durability> = {
+  synced: DurabilityNumber.SYNCED,
+  written: DurabilityNumber.WRITTEN,
+  memory: DurabilityNumber.MEMORY,
+};
+const WAITS: Record<Wait, vamos.tables.Wait> = {
+  wait: WaitNumber.WAIT,
+  'no-wait': WaitNumber.NO_WAIT,
+  'skip-locked': WaitNumber.SKIP_LOCKED,
+};
+
+export function durabilityNumber(durability: Durability = 'synced'): vamos.tables.Durability {
+  return DURABILITIES[durability];
+}
+
+export function scopeOf(
+  link: Link,
+  options: { wait?: Wait; lockTimeoutMs?: number; durability?: Durability },
+): vamos.tables.IScope {
+  return {
+    inTransaction: link.isTransaction,
+    durability: durabilityNumber(options.durability),
+    wait: WAITS[options.wait ?? 'wait'],
+    lockTimeoutMs: options.lockTimeoutMs ?? link.lockTimeoutMs ?? 0,
+  };
+}
+
+/** Where a table's requests go: a stream that commits each by itself, or a transaction. */
+export interface Link extends BlobReader {
+  /** The session that a cursor opened now belongs to. */
+  readonly epoch: number;
+  /** Of locks, where a call gives none. */
+  readonly lockTimeoutMs: number | undefined;
+  /** A request that is no part of the transaction, on the same stream. */
+  sendApart(method: number, body: Uint8Array, options: CallOptions): Promise<Uint8Array>;
+  /** The cursor is not needed any more: tells the host with the next request, or soon. */
+  closeCursor(cursor: number, epoch: number): void;
+  /** Runs requests that take effect together or not at all. */
+  atomically<Result>(options: WriteOptions, body: (link: Link) => Promise<Result>): Promise<Result>;
+}
+
+/** How long a cursor that is not needed any more stays open when no other request takes the word along. */
+const CLOSE_CURSOR_AFTER_MS = 50;
+
+/** An RpcStream that tells the host of left cursors in frames that go anyway. */
+export class TableStream {
+  readonly #stream: RpcStream;
+  #leftCursors: { cursor: number; epoch: number }[] = [];
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(stream: RpcStream) {
+    this.#stream = stream;
+  }
+
+  get epoch(): number {
+    return this.#stream.epoch;
+  }
+
+  get maxBodyBytes(): number {
+    return this.#stream.maxBodyBytes;
+  }
+
+  call(method: number, body: Uint8Array, options?: CallOptions): Promise<Uint8Array> {
+    this.#closeLeftCursors();
+    return this.#stream.call(method, body, options);
+  }
+
+  chain(requests: { method: number; body: Uint8Array }[], options?: CallOptions): Promise<Uint8Array[]> {
+    this.#closeLeftCursors();
+    return this.#stream.chain(requests, options);
+  }
+
+  closeCursor(cursor: number, epoch: number): void {
+    this.#leftCursors.push({ cursor, epoch });
+    this.#timer ??= setTimeout(() => {
+      this.#closeLeftCursors();
+    }, CLOSE_CURSOR_AFTER_MS).unref();
+  }
+
+  /** The host closed them itself: the transaction ended. */
+  forgetCursors(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#leftCursors = [];
+  }
+
+  #closeLeftCursors(): void {
+    if (this.#leftCursors.length === 0) return;
+    const cursors = this.#leftCursors;
+    this.forgetCursors();
+    for (const { cursor, epoch } of cursors) {
+      const body = vamos.tables.CloseCursor.encode({ cursor }).finish();
+      // Nobody waits for it; a lost session has closed the cursor too.
+      this.#stream.call(Method.CLOSE_CURSOR, body, { epoch }).catch(() => undefined);
+    }
+  }
+}
+
+/** Streams for transactions, one each; used again when the transaction is over. */
+export class StreamPool {
+  readonly #open: () => RpcStream;
+  readonly #idle: TableStream[] = [];
+
+  constructor(open: () => RpcStream) {
+    this.#open = open;
+  }
+
+  take(): TableStream {
+    return this.#idle.pop() ?? new TableStream(this.#open());
+  }
+
+  giveBack(stream: TableStream): void {
+    this.#idle.push(stream);
+  }
+}
+
+/** Failures that end the transaction on the host. */
+const ENDS_TRANSACTION: ReadonlySet<string> = new Set<VamosError['code']>([
+  'DEADLOCK',
+  'SESSION_LOST',
+  'OUTCOME_UNKNOWN',
+  'CHANNEL_CLOSED',
+  'CHANNEL_FAILED',
+  'HOST_STOPPING',
+]);
+
+export function endsTransaction(error: VamosError): boolean {
+  return ENDS_TRANSACTION.has(error.code);
+}

@@ -1,0 +1,225 @@
+import { VamosError } from '../../src/protocol/errors.js';
+import { vamos } from '../../src/protocol/generated/messages.js';
+import type { CallOptions } from '../../src/rpc/contract.js';
+import { Chain } from './chain.js';
+import type { AnyDefinition } from './schema.js';
+import {
+  durabilityNumber,
+  endsTransaction,
+  type Durability,
+  type Link,
+  type StreamPool,
+  type TableStream,
+  type WriteOptions,
+} from './stream.js';
+import type { Table } from './table.js';
+
+const { Method, Isolation: IsolationNumber } = vamos.tables;
+const { Action } = vamos.tables.Savepoint;
+
+export type Isolation = 'read-committed' | 'repeatable-read' | 'serializable';
+
+export interface TransactionOptions {
+  /** `repeatable-read` if not given. */
+  isolation?: Isolation;
+  /** Writes fail with READ_ONLY. */
+  readOnly?: boolean;
+  /** Takes the snapshot with the first request of any kind, not with the first read. */
+  consistentSnapshot?: boolean;
+  /** How long its requests wait for a lock until LOCK_TIMEOUT; the host's default if not given. */
+  lockTimeoutMs?: number;
+}
+
+const ISOLATIONS: Record<Isolation, vamos.tables.Isolation> = {
+  'read-committed': IsolationNumber.READ_COMMITTED,
+  'repeatable-read': IsolationNumber.REPEATABLE_READ,
+  serializable: IsolationNumber.SERIALIZABLE,
+};
+
+const EMPTY = new Uint8Array();
+
+/**
+ * A transaction, on a stream of its own. It begins on the host with its first request. Ends by `commit` or `rollback`;
+ * `await using` rolls back what was not committed.
+ */
+export class Transaction implements Link, AsyncDisposable {
+  readonly isTransaction = true;
+  readonly lockTimeoutMs: number | undefined;
+  readonly #options: TransactionOptions;
+  readonly #pool: StreamPool;
+  readonly #stream: TableStream;
+  /** The session it began in; undefined: it has not begun. */
+  #epoch: number | undefined;
+  /** Why it takes no more requests. */
+  #end: VamosError | undefined;
+
+  constructor(pool: StreamPool, options: TransactionOptions) {
+    this.#pool = pool;
+    this.#stream = pool.take();
+    this.#options = options;
+    this.lockTimeoutMs = options.lockTimeoutMs;
+  }
+
+  /** Neither committed nor rolled back. */
+  get isOpen(): boolean {
+    return !this.#end;
+  }
+
+  /** The table with its requests in this transaction. */
+  table<D extends AnyDefinition>(table: Table<D>): Table<D> {
+    return table.within(this);
+  }
+
+  /**
+   * Makes all of it durable and visible, and ends the transaction.
+   * @throws VamosError then it is rolled back; OUTCOME_UNKNOWN, CANCELLED, DEADLINE_EXCEEDED: it may have been done
+   */
+  async commit(options: CallOptions & { durability?: Durability } = {}): Promise<void> {
+    this.#check();
+    if (this.#epoch === undefined) return this.#finish(committed());
+    const body = vamos.tables.Commit.encode({ durability: durabilityNumber(options.durability) }).finish();
+    await this.#last(Method.COMMIT, body, { ...options, isCommit: true }, committed());
+  }
+
+  /** Undoes all of it and ends the transaction; none if it has ended already. */
+  async rollback(options: CallOptions = {}): Promise<void> {
+    if (this.#end) return;
+    if (this.#epoch === undefined) return this.#finish(rolledBack());
+    try {
+      await this.#last(Method.ROLLBACK, EMPTY, options, rolledBack());
+    } catch (error) {
+      // With its session the host lost the transaction too.
+      if (VamosError.from(error).code !== 'SESSION_LOST') throw error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.rollback();
+  }
+
+  /** A place to come back to. A savepoint of the same name is replaced. */
+  savepoint(name: string, options: CallOptions = {}): Promise<void> {
+    return this.#savepoint(Action.SET, name, options);
+  }
+
+  /** Undoes what came after the savepoint, which stays. @throws VamosError SAVEPOINT_MISSING */
+  rollbackTo(name: string, options: CallOptions = {}): Promise<void> {
+    return this.#savepoint(Action.ROLLBACK_TO, name, options);
+  }
+
+  /** Forgets the savepoint and those after it; nothing is undone. @throws VamosError SAVEPOINT_MISSING */
+  release(name: string, options: CallOptions = {}): Promise<void> {
+    return this.#savepoint(Action.RELEASE, name, options);
+  }
+
+  async #savepoint(action: vamos.tables.Savepoint.Action, name: string, options: CallOptions): Promise<void> {
+    await this.send(Method.SAVEPOINT, vamos.tables.Savepoint.encode({ action, name }).finish(), options);
+  }
+
+  /**
+   * Writes that go in one frame and stop at the first failure, the commit among them if `build` asks for it.
+   * A failure leaves the transaction open with the writes before it done.
+   */
+  async chain(build: (chain: Chain) => void, options: WriteOptions = {}): Promise<void> {
+    this.#check();
+    const chain = new Chain();
+    build(chain);
+    const frames = await chain.frames(this, this.#stream.maxBodyBytes, options);
+    try {
+      for (const frame of frames) {
+        this.#check();
+        const scope = this.#begin();
+        await this.#stream.chain(frame, { ...options, ...scope, isCommit: chain.commits });
+      }
+    } catch (error) {
+      throw this.#failed(chain.explain(VamosError.from(error)));
+    }
+    if (chain.commits) this.#finish(committed());
+  }
+
+  async send(method: number, body: Uint8Array, options: CallOptions): Promise<Uint8Array> {
+    this.#check();
+    const scope = this.#begin();
+    try {
+      return await this.#stream.call(method, body, { ...options, ...scope });
+    } catch (error) {
+      throw this.#failed(VamosError.from(error));
+    }
+  }
+
+  sendApart(method: number, body: Uint8Array, options: CallOptions): Promise<Uint8Array> {
+    return this.#stream.call(method, body, options);
+  }
+
+  get epoch(): number {
+    return this.#epoch ?? this.#stream.epoch;
+  }
+
+  closeCursor(cursor: number, epoch: number): void {
+    if (!this.#end) this.#stream.closeCursor(cursor, epoch);
+  }
+
+  async atomically<Result>(options: WriteOptions, body: (link: Link) => Promise<Result>): Promise<Result> {
+    const name = '\u0000statement';
+    await this.savepoint(name, options);
+    try {
+      const result = await body(this);
+      await this.release(name, options);
+      return result;
+    } catch (error) {
+      if (!this.#end) await this.rollbackTo(name);
+      throw error;
+    }
+  }
+
+  /** BEGIN goes in the frame of the first request, and is not cancelled with it. */
+  #begin(): { epoch: number } {
+    if (this.#epoch !== undefined) return { epoch: this.#epoch };
+    this.#epoch = this.#stream.epoch;
+    const { isolation = 'repeatable-read', readOnly = false, consistentSnapshot = false } = this.#options;
+    const body = vamos.tables.Begin.encode({
+      isolation: ISOLATIONS[isolation],
+      readOnly,
+      consistentSnapshot,
+    }).finish();
+    const scope = { epoch: this.#epoch };
+    // If it fails, the request behind it does too, and tells.
+    this.#stream.call(Method.BEGIN, body, scope).catch(() => undefined);
+    return scope;
+  }
+
+  async #last(method: number, body: Uint8Array, options: CallOptions, end: VamosError): Promise<void> {
+    const scope = this.#begin();
+    // Later requests fail at once, before the reply: nothing may follow on this stream.
+    this.#end = end;
+    this.#stream.forgetCursors();
+    try {
+      await this.#stream.call(method, body, { ...options, ...scope });
+    } finally {
+      this.#pool.giveBack(this.#stream);
+    }
+  }
+
+  #check(): void {
+    if (this.#end) throw this.#end;
+  }
+
+  #failed(error: VamosError): VamosError {
+    if (!this.#end && endsTransaction(error)) this.#finish(error);
+    return error;
+  }
+
+  #finish(end: VamosError): void {
+    this.#end = end;
+    this.#stream.forgetCursors();
+    this.#pool.giveBack(this.#stream);
+  }
+}
+
+function committed(): VamosError {
+  return new VamosError('NO_TRANSACTION', 'the transaction is committed');
+}
+
+function rolledBack(): VamosError {
+  return new VamosError('NO_TRANSACTION', 'the transaction is rolled back');
+}

@@ -1,0 +1,374 @@
+import { VamosError } from '../../../src/protocol/errors.js';
+import { vamos } from '../../../src/protocol/generated/messages.js';
+import { ColumnKind, RowFormat } from '../../../src/protocol/rows.js';
+import type { NativeStore, TableLayout } from './binding.js';
+import { Counter } from './counter.js';
+import { checkDefinition, checkName, type Definition } from './definition.js';
+import { checked, type Operations } from './operations.js';
+import { TableUse } from './table_use.js';
+
+/** A table that requests name by its number. */
+export interface HostTable {
+  readonly number: number;
+  version: number;
+  definition: Definition;
+  /** Its number in the store. */
+  storeTable: number;
+  firstSpace: number;
+  /** Committed rows: exact while the worker lives, carried over by a clean close. */
+  rows: number;
+  autoIncrement: Counter;
+  rowFormat: RowFormat;
+  hasBlobs: boolean;
+  use: TableUse;
+}
+
+type Record = { key: string; value: Uint8Array | null };
+
+const TABLES = 'table/';
+/** Numbers never given again: a dropped table's data may still be on their way out. */
+const NEXT = 'next';
+/** Tables whose data are being removed. */
+const DROPPED = 'dropped/';
+const ROWS = 'rows/';
+const AUTO_INCREMENT = 'auto/';
+const BLOBS = 'blobs';
+const MAX_TABLES = 65_536;
+const LARGEST_COUNT = Number.MAX_SAFE_INTEGER - 1;
+
+/** The definitions of one root, in memory and, synced, in the store's space 0. */
+export class Catalogue {
+  readonly #store: NativeStore;
+  readonly #operations: Operations;
+  readonly #byName = new Map<string, HostTable>();
+  readonly #byNumber = new Map<number, HostTable>();
+  /** Numbers of blobs. */
+  readonly blobs: Counter;
+  /** Removes the data of a table that is in the catalogue no more. */
+  readonly #purge: (table: HostTable) => Promise<void>;
+  readonly #purges = new Set<Promise<void>>();
+  #nextNumber = 1;
+  #nextSpace = 1;
+  #change: Promise<unknown> = Promise.resolve();
+
+  constructor(store: NativeStore, operations: Operations, purge: (table: HostTable) => Promise<void>) {
+    this.#store = store;
+    this.#operations = operations;
+    this.#purge = purge;
+    this.blobs = new Counter('blobs', LARGEST_COUNT, (value) => this.#put([{ key: BLOBS, value }], false));
+  }
+
+  get tables(): IterableIterator<HostTable> {
+    return this.#byNumber.values();
+  }
+
+  get size(): number {
+    return this.#byNumber.size;
+  }
+
+  /** Reads what the store holds. @throws VamosError CORRUPTION */
+  async load(): Promise<void> {
+    const next = this.#store.getRecords(NEXT)[0]?.value;
+    if (next) {
+      const numbers = decode(() => vamos.tables.CatalogueRecord.decode(next));
+      this.#nextNumber = numbers.storeTable;
+      this.#nextSpace = numbers.firstSpace;
+    }
+    const blobs = this.#store.getRecords(BLOBS)[0];
+    if (blobs) this.blobs.load(blobs.value);
+    for (const { value } of this.#store.getRecords(TABLES)) {
+      const table = this.#decodeTable(value);
+      this.#add(table);
+      const [ceiling] = this.#store.getRecords(`${AUTO_INCREMENT}${table.storeTable}/`);
+      if (ceiling) table.autoIncrement.load(ceiling.value);
+    }
+    for (const { value } of this.#store.getRecords(DROPPED)) {
+      this.#startPurge(this.#decodeTable(value), true);
+    }
+    const counted = this.#loadRows();
+    if (counted.length > 0) await this.#put(counted, false);
+  }
+
+  /** Also defines it in the store. */
+  #decodeTable(value: Uint8Array): HostTable {
+    const table = decode(() => {
+      const record = vamos.tables.CatalogueRecord.decode(value);
+      const definition = checkDefinition(record.info?.definition);
+      return this.#newTable(definition, {
+        number: record.info?.table ?? 0,
+        version: record.info?.version ?? 0,
+        storeTable: record.storeTable,
+        firstSpace: record.firstSpace,
+      });
+    });
+    this.#store.defineTable(layoutOf(table));
+    return table;
+  }
+
+  /**
+   * In the background. Its record stays until the root opens again and it is done once more, in case that it did not come
+   * to its end.
+   */
+  #startPurge(table: HostTable, isLast: boolean): void {
+    const purge = this.#purge(table)
+      .then(() => (isLast ? this.#put([{ key: droppedRecord(table).key, value: null }], false) : undefined))
+      .catch(() => undefined)
+      .finally(() => this.#purges.delete(purge));
+    this.#purges.add(purge);
+  }
+
+  /** Counts of a clean close are taken once: after a crash they are estimated. */
+  #loadRows(): Record[] {
+    const counted = new Map(this.#store.getRecords(ROWS).map(({ key, value }) => [key, value]));
+    for (const table of this.#byNumber.values()) {
+      const value = counted.get(rowsKey(table));
+      table.rows =
+        value?.length === 8
+          ? Number(Buffer.from(value).readBigUInt64LE())
+          : this.#store.estimate(table.storeTable, 0, undefined, undefined).rows;
+    }
+    return [...counted.keys()].map((key) => ({ key, value: null }));
+  }
+
+  #newTable(
+    definition: Definition,
+    numbers: { number: number; version: number; storeTable: number; firstSpace: number },
+  ): HostTable {
+    const key = `${AUTO_INCREMENT}${numbers.storeTable}/`;
+    const autoIncrement = new Counter(
+      `table ${definition.name}`,
+      largestValue(definition.columns[definition.autoIncrement - 1]?.kind),
+      (value) => this.#put([{ key, value }], false),
+    );
+    return {
+      ...numbers,
+      definition,
+      rows: 0,
+      autoIncrement,
+      rowFormat: new RowFormat(definition.columns),
+      hasBlobs: definition.columns.some((column) => column.kind === ColumnKind.BLOB),
+      use: new TableUse(),
+    };
+  }
+
+  #add(table: HostTable): void {
+    this.#byNumber.set(table.number, table);
+    this.#byName.set(table.definition.name, table);
+  }
+
+  /** @throws VamosError TABLE_MISSING */
+  byName(name: string): HostTable {
+    const table = this.#byName.get(name);
+    if (!table) throw missing(name);
+    return table;
+  }
+
+  /** Whatever its version. @throws VamosError TABLE_MISSING */
+  latest(number: number): HostTable {
+    const table = this.#byNumber.get(number);
+    if (!table) throw new VamosError('TABLE_MISSING', 'the table was dropped');
+    return table;
+  }
+
+  /** @throws VamosError TABLE_MISSING, TABLE_CHANGED */
+  byNumber(number: number, version: number): HostTable {
+    const table = this.latest(number);
+    if (table.version !== version) {
+      throw new VamosError('TABLE_CHANGED', `table ${table.definition.name} changed: open it again`);
+    }
+    return table;
+  }
+
+  /** @throws VamosError TABLE_EXISTS, BAD_REQUEST */
+  create(definition: Definition): Promise<HostTable> {
+    return this.#exclusively(async () => {
+      if (this.#byName.has(definition.name)) throw exists(definition.name);
+      if (this.#byNumber.size >= MAX_TABLES)
+        throw new VamosError('BAD_REQUEST', `more than ${MAX_TABLES} tables`);
+      const numbers = this.#takeNumbers(definition);
+      const table = this.#newTable(definition, { number: numbers.storeTable, version: 1, ...numbers });
+      await this.#put([this.#nextRecord(), tableRecord(table)], true);
+      this.#store.defineTable(layoutOf(table));
+      this.#add(table);
+      return table;
+    });
+  }
+
+  /** @param untilUnused waits until nobody uses the table, or throws */
+  drop(name: string, untilUnused: (table: HostTable) => Promise<void>): Promise<void> {
+    return this.#exclusively(async () => {
+      const table = this.byName(name);
+      while (table.use.count > 0) await untilUnused(table);
+      this.#remove(table);
+      try {
+        await this.#put(
+          [{ key: tableKey(table), value: null }, droppedRecord(table), autoRecord(table)],
+          true,
+        );
+      } catch (error) {
+        this.#add(table);
+        throw error;
+      }
+      this.#startPurge(table, false);
+    });
+  }
+
+  /** Gives the table new, empty spaces under a new version. */
+  truncate(name: string, untilUnused: (table: HostTable) => Promise<void>): Promise<HostTable> {
+    return this.#exclusively(async () => {
+      const table = this.byName(name);
+      while (table.use.count > 0) await untilUnused(table);
+      this.#remove(table);
+      const emptied = this.#newTable(table.definition, {
+        number: table.number,
+        version: table.version + 1,
+        ...this.#takeNumbers(table.definition),
+      });
+      try {
+        await this.#put(
+          [this.#nextRecord(), tableRecord(emptied), droppedRecord(table), autoRecord(table)],
+          true,
+        );
+      } catch (error) {
+        this.#add(table);
+        throw error;
+      }
+      this.#startPurge(table, false);
+      this.#store.defineTable(layoutOf(emptied));
+      this.#add(emptied);
+      return emptied;
+    });
+  }
+
+  /** Requests go by number, so those under way need not end. @throws VamosError TABLE_MISSING, TABLE_EXISTS */
+  rename(from: string, to: string): Promise<void> {
+    return this.#exclusively(async () => {
+      checkName(to);
+      const table = this.byName(from);
+      if (this.#byName.has(to)) throw exists(to);
+      const definition = { ...table.definition, name: to };
+      await this.#put([tableRecord({ ...table, definition })], true);
+      this.#byName.delete(from);
+      table.definition = definition;
+      this.#byName.set(to, table);
+    });
+  }
+
+  /** Keeps the row counts for the next open. */
+  async close(): Promise<void> {
+    await this.#change;
+    await Promise.all(this.#purges);
+    const records = [...this.#byNumber.values()].map((table) => {
+      const value = Buffer.alloc(8);
+      value.writeBigUInt64LE(BigInt(Math.max(0, table.rows)));
+      return { key: rowsKey(table), value };
+    });
+    if (records.length > 0) await this.#put(records, false);
+  }
+
+  /** One change at a time: each sees the result of the one before. */
+  #exclusively<Result>(change: () => Promise<Result>): Promise<Result> {
+    const result = this.#change.then(change, change);
+    this.#change = result.catch(() => undefined);
+    return result;
+  }
+
+  #remove(table: HostTable): void {
+    this.#byName.delete(table.definition.name);
+    this.#byNumber.delete(table.number);
+  }
+
+  #takeNumbers(definition: Definition): { storeTable: number; firstSpace: number } {
+    const numbers = { storeTable: this.#nextNumber, firstSpace: this.#nextSpace };
+    if (numbers.firstSpace + definition.indexes.length > 0xffff_ffff || numbers.storeTable >= 0xffff_ffff) {
+      throw new VamosError('BAD_REQUEST', 'this root has used up its table numbers');
+    }
+    this.#nextNumber++;
+    this.#nextSpace += definition.indexes.length;
+    return numbers;
+  }
+
+  #nextRecord(): Record {
+    const numbers = { storeTable: this.#nextNumber, firstSpace: this.#nextSpace };
+    return { key: NEXT, value: vamos.tables.CatalogueRecord.encode(numbers).finish() };
+  }
+
+  async #put(records: Record[], synced: boolean): Promise<void> {
+    checked(await this.#operations.settle(this.#store.putRecords(records, synced)));
+  }
+}
+
+function tableKey(table: HostTable): string {
+  return `${TABLES}${table.number}`;
+}
+
+function rowsKey(table: HostTable): string {
+  return `${ROWS}${table.storeTable}`;
+}
+
+function encode(table: HostTable): Uint8Array {
+  return vamos.tables.CatalogueRecord.encode({
+    info: { table: table.number, version: table.version, definition: table.definition },
+    storeTable: table.storeTable,
+    firstSpace: table.firstSpace,
+  }).finish();
+}
+
+function tableRecord(table: HostTable): Record {
+  return { key: tableKey(table), value: encode(table) };
+}
+
+function droppedRecord(table: HostTable): Record {
+  return { key: `${DROPPED}${table.storeTable}`, value: encode(table) };
+}
+
+/** Removes the counter of a table that goes. */
+function autoRecord(table: HostTable): Record {
+  return { key: `${AUTO_INCREMENT}${table.storeTable}/`, value: null };
+}
+
+function layoutOf(table: HostTable): TableLayout {
+  return {
+    table: table.storeTable,
+    indexes: table.definition.indexes.map(({ unique }, number) => ({
+      space: table.firstSpace + number,
+      isUnique: unique,
+    })),
+    columns: table.definition.columns.map(({ kind, widthBytes }) => ({ kind, widthBytes })),
+  };
+}
+
+function largestValue(kind: ColumnKind | undefined): number {
+  switch (kind) {
+    case ColumnKind.INT8:
+      return 0x7f;
+    case ColumnKind.UINT8:
+      return 0xff;
+    case ColumnKind.INT16:
+      return 0x7fff;
+    case ColumnKind.UINT16:
+      return 0xffff;
+    case ColumnKind.INT32:
+      return 0x7fff_ffff;
+    case ColumnKind.UINT32:
+      return 0xffff_ffff;
+    default:
+      return LARGEST_COUNT;
+  }
+}
+
+function decode<Result>(read: () => Result): Result {
+  try {
+    return read();
+  } catch (cause) {
+    throw new VamosError('CORRUPTION', 'the catalogue of this root does not decode', { cause });
+  }
+}
+
+function missing(name: string): VamosError {
+  return new VamosError('TABLE_MISSING', `there is no table ${name}`);
+}
+
+function exists(name: string): VamosError {
+  return new VamosError('TABLE_EXISTS', `there is a table ${name} already`);
+}

@@ -1,0 +1,67 @@
+import { VamosError } from '../../../src/protocol/errors.js';
+
+/** How far ahead of what is given the persisted ceiling is set. */
+const BLOCK = 1000;
+const MAX_COUNT = 1_000_000;
+
+/**
+ * A counter whose values are never given twice, across restarts too (auto-increment, blob numbers). What is stored is a
+ * ceiling above all values given, written before anything can use them; the log keeps that order, so it needs no sync.
+ */
+export class Counter {
+  readonly #what: string;
+  readonly #largest: number;
+  readonly #persist: (value: Uint8Array) => Promise<void>;
+  #next = 1;
+  #ceiling = 1;
+  #persisted: Promise<void> = Promise.resolve();
+
+  /**
+   * @param largest value that is given, at most 2^53 - 2
+   * @param persist writes the ceiling
+   */
+  constructor(what: string, largest: number, persist: (value: Uint8Array) => Promise<void>) {
+    this.#what = what;
+    this.#largest = largest;
+    this.#persist = persist;
+  }
+
+  /** What `persist` was given last. @throws VamosError CORRUPTION */
+  load(value: Uint8Array): void {
+    const ceiling = value.length === 8 ? Number(Buffer.from(value).readBigUInt64LE()) : NaN;
+    if (!Number.isSafeInteger(ceiling))
+      throw new VamosError('CORRUPTION', `the counter of ${this.#what} does not decode`);
+    this.#next = ceiling;
+    this.#ceiling = ceiling;
+  }
+
+  /** The first of so many values, fewer where no more are left. @throws VamosError BAD_REQUEST: none is left */
+  async reserve(count: number): Promise<{ first: number; count: number }> {
+    if (count < 1 || count > MAX_COUNT)
+      throw new VamosError('BAD_REQUEST', `can't reserve ${count} values at once`);
+    const first = this.#next;
+    const reserved = Math.min(count, this.#largest - first + 1);
+    if (reserved < 1)
+      throw new VamosError('BAD_REQUEST', `${this.#what}: no value after ${this.#largest} is left`);
+    this.#next += reserved;
+    await this.#raise();
+    return { first, count: reserved };
+  }
+
+  /** Values up to this one are about to be used without having been given. */
+  async see(value: number): Promise<void> {
+    if (value < this.#next) return;
+    this.#next = Math.min(value, this.#largest) + 1;
+    await this.#raise();
+  }
+
+  #raise(): Promise<void> {
+    if (this.#next > this.#ceiling) {
+      this.#ceiling = Math.min(this.#next + BLOCK, this.#largest + 1);
+      const value = Buffer.alloc(8);
+      value.writeBigUInt64LE(BigInt(this.#ceiling));
+      this.#persisted = this.#persist(value);
+    }
+    return this.#persisted;
+  }
+}

@@ -1,0 +1,153 @@
+import { VamosError } from '../../../../src/protocol/errors.js';
+import { vamos } from '../../../../src/protocol/generated/messages.js';
+import type { Call } from '../../../../src/rpc/contract.js';
+import type { CursorOptions, Outcome } from '../binding.js';
+import type { HostTable } from '../catalogue.js';
+import { native } from '../operations.js';
+import {
+  checkBounds,
+  checkIndex,
+  checkLock,
+  checkProjection,
+  checkScope,
+  decode,
+  refuse,
+} from '../requests.js';
+import type { Handler, HostCursor, TablesSession } from '../session.js';
+
+const { Method, Lock, Wait } = vamos.tables;
+const EMPTY = new Uint8Array();
+/** Of a reply, so that it has room in a frame; a single row may be larger. */
+const MAX_WINDOW_BYTES = 1024 * 1024 - 16 * 1024;
+
+/** Numbers of cursors begin anywhere, so that one of an earlier worker is not taken for one of this. */
+let lastNumber = Math.floor(Math.random() * 0x4000_0000);
+
+const open: Handler = async (session, body, call) => {
+  const request = decode(vamos.tables.OpenCursor, body);
+  const table = session.host.catalogue.byNumber(request.table, request.version);
+  const options = checkOptions(table, request);
+  if (session.cursors.size >= session.host.limits.maxCursors) {
+    throw refuse(`a session has at most ${session.host.limits.maxCursors} cursors open`);
+  }
+  const cursor = start(session, table, request, options, call);
+  let outcome: Outcome;
+  try {
+    outcome = await fetchWindow(session, cursor, request.windowBytes, call);
+  } catch (error) {
+    session.host.store.closeCursor(cursor.number);
+    session.release(cursor);
+    session.endIfVictim(call.stream, error);
+    throw error;
+  }
+  if (outcome.atEnd) {
+    session.release(cursor);
+    return reply(outcome, 0, request.countOnly);
+  }
+  lastNumber = lastNumber >= 0xffff_ffff ? 1 : lastNumber + 1;
+  session.cursors.set(lastNumber, cursor);
+  session.host.counters.cursorsOpen++;
+  return reply(outcome, lastNumber, request.countOnly);
+};
+
+function checkOptions(table: HostTable, request: vamos.tables.OpenCursor): CursorOptions {
+  const { index, reverse, lock, withKeys, countOnly } = request;
+  checkIndex(table, index);
+  checkLock(lock);
+  const { wait } = checkScope(request.scope);
+  if (lock === Lock.NO_LOCK && wait === Wait.SKIP_LOCKED)
+    throw refuse('only a read that locks skips locked rows');
+  return {
+    table: table.storeTable,
+    index,
+    ...checkBounds(request.bounds),
+    reverse,
+    limitRows: Number(request.limitRows),
+    lock,
+    wait,
+    columns: checkProjection(table, request.columns),
+    withKeys,
+    countOnly,
+  };
+}
+
+/** In the stream's transaction; else with a snapshot of its own, or a transaction of its own where it locks. */
+function start(
+  session: TablesSession,
+  table: HostTable,
+  request: vamos.tables.OpenCursor,
+  options: CursorOptions,
+  call: Call,
+): HostCursor {
+  const scope = checkScope(request.scope);
+  const { host } = session;
+  const transaction = scope.inTransaction
+    ? session.transaction(call.stream)
+    : options.lock === Lock.NO_LOCK
+      ? undefined
+      : host.beginAutocommit();
+  if (transaction) transaction.use(table);
+  else table.use.begin();
+  const cursor = { number: 0, stream: call.stream, table, scope, transaction };
+  try {
+    cursor.number = native(() => host.store.openCursor(transaction?.number ?? 0, options));
+  } catch (error) {
+    session.release(cursor);
+    throw error;
+  }
+  return cursor;
+}
+
+async function fetchWindow(
+  session: TablesSession,
+  cursor: HostCursor,
+  windowBytes: number,
+  call: Call,
+): Promise<Outcome> {
+  const bytes = Math.min(Math.max(windowBytes, 1), MAX_WINDOW_BYTES);
+  const outcome = await session.host.finish(
+    () => session.host.store.fetch(cursor.number, bytes),
+    call,
+    cursor.scope,
+  );
+  session.host.counters.rowsRead += outcome.count ?? 0;
+  return outcome;
+}
+
+function reply(outcome: Outcome, cursor: number, countOnly: boolean): Uint8Array {
+  return vamos.tables.Rows.encode({
+    window: outcome.result ?? EMPTY,
+    cursor,
+    count: countOnly ? (outcome.count ?? 0) : 0,
+  }).finish();
+}
+
+const fetch: Handler = async (session, body, call) => {
+  const request = decode(vamos.tables.Fetch, body);
+  const cursor = session.cursors.get(request.cursor);
+  if (cursor?.stream !== call.stream)
+    throw new VamosError('CURSOR_MISSING', 'the stream has no such cursor open');
+  try {
+    const outcome = await fetchWindow(session, cursor, request.windowBytes, call);
+    if (outcome.atEnd) session.forgetCursor(request.cursor);
+    return reply(outcome, outcome.atEnd ? 0 : request.cursor, false);
+  } catch (error) {
+    session.closeCursor(request.cursor);
+    session.endIfVictim(call.stream, error);
+    throw error;
+  }
+};
+
+/** One that ended meanwhile is no error. */
+// eslint-disable-next-line @typescript-eslint/require-await -- as all handlers
+const close: Handler = async (session, body, call) => {
+  const { cursor: number } = decode(vamos.tables.CloseCursor, body);
+  if (session.cursors.get(number)?.stream === call.stream) session.closeCursor(number);
+  return EMPTY;
+};
+
+export const cursorHandlers: [number, Handler][] = [
+  [Method.OPEN_CURSOR, open],
+  [Method.FETCH, fetch],
+  [Method.CLOSE_CURSOR, close],
+];

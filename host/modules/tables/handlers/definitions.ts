@@ -1,0 +1,76 @@
+import { VamosError } from '../../../../src/protocol/errors.js';
+import { vamos } from '../../../../src/protocol/generated/messages.js';
+import type { Call } from '../../../../src/rpc/contract.js';
+import type { HostTable } from '../catalogue.js';
+import { checkDefinition } from '../definition.js';
+import { decode } from '../requests.js';
+import type { Handler, TablesSession } from '../session.js';
+
+const { Method } = vamos.tables;
+const EMPTY = new Uint8Array();
+
+function encodeInfo({ number, version, definition }: HostTable): Uint8Array {
+  return vamos.tables.TableInfo.encode({ table: number, version, definition }).finish();
+}
+
+/** The stream's own transaction may use the table, and would wait for itself. */
+function checkNoTransaction(session: TablesSession, call: Call): void {
+  if (session.hasTransaction(call.stream)) {
+    throw new VamosError('BAD_REQUEST', 'commit or roll back the open transaction of the stream first');
+  }
+}
+
+function untilUnused(session: TablesSession, call: Call): (table: HostTable) => Promise<void> {
+  return (table) => table.use.untilUnused(call, session.host.limits.definitionTimeoutMs);
+}
+
+const create: Handler = async (session, body, call) => {
+  checkNoTransaction(session, call);
+  const { definition } = decode(vamos.tables.CreateTable, body);
+  return encodeInfo(await session.host.catalogue.create(checkDefinition(definition)));
+};
+
+// eslint-disable-next-line @typescript-eslint/require-await -- as all handlers
+const open: Handler = async (session, body) => {
+  const { name } = decode(vamos.tables.TableName, body);
+  return encodeInfo(session.host.catalogue.byName(name));
+};
+
+const drop: Handler = async (session, body, call) => {
+  checkNoTransaction(session, call);
+  const { name } = decode(vamos.tables.TableName, body);
+  await session.host.catalogue.drop(name, untilUnused(session, call));
+  return EMPTY;
+};
+
+const truncate: Handler = async (session, body, call) => {
+  checkNoTransaction(session, call);
+  const { name } = decode(vamos.tables.TableName, body);
+  return encodeInfo(await session.host.catalogue.truncate(name, untilUnused(session, call)));
+};
+
+const rename: Handler = async (session, body, call) => {
+  checkNoTransaction(session, call);
+  const { from, to } = decode(vamos.tables.RenameTable, body);
+  await session.host.catalogue.rename(from, to);
+  return EMPTY;
+};
+
+// eslint-disable-next-line @typescript-eslint/require-await -- as all handlers
+const list: Handler = async (session) => {
+  const tables = [...session.host.catalogue.tables].map(({ number, version, definition }) => ({
+    table: number,
+    version,
+    definition: { name: definition.name },
+  }));
+  return vamos.tables.TableList.encode({ tables }).finish();
+};
+
+export const definitionHandlers: [number, Handler][] = [
+  [Method.CREATE_TABLE, create],
+  [Method.OPEN_TABLE, open],
+  [Method.DROP_TABLE, drop],
+  [Method.TRUNCATE_TABLE, truncate],
+  [Method.RENAME_TABLE, rename],
+  [Method.LIST_TABLES, list],
+];

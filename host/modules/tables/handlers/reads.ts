@@ -1,0 +1,126 @@
+import { readWindow } from '../../../../src/protocol/batches.js';
+import { vamos } from '../../../../src/protocol/generated/messages.js';
+import type { Call } from '../../../../src/rpc/contract.js';
+import { native } from '../operations.js';
+import {
+  checkBounds,
+  checkIndex,
+  checkLock,
+  checkProjection,
+  checkScope,
+  decode,
+  refuse,
+  type Scope,
+} from '../requests.js';
+import { readWindows, type RowRequest } from '../row_reader.js';
+import type { Handler, TablesSession } from '../session.js';
+
+const { Method, Lock, Wait } = vamos.tables;
+
+/** Of one reply, so that it has room in a frame; a single row may be larger. */
+const MAX_REPLY_BYTES = 1024 * 1024 - 16 * 1024;
+
+const get: Handler = async (session, body, call) => {
+  const request = decode(vamos.tables.Get, body);
+  const table = session.host.catalogue.byNumber(request.table, request.version);
+  const scope = checkScope(request.scope);
+  const { index, lock, keys, withKeys } = request;
+  checkLock(lock);
+  if (!checkIndex(table, index).unique) throw refuse(`index ${index} is not unique: scan it`);
+  if (lock === Lock.NO_LOCK && scope.wait === Wait.SKIP_LOCKED)
+    throw refuse('only a read that locks skips locked rows');
+  const read: RowRequest = {
+    transaction: 0,
+    table,
+    index,
+    keys,
+    lock,
+    columns: checkProjection(table, request.columns),
+    withKeys,
+  };
+  if (!scope.inTransaction && lock === Lock.NO_LOCK) {
+    table.use.begin();
+    try {
+      return await readReply(session, read, call, scope);
+    } finally {
+      table.use.end();
+    }
+  }
+  return session.within(scope, call, table, 'rollback', (transaction) =>
+    readReply(session, { ...read, transaction: transaction.number }, call, scope),
+  );
+};
+
+async function readReply(
+  session: TablesSession,
+  read: RowRequest,
+  call: Call,
+  scope: Scope,
+): Promise<Uint8Array> {
+  const windows: Uint8Array[] = [];
+  let bytes = 0;
+  let count = 0;
+  for await (const { keys, window } of readWindows(session.host, read, call, scope)) {
+    if (bytes + window.length > MAX_REPLY_BYTES) {
+      const fitting = firstRows(window, read.withKeys, MAX_REPLY_BYTES - bytes, count === 0);
+      windows.push(fitting.window);
+      count += fitting.rows;
+      break;
+    }
+    windows.push(window);
+    bytes += window.length;
+    count += keys;
+  }
+  session.host.counters.rowsRead += count;
+  const window = windows.length === 1 ? windows[0]! : Buffer.concat(windows);
+  return vamos.tables.Rows.encode({ window, count }).finish();
+}
+
+/** As many rows of a window as maxBytes hold; the first in any case, if the caller needs one. */
+function firstRows(
+  window: Uint8Array,
+  withKeys: boolean,
+  maxBytes: number,
+  atLeastOne: boolean,
+): { window: Uint8Array; rows: number } {
+  let end = 0;
+  let rows = 0;
+  for (const row of readWindow(window, withKeys)) {
+    if (row.end > maxBytes && !(atLeastOne && rows === 0)) break;
+    end = row.end;
+    rows++;
+  }
+  return { window: window.subarray(0, end), rows };
+}
+
+// eslint-disable-next-line @typescript-eslint/require-await -- as all handlers
+const estimate: Handler = async (session, body) => {
+  const request = decode(vamos.tables.Estimate, body);
+  const table = session.host.catalogue.byNumber(request.table, request.version);
+  checkIndex(table, request.index);
+  const { lower, upper } = checkBounds(request.bounds);
+  const estimated = native(() => session.host.store.estimate(table.storeTable, request.index, lower, upper));
+  return vamos.tables.Estimated.encode(estimated).finish();
+};
+
+// eslint-disable-next-line @typescript-eslint/require-await -- as all handlers
+const statistics: Handler = async (session, body) => {
+  const { table: number } = decode(vamos.tables.Statistics, body);
+  const table = session.host.catalogue.latest(number);
+  const { bytes } = native(() => session.host.store.estimate(table.storeTable, 0, undefined, undefined));
+  return vamos.tables.TableStatistics.encode({ rows: Math.max(0, table.rows), bytes }).finish();
+};
+
+const reserve: Handler = async (session, body) => {
+  const request = decode(vamos.tables.Reserve, body);
+  const table = session.host.catalogue.byNumber(request.table, request.version);
+  if (table.definition.autoIncrement === 0) throw refuse('the table has no auto-increment column');
+  return vamos.tables.Reserved.encode(await table.autoIncrement.reserve(request.count)).finish();
+};
+
+export const readHandlers: [number, Handler][] = [
+  [Method.GET, get],
+  [Method.ESTIMATE, estimate],
+  [Method.STATISTICS, statistics],
+  [Method.RESERVE_AUTO_INCREMENT, reserve],
+];

@@ -1,0 +1,149 @@
+import { readWriteBatch, writeKeyBatch } from '../../../../src/protocol/batches.js';
+import { VamosError } from '../../../../src/protocol/errors.js';
+import { vamos } from '../../../../src/protocol/generated/messages.js';
+import type { Call } from '../../../../src/rpc/contract.js';
+import type { HostTable } from '../catalogue.js';
+import { readRows } from '../row_reader.js';
+import { checkScope, decode, refuse, type Scope } from '../requests.js';
+import type { Handler, TablesSession } from '../session.js';
+import type { HostTransaction } from '../transaction.js';
+
+const { Method, Lock, Wait } = vamos.tables;
+
+/** The store's numbers, and the rows that each adds. */
+const INSERT = { number: 0, addedRows: 1, deletes: false, inserts: true };
+const UPDATE = { number: 1, addedRows: 0, deletes: true, inserts: true };
+const DELETE = { number: 2, addedRows: -1, deletes: true, inserts: false };
+type Kind = typeof INSERT;
+
+/** One request's way through the module. */
+interface WriteCall {
+  session: TablesSession;
+  call: Call;
+  table: HostTable;
+  scope: Scope;
+  kind: Kind;
+  batch: Uint8Array;
+}
+
+function write(kind: Kind): Handler {
+  return async (session, body, call) => {
+    const request = decode(vamos.tables.Write, body);
+    const table = session.host.catalogue.byNumber(request.table, request.version);
+    const scope = checkScope(request.scope);
+    const { batch } = request;
+    const seen = Number(request.autoIncrementSeen);
+    const rows = await session.within(scope, call, table, 'commit', async (transaction) => {
+      if (transaction.isReadOnly) throw new VamosError('READ_ONLY', 'the transaction was begun as read-only');
+      if (seen > 0) await table.autoIncrement.see(seen);
+      return run({ session, call, table, scope, kind, batch }, transaction);
+    });
+    return vamos.tables.Written.encode({ rows }).finish();
+  };
+}
+
+async function run(request: WriteCall, transaction: HostTransaction): Promise<number> {
+  const { session, call, table, scope, kind, batch } = request;
+  const blobs = table.hasBlobs ? await findBlobs(request, transaction) : undefined;
+  const outcome = await session.host
+    .finish(
+      () => session.host.store.write(transaction.number, table.storeTable, kind.number, batch, scope.wait),
+      call,
+      scope,
+    )
+    .catch((error: unknown) => {
+      throw named(error, table);
+    });
+  const rows = outcome.count ?? 0;
+  session.host.counters.rowsWritten += rows;
+  transaction.addRows(table, kind.addedRows * rows);
+  if (blobs) changeOwners(request, transaction, blobs);
+  return rows;
+}
+
+/** A duplicate key with the names of table and index. */
+function named(error: unknown, table: HostTable): unknown {
+  if (!(error instanceof VamosError) || error.code !== 'DUPLICATE_KEY' || error.detail.length < 8)
+    return error;
+  const detail = Buffer.from(error.detail);
+  const index = table.definition.indexes[detail.readUInt32LE(0)]?.name ?? '';
+  const row = detail.readUInt32LE(4);
+  return new VamosError(
+    'DUPLICATE_KEY',
+    `table ${table.definition.name} has a row with the key of index ${index} already (row ${row} of the request)`,
+    { detail },
+  );
+}
+
+interface BlobChange {
+  adopted: Set<number>;
+  removed: Map<number, number>;
+}
+
+/** Which blobs the rows of the batch come to own and give up. @throws VamosError BLOB_MISSING: not theirs to own */
+async function findBlobs(request: WriteCall, transaction: HostTransaction): Promise<BlobChange> {
+  const { session, table, kind, batch } = request;
+  const oldKeys: Uint8Array[] = [];
+  const adopted = new Set<number>();
+  const referred: { blob: number; lengthBytes: number }[] = [];
+  for (const { deleted, inserted } of readWriteBatch(batch, table.definition.indexes.length, {
+    deleted: kind.deletes,
+    inserted: kind.inserts,
+  })) {
+    if (deleted) oldKeys.push(deleted.entries[0]!.key);
+    if (inserted) referred.push(...table.rowFormat.references(inserted.row));
+  }
+  const removed = await ownedBlobs(request, transaction, oldKeys);
+  for (const { blob, lengthBytes } of referred) {
+    if (removed.get(blob) === lengthBytes) {
+      removed.delete(blob);
+      continue;
+    }
+    const pending = session.blobs.get(blob);
+    if (pending?.lengthBytes !== lengthBytes || pending.adoptedBy || adopted.has(blob)) {
+      throw new VamosError('BLOB_MISSING', `blob ${blob} was not written for this row: a blob has one owner`);
+    }
+    adopted.add(blob);
+  }
+  return { adopted, removed };
+}
+
+/** The blobs of rows that are about to go, with their lengths; the rows are locked. */
+async function ownedBlobs(
+  { session, call, table, scope }: WriteCall,
+  transaction: HostTransaction,
+  keys: readonly Uint8Array[],
+): Promise<Map<number, number>> {
+  const owned = new Map<number, number>();
+  if (keys.length === 0) return owned;
+  if (scope.wait === Wait.SKIP_LOCKED) throw refuse("a write can't skip locked rows");
+  const request = {
+    transaction: transaction.number,
+    table,
+    index: 0,
+    keys: writeKeyBatch(keys),
+    lock: Lock.EXCLUSIVE,
+    columns: [],
+    withKeys: false,
+  };
+  for await (const { row } of readRows(session.host, request, call, scope)) {
+    if (!row) continue;
+    for (const { blob, lengthBytes } of table.rowFormat.references(row)) owned.set(blob, lengthBytes);
+  }
+  return owned;
+}
+
+function changeOwners({ session }: WriteCall, transaction: HostTransaction, blobs: BlobChange): void {
+  const { store } = session.host;
+  for (const blob of blobs.adopted) {
+    store.adoptBlob(transaction.number, blob);
+    transaction.adopt(blob, session.blobs.get(blob)!);
+  }
+  for (const [blob, lengthBytes] of blobs.removed) store.removeBlob(transaction.number, blob, lengthBytes);
+}
+
+export const writeHandlers: [number, Handler][] = [
+  [Method.INSERT, write(INSERT)],
+  [Method.UPDATE, write(UPDATE)],
+  [Method.DELETE, write(DELETE)],
+];

@@ -1,0 +1,79 @@
+import { vamos } from '../../../src/protocol/generated/messages.js';
+import type { Call } from '../../../src/rpc/contract.js';
+import type { NativeStore, Outcome } from './binding.js';
+import type { Catalogue } from './catalogue.js';
+import type { Commits } from './commits.js';
+import { checked, native, parkIfSlow, type Operations } from './operations.js';
+import type { Scope } from './requests.js';
+import { HostTransaction } from './transaction.js';
+
+export interface TablesLimits {
+  /** How long a request waits for a lock where it says nothing. */
+  lockTimeoutMs: number;
+  /** How long DDL waits for the transactions that use a table. */
+  definitionTimeoutMs: number;
+  /** Of one session, at once. */
+  maxCursors: number;
+  maxTransactions: number;
+  /** Blobs that no committed row owns yet. */
+  maxPendingBlobs: number;
+}
+
+/** What is counted beside the store's own counters. */
+export interface TablesCounters {
+  rowsRead: number;
+  rowsWritten: number;
+  rollbacks: number;
+  cursorsOpen: number;
+}
+
+/** What all sessions of one root share. */
+export class TablesHost {
+  readonly counters: TablesCounters = { rowsRead: 0, rowsWritten: 0, rollbacks: 0, cursorsOpen: 0 };
+
+  constructor(
+    readonly store: NativeStore,
+    readonly operations: Operations,
+    readonly commits: Commits,
+    readonly catalogue: Catalogue,
+    readonly limits: TablesLimits,
+  ) {}
+
+  begin(isolation: number, isReadOnly: boolean, snapshotNow: boolean): HostTransaction {
+    const number = native(() => this.store.begin(isolation, isReadOnly, snapshotNow));
+    return new HostTransaction(number, isReadOnly);
+  }
+
+  /** One of its own for a single request. */
+  beginAutocommit(): HostTransaction {
+    return this.begin(vamos.tables.Isolation.REPEATABLE_READ, false, false);
+  }
+
+  /** Ends the transaction; the blobs that have an owner now. @throws VamosError: then it is rolled back */
+  async commit(transaction: HostTransaction, durability: number, call: Call): Promise<number[]> {
+    const slow = parkIfSlow(call);
+    try {
+      checked(await this.commits.commit(transaction.number, durability));
+    } catch (error) {
+      this.rollback(transaction);
+      throw error;
+    } finally {
+      slow.done();
+    }
+    return transaction.end(true);
+  }
+
+  rollback(transaction: HostTransaction): void {
+    native(() => {
+      this.store.rollback(transaction.number);
+    });
+    transaction.end(false);
+    this.counters.rollbacks++;
+  }
+
+  /** The good outcome of a store call. @throws VamosError */
+  async finish(started: () => Outcome | number, call: Call, scope?: Scope): Promise<Outcome> {
+    const lockTimeoutMs = scope?.lockTimeoutMs || this.limits.lockTimeoutMs;
+    return this.operations.finish(native(started), call, lockTimeoutMs);
+  }
+}

@@ -1,0 +1,124 @@
+import { mkdir } from 'node:fs/promises';
+import { readWindow } from '../../../src/protocol/batches.js';
+import { vamos } from '../../../src/protocol/generated/messages.js';
+import { ColumnKind } from '../../../src/protocol/rows.js';
+import { loadNative } from '../../../src/native.js';
+import type { HostModule } from '../../../src/rpc/contract.js';
+import type { NativeStore, NativeStoreModule } from './binding.js';
+import { Catalogue, type HostTable } from './catalogue.js';
+import { Commits } from './commits.js';
+import { TablesHost, type TablesLimits } from './host.js';
+import { checked, native, Operations } from './operations.js';
+import { TablesSession } from './session.js';
+
+export interface TablesModuleOptions extends Partial<TablesLimits> {
+  /** The store's own directory; made if it is not there. */
+  path: string;
+  blockCacheBytes?: number;
+  maxTransactionBytes?: number;
+  /** For what misses the cache, scans and blobs. */
+  threads?: number;
+}
+
+const MIB = 1024 * 1024;
+const DEFAULT_LIMITS: TablesLimits = {
+  lockTimeoutMs: 10_000,
+  definitionTimeoutMs: 5_000,
+  maxCursors: 1024,
+  maxTransactions: 16_384,
+  maxPendingBlobs: 1024,
+};
+
+/**
+ * The module `tables` over one root.
+ * @throws VamosError ROOT_IN_USE, UNKNOWN_FORMAT, CORRUPTION, DISK_FULL, STORAGE_FAILED
+ */
+export async function openTablesModule(options: TablesModuleOptions): Promise<HostModule> {
+  await mkdir(options.path, { recursive: true });
+  const { openStore } = loadNative('vamos_store') as NativeStoreModule;
+  const operations = new Operations((operation, code) => {
+    store.cancel(operation, code);
+  });
+  const store = native(() =>
+    openStore(
+      {
+        path: options.path,
+        blockCacheBytes: options.blockCacheBytes ?? 64 * MIB,
+        maxTransactionBytes: options.maxTransactionBytes ?? 256 * MIB,
+        threads: options.threads ?? 4,
+      },
+      (events) => {
+        operations.onEvents(events);
+      },
+    ),
+  );
+  const commits = new Commits(
+    (transactions, durability) => store.commit(transactions, durability),
+    operations,
+  );
+  const catalogue = new Catalogue(store, operations, (table) => purge(store, operations, table));
+  try {
+    await catalogue.load();
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  const limits = pickLimits(options);
+  const host = new TablesHost(store, operations, commits, catalogue, limits);
+  return {
+    name: 'tables',
+    number: 1,
+    openSession: () => new TablesSession(host),
+    statistics: () => ({ ...store.statistics(), ...host.counters, tables: catalogue.size }),
+    close: async () => {
+      await catalogue.close();
+      await store.close();
+    },
+  };
+}
+
+function pickLimits(options: Partial<TablesLimits>): TablesLimits {
+  const limits = { ...DEFAULT_LIMITS };
+  for (const name of Object.keys(limits) as (keyof TablesLimits)[])
+    limits[name] = options[name] ?? limits[name];
+  return limits;
+}
+
+const PURGE_WINDOW_BYTES = 256 * 1024;
+
+/** Removes the rows of a table that is in the catalogue no more, and the blobs that they own. */
+async function purge(store: NativeStore, operations: Operations, table: HostTable): Promise<void> {
+  if (table.hasBlobs) await removeBlobs(store, operations, table);
+  store.dropTable(table.storeTable);
+}
+
+async function removeBlobs(store: NativeStore, operations: Operations, table: HostTable): Promise<void> {
+  const columns = table.definition.columns.flatMap(({ kind }, number) =>
+    kind === ColumnKind.BLOB ? [number] : [],
+  );
+  const format = table.rowFormat.project(columns);
+  const cursor = store.openCursor(0, {
+    table: table.storeTable,
+    index: 0,
+    lowerExclusive: false,
+    upperExclusive: false,
+    reverse: false,
+    limitRows: 0,
+    lock: vamos.tables.Lock.NO_LOCK,
+    wait: vamos.tables.Wait.WAIT,
+    columns,
+    withKeys: false,
+    countOnly: false,
+  });
+  for (let atEnd = false; !atEnd;) {
+    const outcome = checked(await operations.settle(store.fetch(cursor, PURGE_WINDOW_BYTES)));
+    const transaction = store.begin(vamos.tables.Isolation.READ_COMMITTED, false, false);
+    for (const { row } of readWindow(outcome.result ?? new Uint8Array(), false)) {
+      for (const { blob, lengthBytes } of format.references(row!))
+        store.removeBlob(transaction, blob, lengthBytes);
+    }
+    const [operation] = store.commit([transaction], vamos.tables.Durability.WRITTEN);
+    checked(await operations.settle(operation!));
+    atEnd = outcome.atEnd ?? false;
+  }
+}

@@ -1,0 +1,121 @@
+import { ErrorCode, VamosError, type ErrorName } from '../../../src/protocol/errors.js';
+import type { Call } from '../../../src/rpc/contract.js';
+import type { Outcome, StoreEvent } from './binding.js';
+
+/** What the store answered well, or the VamosError that its code means. */
+export function checked(outcome: Outcome): Outcome {
+  if (outcome.code === 0) return outcome;
+  const code = (ErrorCode[outcome.code] as ErrorName | undefined) ?? 'INTERNAL';
+  throw new VamosError(code, outcome.message ?? code, outcome.detail ? { detail: outcome.detail } : {});
+}
+
+interface Running {
+  resolve(outcome: Outcome): void;
+  onParked(): void;
+  release(): void;
+}
+
+/** The store's operations under way: waits for them, cancels those whose caller, deadline or lock timeout says so. */
+export class Operations {
+  readonly #running = new Map<number, Running>();
+  readonly #cancel: (operation: number, code: number) => void;
+
+  constructor(cancel: (operation: number, code: number) => void) {
+    this.#cancel = cancel;
+  }
+
+  /** The store's onEvents. */
+  onEvents(events: readonly StoreEvent[]): void {
+    for (const event of events) {
+      const running = this.#running.get(event.operation);
+      if (!running) continue;
+      if (event.parked) {
+        running.onParked();
+        continue;
+      }
+      this.#running.delete(event.operation);
+      running.release();
+      running.resolve(event.outcome);
+    }
+  }
+
+  /**
+   * The good outcome of a store call, at once where there is one.
+   * @param call is reported parked while the operation waits for a lock, and its signal cancels the operation
+   * @param lockTimeoutMs for each lock it meets
+   * @throws VamosError, also through the promise
+   */
+  finish(started: Outcome | number, call: Call, lockTimeoutMs: number): Outcome | Promise<Outcome> {
+    return typeof started === 'number'
+      ? this.#wait(started, call, lockTimeoutMs).then(checked)
+      : checked(started);
+  }
+
+  #wait(operation: number, call: Call, lockTimeoutMs: number): Promise<Outcome> {
+    return new Promise((resolve) => {
+      let timer: NodeJS.Timeout | undefined;
+      const slow = parkIfSlow(call);
+      const { signal } = call;
+      const onAbort = (): void => {
+        this.#cancel(operation, ErrorCode[VamosError.from(signal.reason).code]);
+      };
+      this.#running.set(operation, {
+        resolve,
+        onParked: () => {
+          call.setParked(true);
+          clearTimeout(timer);
+          timer = setTimeout(() => {
+            this.#cancel(operation, ErrorCode.LOCK_TIMEOUT);
+          }, lockTimeoutMs);
+        },
+        release: () => {
+          clearTimeout(timer);
+          signal.removeEventListener('abort', onAbort);
+          slow.done();
+        },
+      });
+      if (signal.aborted) onAbort();
+      else signal.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
+  /** Of an operation that nothing cancels, a commit for instance. */
+  settle(started: Outcome | number): Promise<Outcome> {
+    if (typeof started !== 'number') return Promise.resolve(started);
+    return new Promise((resolve) => {
+      this.#running.set(started, { resolve, onParked: () => undefined, release: () => undefined });
+    });
+  }
+}
+
+/** After so long a call is slow: its frame need not be waited for. */
+const SLOW_MS = 20;
+
+/** Reports the call parked if it is not `done` soon. */
+export function parkIfSlow(call: Call): { done(): void } {
+  const timer = setTimeout(() => {
+    call.setParked(true);
+  }, SLOW_MS);
+  return {
+    done: () => {
+      clearTimeout(timer);
+      call.setParked(false);
+    },
+  };
+}
+
+/** The failure of a store call that throws, as a VamosError. */
+export function fromNative(error: unknown): VamosError {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  const name = typeof code === 'number' ? (ErrorCode[code] as ErrorName | undefined) : undefined;
+  return name ? new VamosError(name, String(message), { cause: error }) : VamosError.from(error);
+}
+
+/** A store call that may throw. @throws VamosError */
+export function native<Result>(call: () => Result): Result {
+  try {
+    return call();
+  } catch (error) {
+    throw fromNative(error);
+  }
+}

@@ -1,0 +1,93 @@
+import { VamosError } from '../../../src/protocol/errors.js';
+import { vamos } from '../../../src/protocol/generated/messages.js';
+import type { HostTable } from './catalogue.js';
+
+const { Lock, Wait, Durability } = vamos.tables;
+
+const MAX_BOUND_BYTES = 64 * 1024;
+
+/** Who decodes a body of a request. */
+interface Decoder<Message> {
+  decode(body: Uint8Array): Message;
+}
+
+/** @throws VamosError BAD_REQUEST: bytes that are no such message */
+export function decode<Message>(decoder: Decoder<Message>, body: Uint8Array): Message {
+  try {
+    return decoder.decode(body);
+  } catch (cause) {
+    throw new VamosError('BAD_REQUEST', 'the request does not decode', { cause });
+  }
+}
+
+/** A request's scope that was checked. */
+export interface Scope {
+  inTransaction: boolean;
+  durability: number;
+  wait: number;
+  /** 0: the host's default. */
+  lockTimeoutMs: number;
+}
+
+export function checkScope(scope: vamos.tables.IScope | null | undefined): Scope {
+  const durability = scope?.durability ?? Durability.SYNCED;
+  checkDurability(durability);
+  const wait = scope?.wait ?? Wait.WAIT;
+  if (Wait[wait] === undefined) throw refuse(`no way to wait has number ${wait}`);
+  return {
+    inTransaction: scope?.inTransaction ?? false,
+    durability,
+    wait,
+    lockTimeoutMs: scope?.lockTimeoutMs ?? 0,
+  };
+}
+
+export function checkDurability(durability: number): void {
+  if (Durability[durability] === undefined) throw refuse(`no durability has number ${durability}`);
+}
+
+export function checkLock(lock: number): void {
+  if (Lock[lock] === undefined) throw refuse(`no lock has number ${lock}`);
+}
+
+export function checkIndex(table: HostTable, index: number): Definition {
+  const found = table.definition.indexes[index];
+  if (!found) throw new VamosError('INDEX_MISSING', `table ${table.definition.name} has no index ${index}`);
+  return found;
+}
+type Definition = HostTable['definition']['indexes'][number];
+
+export function checkProjection(table: HostTable, columns: readonly number[]): number[] {
+  const count = table.definition.columns.length;
+  if (columns.length > count || columns.some((column) => column >= count)) {
+    throw refuse(`a projection of table ${table.definition.name} names columns that it has not`);
+  }
+  return [...columns];
+}
+
+export interface CheckedBounds {
+  lower?: Uint8Array;
+  upper?: Uint8Array;
+  lowerExclusive: boolean;
+  upperExclusive: boolean;
+}
+
+export function checkBounds(bounds: vamos.tables.IBounds | null | undefined): CheckedBounds {
+  const checked: CheckedBounds = {
+    lowerExclusive: bounds?.lowerExclusive ?? false,
+    upperExclusive: bounds?.upperExclusive ?? false,
+  };
+  if (bounds?.hasLower) checked.lower = checkBound(bounds.lower);
+  if (bounds?.hasUpper) checked.upper = checkBound(bounds.upper);
+  return checked;
+}
+
+function checkBound(bound: Uint8Array | null | undefined): Uint8Array {
+  const bytes = bound ?? new Uint8Array();
+  if (bytes.length > MAX_BOUND_BYTES) throw refuse(`a bound has at most ${MAX_BOUND_BYTES} bytes`);
+  return bytes;
+}
+
+export function refuse(message: string): VamosError {
+  return new VamosError('BAD_REQUEST', message);
+}

@@ -1,0 +1,186 @@
+import { VamosError } from '../../../src/protocol/errors.js';
+import type { Call, ModuleSession } from '../../../src/rpc/contract.js';
+import type { HostTable } from './catalogue.js';
+import { blobHandlers } from './handlers/blobs.js';
+import { cursorHandlers } from './handlers/cursors.js';
+import { definitionHandlers } from './handlers/definitions.js';
+import { readHandlers } from './handlers/reads.js';
+import { transactionHandlers } from './handlers/transactions.js';
+import { writeHandlers } from './handlers/writes.js';
+import type { TablesHost } from './host.js';
+import type { Scope } from './requests.js';
+import type { HostTransaction, PendingBlob } from './transaction.js';
+
+/** Answers one method's requests. */
+export type Handler = (session: TablesSession, body: Uint8Array, call: Call) => Promise<Uint8Array>;
+
+const HANDLERS: ReadonlyMap<number, Handler> = new Map([
+  ...definitionHandlers,
+  ...transactionHandlers,
+  ...writeHandlers,
+  ...readHandlers,
+  ...cursorHandlers,
+  ...blobHandlers,
+]);
+
+/** A cursor that a session has open. */
+export interface HostCursor {
+  /** The store's number. */
+  number: number;
+  stream: number;
+  table: HostTable;
+  scope: Scope;
+  /** The stream's transaction, or one of its own where it locks outside of any. */
+  transaction: HostTransaction | undefined;
+}
+
+/** One connector's streams: their transactions, cursors and new blobs. */
+export class TablesSession implements ModuleSession {
+  readonly host: TablesHost;
+  /** By stream. */
+  readonly #transactions = new Map<number, HostTransaction>();
+  /** By the number that the connector knows. */
+  readonly cursors = new Map<number, HostCursor>();
+  /** By blob number. */
+  readonly blobs = new Map<number, PendingBlob>();
+  readonly #running = new Set<Promise<unknown>>();
+
+  constructor(host: TablesHost) {
+    this.host = host;
+  }
+
+  handle(method: number, body: Uint8Array, call: Call): Promise<Uint8Array> {
+    const handler = HANDLERS.get(method);
+    if (!handler) throw new VamosError('UNKNOWN_METHOD', `the module tables has no method ${method}`);
+    const answer = handler(this, body, call);
+    this.#running.add(answer);
+    const done = (): void => {
+      this.#running.delete(answer);
+    };
+    answer.then(done, done);
+    return answer;
+  }
+
+  /** After what still runs has settled: rolls back what is open, removes blobs that nobody came to own. */
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.#running]);
+    for (const number of [...this.cursors.keys()]) this.closeCursor(number);
+    for (const stream of [...this.#transactions.keys()]) this.rollback(stream);
+    for (const blob of this.blobs.keys()) this.host.store.discardBlob(blob);
+    this.blobs.clear();
+  }
+
+  begin(stream: number, transaction: () => HostTransaction): void {
+    if (this.#transactions.has(stream))
+      throw new VamosError('BAD_REQUEST', 'the stream has an open transaction');
+    if (this.#transactions.size >= this.host.limits.maxTransactions) {
+      throw new VamosError(
+        'BAD_REQUEST',
+        `a session has at most ${this.host.limits.maxTransactions} transactions`,
+      );
+    }
+    this.#transactions.set(stream, transaction());
+  }
+
+  hasTransaction(stream: number): boolean {
+    return this.#transactions.has(stream);
+  }
+
+  /** @throws VamosError NO_TRANSACTION */
+  transaction(stream: number): HostTransaction {
+    const transaction = this.#transactions.get(stream);
+    if (!transaction) throw new VamosError('NO_TRANSACTION', 'the stream has no open transaction');
+    return transaction;
+  }
+
+  async commit(stream: number, durability: number, call: Call): Promise<void> {
+    const transaction = this.transaction(stream);
+    this.#transactions.delete(stream);
+    this.#forgetCursors(transaction);
+    this.#own(await this.host.commit(transaction, durability, call));
+  }
+
+  rollback(stream: number): void {
+    const transaction = this.transaction(stream);
+    this.#transactions.delete(stream);
+    this.#forgetCursors(transaction);
+    this.host.rollback(transaction);
+  }
+
+  /**
+   * Runs a request in its stream's transaction, or in one of its own that ends with it.
+   * @param ending what becomes of one of its own
+   */
+  async within<Result>(
+    scope: Scope,
+    call: Call,
+    table: HostTable,
+    ending: 'commit' | 'rollback',
+    body: (transaction: HostTransaction) => Promise<Result>,
+  ): Promise<Result> {
+    if (scope.inTransaction) {
+      const transaction = this.transaction(call.stream);
+      transaction.use(table);
+      try {
+        return await body(transaction);
+      } catch (error) {
+        this.endIfVictim(call.stream, error);
+        throw error;
+      }
+    }
+    const transaction = this.host.beginAutocommit();
+    transaction.use(table);
+    let result: Result;
+    try {
+      result = await body(transaction);
+    } catch (error) {
+      this.host.rollback(transaction);
+      throw error;
+    }
+    if (ending === 'commit') this.#own(await this.host.commit(transaction, scope.durability, call));
+    else this.host.rollback(transaction);
+    return result;
+  }
+
+  /** A deadlock's victim is rolled back. */
+  endIfVictim(stream: number, error: unknown): void {
+    if (error instanceof VamosError && error.code === 'DEADLOCK' && this.#transactions.has(stream)) {
+      this.rollback(stream);
+    }
+  }
+
+  /** Ends it, and a transaction of its own with it. None with this number: nothing. */
+  closeCursor(number: number): void {
+    const cursor = this.cursors.get(number);
+    if (!cursor) return;
+    this.host.store.closeCursor(cursor.number);
+    this.forgetCursor(number);
+  }
+
+  /** The store has closed it. */
+  forgetCursor(number: number): void {
+    const cursor = this.cursors.get(number);
+    if (!cursor) return;
+    this.cursors.delete(number);
+    this.host.counters.cursorsOpen--;
+    this.release(cursor);
+  }
+
+  /** Gives back what a cursor held. */
+  release(cursor: HostCursor): void {
+    if (cursor.scope.inTransaction) return;
+    if (cursor.transaction) this.host.rollback(cursor.transaction);
+    else cursor.table.use.end();
+  }
+
+  #forgetCursors(transaction: HostTransaction): void {
+    for (const [number, cursor] of this.cursors) {
+      if (cursor.transaction === transaction) this.closeCursor(number);
+    }
+  }
+
+  /** Committed rows own these blobs. */
+  #own(blobs: readonly number[]): void {
+    for (const blob of blobs) this.blobs.delete(blob);
+  }
+}
