@@ -15,16 +15,23 @@ export async function clangFormat(mode) {
 export async function clangTidy(database, files) {
   const waiting = [...files];
   const failures = [];
+  const beat = setInterval(() => {
+    console.log(`  … clang-tidy, ${waiting.length} of ${files.length} files to go`);
+  }, 30_000);
   const worker = async () => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
       try {
-        await run('clang-tidy-14', ['--quiet', '-p', database, file], { title: `clang-tidy ${file}` });
+        await run('clang-tidy-14', ['--quiet', '-p', database, file], {
+          title: `clang-tidy ${file}`,
+          isQuiet: true,
+        });
       } catch (error) {
         failures.push(error.message);
       }
     }
   };
   await Promise.all(Array.from({ length: Math.min(availableParallelism(), 8) }, worker));
+  clearInterval(beat);
   if (failures.length > 0) throw new StepError(failures.join('\n'));
 }
 

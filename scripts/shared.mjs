@@ -15,26 +15,21 @@ export const seconds = (since) => `${((Date.now() - since) / 1000).toFixed(1)} s
 /**
  * Runs a program, keeps what it prints, and says every ten seconds (on a terminal: every second, in place) that it is
  * still at it.
- * @param {{title: string, env?: Record<string, string>, cwd?: string, live?: boolean}} options live: show its output as
- *   it comes
+ * @param {{title: string, isQuiet?: boolean}} options isQuiet: without saying so
  * @returns {Promise<{output: string, seconds: string}>}
  * @throws StepError with the end of the output
  */
-export function run(command, args, { title, env = {}, cwd = root, live = false }) {
+export function run(command, args, { title, isQuiet = false }) {
   const started = Date.now();
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, {
-      cwd,
-      env: { ...process.env, ...env },
-      stdio: ['ignore', live ? 'inherit' : 'pipe', live ? 'inherit' : 'pipe'],
-    });
+    const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
     const chunks = [];
-    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => chunks.push(chunk));
-    const inPlace = process.stdout.isTTY && !live;
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => chunks.push(chunk));
+    const inPlace = process.stdout.isTTY && !isQuiet;
     const lastLine = () => (chunks.at(-1)?.toString().trim().split('\n').at(-1) ?? '').slice(0, 70);
     const beat = setInterval(
       () => {
-        if (live) return;
+        if (isQuiet) return;
         const text = `  … ${title}, ${seconds(started)} ${lastLine()}`;
         process.stdout.write(inPlace ? `\r\x1b[K${text}` : `${text}\n`);
       },

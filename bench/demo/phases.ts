@@ -2,7 +2,7 @@ import type { Vamos } from '../../entry/guest.js';
 import type { Table, Transaction } from '../../guest/tables/index.js';
 import {
   CUSTOMERS,
-  LINES,
+  type LINES,
   ORDERS,
   PRODUCTS,
   RowMaker,
