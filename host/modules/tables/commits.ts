@@ -3,7 +3,7 @@ import type { Operations } from './operations.js';
 
 interface Waiting {
   transaction: number;
-  resolve(outcome: Outcome): void;
+  resolve: (outcome: Outcome) => void;
 }
 
 /** Gathers the commits of one event-loop turn, so that they share one write and one sync. */

@@ -1,5 +1,5 @@
 import { VamosError } from '../../../src/protocol/errors.js';
-import { vamos } from '../../../src/protocol/generated/messages.js';
+import type { vamos } from '../../../src/protocol/generated/messages.js';
 import { ColumnKind } from '../../../src/protocol/rows.js';
 
 const MAX_NAME_BYTES = 255;

@@ -35,12 +35,12 @@ const DEFAULT_LIMITS: TablesLimits = {
  */
 export async function openTablesModule(options: TablesModuleOptions): Promise<HostModule> {
   await mkdir(options.path, { recursive: true });
-  const { openStore } = loadNative('vamos_store') as NativeStoreModule;
+  const addon = loadNative('vamos_store') as NativeStoreModule;
   const operations = new Operations((operation, code) => {
     store.cancel(operation, code);
   });
   const store = native(() =>
-    openStore(
+    addon.openStore(
       {
         path: options.path,
         blockCacheBytes: options.blockCacheBytes ?? 64 * MIB,

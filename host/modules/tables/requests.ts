@@ -50,6 +50,14 @@ export function checkLock(lock: number): void {
   if (Lock[lock] === undefined) throw refuse(`no lock has number ${lock}`);
 }
 
+export function isLocking(lock: number): boolean {
+  return lock !== Number(Lock.NO_LOCK);
+}
+
+export function skipsLocked(scope: { wait: number }): boolean {
+  return scope.wait === Number(Wait.SKIP_LOCKED);
+}
+
 export function checkIndex(table: HostTable, index: number): Definition {
   const found = table.definition.indexes[index];
   if (!found) throw new VamosError('INDEX_MISSING', `table ${table.definition.name} has no index ${index}`);
@@ -59,8 +67,8 @@ type Definition = HostTable['definition']['indexes'][number];
 
 export function checkProjection(table: HostTable, columns: readonly number[]): number[] {
   const count = table.definition.columns.length;
-  if (columns.length > count || columns.some((column) => column >= count)) {
-    throw refuse(`a projection of table ${table.definition.name} names columns that it has not`);
+  if (columns.some((column) => column >= count) || new Set(columns).size < columns.length) {
+    throw refuse(`a projection names columns of table ${table.definition.name}, each once`);
   }
   return [...columns];
 }

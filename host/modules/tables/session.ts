@@ -11,8 +11,12 @@ import type { TablesHost } from './host.js';
 import type { Scope } from './requests.js';
 import type { HostTransaction, PendingBlob } from './transaction.js';
 
-/** Answers one method's requests. */
-export type Handler = (session: TablesSession, body: Uint8Array, call: Call) => Promise<Uint8Array>;
+/** Answers one method's requests, at once where nothing is waited for. @throws VamosError */
+export type Handler = (
+  session: TablesSession,
+  body: Uint8Array,
+  call: Call,
+) => Uint8Array | Promise<Uint8Array>;
 
 const HANDLERS: ReadonlyMap<number, Handler> = new Map([
   ...definitionHandlers,
@@ -49,10 +53,11 @@ export class TablesSession implements ModuleSession {
     this.host = host;
   }
 
-  handle(method: number, body: Uint8Array, call: Call): Promise<Uint8Array> {
+  handle(method: number, body: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
     const handler = HANDLERS.get(method);
     if (!handler) throw new VamosError('UNKNOWN_METHOD', `the module tables has no method ${method}`);
     const answer = handler(this, body, call);
+    if (answer instanceof Uint8Array) return answer;
     this.#running.add(answer);
     const done = (): void => {
       this.#running.delete(answer);

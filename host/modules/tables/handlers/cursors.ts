@@ -12,10 +12,12 @@ import {
   checkScope,
   decode,
   refuse,
+  isLocking,
+  skipsLocked,
 } from '../requests.js';
 import type { Handler, HostCursor, TablesSession } from '../session.js';
 
-const { Method, Lock, Wait } = vamos.tables;
+const { Method } = vamos.tables;
 const EMPTY = new Uint8Array();
 /** Of a reply, so that it has room in a frame; a single row may be larger. */
 const MAX_WINDOW_BYTES = 1024 * 1024 - 16 * 1024;
@@ -54,9 +56,8 @@ function checkOptions(table: HostTable, request: vamos.tables.OpenCursor): Curso
   const { index, reverse, lock, withKeys, countOnly } = request;
   checkIndex(table, index);
   checkLock(lock);
-  const { wait } = checkScope(request.scope);
-  if (lock === Lock.NO_LOCK && wait === Wait.SKIP_LOCKED)
-    throw refuse('only a read that locks skips locked rows');
+  const scope = checkScope(request.scope);
+  if (!isLocking(lock) && skipsLocked(scope)) throw refuse('only a read that locks skips locked rows');
   return {
     table: table.storeTable,
     index,
@@ -64,7 +65,7 @@ function checkOptions(table: HostTable, request: vamos.tables.OpenCursor): Curso
     reverse,
     limitRows: Number(request.limitRows),
     lock,
-    wait,
+    wait: scope.wait,
     columns: checkProjection(table, request.columns),
     withKeys,
     countOnly,
@@ -83,9 +84,9 @@ function start(
   const { host } = session;
   const transaction = scope.inTransaction
     ? session.transaction(call.stream)
-    : options.lock === Lock.NO_LOCK
-      ? undefined
-      : host.beginAutocommit();
+    : isLocking(options.lock)
+      ? host.beginAutocommit()
+      : undefined;
   if (transaction) transaction.use(table);
   else table.use.begin();
   const cursor = { number: 0, stream: call.stream, table, scope, transaction };
@@ -139,8 +140,7 @@ const fetch: Handler = async (session, body, call) => {
 };
 
 /** One that ended meanwhile is no error. */
-// eslint-disable-next-line @typescript-eslint/require-await -- as all handlers
-const close: Handler = async (session, body, call) => {
+const close: Handler = (session, body, call) => {
   const { cursor: number } = decode(vamos.tables.CloseCursor, body);
   if (session.cursors.get(number)?.stream === call.stream) session.closeCursor(number);
   return EMPTY;

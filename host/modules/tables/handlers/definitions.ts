@@ -30,8 +30,7 @@ const create: Handler = async (session, body, call) => {
   return encodeInfo(await session.host.catalogue.create(checkDefinition(definition)));
 };
 
-// eslint-disable-next-line @typescript-eslint/require-await -- as all handlers
-const open: Handler = async (session, body) => {
+const open: Handler = (session, body) => {
   const { name } = decode(vamos.tables.TableName, body);
   return encodeInfo(session.host.catalogue.byName(name));
 };
@@ -56,8 +55,7 @@ const rename: Handler = async (session, body, call) => {
   return EMPTY;
 };
 
-// eslint-disable-next-line @typescript-eslint/require-await -- as all handlers
-const list: Handler = async (session) => {
+const list: Handler = (session) => {
   const tables = [...session.host.catalogue.tables].map(({ number, version, definition }) => ({
     table: number,
     version,

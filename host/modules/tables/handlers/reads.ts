@@ -11,11 +11,13 @@ import {
   decode,
   refuse,
   type Scope,
+  isLocking,
+  skipsLocked,
 } from '../requests.js';
 import { readWindows, type RowRequest } from '../row_reader.js';
 import type { Handler, TablesSession } from '../session.js';
 
-const { Method, Lock, Wait } = vamos.tables;
+const { Method } = vamos.tables;
 
 /** Of one reply, so that it has room in a frame; a single row may be larger. */
 const MAX_REPLY_BYTES = 1024 * 1024 - 16 * 1024;
@@ -27,8 +29,7 @@ const get: Handler = async (session, body, call) => {
   const { index, lock, keys, withKeys } = request;
   checkLock(lock);
   if (!checkIndex(table, index).unique) throw refuse(`index ${index} is not unique: scan it`);
-  if (lock === Lock.NO_LOCK && scope.wait === Wait.SKIP_LOCKED)
-    throw refuse('only a read that locks skips locked rows');
+  if (!isLocking(lock) && skipsLocked(scope)) throw refuse('only a read that locks skips locked rows');
   const read: RowRequest = {
     transaction: 0,
     table,
@@ -38,7 +39,7 @@ const get: Handler = async (session, body, call) => {
     columns: checkProjection(table, request.columns),
     withKeys,
   };
-  if (!scope.inTransaction && lock === Lock.NO_LOCK) {
+  if (!scope.inTransaction && !isLocking(lock)) {
     table.use.begin();
     try {
       return await readReply(session, read, call, scope);
@@ -93,8 +94,7 @@ function firstRows(
   return { window: window.subarray(0, end), rows };
 }
 
-// eslint-disable-next-line @typescript-eslint/require-await -- as all handlers
-const estimate: Handler = async (session, body) => {
+const estimate: Handler = (session, body) => {
   const request = decode(vamos.tables.Estimate, body);
   const table = session.host.catalogue.byNumber(request.table, request.version);
   checkIndex(table, request.index);
@@ -103,8 +103,7 @@ const estimate: Handler = async (session, body) => {
   return vamos.tables.Estimated.encode(estimated).finish();
 };
 
-// eslint-disable-next-line @typescript-eslint/require-await -- as all handlers
-const statistics: Handler = async (session, body) => {
+const statistics: Handler = (session, body) => {
   const { table: number } = decode(vamos.tables.Statistics, body);
   const table = session.host.catalogue.latest(number);
   const { bytes } = native(() => session.host.store.estimate(table.storeTable, 0, undefined, undefined));

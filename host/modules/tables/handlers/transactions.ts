@@ -10,8 +10,7 @@ const { Action } = vamos.tables.Savepoint;
 const EMPTY = new Uint8Array();
 const MAX_NAME_BYTES = 255;
 
-// eslint-disable-next-line @typescript-eslint/require-await -- as all handlers
-const begin: Handler = async (session, body, call) => {
+const begin: Handler = (session, body, call) => {
   const { isolation, readOnly, consistentSnapshot } = decode(vamos.tables.Begin, body);
   if (Isolation[isolation] === undefined) throw refuse(`no isolation has number ${isolation}`);
   session.begin(call.stream, () => session.host.begin(isolation, readOnly, consistentSnapshot));
@@ -25,14 +24,12 @@ const commit: Handler = async (session, body, call) => {
   return EMPTY;
 };
 
-// eslint-disable-next-line @typescript-eslint/require-await -- as all handlers
-const rollback: Handler = async (session, _body, call) => {
+const rollback: Handler = (session, _body, call) => {
   session.rollback(call.stream);
   return EMPTY;
 };
 
-// eslint-disable-next-line @typescript-eslint/require-await -- as all handlers
-const savepoint: Handler = async (session, body, call) => {
+const savepoint: Handler = (session, body, call) => {
   const { action, name } = decode(vamos.tables.Savepoint, body);
   const { store } = session.host;
   const transaction = session.transaction(call.stream);
@@ -69,8 +66,7 @@ const savepoint: Handler = async (session, body, call) => {
 };
 
 /** Rolls back and forgets what the stream has open. */
-// eslint-disable-next-line @typescript-eslint/require-await -- as all handlers
-const closeStream: Handler = async (session, _body, call) => {
+const closeStream: Handler = (session, _body, call) => {
   for (const [number, cursor] of session.cursors) {
     if (cursor.stream === call.stream) session.closeCursor(number);
   }

@@ -4,11 +4,11 @@ import { vamos } from '../../../../src/protocol/generated/messages.js';
 import type { Call } from '../../../../src/rpc/contract.js';
 import type { HostTable } from '../catalogue.js';
 import { readRows } from '../row_reader.js';
-import { checkScope, decode, refuse, type Scope } from '../requests.js';
+import { checkScope, decode, refuse, type Scope, skipsLocked } from '../requests.js';
 import type { Handler, TablesSession } from '../session.js';
 import type { HostTransaction } from '../transaction.js';
 
-const { Method, Lock, Wait } = vamos.tables;
+const { Method, Lock } = vamos.tables;
 
 /** The store's numbers, and the rows that each adds. */
 const INSERT = { number: 0, addedRows: 1, deletes: false, inserts: true };
@@ -116,7 +116,7 @@ async function ownedBlobs(
 ): Promise<Map<number, number>> {
   const owned = new Map<number, number>();
   if (keys.length === 0) return owned;
-  if (scope.wait === Wait.SKIP_LOCKED) throw refuse("a write can't skip locked rows");
+  if (skipsLocked(scope)) throw refuse("a write can't skip locked rows");
   const request = {
     transaction: transaction.number,
     table,
