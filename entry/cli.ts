@@ -6,9 +6,10 @@ import { packageRoot } from '../src/native.js';
 import { VamosError } from '../src/protocol/errors.js';
 import * as demo from './commands/demo.js';
 import * as host from './commands/host.js';
+import * as vm from './commands/vm.js';
 
 /** One file a command; what a command needs beyond its options is imported by its action, so that help stays quick. */
-const COMMANDS: { register(program: Command): void }[] = [host, demo];
+const COMMANDS: { register(program: Command): void }[] = [host, vm, demo];
 
 const HELP = `
 VAMOS splits middleware between a VM guest and its host: what touches storage runs on the host, the rest stays in

@@ -67,6 +67,8 @@ for port in /sys/class/virtio-ports/*; do
 done
 [ -d /opt/vamos/lib ] && export LD_LIBRARY_PATH=/opt/vamos/lib
 cd /root
+# So that programs here import 'vamos/guest'.
+mkdir -p node_modules && ln -sfn /opt/vamos node_modules/vamos
 node /opt/vamos/dist/host/vm/agent/agent.js </dev/null
 echo "vamos: the agent ended with status $?"
 $busybox killall5 -9

@@ -50,9 +50,7 @@ export async function buildPayload(options: PayloadOptions = {}): Promise<Payloa
 /** Path in the payload and path here of each file, sorted. */
 async function listFiles(withStore: boolean): Promise<[string, string][]> {
   const files = new Map<string, string>();
-  const native = ['vamos_channel.node', ...(withStore ? ['vamos_store.node'] : [])].filter((n) =>
-    existsSync(path.join(packageRoot, 'build/native', n)),
-  );
+  const native = ['vamos_channel.node', ...(withStore ? ['vamos_store.node'] : [])];
   for (const needed of ['dist/host/vm/agent/agent.js', ...native.map((name) => `build/native/${name}`)]) {
     if (!existsSync(path.join(packageRoot, needed))) {
       throw new VmError('BAD_OPTION', `${needed} is missing: run 'npm run build' in ${packageRoot}`);
