@@ -1,5 +1,5 @@
-// Builds the two Node addons: native/CMakeLists.txt through cmake-js, into build/native. They use Node-API alone (see
-// native/package.json), whose headers are an npm package, so nothing of the running Node is needed or downloaded.
+// Builds the two Node addons: native/CMakeLists.txt through cmake-js, into build/native. They use Node-API (see
+// native/package.json), whose headers are an npm package, and libuv's header, so that nothing is downloaded.
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';

@@ -17,6 +17,8 @@ const { StepError, filesBelow, fingerprint, root, run, seconds, unlessCurrent } 
 
 // What each purpose needs of Debian 12. The guest image's own packages are fetched by `vamos vm` itself.
 const BUILD = ['g++', 'make', 'cmake', 'librocksdb-dev', 'libprotozero-dev'];
+// The channel addon polls on Node's own event loop: its header comes with most installations of Node, else from Debian.
+if (!existsSync(path.resolve(process.execPath, '../../include/node/uv.h'))) BUILD.push('libuv1-dev');
 const VM = ['qemu-system-x86', 'mmdebstrap', 'e2fsprogs'];
 const CHECK = ['clang-14', 'clang-format-14', 'clang-tidy-14', 'libclang-rt-14-dev', 'doctest-dev'];
 const PACKAGES = {
