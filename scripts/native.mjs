@@ -20,6 +20,7 @@ const result = spawnSync(
     `--directory=${path.join(root, 'native')}`,
     `--out=${path.join(root, 'build/native')}`,
     `--CDNODE_ADDON_API_INCLUDE=${path.resolve(require('node-addon-api').include_dir)}`,
+    `--CDNODE_EXECUTABLE=${process.execPath}`,
     '--CDCMAKE_EXPORT_COMPILE_COMMANDS=ON',
     ...process.argv.slice(2),
   ],
