@@ -133,11 +133,12 @@ Errno Root::makeAll(const std::string& path, uint32_t mode, size_t& firstBytes) 
     const Errno failure = makeOne(path.substr(0, end), mode);
     if (failure == 0 && firstBytes == 0) firstBytes = end;
     if (failure != 0 && failure != EEXIST) return failure;
-    if (isLast) {
-      Descriptor made;
-      // It is there now, unless it is no directory.
-      return failure == EEXIST && resolve(path, O_PATH | O_DIRECTORY, 0, made) != 0 ? EEXIST : 0;
+    if (isLast && failure == EEXIST) {
+      FileStat there;
+      if (const Errno unknown = stat(path, false, there)) return unknown;
+      return S_ISDIR(there.mode) ? 0 : EEXIST;
     }
+    if (isLast) return 0;
   }
   return 0;
 }

@@ -1,0 +1,12 @@
+// A host process with the module `files` alone: SOCKET ROOT. Says 'ready' to its parent.
+import { openFilesModule } from '../../host/modules/files/module.js';
+import { listenChannel } from '../../src/channel/index.js';
+import { RpcServer } from '../../src/rpc/server.js';
+
+const [socket, root] = process.argv.slice(2) as [string, string];
+const server = new RpcServer([await openFilesModule({ root })]);
+await listenChannel(`unix:${socket}`, (channel) => {
+  server.accept(channel);
+});
+process.send!('ready');
+process.once('disconnect', () => process.exit());
