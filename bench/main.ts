@@ -1,0 +1,26 @@
+import { Command, CommanderError } from 'commander';
+import { VamosError } from '../src/protocol/errors.js';
+import * as channel from './channel/command.js';
+
+/** One folder a benchmark. */
+const BENCHMARKS: { register(program: Command): void }[] = [channel];
+
+const program = new Command('bench')
+  .description('Benchmarks of VAMOS, each beside what it is measured against')
+  .showHelpAfterError("(add '--help' to see what it takes)")
+  .exitOverride();
+for (const benchmark of BENCHMARKS) benchmark.register(program);
+
+try {
+  if (process.argv.length <= 2) program.help();
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : 2;
+  } else {
+    const failure = VamosError.from(error);
+    console.error(`bench: ${failure.code}: ${failure.message}`);
+    if (failure.code === 'INTERNAL' && failure.cause instanceof Error) console.error(failure.cause.stack);
+    process.exitCode = 1;
+  }
+}
