@@ -45,7 +45,9 @@ async function main(): Promise<void> {
     .version(version())
     .addHelpText('after', HELP)
     .showHelpAfterError("(add '--help' to see what it takes)")
-    .exitOverride();
+    .exitOverride()
+    // A subcommand's options are its own, even where its parent has some of the same name.
+    .enablePositionalOptions();
   for (const command of COMMANDS) command.register(program);
   if (process.argv.length <= 2) program.help();
   await program.parseAsync();

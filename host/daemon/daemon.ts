@@ -79,7 +79,7 @@ export async function runDaemon(
     if (configuration.metrics !== undefined) {
       metrics = await serveMetrics(configuration.metrics, supervisor, log);
     }
-    log.info({ pid: process.pid, guests: Object.keys(configuration.guests) }, 'daemon: starting');
+    log.info({ guests: Object.keys(configuration.guests) }, 'daemon: starting');
     const started = supervisor.start().then(async () => {
       if (supervisor.isStopping) return;
       log.info('daemon: serving');

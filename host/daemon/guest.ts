@@ -171,7 +171,7 @@ export class Guest {
     } else if (this.#state === 'starting') {
       this.#setState('serving');
       this.#settled.resolve();
-      this.log.info({ pid: this.#worker?.pid }, 'guest: serving');
+      this.log.info({ worker: this.#worker?.pid }, 'guest: serving');
       this.#timer = setTimeout(() => (this.#failures = 0), this.settings.restart.healthyMs);
     }
   }
@@ -188,7 +188,7 @@ export class Guest {
     clearTimeout(this.#timer);
     for (const id of this.#reports.keys()) this.#takeReport(id, undefined);
     if (this.#state === 'stopping') {
-      this.log.info({ pid, reason: this.#killReason }, 'guest: stopped');
+      this.log.info({ worker: pid, reason: this.#killReason }, 'guest: stopped');
       this.#end();
       return;
     }
@@ -202,7 +202,7 @@ export class Guest {
     }
     this.#settled.reject(new VamosError('INTERNAL', `worker of guest ${this.name} ended: ${reason}`));
     this.#setState('waiting');
-    this.log.error({ pid, reason }, 'guest: worker ended unasked');
+    this.log.error({ worker: pid, reason }, 'guest: worker ended unasked');
     const { firstMs, longestMs } = this.settings.restart;
     this.#again(Math.min(longestMs, firstMs * 2 ** Math.min(this.#failures, 30)));
     this.#failures += 1;
@@ -223,7 +223,7 @@ export class Guest {
   #kill(reason: string): void {
     if (!this.#worker) return;
     this.#killReason = reason;
-    this.log.error({ pid: this.#worker.pid, reason }, 'guest: killing its worker');
+    this.log.error({ worker: this.#worker.pid, reason }, 'guest: killing its worker');
     this.#worker.kill('SIGKILL');
   }
 
