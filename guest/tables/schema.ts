@@ -51,8 +51,7 @@ export function defineTable<
 
 type ColumnsOf<D extends AnyDefinition> = D['columns'];
 export type ColumnName<D extends AnyDefinition> = keyof ColumnsOf<D> & string;
-type AutoColumn<D extends AnyDefinition> =
-  D extends TableDefinition<Columns, never, never, infer A> ? A : never;
+type AutoColumn<D extends AnyDefinition> = NonNullable<D['autoIncrement']>;
 
 type OptionalColumn<D extends AnyDefinition> = {
   [K in ColumnName<D>]: ColumnsOf<D>[K]['isNullable'] extends true ? K : K extends AutoColumn<D> ? K : never;
