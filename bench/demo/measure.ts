@@ -1,7 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { StorageDevice, Vm } from '../../host/vm/index.js';
 import type { Phase } from './phases.js';
 import { GuestProgram } from './program.js';
 import type { ReportRow } from './report.js';
+
+const SETTLE_INTERVAL_MS = 300;
+const SETTLE_TIMEOUT_MS = 15_000;
 
 /** What differs between the two ways to run the same program. */
 export interface Mode {
@@ -40,8 +44,8 @@ export async function measure(
         await mode.restart?.();
         await program.open();
       }
-      // Nobody pays for what the operation before left to be written.
-      await guestShell(vm, phase.isCold ? 'sync; echo 3 > /proc/sys/vm/drop_caches' : 'sync');
+      await settle(vm);
+      if (phase.isCold) await guestShell(vm, 'echo 3 > /proc/sys/vm/drop_caches');
       rows.push(await measureOne(vm, mode, phase, program));
     }
     await program.close();
@@ -71,6 +75,24 @@ async function measureOne(vm: Vm, mode: Mode, phase: Phase, program: GuestProgra
     bytesToGuest: isOnDisk ? dataDisk.bytesRead : result.bytesToGuest,
     checksum: result.checksum ?? (await program.verify(phase.name)),
   };
+}
+
+/** Nobody pays for what the operation before, or opening the store, left to be written: waits until the disk rests. */
+async function settle(vm: Vm): Promise<void> {
+  const deadline = performance.now() + SETTLE_TIMEOUT_MS;
+  let before: number | undefined;
+  for (let written = await diskWrites(vm); written !== before; written = await diskWrites(vm)) {
+    if (performance.now() > deadline) return;
+    before = written;
+    await guestShell(vm, 'sync');
+    await sleep(SETTLE_INTERVAL_MS);
+  }
+}
+
+async function diskWrites(vm: Vm): Promise<number> {
+  const devices =
+    await vm.qmp.execute<{ device?: string; stats: { wr_operations: number } }[]>('query-blockstats');
+  return devices.find(({ device }) => device === 'data')?.stats.wr_operations ?? 0;
 }
 
 async function guestShell(vm: Vm, command: string): Promise<void> {
