@@ -24,8 +24,8 @@ export interface RpcClientOptions {
   /** Reply bytes that the host may have under way. Default 16 MiB, at least 128 KiB. */
   replyWindowBytes?: number;
   /**
-   * Asks for a sign of life after this long without a frame while answers are awaited; three times as long without one
-   * ends the session. Default 0: never, since a channel tells of its end itself and a ping costs a transition.
+   * While answers are awaited, asks for a sign of life this often; three pings without any frame from the host end the
+   * session. Default 0: never, since a channel tells of its end itself and a ping costs a transition.
    */
   pingIntervalMs?: number;
 }
@@ -240,6 +240,9 @@ export class RpcClient {
         for (const call of this.#queue.remove((waiting) => this.#isTooLarge(waiting))) {
           call.fail(this.#tooLarge(call));
         }
+        this.#queue.forEach((call) => {
+          call.stopWaitingForSession();
+        });
         this.#scheduleFlush();
         return connection;
       },

@@ -8,6 +8,7 @@ import type { CallQueue, PendingCall } from './pending_call.js';
 const { FrameKind } = vamos;
 /** Bulk leaves the last eighth of the request window to calls no larger than this, a COMMIT for instance. */
 const SMALL_CALL_BYTES = 4096;
+const MAX_UNANSWERED_PINGS = 3;
 const NO_BODY = new Uint8Array();
 
 /** A frame of requests; in flight until each of them is answered or reported parked. */
@@ -55,7 +56,7 @@ export class Connection implements ChannelHandlers {
   #cancelled: number[] = [];
   #isChannelFull = false;
   #hasEnded = false;
-  #lastHeardAt = performance.now();
+  #unansweredPings = 0;
   readonly #pingTimer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -73,7 +74,7 @@ export class Connection implements ChannelHandlers {
     this.#maxFramesInFlight = welcome.maxFramesInFlight;
     if (pingIntervalMs > 0) {
       this.#pingTimer = setInterval(() => {
-        this.#ping(pingIntervalMs);
+        this.#ping();
       }, pingIntervalMs);
     }
   }
@@ -117,7 +118,7 @@ export class Connection implements ChannelHandlers {
 
   onFrame(kind: vamos.FrameKind, body: Uint8Array): void {
     if (this.#hasEnded) return;
-    this.#lastHeardAt = performance.now();
+    this.#unansweredPings = 0;
     try {
       this.#take(kind, body);
     } catch (cause) {
@@ -234,7 +235,7 @@ export class Connection implements ChannelHandlers {
         this.#unansweredBytes += bytes;
       });
       frame.unsettled += ids.length;
-      call.markSent(ids);
+      call.ids = ids;
     }
     this.#framesInFlight++;
     this.requestFrames++;
@@ -257,21 +258,21 @@ export class Connection implements ChannelHandlers {
     if (!this.channel.send(kind, body)) this.#isChannelFull = true;
   }
 
-  /** Pings only while an answer is awaited and nothing was heard: a ping costs a transition like any frame. */
-  #ping(intervalMs: number): void {
-    if (this.#unanswered.size === 0) {
-      this.#lastHeardAt = performance.now();
-      return;
-    }
-    const silentMs = performance.now() - this.#lastHeardAt;
-    if (silentMs >= 3 * intervalMs) {
+  /**
+   * Pings only while an answer is awaited and nothing was heard: a ping costs a transition like any frame. Counts pings,
+   * not time: a process that stood still must first get to read what came meanwhile.
+   */
+  #ping(): void {
+    if (this.#unanswered.size === 0) this.#unansweredPings = 0;
+    else if (this.#unansweredPings === MAX_UNANSWERED_PINGS) {
       this.#abandon(
         new VamosError(
           'CHANNEL_CLOSED',
-          `${this.channel.address}: nothing heard for ${Math.round(silentMs)} ms`,
+          `${this.channel.address}: the host answers neither requests nor pings`,
         ),
       );
-    } else if (silentMs >= intervalMs / 2) {
+    } else {
+      this.#unansweredPings++;
       this.#send(FrameKind.PING, NO_BODY);
     }
   }

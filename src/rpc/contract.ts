@@ -22,7 +22,10 @@ export interface RpcStream {
   readonly epoch: number;
   /** The longest body of a call, and of all requests of a chain with 64 bytes each: beyond it FRAME_TOO_LARGE. */
   readonly maxBodyBytes: number;
-  /** One request; what one event-loop turn issues goes as one frame. Resolves to the reply's body. */
+  /**
+   * One request; what one event-loop turn issues goes as one frame. Resolves to the reply's body. The request's body must
+   * not be changed until then.
+   */
   call(method: number, body: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
   /**
    * Requests that stop at their first failure, in one frame. Resolves to all replies' bodies, or rejects with the
@@ -51,7 +54,8 @@ export interface HostSession {
 /** A module's host half for one session: made when the session starts, closed when it ends. */
 export interface ModuleSession {
   /**
-   * Answers a request with its reply's body, at once where it can. Throws or rejects with VamosError. The stream's next
+   * Answers a request with its reply's body (never changed afterwards), at once where it can. Throws or rejects with
+   * VamosError. The stream's next
    * request waits until this one has settled, even where an abort has answered it already.
    */
   handle(method: number, body: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array>;

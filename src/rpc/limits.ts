@@ -7,6 +7,9 @@ export const OVERHEAD_BYTES = 64;
 /** What a batch takes in a frame beside its requests or replies. */
 export const BATCH_OVERHEAD_BYTES = 16;
 
+/** The largest frame that a host may allow: what every channel carries by default. */
+export const MAX_FRAME_BYTES = 16 * 1024 * 1024;
+
 /** The least window that a connector may offer. */
 export const MIN_WINDOW_BYTES = 128 * 1024;
 

@@ -76,9 +76,10 @@ export class PendingCall {
     }, timeoutMs);
   }
 
-  markSent(ids: number[]): void {
-    this.ids = ids;
+  /** There is a session: only the call's own deadline counts now. */
+  stopWaitingForSession(): void {
     clearTimeout(this.#sessionTimer);
+    this.#sessionTimer = undefined;
   }
 
   succeed(index: number, body: Uint8Array): void {

@@ -3,7 +3,7 @@ import type { Channel } from '../channel/channel.js';
 import { type ErrorName, VamosError } from '../protocol/errors.js';
 import { vamos } from '../protocol/generated/messages.js';
 import type { HostModule } from './contract.js';
-import { PROTOCOL_VERSION } from './limits.js';
+import { MAX_FRAME_BYTES, PROTOCOL_VERSION } from './limits.js';
 import { Peer, type PeerServer } from './peer.js';
 import { Session, type SessionLimits } from './session.js';
 import { addCounters, count, noCounters, RequestStatistics, type ServerStatistics } from './statistics.js';
@@ -182,7 +182,8 @@ function pickLimits(options: Partial<SessionLimits>): SessionLimits {
   const limits = { ...DEFAULT_LIMITS };
   for (const name of Object.keys(limits) as (keyof SessionLimits)[])
     limits[name] = options[name] ?? limits[name];
-  limits.maxFrameBytes = Math.min(limits.maxFrameBytes, Math.floor(limits.requestWindowBytes / 2));
+  const halfWindowBytes = Math.floor(limits.requestWindowBytes / 2);
+  limits.maxFrameBytes = Math.min(limits.maxFrameBytes, halfWindowBytes, MAX_FRAME_BYTES);
   return limits;
 }
 
