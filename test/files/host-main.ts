@@ -1,10 +1,10 @@
-// A host process with the module `files` alone: SOCKET ROOT. Says 'ready' to its parent.
+// A host process with the module `files` alone: SOCKET ROOT MAX-HANDLES. Says 'ready' to its parent.
 import { openFilesModule } from '../../host/modules/files/module.js';
 import { listenChannel } from '../../src/channel/index.js';
 import { RpcServer } from '../../src/rpc/server.js';
 
-const [socket, root] = process.argv.slice(2) as [string, string];
-const server = new RpcServer([await openFilesModule({ root })]);
+const [socket, root, maxHandles] = process.argv.slice(2) as [string, string, string];
+const server = new RpcServer([await openFilesModule({ root, maxHandles: Number(maxHandles) })]);
 await listenChannel(`unix:${socket}`, (channel) => {
   server.accept(channel);
 });

@@ -211,7 +211,7 @@ describe.each(MODES)('files, %s', (mode) => {
         const name = `${run++}`;
         await plant(place.on(name));
         await plant(path.join(theirs, name));
-        const mine: World = { face: beneath(place.files as Face, name), handles: [] };
+        const mine: World = { face: beneath(place.files, name), handles: [] };
         const model: World = { face: beneath(node as unknown as Face, path.join(theirs, name)), handles: [] };
         for (const next of steps) {
           expect(await outcome(next, mine)).toEqual(await outcome(next, model));

@@ -30,13 +30,15 @@ export class Place implements AsyncDisposable {
   #server: RpcServer | undefined;
   #host: ChildProcess | undefined;
 
+  private constructor(readonly maxHandles: number) {}
+
   static async make(
     mode: Mode,
     options: Partial<FilesModuleOptions> & RpcClientOptions = {},
   ): Promise<Place> {
-    const place = new Place();
+    const place = new Place(options.maxHandles ?? 1024);
     mkdirSync(place.root);
-    const open = mode === 'unsplit' ? await place.#serveHere(options.maxHandles) : await place.#serveBeside();
+    const open = mode === 'unsplit' ? await place.#serveHere() : await place.#serveBeside();
     place.client = await RpcClient.connect(open, options);
     place.stream = place.client.stream();
     place.files = new Files(place.stream);
@@ -63,10 +65,8 @@ export class Place implements AsyncDisposable {
     await this.#fork();
   }
 
-  async #serveHere(
-    maxHandles: number | undefined,
-  ): Promise<() => Promise<ReturnType<typeof createLocalPair>[0]>> {
-    this.module = await openFilesModule({ root: this.root, ...(maxHandles !== undefined && { maxHandles }) });
+  async #serveHere(): Promise<() => Promise<ReturnType<typeof createLocalPair>[0]>> {
+    this.module = await openFilesModule({ root: this.root, maxHandles: this.maxHandles });
     const server = new RpcServer([this.module]);
     this.#server = server;
     return () => {
@@ -87,7 +87,7 @@ export class Place implements AsyncDisposable {
 
   async #fork(): Promise<void> {
     if (!existsSync(HOST)) throw new Error(`${HOST} is missing: run \`npm run build:ts\``);
-    this.#host = fork(HOST, [this.#socket, this.root]);
+    this.#host = fork(HOST, [this.#socket, this.root, `${this.maxHandles}`]);
     const [message] = (await once(this.#host, 'message')) as [string];
     if (message !== 'ready') throw new Error(message);
   }

@@ -1,0 +1,80 @@
+import { readdirSync } from 'node:fs';
+import * as node from 'node:fs/promises';
+import { describe, expect, it, vi } from 'vitest';
+import { Files } from '../../guest/files/index.js';
+import { openFilesModule } from '../../host/modules/files/module.js';
+import { failure, Place } from './place.js';
+
+describe('files', () => {
+  it('lose their handles with the session, and work again in the next one', { timeout: 60_000 }, async () => {
+    await using place = await Place.make('split');
+    const { files } = place;
+    const handle = await files.open('file', 'w+');
+    await handle.write('kept', { sync: 'all' });
+    await place.restartHost();
+    // Whichever of the two sessions it is sent in.
+    expect((await failure(handle.read(Buffer.alloc(4), 0, 4, 0))).code).toBe('SESSION_LOST');
+    await vi.waitFor(async () => expect(await files.readFile('file', 'utf8')).toBe('kept'), {
+      timeout: 20_000,
+    });
+    await using other = await files.open('other', 'w+');
+    await other.write('other');
+    for (const call of [handle.write('x'), handle.sync(), handle.stat(), handle.readFile()]) {
+      expect((await failure(call)).code).toBe('SESSION_LOST');
+    }
+    await handle.close();
+    expect(await node.readFile(place.on('other'), 'utf8')).toBe('other');
+  });
+
+  it('keep their descriptors no longer than the session', async () => {
+    const place = await Place.make('unsplit');
+    const descriptors = (): number => readdirSync('/proc/self/fd').length;
+    const before = descriptors();
+    await Promise.all(Array.from({ length: 50 }, (_, index) => place.files.open(`${index}`, 'w')));
+    expect(descriptors()).toBeGreaterThanOrEqual(before + 50);
+    expect(place.module!.statistics().handlesOpen).toBe(50);
+    await place.client.close();
+    await vi.waitFor(() => expect(descriptors()).toBeLessThan(before + 50));
+    expect(place.module!.statistics().handlesOpen).toBe(0);
+    await place[Symbol.asyncDispose]();
+  });
+
+  it('of two streams do not wait for one another and share no handles', async () => {
+    await using place = await Place.make('unsplit');
+    const other = new Files(place.client.stream());
+    await using one = await place.files.open('file', 'w+');
+    await using two = await other.open('file', 'w+');
+    await Promise.all([one.write('one', 0), two.write('two', 3)]);
+    expect(await other.readFile('file', 'utf8')).toBe('onetwo');
+    await expect(other.sync([one])).rejects.toMatchObject({ code: 'EBADF' });
+  });
+
+  it('count what they do', async () => {
+    await using place = await Place.make('unsplit');
+    await place.files.writeFile('file', 'x'.repeat(1000), { flush: true });
+    await place.files.readFile('file');
+    await failure(place.files.readFile('none'));
+    expect(place.module!.statistics()).toEqual({
+      handlesOpen: 0,
+      filesOpened: 2,
+      reads: 1,
+      writes: 1,
+      syncs: 1,
+      bytesRead: 1000,
+      bytesWritten: 1000,
+      // The open, and the read of what it did not open.
+      failures: 2,
+    });
+  });
+
+  it('make their root, and say which one does not open', async () => {
+    await using place = await Place.make('unsplit');
+    const module = await openFilesModule({ root: `${place.base}/new/root` });
+    await module.close();
+    expect((await node.stat(`${place.base}/new/root`)).isDirectory()).toBe(true);
+    await node.writeFile(`${place.base}/file`, '');
+    const error = await failure(openFilesModule({ root: `${place.base}/file/root` }));
+    expect(error).toMatchObject({ code: 'FILE_FAILED', detail: Buffer.from('ENOTDIR') });
+    expect(error.message).toContain(`${place.base}/file/root`);
+  });
+});
