@@ -20,8 +20,9 @@ Try VAMOS before touching a real VM:
   $ vamos host --root ./data --channel virtio-serial:/tmp/vamos.sock &
   $ vamos vm exec -- node --input-type=module -e "
       import { connect } from 'vamos/guest';
-      await using vamos = await connect('virtio-serial:vamos.0');
-      await vamos.files.writeFile('hello', 'from the guest');"
+      const vamos = await connect('virtio-serial:vamos.0');
+      await vamos.files.writeFile('hello', 'from the guest');
+      vamos.close();"
   $ vamos vm exec -- sh -c 'cat > program.mjs' < program.mjs   takes a file into the guest
   $ vamos vm down
 One command in a guest of its own:

@@ -107,7 +107,14 @@ async function build(
       archive,
       sources,
     ],
-    { ...tool, onLine: (line) => line.startsWith('I: ') && report(line.slice(3)) },
+    {
+      ...tool,
+      onLine: (line) => {
+        const [, step] =
+          /^I: ((?:running apt-get|downloading|extracting|installing|creating).*)/.exec(line) ?? [];
+        if (step !== undefined) report(step);
+      },
+    },
   ).catch((error: unknown) => {
     throw withAdvice(error);
   });

@@ -113,7 +113,9 @@ export async function startVm(options: VmOptions): Promise<Vm> {
   } catch (error) {
     if (!(error instanceof VmError) || error.code === 'TOOL_MISSING') throw error;
     const why =
-      error.code === 'BOOT_TIMEOUT' ? `within ${KVM_BOOT_TIMEOUT_MS / 1000} s` : `(${error.message})`;
+      error.code === 'BOOT_TIMEOUT'
+        ? `within ${KVM_BOOT_TIMEOUT_MS / 1000} s`
+        : `(${error.message.replaceAll(/\s+/g, ' ')})`;
     const reason = `/dev/kvm is there, but a guest did not boot under it ${why}`;
     const vm = await boot(shape, 'tcg', reason, bootTimeoutMs, options);
     // Only now is it KVM that is at fault.

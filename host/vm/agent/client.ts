@@ -65,13 +65,18 @@ export class VmProcess {
   }
 
   #writeStdin(chunk: Buffer, done: () => void): void {
-    for (let offset = 0; offset < chunk.length; offset += MAX_DATA_BYTES) {
-      const part = chunk.subarray(offset, offset + MAX_DATA_BYTES);
-      this.#unacknowledgedBytes += part.length;
-      this.#send({ type: 'stdin', id: this.id, data: part.toString('base64') });
-    }
-    if (this.#unacknowledgedBytes <= STDIN_WINDOW_BYTES) done();
-    else this.#resumeStdin = done;
+    let offset = 0;
+    const sendOn = () => {
+      while (offset < chunk.length && this.#unacknowledgedBytes < STDIN_WINDOW_BYTES) {
+        const part = chunk.subarray(offset, offset + MAX_DATA_BYTES);
+        offset += part.length;
+        this.#unacknowledgedBytes += part.length;
+        this.#send({ type: 'stdin', id: this.id, data: part.toString('base64') });
+      }
+      this.#resumeStdin = offset < chunk.length ? sendOn : undefined;
+      if (offset === chunk.length) done();
+    };
+    sendOn();
   }
 
   /** @internal */
@@ -85,11 +90,7 @@ export class VmProcess {
         return;
       case 'taken':
         this.#unacknowledgedBytes -= message.bytes;
-        if (this.#unacknowledgedBytes <= STDIN_WINDOW_BYTES) {
-          const resume = this.#resumeStdin;
-          this.#resumeStdin = undefined;
-          resume?.();
-        }
+        this.#resumeStdin?.();
         return;
       case 'exit':
         this.#finish();
