@@ -60,7 +60,7 @@ TEST_CASE_FIXTURE(Cities, "limit, count and projection") {
   CHECK(numbers(0, {.index = byCity, .reverse = true, .limitRows = 4}, 1 << 20) == "6543");
   const uint64_t counter = openCursor(0, {.index = byCity, .lower = textKey("bonn"), .countOnly = true});
   const Outcome counted = wait(store->fetch(counter, 1));
-  CHECK(counted.count == 5);
+  CHECK(counted.count == 6);
   CHECK(counted.atEnd);
   CHECK(counted.result.empty());
 
@@ -86,8 +86,8 @@ TEST_CASE_FIXTURE(Cities,
   CHECK(wait(update(one, {{{3, "c", "bonnet"}, {3, "c", "new"}}})).ok());
   CHECK(wait(insert(one, {{9, "", "own"}})).ok());
   CHECK(rows(wait(store->fetch(cursor, 1 << 20))) == Texts{"3/c/new", "4/d/oslo", "5//rome", "9//own"});
-  CHECK(numbers(one, {.index = byCity, .reverse = true}) == "59143");
-  CHECK(numbers(one, {.index = byCity}, 1 << 20) == "13945");
+  CHECK(numbers(one, {.index = byCity, .reverse = true}) == "59431");
+  CHECK(numbers(one, {.index = byCity}, 1 << 20) == "13495");
   CHECK(numbers(0, {}) == "1234567");
   CHECK(commit(one).ok());
   CHECK(wait(store->fetch(cursor, 1)).code == ErrorCode::CURSOR_MISSING);
