@@ -135,6 +135,7 @@ export class Guest {
       this.#worker = forkWorker(this.name, this.configuration);
     } catch (error) {
       this.#fail(VamosError.from(error));
+      this.#setState('failed');
       this.#again(this.settings.restart.failedMs);
       return;
     }
@@ -261,10 +262,7 @@ export class Guest {
 /** Runs worker.ts with no more than it needs; its configuration comes through IPC, as it may hold a token. */
 function forkWorker(name: string, guest: GuestConfiguration): ChildProcess {
   const user = guest.user === undefined ? undefined : resolveUser(guest.user);
-  if (!existsSync(guest.root)) {
-    mkdirSync(guest.root, { recursive: true, mode: 0o700 });
-    if (user) chownSync(guest.root, user.uid, user.gid);
-  }
+  makeRoot(guest.root, user);
   const heapMebibytes = Math.floor(guest.limits.memoryBytes / 2 / 2 ** 20);
   const command = [
     ...confinement(),
@@ -285,6 +283,16 @@ function forkWorker(name: string, guest: GuestConfiguration): ChildProcess {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     ...user,
   });
+}
+
+function makeRoot(root: string, user: { uid: number; gid: number } | undefined): void {
+  if (existsSync(root)) return;
+  try {
+    mkdirSync(root, { recursive: true, mode: 0o700 });
+    if (user) chownSync(root, user.uid, user.gid);
+  } catch (cause) {
+    throw new VamosError('STORAGE_FAILED', `root ${root}: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** No core dumps (they would hold a guest's data), no way to more rights. Both tools become the worker by exec. */

@@ -22,10 +22,14 @@ interface Metric {
   values: Sample[];
 }
 
-const METHOD_NAMES: Record<number, string> = { ...vamos.tables.Method, ...vamos.files.Method };
+const METHOD_NAMES = new Map<number, string>(
+  [vamos.tables.Method, vamos.files.Method].flatMap((names) =>
+    Object.entries(names).map(([name, method]) => [Number(method), name.toLowerCase()] as const),
+  ),
+);
 
 /** Names of modules' counters that tell what is now; all others only rise. */
-const GAUGE = /(open|parked|held|threads|inUse|entries)$/i;
+const GAUGE = /(open|parked|held|threads|tables)$/i;
 
 /** The supervisor's own process. */
 const own = new Registry();
@@ -116,12 +120,11 @@ function addReport(exposition: Exposition, guest: string, { server, modules, pro
     exposition.counter('vamos_request_errors', 'Failed requests, by error code', { guest, code }, count);
   }
   for (const { method, sumMicroseconds, buckets } of server.methods) {
-    const name = METHOD_NAMES[method] ?? String(method);
     const help = 'Time from a request to its answer in the worker, waiting for locks and disk with it';
     exposition.histogram(
       'vamos_request_seconds',
       help,
-      { guest, module: moduleName(method), method: name.toLowerCase() },
+      { guest, module: moduleName(method), method: METHOD_NAMES.get(method) ?? String(method) },
       { bounds: LATENCY_BOUNDS_SECONDS, buckets, sum: sumMicroseconds / 1e6 },
     );
   }

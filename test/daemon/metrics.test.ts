@@ -30,8 +30,10 @@ function parse(text: string): Map<string, number> {
     const sample = /^([a-z_:][a-z0-9_:]*)(\{(?:[a-z_]+="(?:[^"\\]|\\.)*",?)*\})? (\S+)$/.exec(line);
     expect(sample, `not a sample: ${line}`).not.toBeNull();
     const value = Number(sample![3]!.replace('Inf', 'Infinity').replace('Nan', 'NaN'));
-    expect(samples, line).not.toContain(sample![1]! + (sample![2] ?? ''));
-    samples.set(sample![1]! + (sample![2] ?? ''), value);
+    const labels = (sample![2] ?? '{}').slice(1, -1).split(',').sort().join(',');
+    const key = sample![1]! + (labels && `{${labels}}`);
+    expect(samples.has(key), line).toBe(false);
+    samples.set(key, value);
   }
   return samples;
 }
@@ -70,9 +72,9 @@ test('a scrape parses, its counts rise with the work done, and a gone worker sho
   expect(get(after, 'vamos_tables_block_cache_hits_total')).toBeGreaterThanOrEqual(0);
   expect(rise('vamos_worker_cpu_seconds_total')).toBeGreaterThan(0);
   expect(get(after, 'vamos_worker_resident_bytes')).toBeGreaterThan(1e7);
-  expect(after.get('vamos_request_seconds_count{guest="web",module="tables",method="insert"}')).toBe(50);
+  expect(after.get('vamos_request_seconds_count{guest="web",method="insert",module="tables"}')).toBe(50);
   expect(
-    after.get('vamos_request_seconds_bucket{guest="web",module="tables",method="insert",le="+Inf"}'),
+    after.get('vamos_request_seconds_bucket{guest="web",le="+Inf",method="insert",module="tables"}'),
   ).toBe(50);
 
   process.kill((await daemon.serving('web')).pid, 'SIGSTOP');

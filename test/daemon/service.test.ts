@@ -12,7 +12,7 @@ afterEach(() => {
   folder[Symbol.dispose]();
 });
 
-const address = (name: string) => `unix:${folder.file(name)}`;
+const address = (name: string) => `unix:${folder.file(`${name}.sock`)}`;
 
 test('a guest given by flags is served, shown by status, and its data outlive the daemon', async () => {
   const args = ['--root', folder.file('root'), '--channel', address('c'), '--name', 'web'];
