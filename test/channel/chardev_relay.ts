@@ -30,8 +30,9 @@ export class ChardevRelay {
   }
 
   /** QEMU's end of the chardev goes away, as when the machine is reset. */
-  dropHost(): void {
-    this.#host?.destroy();
+  async dropHost(): Promise<void> {
+    while (this.#host === undefined) await new Promise(setImmediate);
+    this.#host.destroy();
   }
 
   async close(): Promise<void> {

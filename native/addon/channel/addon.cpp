@@ -5,7 +5,7 @@
 
 #include "channel/descriptor.hpp"
 #include "channel_binding.hpp"
-#include "errors.hpp"
+#include "javascript.hpp"
 #include "socket_binding.hpp"
 #include "wire/crc32c.hpp"
 

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "errors.hpp"
+#include "javascript.hpp"
 
 namespace vamos {
 namespace {
@@ -118,12 +118,18 @@ void ChannelBinding::onNewPeer() {
 }
 
 void ChannelBinding::onPoll(int events) {
+  const Napi::HandleScope scope(Env());
+  // Keeps this object while JavaScript may close it.
+  [[maybe_unused]] const Napi::Object self = Value();
   if ((events & UV_WRITABLE) != 0) flush();
   if (isOpen() && isReading_ && (events & UV_READABLE) != 0) readAndDeliver();
   settle();
 }
 
 void ChannelBinding::onTimer() {
+  const Napi::HandleScope scope(Env());
+  // Keeps this object while JavaScript may close it.
+  [[maybe_unused]] const Napi::Object self = Value();
   if (isClosing_ && (!stream_->wantsFlush() || stream_->hasWriteFailed())) return end(ErrorCode::OK, "");
   if (!stream_->end()) {
     // What the peer sent before it stopped taking anything.
@@ -156,32 +162,45 @@ void ChannelBinding::readAndDeliver() {
 
 void ChannelBinding::deliverBatch() {
   if (batchEntries_.empty()) return;
+  try {
+    const auto [batch, count, large] = makeBatch();
+    callFromLoop(Env(), onFrames_, {batch, count, large});
+  } catch (const Napi::Error&) {
+    // A worker thread that is being stopped makes no objects any more.
+    clearBatch();
+  }
+}
+
+std::array<napi_value, 3> ChannelBinding::makeBatch() {
   const Napi::Env env = Env();
-  const Napi::HandleScope scope(env);
   const size_t entryBytes = batchEntries_.size() * sizeof(uint32_t);
-  auto buffer = Napi::ArrayBuffer::New(env, entryBytes + batchBodies_.size());
-  auto* bytes = static_cast<uint8_t*>(buffer.Data());
+  auto batch = Napi::ArrayBuffer::New(env, entryBytes + batchBodies_.size());
+  auto* bytes = static_cast<uint8_t*>(batch.Data());
   std::memcpy(bytes, batchEntries_.data(), entryBytes);
   if (!batchBodies_.empty()) std::memcpy(bytes + entryBytes, batchBodies_.data(), batchBodies_.size());
   auto large = Napi::Array::New(env, batchLargeBodies_.size());
   for (uint32_t i = 0; i < batchLargeBodies_.size(); i++) {
     LargeBody& body = batchLargeBodies_[i];
-    large.Set(i, Napi::ArrayBuffer::New(env, body.bytes.release(), body.size,
+    large.Set(i, Napi::ArrayBuffer::New(env, body.bytes.get(), body.size,
                                         [](Napi::Env, void* data) { delete[] static_cast<uint8_t*>(data); }));
+    body.bytes.release();
   }
-  const auto count = static_cast<double>(batchEntries_.size() / 2);
+  const auto count = Napi::Number::New(env, static_cast<double>(batchEntries_.size() / 2));
+  clearBatch();
+  return {batch, count, large};
+}
+
+void ChannelBinding::clearBatch() {
   batchEntries_.clear();
   batchBodies_.clear();
   batchLargeBodies_.clear();
-  call(onFrames_, buffer, Napi::Number::New(env, count), large);
 }
 
 void ChannelBinding::flush() {
   if (!stream_->wantsFlush()) return;
   stream_->flush();
   if (stream_->wantsFlush() || stream_->hasWriteFailed() || isClosing_) return;
-  const Napi::HandleScope scope(Env());
-  call(onDrain_);
+  callFromLoop(Env(), onDrain_, {});
 }
 
 void ChannelBinding::settle() {
@@ -194,9 +213,9 @@ void ChannelBinding::settle() {
 
 void ChannelBinding::end(ErrorCode code, const std::string& message) {
   const Napi::Env env = Env();
-  const Napi::HandleScope scope(env);
   release();
-  call(onEnd_, Napi::Number::New(env, static_cast<uint32_t>(code)), Napi::String::New(env, message));
+  callFromLoop(env, onEnd_,
+               {Napi::Number::New(env, static_cast<uint32_t>(code)), Napi::String::New(env, message)});
 }
 
 void ChannelBinding::release() {
@@ -206,17 +225,6 @@ void ChannelBinding::release() {
   watch_ = nullptr;
   stream_.reset();
   Unref();
-}
-
-template <typename... Arguments>
-void ChannelBinding::call(Napi::FunctionReference& callback, Arguments... arguments) {
-  const Napi::Object self = Value();
-  try {
-    callback.MakeCallback(self, {arguments...});
-  } catch (const Napi::Error& error) {
-    // What a handler throws goes where what any callback throws goes: 'uncaughtException'.
-    napi_fatal_exception(Env(), error.Value());
-  }
 }
 
 }  // namespace vamos

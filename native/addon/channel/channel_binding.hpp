@@ -2,6 +2,7 @@
 
 #include <napi.h>
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,14 +38,15 @@ class ChannelBinding final : public Napi::ObjectWrap<ChannelBinding>, public Fra
   bool isOpen() const { return stream_ != nullptr; }
   void readAndDeliver();
   void deliverBatch();
+  // What onFrames takes.
+  std::array<napi_value, 3> makeBatch();
+  void clearBatch();
   void flush();
   // After anything happened: polls for what is wanted now, or sees to it that onTimer() ends the channel.
   void settle();
   void end(ErrorCode code, const std::string& message);
   void release();
   void takeCounters();
-  template <typename... Arguments>
-  void call(Napi::FunctionReference& callback, Arguments... arguments);
 
   struct LargeBody {
     std::unique_ptr<uint8_t[]> bytes;

@@ -3,7 +3,7 @@
 #include <string>
 #include <utility>
 
-#include "errors.hpp"
+#include "javascript.hpp"
 
 namespace vamos {
 namespace {
@@ -27,28 +27,26 @@ class VsockConnection final : private Watcher {
  private:
   void onPoll(int) override {
     watch_->close();
-    const Napi::HandleScope scope(env_);
     try {
       finishConnect(socket_, name_);
-      finish(ErrorCode::OK, "", socket_.release());
+      finish(ErrorCode::OK, "");
     } catch (const ChannelError& error) {
-      finish(error.code, error.what(), -1);
+      finish(error.code, error.what());
     }
   }
 
   void onTimer() override {}
   void onTeardown() override { delete this; }
 
-  void finish(ErrorCode code, const std::string& message, int descriptor) {
-    const Napi::Env env = env_;
-    const Napi::FunctionReference done = std::move(done_);
+  void finish(ErrorCode code, const std::string& message) {
+    const Napi::HandleScope scope(env_);
+    const int descriptor = code == ErrorCode::OK ? socket_.get() : -1;
+    const bool isTaken =
+        callFromLoop(env_, done_,
+                     {Napi::Number::New(env_, static_cast<uint32_t>(code)), Napi::String::New(env_, message),
+                      Napi::Number::New(env_, descriptor)});
+    if (isTaken && descriptor >= 0) socket_.release();
     delete this;
-    try {
-      done.MakeCallback(env.Global(), {Napi::Number::New(env, static_cast<uint32_t>(code)),
-                                       Napi::String::New(env, message), Napi::Number::New(env, descriptor)});
-    } catch (const Napi::Error& error) {
-      napi_fatal_exception(env, error.Value());
-    }
   }
 
   Napi::Env env_;
@@ -105,7 +103,8 @@ void ListenerBinding::close(const Napi::CallbackInfo&) {
 void ListenerBinding::onPoll(int) {
   const Napi::Env env = Env();
   const Napi::HandleScope scope(env);
-  const Napi::Object self = Value();
+  // Keeps this object while JavaScript may close it.
+  [[maybe_unused]] const Napi::Object self = Value();
   for (int i = 0; i < kAcceptsPerTurn && watch_ != nullptr; i++) {
     Descriptor connection;
     try {
@@ -116,11 +115,8 @@ void ListenerBinding::onPoll(int) {
       return;
     }
     if (!connection.isOpen()) return;
-    try {
-      onConnection_.MakeCallback(self, {Napi::Number::New(env, connection.release())});
-    } catch (const Napi::Error& error) {
-      napi_fatal_exception(env, error.Value());
-    }
+    if (!callFromLoop(env, onConnection_, {Napi::Number::New(env, connection.get())})) return;
+    connection.release();
   }
 }
 
