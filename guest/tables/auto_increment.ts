@@ -55,9 +55,10 @@ export class AutoIncrement {
     return Math.min(largest, Number.MAX_SAFE_INTEGER);
   }
 
+  /** What comes next is greater than what a row gave itself. */
   #passOver(value: unknown): void {
     const number = Number(value);
-    if (number >= this.#next && number < this.#end) this.#next = number + 1;
+    if (number >= this.#next) this.#next = Math.min(number + 1, this.#end);
   }
 
   async #reserve(count: number, link: Link, options: CallOptions): Promise<void> {

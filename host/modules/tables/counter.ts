@@ -48,19 +48,27 @@ export class Counter {
     return { first, count: reserved };
   }
 
-  /** Values up to this one are about to be used without having been given. */
-  async see(value: number): Promise<void> {
+  /**
+   * Values up to this one are about to be used without having been given. The log keeps the order, so nothing needs to be
+   * waited for.
+   */
+  see(value: number): void {
     if (value < this.#next) return;
     this.#next = Math.min(value, this.#largest) + 1;
-    await this.#raise();
+    this.#raise().catch(() => undefined);
   }
 
   #raise(): Promise<void> {
     if (this.#next > this.#ceiling) {
+      const before = this.#ceiling;
       this.#ceiling = Math.min(this.#next + BLOCK, this.#largest + 1);
       const value = Buffer.alloc(8);
       value.writeBigUInt64LE(BigInt(this.#ceiling));
-      this.#persisted = this.#persist(value);
+      this.#persisted = this.#persist(value).catch((error: unknown) => {
+        // The next one tries again.
+        this.#ceiling = before;
+        throw error;
+      });
     }
     return this.#persisted;
   }

@@ -35,7 +35,7 @@ function write(kind: Kind): Handler {
     const seen = Number(request.autoIncrementSeen);
     const rows = await session.within(scope, call, table, 'commit', async (transaction) => {
       if (transaction.isReadOnly) throw new VamosError('READ_ONLY', 'the transaction was begun as read-only');
-      if (seen > 0) await table.autoIncrement.see(seen);
+      if (seen > 0) table.autoIncrement.see(seen);
       return run({ session, call, table, scope, kind, batch }, transaction);
     });
     return vamos.tables.Written.encode({ rows }).finish();
