@@ -4,6 +4,12 @@ import { VamosError } from '../../src/protocol/errors.js';
 
 const NUMBERS: Readonly<Record<string, number>> = os.constants.errno;
 
+/** Where beneath a root the code means something else, or something more. */
+const TEXTS: Readonly<Record<string, string>> = {
+  EXDEV: 'the path leads out of the root, or to another file system',
+  ENXIO: 'neither a regular file nor a directory',
+};
+
 /** What was tried on which path, as Node's errors tell it. */
 export interface Attempt {
   syscall: string;
@@ -25,7 +31,7 @@ export class FilesError extends Error {
 
   constructor(code: string, attempt: Attempt, cause?: VamosError) {
     const errno = -(NUMBERS[code] ?? 0);
-    const text = util.getSystemErrorMap().get(errno)?.[1] ?? 'the host says no more';
+    const text = TEXTS[code] ?? util.getSystemErrorMap().get(errno)?.[1] ?? 'the host says no more';
     const path = attempt.path === undefined ? '' : ` '${attempt.path}'`;
     const dest = attempt.dest === undefined ? '' : ` -> '${attempt.dest}'`;
     super(`${code}: ${text}, ${attempt.syscall}${path}${dest}`, cause && { cause });

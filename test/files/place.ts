@@ -88,8 +88,11 @@ export class Place implements AsyncDisposable {
   async #fork(): Promise<void> {
     if (!existsSync(HOST)) throw new Error(`${HOST} is missing: run \`npm run build:ts\``);
     this.#host = fork(HOST, [this.#socket, this.root, `${this.maxHandles}`]);
-    const [message] = (await once(this.#host, 'message')) as [string];
-    if (message !== 'ready') throw new Error(message);
+    const [answer] = (await Promise.race([
+      once(this.#host, 'message'),
+      once(this.#host, 'exit'),
+    ])) as unknown[];
+    if (answer !== 'ready') throw new Error(`the host process ended with ${String(answer)}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
