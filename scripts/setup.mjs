@@ -16,7 +16,7 @@ const { StepError, filesBelow, fingerprint, root, run, seconds, unlessCurrent } 
   await import('./shared.mjs');
 
 // What each purpose needs of Debian 12. The guest image's own packages are fetched by `vamos vm` itself.
-const BUILD = ['g++', 'make', 'cmake', 'librocksdb-dev', 'libprotozero-dev'];
+const BUILD = ['g++', 'make', 'cmake', 'librocksdb-dev'];
 // The channel addon polls on Node's own event loop: its header comes with most installations of Node, else from Debian.
 if (!existsSync(path.resolve(process.execPath, '../../include/node/uv.h'))) BUILD.push('libuv1-dev');
 const VM = ['qemu-system-x86', 'mmdebstrap', 'e2fsprogs'];
