@@ -9,6 +9,7 @@ const { FrameKind } = vamos;
 /** Body of the hello that asks for the bare echo; the protocol's own never has so few bytes. */
 const BARE = Buffer.from('bare');
 const RESEND_MS = 100;
+const MAX_TRIES = 50;
 
 export const ECHO_METHOD = 0x101;
 
@@ -66,7 +67,19 @@ export class BareEcho {
     });
   }
 
-  static async open(channel: Channel): Promise<BareEcho> {
+  /** The host ends a channel on which rpc was spoken before, so the first try may fail. */
+  static async open(open: () => Promise<Channel>): Promise<BareEcho> {
+    for (let triesLeft = MAX_TRIES; ; triesLeft--) {
+      try {
+        return await BareEcho.#tryOnce(await open());
+      } catch (error) {
+        if (triesLeft === 0) throw error;
+        await delay(RESEND_MS);
+      }
+    }
+  }
+
+  static async #tryOnce(channel: Channel): Promise<BareEcho> {
     const echo = new BareEcho(channel);
     while (!echo.#isWelcome) {
       if (echo.#error) throw echo.#error;

@@ -82,9 +82,7 @@ export async function measureFigures(
   modules?: string,
 ): Promise<Figures> {
   const subject =
-    name === 'rpc'
-      ? rpcSubject(await RpcClient.connect(open))
-      : bareSubject(await BareEcho.open(await open()));
+    name === 'rpc' ? rpcSubject(await RpcClient.connect(open)) : bareSubject(await BareEcho.open(open));
   const rounds = Math.max(4, 64 / inFlight);
   const work = (): Promise<void> => subject.run(inFlight, rounds);
   await work();
