@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import * as node from 'node:fs/promises';
 import { describe, expect, it, vi } from 'vitest';
+import { connect } from '../../entry/guest.js';
 import { Files } from '../../guest/files/index.js';
 import { openFilesModule } from '../../host/modules/files/module.js';
 import { failure, Place } from './place.js';
@@ -47,6 +48,29 @@ describe('files', () => {
     await Promise.all([one.write('one', 0), two.write('two', 3)]);
     expect(await other.readFile('file', 'utf8')).toBe('onetwo');
     await expect(other.sync([one])).rejects.toMatchObject({ code: 'EBADF' });
+  });
+
+  it('move large files and directories through the smallest reply window', async () => {
+    await using place = await Place.make('unsplit', { replyWindowBytes: 1 });
+    const data = Buffer.alloc(3_000_000, 'data');
+    await place.files.writeFile('file', data);
+    expect((await place.files.readFile('file')).equals(data)).toBe(true);
+    await using handle = await place.files.open('file', 'r+');
+    expect((await handle.write(data, { position: 1 })).bytesWritten).toBe(data.length);
+    expect((await handle.read(Buffer.alloc(data.length + 9), { position: 1 })).bytesRead).toBe(data.length);
+    const ranges = [0, 1, 2].map((index) => ({ position: index * 1_000_000 + 1, length: 1_000_000 }));
+    expect(Buffer.concat(await handle.readRanges(ranges)).equals(data)).toBe(true);
+    const names = Array.from({ length: 1000 }, (_, index) => `${index}`.padStart(200, 'n'));
+    await node.mkdir(place.on('dir'));
+    await Promise.all(names.map((name) => node.writeFile(place.on('dir', name), '')));
+    expect(await place.files.readdir('dir')).toEqual(names.sort());
+  });
+
+  it('of the embedded host half lie in the folder files of its root', async () => {
+    await using place = await Place.make('unsplit');
+    await using vamos = await connect(`local:${place.base}/embedded`);
+    await vamos.files.writeFile('file', 'x');
+    expect(await node.readFile(`${place.base}/embedded/files/file`, 'utf8')).toBe('x');
   });
 
   it('count what they do', async () => {
