@@ -173,7 +173,7 @@ async function boot(
     qmp?.close();
     child.kill('SIGKILL');
     await ended;
-    const said = [await tail(files.errors), await tail(files.console)].filter(Boolean).join('\n');
+    const said = [...(await tail(files.errors)), ...(await tail(files.console))].join('\n');
     await rm(directory, { recursive: true, force: true });
     const vmError =
       error instanceof VmError ? error : new VmError('VM_GONE', String(error), { cause: error });
@@ -352,7 +352,12 @@ function isThere(file: string): Promise<boolean> {
   );
 }
 
-async function tail(file: string): Promise<string> {
+/** The last lines of a log; of a crash, the lines that say why rather than the registers. */
+async function tail(file: string): Promise<string[]> {
   const text = await readFile(file, 'utf8').catch(() => '');
-  return text.trim().split('\n').slice(-8).join('\n');
+  const lines = text.split(/\r?\n/).filter((line) => line.trim());
+  const telling = lines.filter((line) =>
+    /vamos:|panic|switch_root|not found|EXT4-fs error|Out of memory/.test(line),
+  );
+  return (telling.length > 0 ? telling : lines).slice(-8);
 }

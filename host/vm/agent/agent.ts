@@ -137,7 +137,8 @@ for (;;) {
   }
   let texts: string[] = [];
   try {
-    texts = lines.push(buffer.subarray(0, bytesRead));
+    // The reader keeps what it gets, and the buffer is used again.
+    texts = lines.push(Buffer.from(buffer.subarray(0, bytesRead)));
   } catch {
     lines.reset();
   }
