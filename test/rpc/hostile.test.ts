@@ -1,9 +1,10 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Channel, ChannelHandlers } from '../../src/channel/channel.js';
 import { createLocalPair } from '../../src/channel/local.js';
 import { ErrorCode } from '../../src/protocol/errors.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
-import { bytes, Method, type Rig, startRig, text, until } from './probe.js';
+import { bytes, Method, type Rig, startRig, text, u32, until } from './probe.js';
 
 const { FrameKind } = vamos;
 const SESSION = new Uint8Array(16).fill(5);
@@ -11,6 +12,7 @@ const SESSION = new Uint8Array(16).fill(5);
 /** A connector that says hello properly, then whatever it likes. */
 class Stranger {
   readonly replies: vamos.IReply[] = [];
+  receivedBytes = 0;
   goodbye: string | undefined;
   isClosed = false;
   isWelcome = false;
@@ -26,7 +28,10 @@ class Stranger {
     stranger.channel.setHandlers({
       onFrame: (kind: vamos.FrameKind, body) => {
         if (kind === FrameKind.WELCOME) stranger.isWelcome = true;
-        if (kind === FrameKind.REPLIES) stranger.replies.push(...vamos.ReplyBatch.decode(body).replies);
+        if (kind === FrameKind.REPLIES) {
+          stranger.replies.push(...vamos.ReplyBatch.decode(body).replies);
+          stranger.receivedBytes += body.length;
+        }
         if (kind === FrameKind.GOODBYE) stranger.goodbye = ErrorCode[vamos.Goodbye.decode(body).code];
       },
       onClose: () => {
@@ -230,4 +235,47 @@ test('a new process on the port ends the session before it', async () => {
   await until(() => stranger.isWelcome);
   expect(rig.probe.sessions).toEqual(['open 1', 'open 1', 'close 1', 'open 1']);
   stranger.channel.close();
+});
+
+test('for a connector that takes no replies no more requests start than its queue holds', async () => {
+  await using rig = await startRig({ server: { maxQueuedReplyBytes: 200_000 } });
+  const stranger = await Stranger.connect(rig, { replyWindowBytes: 128 * 1024 });
+  const request = (_: unknown, index: number): vamos.IRequest => ({
+    id: index + 1,
+    stream: index % 10,
+    method: Method.BYTES,
+    body: u32(50_000),
+  });
+  stranger.requests(Array.from({ length: 100 }, request));
+  await until(() => stranger.replies.length > 0);
+  for (let round = 0; round < 5; round++) await rig.client.stream().call(Method.ECHO_LATER, bytes('x'));
+  const started = rig.probe.started.length - 5;
+  expect(started).toBeLessThan(15);
+  // It takes them after all.
+  while (stranger.replies.length < 100) {
+    const before = stranger.replies.length;
+    const receivedBytes = stranger.receivedBytes;
+    stranger.channel.send(FrameKind.CREDIT, vamos.Credit.encode({ receivedBytes }).finish());
+    await until(() => stranger.replies.length > before);
+  }
+  expect(new Set(stranger.replies.map((reply) => reply.id)).size).toBe(100);
+  stranger.channel.close();
+});
+
+test('whatever bytes a connector sends, another one is served', async () => {
+  await using rig = await startRig();
+  const innocent = rig.client.stream();
+  const frame = fc.record({ kind: fc.nat(12), body: fc.uint8Array({ maxLength: 40 }) });
+  await fc.assert(
+    fc.asyncProperty(fc.array(frame, { minLength: 1, maxLength: 8 }), async (frames) => {
+      const stranger = await Stranger.connect(rig);
+      for (const { kind, body } of frames) stranger.channel.send(kind, body);
+      expect(text(await innocent.call(Method.ECHO, bytes('fine')))).toBe('fine');
+      stranger.channel.close();
+      await until(() => stranger.isClosed);
+    }),
+    { numRuns: 200 },
+  );
+  await until(() => rig.server.statistics().sessions.length === 1, 'all sessions but one to end');
+  expect(rig.client.counters.reconnects).toBe(0);
 });
