@@ -1,5 +1,5 @@
 import type { Vamos } from '../../entry/guest.js';
-import type { Table, Transaction } from '../../guest/tables/index.js';
+import type { Table } from '../../guest/tables/index.js';
 import {
   CUSTOMERS,
   type LINES,
@@ -201,17 +201,17 @@ async function fullScan({ lines, scale }: Session, checksum: Checksum): Promise<
   return 1;
 }
 
-/** Each reads the orders of a customer with a lock and changes their status. */
+/** Each reads orders of a customer with a lock; their changes and the commit go together. */
 async function updates({ vamos, orders, scale }: Session): Promise<number> {
   const maker = new RowMaker(SEED.update);
   for (let index = 0; index < scale.updates; index += 1) {
     const customer = maker.below(CUSTOMERS);
-    await vamos.tables.transaction(async (transaction: Transaction) => {
-      const table = transaction.table(orders);
-      const rows = await table
-        .indexScan('byCustomer', { equal: { customer }, limit: 5, lock: 'exclusive' })
-        .all();
-      await table.updateRows(rows.map((old) => ({ old, changes: { status: `checked ${index}` } })));
+    await using transaction = vamos.tables.begin();
+    const scan = { equal: { customer }, limit: 5, lock: 'exclusive' } as const;
+    const rows = await transaction.table(orders).indexScan('byCustomer', scan).all();
+    await transaction.chain((chain) => {
+      for (const old of rows) chain.updateRow(orders, old, { status: `checked ${index}` });
+      chain.commit();
     });
   }
   return scale.updates;
