@@ -40,13 +40,20 @@ void CommitQueue::work() {
     guard.unlock();
     if (!group.empty()) commit(group);
     if (isLast || Clock::now() >= nextSync) {
-      // Blobs are written past this queue, so there may always be something.
-      database_.base().FlushWAL(true);
+      syncOlder();
       nextSync = Clock::now() + syncInterval;
     }
     if (isLast) return;
     guard.lock();
   }
+}
+
+// What was written without a sync, also past this queue: blobs are.
+void CommitQueue::syncOlder() {
+  const uint64_t sequence = database_.base().GetLatestSequenceNumber();
+  if (sequence == syncedSequence_) return;
+  // A failure stops all later writes: they report it.
+  if (database_.base().FlushWAL(true).ok()) syncedSequence_ = sequence;
 }
 
 void CommitQueue::commit(const Group& group) {

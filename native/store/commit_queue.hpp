@@ -50,6 +50,7 @@ class CommitQueue {
   void commit(const Group& group);
   void write(CommitOperation& operation);
   void sync(Group& group);
+  void syncOlder();
 
   const Database& database_;
   const Done done_;
@@ -57,6 +58,7 @@ class CommitQueue {
   std::condition_variable hasWork_;
   Group queue_;
   bool isStopping_ = false;
+  uint64_t syncedSequence_ = 0;  // this queue's thread only
   std::atomic<uint64_t> commits_{0};
   std::atomic<uint64_t> syncs_{0};
   std::thread thread_;

@@ -21,7 +21,10 @@ export interface StoreOptions {
   threads: number;
 }
 
-/** code: ErrorCode; result: bytes of the answer; detail: as vamos.proto says; count: rows done or counted. */
+/**
+ * code: ErrorCode; result: bytes of the answer, absent where there are none; detail: as vamos.proto says; count: rows
+ * done or counted, absent for 0.
+ */
 export interface Outcome {
   code: number;
   message?: string;

@@ -74,9 +74,9 @@ Napi::Object toObject(Napi::Env env, Outcome outcome) {
     if (!outcome.detail.empty()) object.Set("detail", toBytes(env, std::move(outcome.detail)));
     return object;
   }
-  object.Set("result", toBytes(env, std::move(outcome.result)));
-  object.Set("count", toNumber(env, outcome.count));
-  object.Set("atEnd", Napi::Boolean::New(env, outcome.atEnd));
+  if (!outcome.result.empty()) object.Set("result", toBytes(env, std::move(outcome.result)));
+  if (outcome.count > 0) object.Set("count", toNumber(env, outcome.count));
+  if (outcome.atEnd) object.Set("atEnd", Napi::Boolean::New(env, true));
   return object;
 }
 
