@@ -18,9 +18,9 @@ namespace {
 constexpr size_t kPageBytes = 4096;
 // The virtio_console driver moves at most so much a write.
 constexpr size_t kMaxPortWriteBytes = 32 << 10;
-// From here on a port's frame takes the pipe. In a guest under TCG, kicks a frame by writes and by the pipe: 33,000 bytes
-// 1.6 and 1.0, 256 KiB 6.4 and 1.0, 1 MiB 25 and 1.0, 4 MiB 65 and 2.8; the guest's time is the same but for 4 MiB (1.4
-// times by the pipe). Below, a write is one kick already and needs one call less.
+// From here on a port's frame takes the pipe. In a guest under TCG, kicks a frame by writes and by the pipe:
+// 33,000 bytes 1.6 and 1.0, 256 KiB 6.4 and 1.0, 1 MiB 25 and 1.0, 4 MiB 65 and 2.8; the guest's time is the
+// same but for 4 MiB (1.4 times by the pipe). Below, a write is one kick already and needs one call less.
 constexpr size_t kSpliceFromBytes = kMaxPortWriteBytes + 1;
 // One page a slot: a frame of 1 MiB and its header fit into 2 MiB, which only root may have; others get 1
 // MiB.
