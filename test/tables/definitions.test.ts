@@ -151,9 +151,8 @@ describe.each(MODES)('definitions, %s', (mode) => {
     ],
   ];
   it.each(broken)('refuses a definition with %s', async (_what, change, message) => {
-    const error = await failure(
-      place.tables.create({ ...notes, indexes: {}, autoIncrement: 'id', ...change } as TableDefinition),
-    );
+    const definition: TableDefinition = { ...notes, indexes: {}, autoIncrement: 'id', ...change };
+    const error = await failure(place.tables.create(definition));
     expect(error.code).toBe('BAD_REQUEST');
     expect(error.message).toMatch(message);
     expect(await place.tables.list()).toEqual([]);

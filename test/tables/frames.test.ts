@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { DuplicateKeyError, defineTable, t, type Table } from '../../guest/tables/index.js';
+import type { DuplicateKeyError } from '../../guest/tables/index.js';
+import { defineTable, t, type Table } from '../../guest/tables/index.js';
 import { MODES, Place, code, failure } from './place.js';
 
 const lines = defineTable({

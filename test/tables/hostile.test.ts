@@ -7,9 +7,10 @@ import type { RpcStream } from '../../src/rpc/contract.js';
 import { MODES, Place, code } from './place.js';
 
 const { Method } = vamos.tables;
-const methods = Object.values(Method).filter(
-  (method): method is vamos.tables.Method => typeof method === 'number',
-);
+const DANGEROUS: readonly number[] = [Method.DROP_TABLE, Method.TRUNCATE_TABLE, Method.RENAME_TABLE];
+const methods = Object.values(Method)
+  .map(Number)
+  .filter((method) => method > 0 && !DANGEROUS.includes(method));
 
 const things = defineTable({
   name: 'things',
@@ -41,7 +42,6 @@ describe.each(MODES)('a hostile connector, %s', (mode) => {
     const body = fc.oneof(fc.uint8Array({ maxLength: 64 }), fc.uint8Array({ maxLength: 2000 }));
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...methods, 0x1ff, 0x142), body, async (method, bytes) => {
-        if (method === Method.DROP_TABLE || method === Method.TRUNCATE_TABLE) return;
         try {
           await stream.call(method, bytes);
         } catch (error) {
