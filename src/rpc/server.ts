@@ -39,6 +39,7 @@ const DEFAULT_LIMITS: SessionLimits = {
   maxFramesInFlight: 4,
   maxStreams: 65_536,
   maxQueuedReplyBytes: 32 * MIB,
+  maxRunning: 256,
   endTimeoutMs: 1_000,
 };
 

@@ -17,6 +17,8 @@ export interface SessionLimits {
   maxStreams: number;
   /** Replies that wait for a connector which does not take them; beyond it no further request starts. */
   maxQueuedReplyBytes: number;
+  /** Requests that run at once, those that are parked not counted; what comes beyond waits in its stream. */
+  maxRunning: number;
   /** How long calls that were aborted because the session ends may take to settle. */
   endTimeoutMs: number;
 }
@@ -43,7 +45,7 @@ export class Session implements HostSession {
   readonly #calls = new Map<number, HostCall>();
   /** With a request that is neither answered nor reported parked. */
   readonly #owedFrames = new Set<OwedFrame>();
-  /** Streams whose next request waits until the connector takes replies. */
+  /** Streams whose next request waits until the connector takes replies, or until fewer requests run. */
   readonly #heldStreams = new Set<StreamQueue>();
   readonly #replies: ReplyQueue;
   #unansweredBytes = 0;
@@ -251,10 +253,16 @@ export class Session implements HostSession {
     );
   }
 
+  /** Bounds what a connector can make this process hold: replies that it does not take, and those in the making. */
+  get #mayStart(): boolean {
+    const { maxQueuedReplyBytes, maxRunning } = this.limits;
+    return this.#replies.queuedBytes <= maxQueuedReplyBytes && this.#running - this.#parked < maxRunning;
+  }
+
   /** Runs the stream's requests until one does not settle at once. */
   #runNext(stream: StreamQueue): void {
     while (stream.running === undefined && !this.#ended) {
-      if (this.#replies.queuedBytes > this.limits.maxQueuedReplyBytes) {
+      if (!this.#mayStart) {
         this.#heldStreams.add(stream);
         return;
       }
@@ -312,6 +320,7 @@ export class Session implements HostSession {
     this.#running--;
     call.queue.isChainBroken = call.isChained && (call.isAborted || outcome instanceof VamosError);
     if (!call.isAnswered) this.#answer(call, outcome);
+    if (this.#heldStreams.size > 0) this.#scheduleFlush();
     this.#tellQuietWaiters();
   }
 
@@ -335,7 +344,7 @@ export class Session implements HostSession {
   #park(call: HostCall, isParked: boolean): void {
     call.isParked = isParked;
     this.#parked += isParked ? 1 : -1;
-    if (isParked && this.#owesAllFrames) this.#scheduleFlush();
+    if (isParked && (this.#owesAllFrames || this.#heldStreams.size > 0)) this.#scheduleFlush();
     this.#tellQuietWaiters();
   }
 
@@ -356,7 +365,7 @@ export class Session implements HostSession {
       if (!call.isReported) this.#settleInFrame(call.frame);
     });
     if (this.#owesAllFrames && this.#parked > 0) this.#reportParked();
-    if (this.#replies.queuedBytes > this.limits.maxQueuedReplyBytes) return;
+    if (this.#heldStreams.size === 0 || !this.#mayStart) return;
     const held = [...this.#heldStreams];
     this.#heldStreams.clear();
     for (const stream of held) this.#runNext(stream);

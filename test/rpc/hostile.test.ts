@@ -262,6 +262,27 @@ test('for a connector that takes no replies no more requests start than its queu
   stranger.channel.close();
 });
 
+test('no more requests of a connector run at once than its limit, parked ones aside', async () => {
+  await using rig = await startRig({ server: { maxRunning: 10 } });
+  const parked = Array.from({ length: 20 }, () => rig.client.stream().call(Method.WAIT, bytes('lock')));
+  await until(() => rig.probe.waitingCount === 20);
+  const held = Array.from({ length: 30 }, () => rig.client.stream().call(Method.HOLD, bytes('work')));
+  await until(() => rig.probe.waitingCount === 30);
+  const echo = rig.client.stream().call(Method.ECHO, bytes('behind'));
+  await rig.client
+    .stream()
+    .call(Method.ECHO, bytes('x'), { timeoutMs: 50 })
+    .catch(() => undefined);
+  expect(rig.probe.waitingCount).toBe(30);
+  // Each one that ends lets another in, until all have run.
+  const feeder = setInterval(() => rig.probe.release('work'), 5);
+  await Promise.all(held);
+  clearInterval(feeder);
+  expect(text(await echo)).toBe('behind');
+  rig.probe.release('lock');
+  await Promise.all(parked);
+});
+
 test('whatever bytes a connector sends, another one is served', async () => {
   await using rig = await startRig();
   const innocent = rig.client.stream();
