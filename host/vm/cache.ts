@@ -87,7 +87,7 @@ async function lockFile(file: string): Promise<AsyncDisposable> {
   }
 }
 
-export function isAlive(pid: number): boolean {
+function isAlive(pid: number): boolean {
   if (!Number.isSafeInteger(pid) || pid <= 0) return false;
   try {
     process.kill(pid, 0);

@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import path from 'node:path';
 import type { Image } from './image.js';
 import { CONTROL_PORT } from './agent/protocol.js';
@@ -149,7 +149,6 @@ export async function checkShape(shape: MachineShape): Promise<void> {
     names.add(name);
     // sockaddr_un.sun_path
     if (Buffer.byteLength(socketPath) > 107) fail(`socket path of more than 107 bytes: ${socketPath}`);
-    await rm(socketPath, { force: true });
   }
   for (const { host, guest } of shape.forwardPorts) {
     for (const number of [host, guest]) {

@@ -22,7 +22,6 @@ export const toolEnvironment = {
 };
 
 export interface ToolOptions {
-  cwd?: string;
   /** Each line of standard error, as it comes. */
   onLine?: (line: string) => void;
   signal?: AbortSignal;
@@ -40,7 +39,6 @@ export function runTool(
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
-      cwd: options.cwd,
       env: toolEnvironment,
       signal: options.signal,
       stdio: ['ignore', 'pipe', 'pipe'],
