@@ -22,8 +22,7 @@ constexpr size_t kMaxPortWriteBytes = 32 << 10;
 // 33,000 bytes 1.6 and 1.0, 256 KiB 6.4 and 1.0, 1 MiB 25 and 1.0, 4 MiB 65 and 2.8; the guest's time is the
 // same but for 4 MiB (1.4 times by the pipe). Below, a write is one kick already and needs one call less.
 constexpr size_t kSpliceFromBytes = kMaxPortWriteBytes + 1;
-// One page a slot: a frame of 1 MiB and its header fit into 2 MiB, which only root may have; others get 1
-// MiB.
+// One page a slot. 2 MiB hold a frame of 1 MiB with its header, but only root may have them.
 constexpr int kPipeSizesBytes[] = {2 << 20, 1 << 20};
 
 bool isSocket(int descriptor) {
