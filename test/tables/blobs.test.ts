@@ -101,7 +101,7 @@ describe.each(MODES)('blobs, %s', (mode) => {
   });
 
   it('streams many windows with bounded memory', async () => {
-    const total = (process.env.VAMOS_LARGE_BLOB ? 1024 : 24) * MIB;
+    const total = Number(process.env.VAMOS_BLOB_MIB ?? 24) * MIB;
     await table.writeRow({ id: 1, name: 'large', data: pieces(total, 300_007) });
     const blob = (await table.get(1))!.data!;
     expect(blob.length).toBe(total);
