@@ -17,7 +17,14 @@ FetchOperation::FetchOperation(uint64_t number, std::shared_ptr<Cursor> cursor, 
       cursor(std::move(cursor)),
       database_(database),
       maxTransactionBytes_(maxTransactionBytes),
-      windowBytes_(windowBytes) {}
+      windowBytes_(windowBytes),
+      startRest_(this->cursor->rest),
+      startRows_(this->cursor->rows) {}
+
+void FetchOperation::undo() {
+  cursor->rest = startRest_;
+  cursor->rows = startRows_;
+}
 
 Progress FetchOperation::run(const Budget& budget) {
   // An iterator lives for one go: between two goes the tier may change, and it would pin what was dropped.
@@ -50,7 +57,7 @@ Progress FetchOperation::run(const Budget& budget) {
         return Progress::AGAIN;
       case Step::FAILED:
         iterator_.reset();
-        outcome.result.clear();
+        undo();
         return Progress::DONE;
     }
     if (++steps % rowsBetweenChecks == 0 && budget.isSpent()) {

@@ -35,6 +35,8 @@ class FetchOperation : public Operation {
 
  protected:
   Progress run(const Budget& budget) override;
+  // Nobody saw this window's rows: the next fetch begins where this one did.
+  void undo() override;
 
  private:
   enum class Step { OK, AT_END, PARKED, AGAIN, FAILED };
@@ -61,6 +63,8 @@ class FetchOperation : public Operation {
   const Database& database_;
   const uint64_t maxTransactionBytes_;
   const size_t windowBytes_;
+  const KeyRange startRest_;
+  const uint64_t startRows_;
   View view_;
   rocksdb::ReadOptions readOptions_;
   KeyRange bounds_;  // of the iterator: what the read options point to

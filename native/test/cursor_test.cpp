@@ -148,6 +148,19 @@ TEST_CASE_FIXTURE(Cities, "a locking scan waits for a row, then goes on with wha
   CHECK(rows(wait(fetched)) == Texts{"30//bern", "1/a/bonn", "2/b/bonn"});
 }
 
+TEST_CASE_FIXTURE(Cities, "a fetch that fails loses no row: the next one begins where it did") {
+  const uint64_t holder = begin();
+  CHECK(wait(get(holder, 3, Lock::EXCLUSIVE)).ok());
+  const uint64_t scanner = begin();
+  const uint64_t cursor = openCursor(scanner, {.limitRows = 4, .lock = Lock::SHARED});
+  const Answer fetched = store->fetch(cursor, 1 << 20);
+  REQUIRE(waitParked(fetched));
+  store->cancel(fetched.operation, ErrorCode::LOCK_TIMEOUT);
+  CHECK(wait(fetched).code == ErrorCode::LOCK_TIMEOUT);
+  store->rollback(holder);
+  CHECK(rows(wait(store->fetch(cursor, 1 << 20))) == Texts{"1/a/bonn", "2/b/bonn", "3/c/bonnet", "4/d/oslo"});
+}
+
 TEST_CASE_FIXTURE(Cities, "in a SERIALIZABLE transaction plain reads lock") {
   const uint64_t one = begin(Isolation::SERIALIZABLE);
   CHECK(read(one, 1) == Texts{"1/a/bonn"});
