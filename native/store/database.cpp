@@ -127,7 +127,7 @@ rocksdb::Status Database::removeSpace(uint32_t space) {
   const KeyRange range = prefixRange(spaceKey(space));
   const rocksdb::Slice low(range.low);
   const rocksdb::Slice high(range.high);
-  const rocksdb::Status status = removeRange(range, recordKey32(RecordKind::REMOVED_SPACE, space));
+  rocksdb::Status status = removeRange(range, recordKey32(RecordKind::REMOVED_SPACE, space));
   if (!status.ok()) return status;
   return rocksdb::DeleteFilesInRange(base_, base_->DefaultColumnFamily(), &low, &high, false);
 }

@@ -185,7 +185,8 @@ std::array<napi_value, 3> ChannelBinding::makeBatch() {
                                         [](Napi::Env, void* data) { delete[] static_cast<uint8_t*>(data); }));
     body.bytes.release();
   }
-  const auto count = Napi::Number::New(env, static_cast<double>(batchEntries_.size() / 2));
+  const size_t frameCount = batchEntries_.size() / 2;
+  const auto count = Napi::Number::New(env, static_cast<double>(frameCount));
   clearBatch();
   return {batch, count, large};
 }
