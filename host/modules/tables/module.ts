@@ -7,6 +7,7 @@ import type { HostModule } from '../../../src/rpc/contract.js';
 import type { NativeStore, NativeStoreModule } from './binding.js';
 import { Catalogue, type HostTable } from './catalogue.js';
 import { Commits } from './commits.js';
+import { handlers } from './handlers/index.js';
 import { TablesHost, type TablesLimits } from './host.js';
 import { checked, native, Operations } from './operations.js';
 import { TablesSession } from './session.js';
@@ -68,7 +69,7 @@ export async function openTablesModule(options: TablesModuleOptions): Promise<Ho
   return {
     name: 'tables',
     number: 1,
-    openSession: () => new TablesSession(host),
+    openSession: () => new TablesSession(host, handlers),
     statistics: () => ({ ...store.statistics(), ...host.counters, tables: catalogue.size }),
     close: async () => {
       await catalogue.close();

@@ -1,12 +1,6 @@
 import { VamosError } from '../../../src/protocol/errors.js';
 import type { Call, ModuleSession } from '../../../src/rpc/contract.js';
 import type { HostTable } from './catalogue.js';
-import { blobHandlers } from './handlers/blobs.js';
-import { cursorHandlers } from './handlers/cursors.js';
-import { definitionHandlers } from './handlers/definitions.js';
-import { readHandlers } from './handlers/reads.js';
-import { transactionHandlers } from './handlers/transactions.js';
-import { writeHandlers } from './handlers/writes.js';
 import type { TablesHost } from './host.js';
 import type { Scope } from './requests.js';
 import type { HostTransaction, PendingBlob } from './transaction.js';
@@ -17,15 +11,6 @@ export type Handler = (
   body: Uint8Array,
   call: Call,
 ) => Uint8Array | Promise<Uint8Array>;
-
-const HANDLERS: ReadonlyMap<number, Handler> = new Map([
-  ...definitionHandlers,
-  ...transactionHandlers,
-  ...writeHandlers,
-  ...readHandlers,
-  ...cursorHandlers,
-  ...blobHandlers,
-]);
 
 /** A cursor that a session has open. */
 export interface HostCursor {
@@ -40,7 +25,6 @@ export interface HostCursor {
 
 /** One connector's streams: their transactions, cursors and new blobs. */
 export class TablesSession implements ModuleSession {
-  readonly host: TablesHost;
   /** By stream. */
   readonly #transactions = new Map<number, HostTransaction>();
   /** By the number that the connector knows. */
@@ -49,12 +33,14 @@ export class TablesSession implements ModuleSession {
   readonly blobs = new Map<number, PendingBlob>();
   readonly #running = new Set<Promise<unknown>>();
 
-  constructor(host: TablesHost) {
-    this.host = host;
-  }
+  constructor(
+    readonly host: TablesHost,
+    /** By method. */
+    private readonly handlers: ReadonlyMap<number, Handler>,
+  ) {}
 
   handle(method: number, body: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
-    const handler = HANDLERS.get(method);
+    const handler = this.handlers.get(method);
     if (!handler) throw new VamosError('UNKNOWN_METHOD', `the module tables has no method ${method}`);
     const answer = handler(this, body, call);
     if (answer instanceof Uint8Array) return answer;

@@ -1,0 +1,17 @@
+import type { Handler } from '../session.js';
+import { blobHandlers } from './blobs.js';
+import { cursorHandlers } from './cursors.js';
+import { definitionHandlers } from './definitions.js';
+import { readHandlers } from './reads.js';
+import { transactionHandlers } from './transactions.js';
+import { writeHandlers } from './writes.js';
+
+/** All methods of the module. */
+export const handlers: ReadonlyMap<number, Handler> = new Map([
+  ...definitionHandlers,
+  ...transactionHandlers,
+  ...writeHandlers,
+  ...readHandlers,
+  ...cursorHandlers,
+  ...blobHandlers,
+]);
