@@ -120,7 +120,10 @@ function collect(value: string, previous: string[]): string[] {
   return [...previous, value];
 }
 
-function collectLimit(value: string, previous: Record<string, string | number>): Record<string, string | number> {
+function collectLimit(
+  value: string,
+  previous: Record<string, string | number>,
+): Record<string, string | number> {
   const [key, setting] = value.split('=', 2);
   if (!key || !setting) throw new InvalidArgumentError('Expected key=value.');
   return { ...previous, [key]: /^\d+$/.test(setting) ? Number(setting) : setting };
