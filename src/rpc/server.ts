@@ -36,7 +36,9 @@ const MIB = 1024 * 1024;
 const DEFAULT_LIMITS: SessionLimits = {
   maxFrameBytes: 4 * MIB,
   requestWindowBytes: 16 * MIB,
-  maxFramesInFlight: 4,
+  // One more than one that travels and one that runs would only make batches smaller: 16 streams that commit took up to
+  // 0.16 frames a commit with four in flight, at most 0.1 with two.
+  maxFramesInFlight: 2,
   maxStreams: 65_536,
   maxQueuedReplyBytes: 32 * MIB,
   maxRunning: 256,

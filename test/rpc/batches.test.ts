@@ -38,7 +38,7 @@ test('a chain of 100 goes as one frame', async () => {
 });
 
 test('while the most frames are in flight, requests gather', async () => {
-  await using rig = await startRig();
+  await using rig = await startRig({ server: { maxFramesInFlight: 4 } });
   const held = [];
   for (let number = 0; number < 4; number++) {
     held.push(rig.client.stream().call(Method.HOLD, bytes('gate')));
@@ -57,7 +57,7 @@ test('while the most frames are in flight, requests gather', async () => {
 });
 
 test('a COMMIT gets past as many parked frames as may be in flight', async () => {
-  await using rig = await startRig();
+  await using rig = await startRig({ server: { maxFramesInFlight: 4 } });
   const waiting: Promise<Uint8Array>[] = [];
   for (let number = 0; number < 4; number++) {
     waiting.push(rig.client.stream().call(Method.WAIT, bytes('lock')));

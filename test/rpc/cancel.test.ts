@@ -98,7 +98,7 @@ test('an answer that crosses the cancellation is passed over', async () => {
 });
 
 test('a deadline holds while there is no room to send', async () => {
-  await using rig = await startRig();
+  await using rig = await startRig({ server: { maxFramesInFlight: 4 } });
   const held = [];
   for (let number = 0; number < 4; number++) {
     held.push(rig.client.stream().call(Method.HOLD, bytes('gate')));
