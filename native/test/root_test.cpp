@@ -116,3 +116,30 @@ TEST_CASE_FIXTURE(StoreFixture, "records are put, removed and found by prefix, a
   CHECK(records[1].value == "");
   CHECK(store->getRecords("").size() == 3);
 }
+
+TEST_CASE_FIXTURE(StoreFixture, "a scan after restarts finds the rows of every file, none of them cached") {
+  constexpr uint32_t rowsARun = 300;
+  const auto count = [this](bool reverse) {
+    CursorOptions options;
+    options.table = 8;
+    options.reverse = reverse;
+    options.countOnly = true;
+    return wait(store->fetch(store->openCursor(0, options), 1)).count;
+  };
+  // Keys only rise, so each run's file goes down the levels beside the others, as it is.
+  for (uint32_t run = 0; run < 7; run++) {
+    reopen();
+    store->defineTable({8, {{20, true}}, {}});
+    if (run > 0)
+      CHECK(wait(store->get(0, 8, 0, keyBatch(numberKey(5)), Lock::NONE, Wait::WAIT, {}, false)).ok());
+    CHECK(count(run % 2 == 1) == run * rowsARun);
+    std::string batch;
+    for (uint32_t row = 0; row < rowsARun; row++) {
+      const std::string key = numberKey(run * rowsARun + row);
+      appendNewRow(batch, {"", {{key, "", false}}});
+    }
+    const uint64_t transaction = begin();
+    REQUIRE(wait(store->write(transaction, 8, WriteKind::INSERT, batch, Wait::WAIT)).ok());
+    REQUIRE(commit(transaction, Durability::SYNCED).ok());
+  }
+}
