@@ -16,13 +16,15 @@ Progress WriteBlobOperation::run(const Budget&) {
 }
 
 Progress ReadBlobOperation::run(const Budget& budget) {
+  // As every scan: an iterator over the block cache alone may end too early.
+  if (budget.cachedOnly) return Progress::AGAIN;
   const View view = transaction ? transaction->statementView() : View{&database_.base(), nullptr, nullptr};
   std::string number;
   appendBigEndian64(number, blob_);
   const KeyRange chunks = prefixRange(spaceKey(blobSpace, number));
   const rocksdb::Slice low(chunks.low);
   const rocksdb::Slice high(chunks.high);
-  rocksdb::ReadOptions options = view.options(budget.cachedOnly);
+  rocksdb::ReadOptions options = view.options(false);
   options.iterate_lower_bound = &low;
   options.iterate_upper_bound = &high;
   const std::unique_ptr<rocksdb::Iterator> iterator(view.base->NewIterator(options));

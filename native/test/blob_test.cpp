@@ -50,6 +50,14 @@ TEST_CASE_FIXTURE(Blobs, "large chunks keep their bytes") {
   CHECK(readPart(blob, 1, 1 << 20).result == chunk.substr(1) + chunk[0]);
 }
 
+TEST_CASE_FIXTURE(Blobs, "a short read that needs the disk gets its bytes") {
+  writeChunks(blob, {std::string(1 << 20, 'a'), std::string(1 << 20, 'b')});
+  adopt(blob);
+  reopen();  // nothing is in memory now
+  CHECK(readPart(blob, (1 << 20) - 3, 5).result == "aaabb");
+  CHECK(readPart(blob, 7, 64 << 10).result == std::string(64 << 10, 'a'));
+}
+
 TEST_CASE_FIXTURE(Blobs, "chunks that don't follow one another, or are too large, are refused") {
   CHECK(wait(store->writeBlob(blob, 3, "late")).code == ErrorCode::BLOB_MISSING);
   writeChunks(blob, {"abc"});
