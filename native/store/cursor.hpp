@@ -39,25 +39,27 @@ class FetchOperation : public Operation {
   void undo() override;
 
  private:
-  enum class Step { OK, AT_END, PARKED, AGAIN, FAILED };
+  enum class Step { OK, AT_END, PARKED, FAILED };
 
   bool isPrimary() const { return cursor->options.index == 0; }
   bool isFull() const;
-  void openIterator(const Budget& budget);
+  void openIterator();
   // Onto the entry that comes next; AT_END: there is none.
-  Step seek(const Budget& budget);
+  Step seek();
   Step checkPosition();
   // The current entry is done with.
   void pass();
-  Step plainStep(const Budget& budget);
-  Step plainSecondaryRows(const Budget& budget);
-  Step lockingStep(const Budget& budget);
+  Step plainStep();
+  Step countEntry();
+  Step plainSecondaryRows();
+  Step lockingStep();
   Step locked(LockAnswer answer);
-  Step lockedEnd(const Budget& budget);
+  Step lockedEnd();
   IfLocked gapIfLocked() const;
   bool pointsTo(std::string_view primaryKey) const;
   Step append(std::string_view primaryKey, std::string_view row);
   Step fail(Outcome failure);
+  Step failEntry();
   Progress finish(bool atEnd);
 
   const Database& database_;

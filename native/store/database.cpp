@@ -4,6 +4,7 @@
 #include <rocksdb/convenience.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
+#include <rocksdb/utilities/write_batch_with_index.h>
 
 #include "wire/bytes.hpp"
 
@@ -193,6 +194,28 @@ void View::multiGet(size_t count, const rocksdb::Slice* keys, bool cachedOnly, r
   } else {
     base->MultiGet(options(cachedOnly), family, count, keys, values, statuses);
   }
+}
+
+// The transaction holds the lock of each row that it changed. So an entry that is not among its writes is
+// present if and only if the latest committed row has it.
+rocksdb::Status View::ownsEntry(std::string_view entry, std::string_view rowKey, bool cachedOnly,
+                                bool& owns) const {
+  owns = true;
+  if (writes == nullptr || snapshot == nullptr) return {};
+  rocksdb::WriteBatchWithIndex* batch = writes->GetWriteBatch();
+  if (batch->GetWriteBatch()->Count() == 0) return {};
+  const std::unique_ptr<rocksdb::WBWIIterator> own(batch->NewIterator());
+  const auto has = [&](std::string_view key) {
+    own->Seek(toSlice(key));
+    return own->Valid() && toView(own->Entry().key) == key;
+  };
+  if (!has(rowKey) || has(entry)) return {};
+  rocksdb::PinnableSlice value;
+  const View latest{base, nullptr, nullptr};
+  const rocksdb::Status status = latest.get(entry, cachedOnly, value);
+  std::string_view primaryKey;
+  owns = status.ok() && entryPrimaryKey(entry, toView(value), primaryKey) && primaryKey == rowKey.substr(4);
+  return status.IsNotFound() ? rocksdb::Status() : status;
 }
 
 std::unique_ptr<rocksdb::Iterator> View::iterate(const rocksdb::ReadOptions& options) const {

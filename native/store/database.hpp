@@ -61,6 +61,11 @@ struct View {
   rocksdb::Status get(std::string_view key, bool cachedOnly, rocksdb::PinnableSlice& value) const;
   void multiGet(size_t count, const rocksdb::Slice* keys, bool cachedOnly, rocksdb::PinnableSlice* values,
                 rocksdb::Status* statuses) const;
+  // A row that the transaction itself changed after its snapshot shows as it is now, so it counts only under
+  // its present entries. owns: whether this entry of a secondary index, which the view shows, is one of them.
+  // Incomplete: as get().
+  rocksdb::Status ownsEntry(std::string_view entry, std::string_view rowKey, bool cachedOnly,
+                            bool& owns) const;
   // The options must outlive the iterator.
   std::unique_ptr<rocksdb::Iterator> iterate(const rocksdb::ReadOptions& options) const;
 };

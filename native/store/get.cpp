@@ -77,8 +77,12 @@ Progress GetOperation::runPlain(const Budget& budget) {
         }
         primaryKey_.assign(found);
         primaryKey = primaryKey_;
-        statuses[i] =
-            view_->get(spaceKey(table_->indexes[0].space, primaryKey), budget.cachedOnly, values[i]);
+        const std::string rowKey = spaceKey(table_->indexes[0].space, primaryKey);
+        bool owns = true;
+        statuses[i] = view_->ownsEntry(keys[i], rowKey, budget.cachedOnly, owns);
+        if (statuses[i].ok()) {
+          statuses[i] = owns ? view_->get(rowKey, budget.cachedOnly, values[i]) : rocksdb::Status::NotFound();
+        }
       }
       if (statuses[i].ok()) {
         if (!append(primaryKey, toView(values[i]))) return Progress::DONE;

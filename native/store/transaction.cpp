@@ -16,6 +16,7 @@ Lock Transaction::readLock(Lock asked) const {
 View Transaction::statementView() {
   View view = latestView();
   if (isolation_ == Isolation::READ_COMMITTED) {
+    tookSnapshot_ = true;
     view.snapshot = std::make_shared<rocksdb::ManagedSnapshot>(view.base);
   } else {
     if (!snapshot_) takeSnapshot();
@@ -28,6 +29,7 @@ View Transaction::latestView() const { return {&database_.base(), writes_.get(),
 
 void Transaction::takeSnapshot() {
   snapshot_ = std::make_shared<rocksdb::ManagedSnapshot>(&database_.base());
+  tookSnapshot_ = true;
 }
 
 LockAnswer Transaction::lockRow(std::string_view key, LockMode mode, IfLocked ifLocked) {

@@ -22,6 +22,8 @@ class Transaction {
 
   uint64_t number() const { return owner_.number(); }
   bool isReadOnly() const { return readOnly_; }
+  // Whether it ever took a snapshot: that may be older than the rows which the transaction goes on to change.
+  bool tookSnapshot() const { return tookSnapshot_; }
   bool locksGaps() const { return isolation_ != Isolation::READ_COMMITTED; }
   // SERIALIZABLE: plain reads lock too.
   Lock readLock(Lock asked) const;
@@ -73,6 +75,7 @@ class Transaction {
   LockOwner owner_;
   std::unique_ptr<rocksdb::Transaction> writes_;
   std::shared_ptr<const rocksdb::ManagedSnapshot> snapshot_;
+  bool tookSnapshot_ = false;
   std::vector<Savepoint> savepoints_;
   std::atomic<bool> ended_{false};
 };

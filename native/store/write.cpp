@@ -185,8 +185,9 @@ WriteOperation::Step WriteOperation::writeEntries() {
     const std::string_view primaryKey = new_.entries[0].key;
     if (i == 0) {
       status = writes.Put(entryKey(index, entry, primaryKey), toSlice(new_.row));
-    } else if (!isSame || !entry.covered.empty()) {
-      // Covered bytes may change under a key that stays: 'a' and 'A' can have one sort key.
+    } else if (!isSame || !entry.covered.empty() || transaction->tookSnapshot()) {
+      // Covered bytes may change under a key that stays: 'a' and 'A' can have one sort key. And an entry that
+      // another transaction committed after the snapshot must show with the row, which is this one's now.
       status = writes.Put(entryKey(index, entry, primaryKey), entryValue(index, entry, primaryKey));
     }
   }

@@ -107,6 +107,17 @@ describe.each(MODES)('transactions, %s', (mode) => {
       expect(await reader.table(table).count()).toBe(4);
     });
 
+    it('repeatable-read finds a row that it changed itself under its new key only', async () => {
+      await using reader = begin();
+      const there = reader.table(table);
+      expect(await there.count()).toBe(3);
+      await table.updateRow((await table.get(1))!, { owner: 'bo' });
+      await there.updateRow((await there.get(1, { lock: 'exclusive' }))!, { owner: 'cy' });
+      const of = async (owner: string) =>
+        (await there.indexScan('byOwner', { equal: { owner } }).all()).map((row) => row.id);
+      expect([await of('ada'), await of('bo'), await of('cy')]).toEqual([[2, 3], [], [1]]);
+    });
+
     it('repeatable-read keeps its snapshot, for rows and for ranges', async () => {
       await using reader = begin();
       expect(await amount(reader, 1)).toBe(100);
