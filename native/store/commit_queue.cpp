@@ -1,6 +1,5 @@
 #include "store/commit_queue.hpp"
 
-#include <algorithm>
 #include <utility>
 
 namespace vamos::store {
@@ -14,10 +13,10 @@ constexpr auto syncInterval = std::chrono::seconds(1);
 CommitQueue::CommitQueue(const Database& database, Done done)
     : database_(database), done_(std::move(done)), thread_([this] { work(); }) {}
 
-void CommitQueue::add(std::shared_ptr<CommitOperation> operation) {
+void CommitQueue::add(const Group& group) {
   const std::lock_guard guard(mutex_);
-  queue_.push_back(std::move(operation));
-  if (queue_.size() == 1) hasWork_.notify_one();
+  queue_.insert(queue_.end(), group.begin(), group.end());
+  if (queue_.size() == group.size()) hasWork_.notify_one();
 }
 
 void CommitQueue::stop() {
@@ -57,16 +56,22 @@ void CommitQueue::syncOlder() {
 }
 
 void CommitQueue::commit(const Group& group) {
-  Group waiting;
+  Group ended;
+  Group written;
+  Group synced;
   for (const auto& operation : group) {
     write(*operation);
     if (operation->durability == Durability::MEMORY || !operation->outcome.ok()) {
-      done_(operation);
+      ended.push_back(operation);
     } else {
-      waiting.push_back(operation);
+      (operation->durability == Durability::SYNCED ? synced : written).push_back(operation);
     }
   }
-  sync(waiting);
+  if (!ended.empty()) done_(ended);
+  if (!written.empty()) finish(written, database_.base().FlushWAL(false));
+  if (synced.empty()) return;
+  syncs_++;
+  finish(synced, database_.base().FlushWAL(true));
 }
 
 void CommitQueue::write(CommitOperation& operation) {
@@ -81,19 +86,11 @@ void CommitQueue::write(CommitOperation& operation) {
   if (operation.transaction) operation.transaction->end();
 }
 
-void CommitQueue::sync(Group& group) {
-  const auto isSynced = [](const auto& operation) { return operation->durability == Durability::SYNCED; };
-  const auto firstSynced = std::stable_partition(group.begin(), group.end(), std::not_fn(isSynced));
-  const auto answer = [this](auto begin, auto end, const rocksdb::Status& status) {
-    for (auto operation = begin; operation != end; ++operation) {
-      if (!status.ok()) (*operation)->outcome = database_.failure(status);
-      done_(*operation);
-    }
-  };
-  if (firstSynced != group.begin()) answer(group.begin(), firstSynced, database_.base().FlushWAL(false));
-  if (firstSynced == group.end()) return;
-  syncs_++;
-  answer(firstSynced, group.end(), database_.base().FlushWAL(true));
+void CommitQueue::finish(const Group& group, const rocksdb::Status& status) {
+  for (const auto& operation : group) {
+    if (!status.ok()) operation->outcome = database_.failure(status);
+  }
+  done_(group);
 }
 
 }  // namespace vamos::store

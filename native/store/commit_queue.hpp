@@ -31,12 +31,13 @@ class CommitOperation : public Operation {
 // after. The log keeps the order, so what others build on it can't become durable without it.
 class CommitQueue {
  public:
-  using Done = std::function<void(const std::shared_ptr<CommitOperation>&)>;
-  // done is called from the queue's thread.
+  using Group = std::vector<std::shared_ptr<CommitOperation>>;
+  using Done = std::function<void(const Group&)>;
+  // done is called from the queue's thread, with all that ended together.
   CommitQueue(const Database& database, Done done);
   ~CommitQueue() { stop(); }
 
-  void add(std::shared_ptr<CommitOperation> operation);
+  void add(const Group& group);
   // Writes what is queued, syncs, and ends the thread.
   void stop();
 
@@ -44,12 +45,10 @@ class CommitQueue {
   uint64_t syncCount() const { return syncs_; }
 
  private:
-  using Group = std::vector<std::shared_ptr<CommitOperation>>;
-
   void work();
   void commit(const Group& group);
   void write(CommitOperation& operation);
-  void sync(Group& group);
+  void finish(const Group& group, const rocksdb::Status& status);
   void syncOlder();
 
   const Database& database_;

@@ -38,7 +38,7 @@ class Operation : public std::enable_shared_from_this<Operation> {
   // The first go is over and it isn't done: copy what still belongs to the caller.
   virtual void keepInput() {}
 
-  const uint64_t number;  // 0: nobody waits for its outcome
+  const uint64_t number;
   const std::shared_ptr<Transaction> transaction;
   Outcome outcome;
   std::atomic<uint32_t> cancelCode{0};

@@ -89,20 +89,23 @@ void Scheduler::cancel(const std::shared_ptr<Operation>& operation, ErrorCode co
   enqueue(operation);
 }
 
-void Scheduler::finish(const std::shared_ptr<Operation>& operation) {
-  Transaction* transaction = operation->transaction.get();
-  if (transaction != nullptr &&
-      (operation->outcome.code == ErrorCode::DEADLOCK || transaction->rollbackRequested)) {
-    transaction->end();
+void Scheduler::finish(std::span<const std::shared_ptr<Operation>> operations) {
+  for (const auto& operation : operations) {
+    Transaction* transaction = operation->transaction.get();
+    if (transaction != nullptr &&
+        (operation->outcome.code == ErrorCode::DEADLOCK || transaction->rollbackRequested)) {
+      transaction->end();
+    }
   }
   bool isFirst = false;
   {
     const std::lock_guard guard(mutex_);
-    operation->state_ = Operation::State::DONE;
-    if (transaction != nullptr) byTransaction_.erase(transaction->number());
-    if (operation->number == 0) return;
-    news_.finished.push_back(operation);
-    isFirst = !std::exchange(isAnnounced_, true);
+    for (const auto& operation : operations) {
+      operation->state_ = Operation::State::DONE;
+      if (operation->transaction) byTransaction_.erase(operation->transaction->number());
+      news_.finished.push_back(operation);
+    }
+    isFirst = !news_.finished.empty() && !std::exchange(isAnnounced_, true);
   }
   if (isFirst) notify_();
 }
@@ -129,7 +132,7 @@ void Scheduler::work() {
       guard.unlock();
       const Progress progress = operation->go({false, Clock::now() + threadSlice});
       if (progress == Progress::DONE) {
-        finish(operation);
+        finish({&operation, 1});
       } else {
         settle(operation, progress);
       }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -26,8 +27,8 @@ class Scheduler {
   bool runHere(const std::shared_ptr<Operation>& operation);
   // Straight to a thread.
   void start(const std::shared_ptr<Operation>& operation);
-  // For operations that others carry out: the commit queue.
-  void finish(const std::shared_ptr<Operation>& operation);
+  // For operations that others carry out: the commit queue. What ends together is told together.
+  void finish(std::span<const std::shared_ptr<Operation>> operations);
   void background(std::function<void()> work);
 
   // The operation of this transaction may go on.

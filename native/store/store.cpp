@@ -24,7 +24,9 @@ Store::Store(const StoreOptions& options, std::function<void()> notify)
       database_(options),
       locks_([](void* store, uint64_t owner) { static_cast<Store*>(store)->scheduler_.wake(owner); }, this),
       scheduler_(options.threads, std::move(notify)),
-      commits_(database_, [this](const auto& operation) { scheduler_.finish(operation); }) {}
+      commits_(database_, [this](const CommitQueue::Group& group) {
+        scheduler_.finish(std::vector<std::shared_ptr<Operation>>(group.begin(), group.end()));
+      }) {}
 
 std::vector<Event> Store::takeEvents() {
   Scheduler::News news = scheduler_.takeNews();
@@ -238,6 +240,8 @@ void Store::closeCursor(uint64_t number) { cursors_.erase(number); }
 
 std::vector<uint64_t> Store::commit(const std::vector<uint64_t>& numbers, Durability durability) {
   std::vector<uint64_t> operations;
+  CommitQueue::Group group;
+  std::vector<std::shared_ptr<Operation>> ended;
   for (const uint64_t number : numbers) {
     TransactionPointer transaction;
     std::optional<Outcome> failure = checkTransaction(number, transaction);
@@ -247,19 +251,21 @@ std::vector<uint64_t> Store::commit(const std::vector<uint64_t>& numbers, Durabi
         std::make_shared<CommitOperation>(++lastNumber_, failure ? nullptr : transaction, durability);
     operations.push_back(operation->number);
     operations_[operation->number] = operation;
-    if (failure) {
-      operation->outcome = std::move(*failure);
-      scheduler_.finish(operation);
+    if (!failure) transaction->isBusy = true;
+    if (!failure && transaction->hasWrites()) {
+      group.push_back(std::move(operation));
       continue;
     }
-    transaction->isBusy = true;
-    if (transaction->hasWrites()) {
-      commits_.add(std::move(operation));
+    if (failure) {
+      operation->outcome = std::move(*failure);
     } else {
       transaction->end();
-      scheduler_.finish(operation);
     }
+    ended.push_back(std::move(operation));
   }
+  // Together: one group, one sync.
+  if (!group.empty()) commits_.add(group);
+  if (!ended.empty()) scheduler_.finish(ended);
   return operations;
 }
 
@@ -369,7 +375,7 @@ Answer Store::putRecords(const std::vector<Record>& records, bool synced) {
   }
   if (!status.ok()) return {0, database_.failure(status)};
   operations_[operation->number] = operation;
-  commits_.add(operation);
+  commits_.add({operation});
   return {operation->number, {}};
 }
 
