@@ -121,11 +121,18 @@ export class Session implements HostSession {
     if (this.#replies.queuedBytes > 0) this.#scheduleFlush();
   }
 
-  /** Starts nothing more, waits for what runs (not for what is parked), at most `timeoutMs`, and sends the replies. */
+  /**
+   * Starts nothing more, waits for what runs, at most `timeoutMs`, and sends the replies. What is parked is told to end:
+   * a lock wait fails with SESSION_LOST at once, a slow commit goes on and is answered.
+   */
   async drain(timeoutMs: number): Promise<void> {
     this.#isDraining = true;
     for (const stream of this.#streams.values()) this.#runNext(stream);
-    await this.#whenQuiet(() => this.#running === this.#parked || this.#ended !== undefined, timeoutMs);
+    const reason = new VamosError('SESSION_LOST', 'the host is stopping');
+    await this.#whenQuiet(() => {
+      for (const { running } of this.#streams.values()) if (running?.isParked) running.abort(reason);
+      return this.#running === 0 || this.#ended !== undefined;
+    }, timeoutMs);
     this.#flush();
   }
 

@@ -59,8 +59,7 @@ test('SIGTERM under load: what runs is answered, every acknowledged row is kept,
   expect(rows.filter((row) => row === undefined)).toEqual([]);
 });
 
-test('a long commit that runs when SIGTERM comes is done or not done, as its answer says', async () => {
-  let outcome = 'committed';
+test('a long commit that runs when SIGTERM comes is done and answered before the worker ends', async () => {
   {
     await using daemon = await Daemon.start(folder, args());
     await using connector = await connect(address(), { connectTimeoutMs: 500 });
@@ -71,9 +70,8 @@ test('a long commit that runs when SIGTERM comes is done or not done, as its ans
       const rows = Array.from({ length: 500 }, (_, index) => ({ id: id + index, group: 0, text }));
       await transaction.table(table).writeRows(rows);
     }
-    const committing = transaction.commit().catch((error: unknown) => {
-      outcome = (error as { code: string }).code;
-    });
+    const committing = transaction.commit();
+    committing.catch(() => undefined);
     await until(async () => {
       const server = (await daemon.guest('guest')).report?.server;
       return server?.methods.some(({ method }) => method === COMMIT) || server?.sessions[0]?.running;
@@ -84,9 +82,7 @@ test('a long commit that runs when SIGTERM comes is done or not done, as its ans
   }
   await using _daemon = await Daemon.start(folder, args());
   await using connector = await connect(address());
-  const count = await (await connector.tables.open(notes)).count();
-  const expected = { committed: [3000], OUTCOME_UNKNOWN: [0, 3000], HOST_STOPPING: [0] }[outcome];
-  expect(expected, outcome).toContain(count);
+  expect(await (await connector.tables.open(notes)).count()).toBe(3000);
 });
 
 test('a stop does not wait for a request that waits for a lock', async () => {
