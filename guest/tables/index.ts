@@ -133,7 +133,7 @@ export class Tables {
 
   /**
    * Runs `body` in a transaction and commits it; rolls back if it throws. A failure that a new try may mend (deadlock,
-   * lock timeout, lost session) runs it again.
+   * lock timeout, lost session) runs it again, even if `body` caught it, where it ended the transaction.
    * @param options.retries how often again; 3 if not given
    */
   async transaction<Result>(
@@ -144,6 +144,7 @@ export class Tables {
       try {
         await using transaction = this.begin(options);
         const result = await body(transaction);
+        if (transaction.failure) throw transaction.failure;
         if (transaction.isOpen) await transaction.commit(options);
         return result;
       } catch (error) {

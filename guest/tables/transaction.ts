@@ -37,6 +37,8 @@ const ISOLATIONS: Record<Isolation, vamos.tables.Isolation> = {
 };
 
 const EMPTY = new Uint8Array();
+/** After them the host may have done what was asked, or not. */
+const GIVES_UP: ReadonlySet<string> = new Set<VamosError['code']>(['CANCELLED', 'DEADLINE_EXCEEDED']);
 
 /**
  * A transaction, on a stream of its own. It begins on the host with its first request. Ends by `commit` or `rollback`;
@@ -52,6 +54,8 @@ export class Transaction implements Link, AsyncDisposable {
   #epoch: number | undefined;
   /** Why it takes no more requests. */
   #end: VamosError | undefined;
+  /** Why it could not begin. */
+  #refusal: VamosError | undefined;
 
   constructor(pool: StreamPool, options: TransactionOptions) {
     this.#pool = pool;
@@ -63,6 +67,11 @@ export class Transaction implements Link, AsyncDisposable {
   /** Neither committed nor rolled back. */
   get isOpen(): boolean {
     return !this.#end;
+  }
+
+  /** What ended it, if that was no commit and no rollback: a deadlock, the loss of its session. */
+  get failure(): VamosError | undefined {
+    return this.#end?.code === 'NO_TRANSACTION' ? undefined : this.#end;
   }
 
   /** The table with its requests in this transaction. */
@@ -118,7 +127,8 @@ export class Transaction implements Link, AsyncDisposable {
 
   /**
    * Writes that go in one frame and stop at the first failure, the commit among them if `build` asks for it.
-   * A failure leaves the transaction open with the writes before it done.
+   * A failure leaves the transaction open with the writes before it done, but for CANCELLED and DEADLINE_EXCEEDED of a
+   * chain that commits: that ends it, as it ends `commit`.
    */
   async chain(build: (chain: Chain) => void, options: WriteOptions = {}): Promise<void> {
     this.#check();
@@ -132,7 +142,12 @@ export class Transaction implements Link, AsyncDisposable {
         await this.#stream.chain(frame, { ...options, ...scope, isCommit: chain.commits });
       }
     } catch (error) {
-      throw this.#failed(chain.explain(VamosError.from(error)));
+      const failure = this.#failed(chain.explain(VamosError.from(error)));
+      if (chain.commits && GIVES_UP.has(failure.code) && !this.#end) {
+        this.#undoIfOpen();
+        this.#finish(failure);
+      }
+      throw failure;
     }
     if (chain.commits) this.#finish(committed());
   }
@@ -183,8 +198,10 @@ export class Transaction implements Link, AsyncDisposable {
       consistentSnapshot,
     }).finish();
     const scope = { epoch: this.#epoch };
-    // If it fails, the request behind it does too, and tells.
-    this.#stream.call(Method.BEGIN, body, scope).catch(() => undefined);
+    // If it fails, the request behind it does too, and tells why.
+    this.#stream.call(Method.BEGIN, body, scope).catch((error: unknown) => {
+      this.#refusal = VamosError.from(error);
+    });
     return scope;
   }
 
@@ -195,9 +212,17 @@ export class Transaction implements Link, AsyncDisposable {
     this.#stream.forgetCursors();
     try {
       await this.#stream.call(method, body, { ...options, ...scope });
+    } catch (error) {
+      this.#undoIfOpen();
+      throw this.#explain(VamosError.from(error));
     } finally {
       this.#pool.giveBack(this.#stream);
     }
+  }
+
+  /** An end that was given up may not have run: the stream's next transaction must not go on with this one. */
+  #undoIfOpen(): void {
+    this.#stream.call(Method.ROLLBACK, EMPTY, { epoch: this.epoch }).catch(() => undefined);
   }
 
   #check(): void {
@@ -205,8 +230,13 @@ export class Transaction implements Link, AsyncDisposable {
   }
 
   #failed(error: VamosError): VamosError {
-    if (!this.#end && endsTransaction(error)) this.#finish(error);
-    return error;
+    const failure = this.#explain(error);
+    if (!this.#end && (failure !== error || endsTransaction(failure))) this.#finish(failure);
+    return failure;
+  }
+
+  #explain(error: VamosError): VamosError {
+    return error.code === 'NO_TRANSACTION' ? (this.#refusal ?? error) : error;
   }
 
   #finish(end: VamosError): void {
