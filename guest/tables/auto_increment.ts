@@ -27,22 +27,24 @@ export class AutoIncrement {
 
   /** The rows with their values: those that have none get the next ones, in order. */
   async fill(rows: readonly AnyRow[], link: Link, options: CallOptions): Promise<AnyRow[]> {
-    const missing = rows.reduce((count, row) => (hasValue(row[this.#name]) ? count : count + 1), 0);
+    const given = rows.map((row) => row[this.#name]).filter(hasValue);
+    const missing = rows.length - given.length;
+    for (const value of given) this.#passOver(Number(value));
     while (this.#end - this.#next < missing) {
       this.#reserving ??= this.#reserve(missing, link, options).finally(() => {
         this.#reserving = undefined;
       });
       await this.#reserving;
+      // The host has not seen the rows' own values yet: the new range may hold some of them.
+      for (const value of given) if (Number(value) < this.#end) this.#passOver(Number(value));
     }
-    return rows.map((row) => {
-      const value = row[this.#name];
-      if (hasValue(value)) {
-        this.#passOver(value);
-        return row;
-      }
+    const numbered = rows.map((row) => {
+      if (hasValue(row[this.#name])) return row;
       const next = this.#next++;
       return { ...row, [this.#name]: this.#isBigInt ? BigInt(next) : next };
     });
+    for (const value of given) this.#passOver(Number(value));
+    return numbered;
   }
 
   /** The largest value that the rows gave themselves, for the host's counter. */
@@ -56,9 +58,8 @@ export class AutoIncrement {
   }
 
   /** What comes next is greater than what a row gave itself. */
-  #passOver(value: unknown): void {
-    const number = Number(value);
-    if (number >= this.#next) this.#next = Math.min(number + 1, this.#end);
+  #passOver(value: number): void {
+    if (value >= this.#next) this.#next = Math.min(value + 1, this.#end);
   }
 
   async #reserve(count: number, link: Link, options: CallOptions): Promise<void> {
