@@ -149,7 +149,7 @@ export class Table<D extends AnyDefinition> {
     return this.indexRead('primary', key, options);
   }
 
-  /** The row with this key of a unique index, or undefined. */
+  /** The row with this key of a unique index, or undefined; a key with NULL finds none (scan for it). */
   async indexRead<I extends IndexName<D>, Name extends ColumnName<D> = ColumnName<D>>(
     index: I,
     key: Key<D, I>,
