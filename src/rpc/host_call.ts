@@ -11,7 +11,9 @@ export interface OwedFrame {
 /** Requests of one stream that wait for their turn, and the one that runs. */
 export interface StreamQueue {
   readonly number: number;
-  readonly waiting: HostCall[];
+  waiting: HostCall[];
+  /** Of those that wait, aborted and so answered before their turn. */
+  abortedCount: number;
   running: HostCall | undefined;
   /** The last one that ended was chained to the next and failed. */
   isChainBroken: boolean;
@@ -25,6 +27,8 @@ export class HostCall implements Call {
   isAnswered = false;
   /** The module has it and has not settled. */
   isRunning = false;
+  /** What it counts in the request window. */
+  readonly bytes: number;
   deadlineTimer: NodeJS.Timeout | undefined;
   #abortReason: VamosError | undefined;
   #controller: AbortController | undefined;
@@ -35,18 +39,15 @@ export class HostCall implements Call {
     readonly queue: StreamQueue,
     readonly method: number,
     readonly isChained: boolean,
-    readonly body: Uint8Array,
+    public body: Uint8Array,
     readonly frame: OwedFrame,
     private readonly onParked: (call: HostCall, isParked: boolean) => void,
-  ) {}
+  ) {
+    this.bytes = body.length + OVERHEAD_BYTES;
+  }
 
   get stream(): number {
     return this.queue.number;
-  }
-
-  /** What it counts in the request window. */
-  get bytes(): number {
-    return this.body.length + OVERHEAD_BYTES;
   }
 
   /** Made when asked for: most requests end before anybody listens. */

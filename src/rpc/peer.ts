@@ -139,9 +139,13 @@ export class Peer implements ChannelHandlers {
       await this.#released;
       if (!isCurrent()) return;
       const session = await this.server.begin(this, hello);
+      if (!isCurrent()) {
+        // Whoever said hello since may have a session already: this one is not the channel's.
+        await this.server.onSessionEnd(session, new VamosError('SESSION_LOST', 'its connector is gone'));
+        return;
+      }
       this.#session = session;
-      if (isCurrent()) this.channel.send(FrameKind.WELCOME, this.server.welcome(nonce, session));
-      else this.#endSession(new VamosError('SESSION_LOST', 'its connector is gone'));
+      this.channel.send(FrameKind.WELCOME, this.server.welcome(nonce, session));
     } catch (error) {
       if (isCurrent()) void this.close(VamosError.from(error));
     }

@@ -3,10 +3,15 @@ import { ErrorCode, VamosError } from '../protocol/errors.js';
 import { vamos } from '../protocol/generated/messages.js';
 import type { HostModule, HostSession, ModuleSession } from './contract.js';
 import { HostCall, type OwedFrame, type StreamQueue } from './host_call.js';
-import { MAX_TIMEOUT_MS, OVERHEAD_BYTES } from './limits.js';
+import { BATCH_OVERHEAD_BYTES, MAX_TIMEOUT_MS, OVERHEAD_BYTES } from './limits.js';
 import { ReplyQueue } from './reply_queue.js';
 import type { RequestStatistics, SessionStatistics } from './statistics.js';
 import { decode, decodeRequests } from './wire.js';
+
+/** Of a request's number in a frame. */
+const MAX_ID_BYTES = 5;
+/** Requests that were aborted before their turn: a stream's queue is not tidied for fewer. */
+const MIN_ABORTED_COUNT = 16;
 
 /** What a host allows a connector. */
 export interface SessionLimits {
@@ -51,6 +56,8 @@ export class Session implements HostSession {
   #unansweredBytes = 0;
   #running = 0;
   #parked = 0;
+  /** Of requests that were aborted, and so answered, and still run. */
+  #abortedBytes = 0;
   #isFlushScheduled = false;
   #isDraining = false;
   #ended: Promise<void> | undefined;
@@ -244,7 +251,7 @@ export class Session implements HostSession {
       if (this.#streams.size >= this.limits.maxStreams) {
         throw new VamosError('BAD_REQUEST', `more than ${this.limits.maxStreams} streams with open requests`);
       }
-      stream = { number, waiting: [], running: undefined, isChainBroken: false };
+      stream = { number, waiting: [], abortedCount: 0, running: undefined, isChainBroken: false };
       this.#streams.set(number, stream);
     }
     return stream;
@@ -260,10 +267,17 @@ export class Session implements HostSession {
     );
   }
 
-  /** Bounds what a connector can make this process hold: replies that it does not take, and those in the making. */
+  /**
+   * Bounds what a connector can make this process hold: replies that it does not take, those in the making, and what
+   * requests hold that left the window when they were aborted.
+   */
   get #mayStart(): boolean {
-    const { maxQueuedReplyBytes, maxRunning } = this.limits;
-    return this.#replies.queuedBytes <= maxQueuedReplyBytes && this.#running - this.#parked < maxRunning;
+    const { maxQueuedReplyBytes, maxRunning, requestWindowBytes } = this.limits;
+    return (
+      this.#replies.queuedBytes <= maxQueuedReplyBytes &&
+      this.#running - this.#parked < maxRunning &&
+      this.#abortedBytes < requestWindowBytes
+    );
   }
 
   /** Runs the stream's requests until one does not settle at once. */
@@ -278,8 +292,10 @@ export class Session implements HostSession {
         this.#streams.delete(stream.number);
         return;
       }
-      if (call.isAnswered) stream.isChainBroken = call.isChained;
-      else if (stream.isChainBroken)
+      if (call.isAnswered) {
+        stream.abortedCount--;
+        stream.isChainBroken = call.isChained;
+      } else if (stream.isChainBroken)
         this.#refuse(call, 'CHAIN_BROKEN', 'an earlier request of the chain failed');
       else if (this.#isDraining) this.#refuse(call, 'HOST_STOPPING', 'the host is stopping');
       else this.#run(call);
@@ -323,6 +339,7 @@ export class Session implements HostSession {
     if (call.isParked) this.#parked--;
     call.isParked = false;
     call.isRunning = false;
+    if (call.isAborted) this.#abortedBytes -= call.bytes;
     call.queue.running = undefined;
     this.#running--;
     call.queue.isChainBroken = call.isChained && (call.isAborted || outcome instanceof VamosError);
@@ -334,8 +351,23 @@ export class Session implements HostSession {
   /** Answers at once; a call that runs goes on until its module heeds the signal, and its stream waits for it. */
   #abort(call: HostCall, reason: VamosError): void {
     if (this.#ended) return;
+    if (call.isRunning) this.#abortedBytes += call.bytes;
+    else this.#leaveQueue(call);
     call.abort(reason);
     this.#answer(call, reason);
+  }
+
+  /** Only the place of a call that is aborted before its turn stays, and that not for long. */
+  #leaveQueue(call: HostCall): void {
+    const stream = call.queue;
+    call.body = new Uint8Array();
+    call.isAnswered = true;
+    if (++stream.abortedCount <= MIN_ABORTED_COUNT || stream.abortedCount * 2 < stream.waiting.length) return;
+    // Where its chain goes on, the next one has to see it.
+    stream.waiting = stream.waiting.filter(
+      (waiting, index, all) => !waiting.isAnswered || (waiting.isChained && !all[index + 1]?.isAnswered),
+    );
+    stream.abortedCount = stream.waiting.filter((waiting) => waiting.isAnswered).length;
   }
 
   #answer(call: HostCall, outcome: Uint8Array | VamosError): void {
@@ -393,7 +425,11 @@ export class Session implements HostSession {
         this.#settleInFrame(frame);
       }
     }
-    if (ids.length > 0) this.channel.send(vamos.FrameKind.PARKED, vamos.Parked.encode({ ids }).finish());
+    const most = Math.floor((this.maxFrameBytes - BATCH_OVERHEAD_BYTES) / MAX_ID_BYTES);
+    for (let from = 0; from < ids.length; from += most) {
+      const parked = vamos.Parked.encode({ ids: ids.slice(from, from + most) }).finish();
+      this.channel.send(vamos.FrameKind.PARKED, parked);
+    }
   }
 
   #settleInFrame(frame: OwedFrame): void {

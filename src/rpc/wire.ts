@@ -1,6 +1,7 @@
 import protobuf from 'protobufjs/minimal.js';
 import { VamosError } from '../protocol/errors.js';
 import { vamos } from '../protocol/generated/messages.js';
+import { OVERHEAD_BYTES } from './limits.js';
 
 /** @throws VamosError BAD_FRAME */
 export function decode<Message>(type: { decode(body: Uint8Array): Message }, body: Uint8Array): Message {
@@ -14,8 +15,12 @@ export function decode<Message>(type: { decode(body: Uint8Array): Message }, bod
 const REQUESTS_TAG = (1 << 3) | 2;
 const RECEIVED_BYTES_TAG = 2 << 3;
 
+/** A request that waits keeps no more than so many times what it counts in the window. */
+const MAX_KEPT_RATIO = 16;
+
 /**
- * A RequestBatch; unlike its generated decoder it makes no more than `maxRequests`.
+ * A RequestBatch; unlike its generated decoder it makes no more than `maxRequests`, and copies a body that would keep
+ * much more memory than its own: bodies are views into what came with them.
  * @throws VamosError BAD_FRAME, CREDIT_EXCEEDED
  */
 export function decodeRequests(body: Uint8Array, maxRequests: number): vamos.RequestBatch {
@@ -28,7 +33,12 @@ export function decodeRequests(body: Uint8Array, maxRequests: number): vamos.Req
         if (batch.requests.length === maxRequests) {
           throw new VamosError('CREDIT_EXCEEDED', `more than ${maxRequests} requests in a frame`);
         }
-        batch.requests.push(vamos.Request.decode(reader, reader.uint32()));
+        const request = vamos.Request.decode(reader, reader.uint32());
+        const { length, buffer } = request.body;
+        if (buffer.byteLength > (length + OVERHEAD_BYTES) * MAX_KEPT_RATIO) {
+          request.body = Uint8Array.prototype.slice.call(request.body);
+        }
+        batch.requests.push(request);
       } else if (tag === RECEIVED_BYTES_TAG) {
         batch.receivedBytes = Number(reader.uint64());
       } else {

@@ -1,69 +1,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Channel, ChannelHandlers } from '../../src/channel/channel.js';
+import type { ChannelHandlers } from '../../src/channel/channel.js';
 import { createLocalPair } from '../../src/channel/local.js';
-import { ErrorCode } from '../../src/protocol/errors.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
-import { bytes, Method, type Rig, startRig, text, u32, until } from './probe.js';
+import { bytes, Method, startRig, text, u32, until } from './probe.js';
+import { Stranger } from './stranger.js';
 
 const { FrameKind } = vamos;
-const SESSION = new Uint8Array(16).fill(5);
-
-/** A connector that says hello properly, then whatever it likes. */
-class Stranger {
-  readonly replies: vamos.IReply[] = [];
-  receivedBytes = 0;
-  goodbye: string | undefined;
-  isClosed = false;
-  isWelcome = false;
-
-  private constructor(readonly channel: Channel) {}
-
-  static async connect(rig: Rig, hello: vamos.IHello = {}): Promise<Stranger> {
-    return Stranger.over(await rig.open(), hello);
-  }
-
-  static async over(channel: Channel, hello: vamos.IHello = {}): Promise<Stranger> {
-    const stranger = new Stranger(channel);
-    stranger.channel.setHandlers({
-      onFrame: (kind: vamos.FrameKind, body) => {
-        if (kind === FrameKind.WELCOME) stranger.isWelcome = true;
-        if (kind === FrameKind.REPLIES) {
-          stranger.replies.push(...vamos.ReplyBatch.decode(body).replies);
-          stranger.receivedBytes += body.length;
-        }
-        if (kind === FrameKind.GOODBYE) stranger.goodbye = ErrorCode[vamos.Goodbye.decode(body).code];
-      },
-      onClose: () => {
-        stranger.isClosed = true;
-      },
-    });
-    stranger.hello(hello);
-    await until(() => stranger.isWelcome || stranger.isClosed);
-    return stranger;
-  }
-
-  hello(hello: vamos.IHello = {}): void {
-    const usual = {
-      version: 1,
-      nonce: new Uint8Array(16),
-      session: SESSION,
-      epoch: 1,
-      replyWindowBytes: 1 << 20,
-    };
-    this.channel.send(FrameKind.HELLO, vamos.Hello.encode({ ...usual, ...hello }).finish());
-  }
-
-  requests(requests: vamos.IRequest[], receivedBytes = 0): void {
-    this.channel.send(FrameKind.REQUESTS, vamos.RequestBatch.encode({ requests, receivedBytes }).finish());
-  }
-
-  /** The code of the goodbye with which the host ends it. */
-  async end(): Promise<string | undefined> {
-    await until(() => this.isClosed, 'the host to end the session');
-    return this.goodbye;
-  }
-}
 
 const wait = (id: number, stream = id): vamos.IRequest => ({
   id,

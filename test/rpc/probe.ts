@@ -18,7 +18,7 @@ export const Method = {
   ECHO_LATER: 0x702,
   /** Parks until RELEASE of the same body, or until it is aborted. */
   WAIT: 0x703,
-  /** Wakes every WAIT and HOLD with this body, of all sessions. */
+  /** Wakes every WAIT, HOLD and CLING with this body, of all sessions. */
   RELEASE: 0x704,
   /** As WAIT, but does not say that it waits, and heeds no abort. */
   HOLD: 0x705,
@@ -30,6 +30,8 @@ export const Method = {
   BYTES: 0x708,
   /** Sleeps as many milliseconds as its body (u32) says; heeds abort. */
   SLEEP: 0x709,
+  /** As WAIT, but heeds no abort. */
+  CLING: 0x70a,
 } as const;
 
 /** A small real module whose requests wait, fail and answer on demand. */
@@ -60,7 +62,7 @@ export class Probe implements HostModule {
     return [...this.#waiting.values()].reduce((sum, waiters) => sum + waiters.size, 0);
   }
 
-  /** Wakes every WAIT and HOLD with this body. */
+  /** Wakes every WAIT, HOLD and CLING with this body. */
   release(key: string): void {
     for (const wake of this.#waiting.get(key) ?? []) wake();
   }
@@ -90,9 +92,11 @@ export class Probe implements HostModule {
       case Method.ECHO_LATER:
         return new Promise((resolve) => setImmediate(resolve, body));
       case Method.WAIT:
-        return this.#wait(body, call, true);
+        return this.#wait(body, call, { parks: true, heedsAbort: true });
       case Method.HOLD:
-        return this.#wait(body, call, false);
+        return this.#wait(body, call, { parks: false, heedsAbort: false });
+      case Method.CLING:
+        return this.#wait(body, call, { parks: true, heedsAbort: false });
       case Method.RELEASE:
         this.release(text(body));
         return body;
@@ -111,7 +115,11 @@ export class Probe implements HostModule {
     }
   }
 
-  #wait(body: Uint8Array, call: Call, heedsAbort: boolean): Promise<Uint8Array> {
+  #wait(
+    body: Uint8Array,
+    call: Call,
+    { parks, heedsAbort }: { parks: boolean; heedsAbort: boolean },
+  ): Promise<Uint8Array> {
     const key = text(body);
     const waiters = this.#waiting.get(key) ?? new Set();
     this.#waiting.set(key, waiters);
@@ -121,8 +129,8 @@ export class Probe implements HostModule {
         resolve(body);
       };
       waiters.add(wake);
+      if (parks) call.setParked(true);
       if (!heedsAbort) return;
-      call.setParked(true);
       call.signal.addEventListener('abort', () => {
         waiters.delete(wake);
         reject(call.signal.reason as VamosError);
