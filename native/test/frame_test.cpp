@@ -202,6 +202,20 @@ TEST_CASE("host end of a port: a HELLO that does not check is not taken for one"
   }
 }
 
+// Each row is judged once: judged from each of its frames, these would take a minute.
+TEST_CASE("host end of a port: a HELLO behind long rows of them that lead to nothing is found") {
+  Bytes row;
+  while (row.size() < (64 << 10)) row = row + frame(kFrameHello, {}, 0);
+  row.push_back('x');
+  Recorder recorder;
+  FrameReader reader({.resync = Resync::HelloAnytime}, recorder);
+  CHECK(feed(reader, random(kFrameHeaderBytes, 3), 100));
+  for (int i = 0; i < 900; i++) CHECK(feed(reader, row, row.size()));
+  CHECK(recorder.events.empty());
+  CHECK(feed(reader, frame(kFrameHello, kHelloBody, 0), 100));
+  CHECK(recorder.events == std::vector<Recorder::Event>{kNewPeer, kHello});
+}
+
 TEST_CASE("host end of a port: garbage with no HELLO behind ends in BAD_FRAME, by time and by amount") {
   {
     Recorder recorder;

@@ -42,25 +42,32 @@ std::span<const uint8_t> lastBytes(std::span<const uint8_t> bytes, size_t count)
 // What stands at a place of a broken stream.
 enum class Verdict : uint8_t { No, Incomplete, Yes };
 
+struct Judgement {
+  Verdict verdict;
+  // Of whole frames before the place where it was decided.
+  size_t wholeBytes;
+};
+
 // Whether whole frames of `kind` stand at the beginning of `bytes`: one for WELCOME; for HELLO nothing else
 // may follow, except the beginning of one more.
-Verdict judgePreamble(std::span<const uint8_t> bytes, uint8_t kind) {
-  bool hasOne = false;
-  while (!bytes.empty()) {
-    const Verdict ifCutOff = hasOne ? Verdict::Yes : Verdict::Incomplete;
-    if (std::memcmp(bytes.data(), kMagic.data(), std::min(bytes.size(), kMagic.size())) != 0)
-      return Verdict::No;
-    if (bytes.size() < kFrameHeaderBytes) return ifCutOff;
-    const auto header = decodeFrameHeader(HeaderSpan(bytes.first(kFrameHeaderBytes)));
-    if (!header || header->kind != kind || header->lengthBytes > kMaxPreambleBytes) return Verdict::No;
-    bytes = bytes.subspan(kFrameHeaderBytes);
-    if (bytes.size() < header->lengthBytes) return ifCutOff;
-    if (check(bytes.first(header->lengthBytes)) != header->bodyCheck) return Verdict::No;
-    bytes = bytes.subspan(header->lengthBytes);
-    hasOne = true;
+Judgement judgePreamble(std::span<const uint8_t> bytes, uint8_t kind) {
+  size_t whole = 0;
+  while (whole < bytes.size()) {
+    const auto left = bytes.subspan(whole);
+    const Verdict ifCutOff = whole > 0 ? Verdict::Yes : Verdict::Incomplete;
+    if (std::memcmp(left.data(), kMagic.data(), std::min(left.size(), kMagic.size())) != 0)
+      return {Verdict::No, whole};
+    if (left.size() < kFrameHeaderBytes) return {ifCutOff, whole};
+    const auto header = decodeFrameHeader(HeaderSpan(left.first(kFrameHeaderBytes)));
+    if (!header || header->kind != kind || header->lengthBytes > kMaxPreambleBytes)
+      return {Verdict::No, whole};
+    const auto body = left.subspan(kFrameHeaderBytes);
+    if (body.size() < header->lengthBytes) return {ifCutOff, whole};
+    if (check(body.first(header->lengthBytes)) != header->bodyCheck) return {Verdict::No, whole};
+    whole += kFrameHeaderBytes + header->lengthBytes;
     if (kind != kFrameHello) break;
   }
-  return hasOne ? Verdict::Yes : Verdict::No;
+  return {whole > 0 ? Verdict::Yes : Verdict::No, whole};
 }
 
 struct Found {
@@ -72,10 +79,13 @@ struct Found {
 Found findPreamble(std::span<const uint8_t> bytes, uint8_t kind) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   Found best{Verdict::No, bytes.size()};
-  for (size_t at = text.find(kMagic[0]); at != std::string_view::npos; at = text.find(kMagic[0], at + 1)) {
-    const Verdict verdict = judgePreamble(bytes.subspan(at), kind);
+  for (size_t at = text.find(kMagic[0]); at != std::string_view::npos;) {
+    const auto [verdict, wholeBytes] = judgePreamble(bytes.subspan(at), kind);
     if (verdict == Verdict::Yes) return {verdict, at};
     if (verdict == Verdict::Incomplete && best.verdict == Verdict::No) best = {verdict, at};
+    // Whole frames that lead to nothing lead there from each of them: looking once keeps a long row of them
+    // from taking quadratic time.
+    at = text.find(kMagic[0], at + std::max<size_t>(wholeBytes, 1));
   }
   return best;
 }
