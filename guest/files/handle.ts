@@ -4,7 +4,7 @@ import { vamos } from '../../src/protocol/generated/messages.js';
 import type { CallOptions as StreamOptions } from '../../src/rpc/contract.js';
 import { checkCount, toBytes, toPosition } from './arguments.js';
 import { FilesError, outOfRange } from './errors.js';
-import { type CallOptions, type FileRequests, startClock } from './requests.js';
+import { type CallOptions, startClock } from './requests.js';
 import { Stats } from './stats.js';
 import {
   type OpenFile,
@@ -66,9 +66,9 @@ export class FileHandle implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   /** Made by Files.open. */
-  constructor(requests: FileRequests, number: number, epoch: number, onClose: (handle: FileHandle) => void) {
-    this.#file = { requests, number };
-    this.#epoch = epoch;
+  constructor(file: OpenFile, onClose: (handle: FileHandle) => void) {
+    this.#file = file;
+    this.#epoch = file.requests.epoch;
     this.#onClose = onClose;
   }
 

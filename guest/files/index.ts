@@ -37,7 +37,9 @@ type ReadFileOptions = CallOptions & { encoding?: BufferEncoding | null; flag?: 
 /**
  * The module `files`: the face of node:fs/promises over the guest's directory on the host. Paths are relative to it and
  * never lead out of it (EXDEV). Failures of system calls are FilesErrors with Node's codes, all others VamosErrors.
- * Calls run in the order in which they are made; another stream's Files is independent.
+ * Calls run in the order in which they are made; another stream's Files is independent. A call that the end of a session
+ * leaves without an answer may have been done: SESSION_LOST where it may simply be made again, OUTCOME_UNKNOWN where that
+ * might write twice (to a file opened to append).
  */
 export class Files {
   readonly #requests: FileRequests;
@@ -60,7 +62,7 @@ export class Files {
   ): Promise<FileHandle> {
     const { file, opened } = this.#open(path, toOpenFlags(flags), toMode(mode), startClock(options)());
     await opened;
-    const handle = new FileHandle(file.requests, file.number, file.requests.epoch, (closed) => {
+    const handle = new FileHandle(file, (closed) => {
       this.#handles.delete(closed);
     });
     this.#handles.add(handle);
@@ -264,7 +266,8 @@ export class Files {
     syscall = 'open',
   ): { file: OpenFile; opened: Promise<unknown> } {
     const { bytes, attempt } = this.#attempt(syscall, path);
-    const file = { requests: this.#requests, number: this.#requests.takeHandle() };
+    const appends = (flags & OpenFlag.APPEND) !== 0;
+    const file = { requests: this.#requests, number: this.#requests.takeHandle(), appends };
     const body = vamos.files.Open.encode({ handle: file.number, path: bytes, flags, mode }).finish();
     const opened = this.#requests.send(Method.OPEN, body, attempt, options);
     // Given up, it may open all the same.
@@ -272,9 +275,10 @@ export class Files {
     return { file, opened };
   }
 
-  /** What was done with a file that was being opened; of two failures the first one counts. */
+  /** What was done with a file that was being opened; of two failures the first counts, unless the second may be done. */
   async #both<Result>(file: OpenFile, opened: Promise<unknown>, done: Promise<Result>): Promise<Result> {
     const [opening, doing] = await Promise.allSettled([opened, done]);
+    if (doing.status === 'rejected' && isUnknown(doing.reason)) throw doing.reason;
     if (opening.status === 'rejected') throw opening.reason;
     if (doing.status === 'fulfilled') return doing.value;
     this.#abandon(file);
@@ -283,7 +287,12 @@ export class Files {
 
   async #closeIfOpen(file: OpenFile): Promise<void> {
     const body = vamos.files.Close.encode({ handle: file.number, ifOpen: true }).finish();
-    await this.#requests.send(Method.CLOSE, body, { syscall: 'close' });
+    try {
+      await this.#requests.send(Method.CLOSE, body, { syscall: 'close' });
+    } catch (error) {
+      // With its session the host closed the file too.
+      if (!(error instanceof VamosError) || error.code !== 'SESSION_LOST') throw error;
+    }
   }
 
   #abandon(file: OpenFile): void {
@@ -317,4 +326,8 @@ export class Files {
     if (bytes.length > MAX_PATH_BYTES) throw new FilesError('ENAMETOOLONG', attempt);
     return { bytes, attempt };
   }
+}
+
+function isUnknown(error: unknown): boolean {
+  return error instanceof VamosError && error.code === 'OUTCOME_UNKNOWN';
 }

@@ -10,6 +10,8 @@ const { Method, SyncKind } = vamos.files;
 export interface OpenFile {
   readonly requests: FileRequests;
   readonly number: number;
+  /** Each write goes to its end, so a second try would write twice. */
+  readonly appends: boolean;
 }
 
 /** What is written: at once, or as it comes. */
@@ -104,7 +106,8 @@ async function write(
 ): Promise<number> {
   const lengths = head.offsets?.length ? (head.lengths ?? [sumBytes(parts)]) : [];
   const body = encodeWrite({ ...head, lengths }, parts);
-  const reply = await file.requests.send(Method.WRITE, body, { syscall: 'write' }, options);
+  const sending = file.appends ? { ...options, isCommit: true } : options;
+  const reply = await file.requests.send(Method.WRITE, body, { syscall: 'write' }, sending);
   return vamos.files.Written.decode(reply).bytes;
 }
 

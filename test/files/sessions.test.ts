@@ -1,9 +1,11 @@
 import { readdirSync } from 'node:fs';
 import * as node from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 import { connect } from '../../entry/guest.js';
 import { Files } from '../../guest/files/index.js';
 import { openFilesModule } from '../../host/modules/files/module.js';
+import type { VamosError } from '../../src/protocol/errors.js';
 import { failure, Place } from './place.js';
 
 describe('files', () => {
@@ -26,6 +28,48 @@ describe('files', () => {
     await handle.close();
     expect(await node.readFile(place.on('other'), 'utf8')).toBe('other');
   });
+
+  it(
+    'say of an append that its session left unanswered that it may be done, and lose or repeat none',
+    {
+      timeout: 60_000,
+    },
+    async () => {
+      await using place = await Place.make('split');
+      const { files } = place;
+      const handle = await files.open('log', 'a');
+      const outcomes = new Map<number, string>();
+      let lastNumber = 0;
+      let isKilled = false;
+      const append = async (number: number): Promise<void> => {
+        const line = `${number}\n`;
+        if (number % 2) await files.appendFile('log', line, { flush: true });
+        else await handle.appendFile(line, { flush: true });
+      };
+      const appending = Array.from({ length: 20 }, async () => {
+        while (!isKilled) {
+          const number = ++lastNumber;
+          const outcome = await append(number).then(
+            () => 'done',
+            (error: unknown) => (error as VamosError).code,
+          );
+          outcomes.set(number, outcome);
+          isKilled ||= outcome !== 'done';
+        }
+      });
+      while (lastNumber < 60) await setImmediate();
+      await place.restartHost();
+      await Promise.all(appending);
+      expect([...outcomes.values()]).toContain('OUTCOME_UNKNOWN');
+      const written = (await files.readFile('log', 'utf8')).split('\n');
+      for (const [number, outcome] of outcomes.entries()) {
+        const times = written.filter((line) => line === `${number}`).length;
+        if (outcome === 'done') expect(times).toBe(1);
+        else if (outcome === 'SESSION_LOST') expect(times).toBe(0);
+        else expect(outcome).toBe('OUTCOME_UNKNOWN');
+      }
+    },
+  );
 
   it('keep their descriptors no longer than the session', async () => {
     const place = await Place.make('unsplit');
