@@ -1,3 +1,4 @@
+import { createInterface, type Interface } from 'node:readline';
 import { Readable, Writable } from 'node:stream';
 import { VamosError } from '../../src/protocol/errors.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
@@ -72,13 +73,27 @@ export class FileHandle implements AsyncDisposable {
     this.#onClose = onClose;
   }
 
-  /** Up to `length` bytes into the buffer, fewer only at the end of the file. */
-  async read<Buffer extends ArrayBufferView>(
-    buffer: Buffer,
+  /** Up to `length` bytes into the buffer (16 KiB of its own if none is given), fewer only at the end of the file. */
+  async read<View extends ArrayBufferView = Buffer>(
+    options?: HandleReadOptions & { buffer?: View },
+  ): Promise<{ bytesRead: number; buffer: View }>;
+  async read<View extends ArrayBufferView>(
+    buffer: View,
     offsetOrOptions?: number | null | HandleReadOptions,
     length?: number | null,
     position?: number | bigint | null,
-  ): Promise<{ bytesRead: number; buffer: Buffer }> {
+  ): Promise<{ bytesRead: number; buffer: View }>;
+  async read(
+    bufferOrOptions: ArrayBufferView | (HandleReadOptions & { buffer?: ArrayBufferView }) = {},
+    offsetOrOptions?: number | null | HandleReadOptions,
+    length?: number | null,
+    position?: number | bigint | null,
+  ): Promise<{ bytesRead: number; buffer: ArrayBufferView }> {
+    if (!ArrayBuffer.isView(bufferOrOptions)) {
+      const { buffer = Buffer.alloc(16 * 1024), ...rest } = bufferOrOptions;
+      return this.read(buffer, rest);
+    }
+    const buffer = bufferOrOptions;
     const options = toOptions(offsetOrOptions, length, position);
     const into = within(toBytes(buffer), options);
     return { bytesRead: await this.#readInto([into], toPosition(options.position), options), buffer };
@@ -249,6 +264,11 @@ export class FileHandle implements AsyncDisposable {
     });
     if (encoding) readable.setEncoding(encoding);
     return readable;
+  }
+
+  /** Its lines, without their ends, as they are read: `for await (const line of handle.readLines())`. */
+  readLines(options: Parameters<FileHandle['createReadStream']>[0] = {}): Interface {
+    return createInterface({ input: this.createReadStream(options), crlfDelay: Infinity });
   }
 
   /**

@@ -60,6 +60,20 @@ describe.each(MODES)('files, %s', (mode) => {
     expect(buffer.toString()).toBe('hello WORLD!........');
   });
 
+  it('reads into a buffer of its own, or one among the options, and line by line', async () => {
+    await place.files.writeFile('lines', 'one\ntwo\r\nthree');
+    const handle = await place.files.open('lines');
+    const own = await handle.read();
+    expect(own.buffer.toString('utf8', 0, own.bytesRead)).toBe('one\ntwo\r\nthree');
+    const given = await handle.read({ buffer: Buffer.alloc(8), offset: 1, length: 3, position: 4 });
+    expect(given.bytesRead).toBe(3);
+    expect(given.buffer.toString('utf8', 1, 4)).toBe('two');
+    const lines: string[] = [];
+    for await (const line of handle.readLines({ start: 0 })) lines.push(line);
+    expect(lines).toEqual(['one', 'two', 'three']);
+    expect((await failure(handle.stat())).code).toBe('EBADF');
+  });
+
   it('reads what was asked for in one turn in the order of the calls', async () => {
     await place.files.writeFile('file', 'abcdef');
     await using handle = await place.files.open('file');
