@@ -2,126 +2,15 @@
 
 #include <utility>
 
+#include "addon/store/store_values.hpp"
+
 namespace vamos {
 namespace {
 
 using store::Answer;
 using store::CursorOptions;
 using store::Event;
-using store::Outcome;
 using store::StoreError;
-
-// Smaller results are copied into JavaScript's own memory, which costs less than giving ours away.
-constexpr size_t copiedResultBytes = 16 << 10;
-
-Napi::Error toError(Napi::Env env, const StoreError& error) {
-  Napi::Error result = Napi::Error::New(env, error.message);
-  result.Set("code", Napi::Number::New(env, static_cast<uint32_t>(error.code)));
-  return result;
-}
-
-std::string_view bytesOf(const Napi::Value& value) {
-  auto array = value.As<Napi::Uint8Array>();
-  return {reinterpret_cast<const char*>(array.Data()), array.ByteLength()};
-}
-
-std::optional<std::string> optionalBytes(const Napi::Value& value) {
-  if (value.IsUndefined() || value.IsNull()) return std::nullopt;
-  return std::string(bytesOf(value));
-}
-
-uint32_t u32(const Napi::Value& value) { return value.As<Napi::Number>().Uint32Value(); }
-
-// Numbers outside the safe integers stand for none.
-uint64_t u64(const Napi::Value& value) {
-  const int64_t number = value.As<Napi::Number>().Int64Value();
-  return number < 0 ? 0 : static_cast<uint64_t>(number);
-}
-
-bool boolean(const Napi::Value& value) { return value.ToBoolean().Value(); }
-
-// A number of an enum of tables.proto.
-template <typename Enum>
-Enum enumOf(const Napi::Value& value) {
-  const uint32_t number = u32(value);
-  if (number > 2) throw StoreError{ErrorCode::BAD_REQUEST, "no such isolation, lock, wait or kind"};
-  return static_cast<Enum>(number);
-}
-
-std::vector<uint32_t> numbersOf(const Napi::Value& value) {
-  const auto array = value.As<Napi::Array>();
-  std::vector<uint32_t> numbers(array.Length());
-  for (uint32_t i = 0; i < numbers.size(); i++) numbers[i] = u32(array.Get(i));
-  return numbers;
-}
-
-Napi::Value toNumber(Napi::Env env, uint64_t value) {
-  return Napi::Number::New(env, static_cast<double>(value));
-}
-
-Napi::Value toBytes(Napi::Env env, std::string bytes) {
-  if (bytes.size() <= copiedResultBytes) return Napi::Buffer<char>::Copy(env, bytes.data(), bytes.size());
-  auto* kept = new std::string(std::move(bytes));
-  return Napi::Buffer<char>::New(
-      env, kept->data(), kept->size(), [](Napi::Env, char*, std::string* owner) { delete owner; }, kept);
-}
-
-Napi::Object toObject(Napi::Env env, Outcome outcome) {
-  Napi::Object object = Napi::Object::New(env);
-  object.Set("code", Napi::Number::New(env, static_cast<uint32_t>(outcome.code)));
-  if (!outcome.ok()) {
-    object.Set("message", Napi::String::New(env, outcome.message));
-    if (!outcome.detail.empty()) object.Set("detail", toBytes(env, std::move(outcome.detail)));
-    return object;
-  }
-  if (!outcome.result.empty()) object.Set("result", toBytes(env, std::move(outcome.result)));
-  if (outcome.count > 0) object.Set("count", toNumber(env, outcome.count));
-  if (outcome.atEnd) object.Set("atEnd", Napi::Boolean::New(env, true));
-  return object;
-}
-
-CursorOptions cursorOptions(const Napi::Object& object) {
-  CursorOptions options;
-  options.table = u32(object.Get("table"));
-  options.index = u32(object.Get("index"));
-  options.lower = optionalBytes(object.Get("lower"));
-  options.upper = optionalBytes(object.Get("upper"));
-  options.lowerExclusive = boolean(object.Get("lowerExclusive"));
-  options.upperExclusive = boolean(object.Get("upperExclusive"));
-  options.reverse = boolean(object.Get("reverse"));
-  options.limitRows = u64(object.Get("limitRows"));
-  options.lock = enumOf<store::Lock>(object.Get("lock"));
-  options.wait = enumOf<store::Wait>(object.Get("wait"));
-  options.columns = numbersOf(object.Get("columns"));
-  options.withKeys = boolean(object.Get("withKeys"));
-  options.countOnly = boolean(object.Get("countOnly"));
-  return options;
-}
-
-store::TableLayout tableLayout(const Napi::Object& object) {
-  store::TableLayout layout;
-  layout.table = u32(object.Get("table"));
-  const auto indexes = object.Get("indexes").As<Napi::Array>();
-  for (uint32_t i = 0; i < indexes.Length(); i++) {
-    const auto index = indexes.Get(i).As<Napi::Object>();
-    layout.indexes.push_back({u32(index.Get("space")), boolean(index.Get("isUnique"))});
-  }
-  const auto columns = object.Get("columns").As<Napi::Array>();
-  for (uint32_t i = 0; i < columns.Length(); i++) {
-    const auto column = columns.Get(i).As<Napi::Object>();
-    layout.columns.push_back({u32(column.Get("kind")), u32(column.Get("widthBytes"))});
-  }
-  return layout;
-}
-
-store::StoreOptions storeOptions(const Napi::Object& object) {
-  store::StoreOptions options;
-  options.path = object.Get("path").As<Napi::String>().Utf8Value();
-  options.blockCacheBytes = u64(object.Get("blockCacheBytes"));
-  options.maxTransactionBytes = u64(object.Get("maxTransactionBytes"));
-  options.threads = u32(object.Get("threads"));
-  return options;
-}
 
 Napi::Value openStore(const Napi::CallbackInfo& info) {
   auto* constructor = info.Env().GetInstanceData<Napi::FunctionReference>();

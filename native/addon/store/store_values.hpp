@@ -1,0 +1,39 @@
+#pragma once
+
+#include <napi.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/types.hpp"
+
+// The values of host/modules/tables/binding.ts and the store's own.
+namespace vamos {
+
+Napi::Error toError(Napi::Env env, const store::StoreError& error);
+// The array's own memory.
+std::string_view bytesOf(const Napi::Value& value);
+std::optional<std::string> optionalBytes(const Napi::Value& value);
+uint32_t u32(const Napi::Value& value);
+// Numbers outside the safe integers stand for none.
+uint64_t u64(const Napi::Value& value);
+bool boolean(const Napi::Value& value);
+std::vector<uint32_t> numbersOf(const Napi::Value& value);
+Napi::Value toNumber(Napi::Env env, uint64_t value);
+Napi::Value toBytes(Napi::Env env, std::string bytes);
+Napi::Object toObject(Napi::Env env, store::Outcome outcome);
+store::CursorOptions cursorOptions(const Napi::Object& object);
+store::TableLayout tableLayout(const Napi::Object& object);
+store::StoreOptions storeOptions(const Napi::Object& object);
+
+// A number of an enum of tables.proto.
+template <typename Enum>
+Enum enumOf(const Napi::Value& value) {
+  const uint32_t number = u32(value);
+  if (number > 2) throw store::StoreError{ErrorCode::BAD_REQUEST, "no such isolation, lock, wait or kind"};
+  return static_cast<Enum>(number);
+}
+
+}  // namespace vamos
