@@ -6,6 +6,19 @@ import { Backoff, connectChannel, listenChannel, parseAddress } from '../../src/
 import { ANY_CID } from '../../src/channel/native.js';
 import { makeFolder, removeFolder } from './transports.js';
 
+const NOBODY = 65_534;
+
+/** Calls with no more rights than any user has: root has them all. */
+async function asNobody<Result>(call: () => Promise<Result>): Promise<Result> {
+  if (process.getuid?.() !== 0) return call();
+  process.seteuid!(NOBODY);
+  try {
+    return await call();
+  } finally {
+    process.seteuid!(0);
+  }
+}
+
 describe('channel addresses', () => {
   it('name a transport and a place', () => {
     assert.deepEqual(parseAddress('virtio-serial:vamos.0'), {
@@ -95,10 +108,22 @@ describe('opening a channel', () => {
     assert.equal(existsSync(path.join(folder, 'socket')), false);
   });
 
-  it.skipIf(process.getuid?.() === 0)('without the right to is CHANNEL_DENIED', async () => {
+  it('without the right to is CHANNEL_DENIED', async () => {
     const listener = await listenChannel(`unix:${folder}/socket`, ignore);
+    chmodSync(folder, 0o755);
     chmodSync(path.join(folder, 'socket'), 0);
-    await assert.rejects(connectChannel(`unix:${folder}/socket`), { code: 'CHANNEL_DENIED' });
+    for (const scheme of ['unix', 'virtio-serial']) {
+      await assert.rejects(
+        asNobody(() => connectChannel(`${scheme}:${folder}/socket`)),
+        { code: 'CHANNEL_DENIED' },
+      );
+    }
+    chmodSync(folder, 0o555);
+    await assert.rejects(
+      asNobody(() => listenChannel(`unix:${folder}/another`, ignore)),
+      { code: 'CHANNEL_DENIED' },
+    );
+    chmodSync(folder, 0o700);
     await listener.close();
   });
 });
