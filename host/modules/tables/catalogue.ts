@@ -34,6 +34,8 @@ const ROWS = 'rows/';
 const AUTO_INCREMENT = 'auto/';
 const BLOBS = 'blobs';
 const MAX_TABLES = 65_536;
+/** All definitions together, which are in memory: a root must always open again. */
+const MAX_DEFINITION_BYTES = 64 * 1024 * 1024;
 const LARGEST_COUNT = Number.MAX_SAFE_INTEGER - 1;
 
 /** The definitions of one root, in memory and, synced, in the store's space 0. */
@@ -47,6 +49,7 @@ export class Catalogue {
   /** Removes the data of a table that is in the catalogue no more. */
   readonly #purge: (table: HostTable) => Promise<void>;
   readonly #purges = new Set<Promise<void>>();
+  #definitionBytes = 0;
   #nextNumber = 1;
   #nextSpace = 1;
   #change: Promise<unknown> = Promise.resolve();
@@ -152,6 +155,7 @@ export class Catalogue {
   }
 
   #add(table: HostTable): void {
+    this.#definitionBytes += definitionBytes(table.definition);
     this.#byNumber.set(table.number, table);
     this.#byName.set(table.definition.name, table);
   }
@@ -185,6 +189,14 @@ export class Catalogue {
       if (this.#byName.has(definition.name)) throw exists(definition.name);
       if (this.#byNumber.size >= MAX_TABLES)
         throw new VamosError('BAD_REQUEST', `more than ${MAX_TABLES} tables`);
+      // Of its own memory: what came with it in the frame is not kept.
+      definition = { ...definition, detail: Uint8Array.prototype.slice.call(definition.detail) };
+      if (this.#definitionBytes + definitionBytes(definition) > MAX_DEFINITION_BYTES) {
+        throw new VamosError(
+          'BAD_REQUEST',
+          `definitions of more than ${MAX_DEFINITION_BYTES} bytes in one root`,
+        );
+      }
       const numbers = this.#takeNumbers(definition);
       const table = this.#newTable(definition, { number: numbers.storeTable, version: 1, ...numbers });
       await this.#put([this.#nextRecord(), tableRecord(table)], true);
@@ -248,9 +260,9 @@ export class Catalogue {
       if (this.#byName.has(to)) throw exists(to);
       const definition = { ...table.definition, name: to };
       await this.#put([tableRecord({ ...table, definition })], true);
-      this.#byName.delete(from);
+      this.#remove(table);
       table.definition = definition;
-      this.#byName.set(to, table);
+      this.#add(table);
     });
   }
 
@@ -274,6 +286,7 @@ export class Catalogue {
   }
 
   #remove(table: HostTable): void {
+    this.#definitionBytes -= definitionBytes(table.definition);
     this.#byName.delete(table.definition.name);
     this.#byNumber.delete(table.number);
   }
@@ -318,8 +331,20 @@ function tableRecord(table: HostTable): Record {
   return { key: tableKey(table), value: encode(table) };
 }
 
+/** With what it takes to remove the data: such records stay for a while, and each TRUNCATE makes one. */
 function droppedRecord(table: HostTable): Record {
-  return { key: `${DROPPED}${table.storeTable}`, value: encode(table) };
+  const { columns, indexes } = table.definition;
+  const definition = {
+    ...table.definition,
+    columns: columns.map((column, number) => ({ ...column, name: String(number), type: '' })),
+    indexes: indexes.map((index, number) => ({ ...index, name: String(number) })),
+    detail: new Uint8Array(),
+  };
+  return { key: `${DROPPED}${table.storeTable}`, value: encode({ ...table, definition }) };
+}
+
+function definitionBytes(definition: Definition): number {
+  return vamos.tables.Definition.encode(definition).finish().length;
 }
 
 /** Removes the counter of a table that goes. */

@@ -1,0 +1,90 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, it } from 'vitest';
+import { defineTable, t } from '../../guest/tables/index.js';
+import type { NativeStoreModule } from '../../host/modules/tables/binding.js';
+import { openTablesModule } from '../../host/modules/tables/module.js';
+import { createLocalPair } from '../../src/channel/local.js';
+import { loadNative } from '../../src/native.js';
+import { vamos } from '../../src/protocol/generated/messages.js';
+import { RpcClient } from '../../src/rpc/client.js';
+import { RpcServer } from '../../src/rpc/server.js';
+import { Place, code } from './place.js';
+
+// What a connector can make a root hold, and wait for.
+
+const { Method } = vamos.tables;
+const KIB = 1024;
+
+const create = (name: string, detailBytes: number): Uint8Array => {
+  const columns = [{ name: 'id', kind: vamos.tables.ColumnKind.INT32 }];
+  const indexes = [{ name: 'primary', unique: true, parts: [{ column: 0 }] }];
+  const definition = { name, columns, indexes, detail: new Uint8Array(detailBytes) };
+  return vamos.tables.CreateTable.encode({ definition }).finish();
+};
+
+it('definitions take no more than 64 MiB, and a dropped one gives its share back', async () => {
+  await using place = await Place.make('unsplit');
+  const stream = place.client.stream();
+  const makeAll = async (): Promise<void> => {
+    for (; made < 100; made++) await stream.call(Method.CREATE_TABLE, create(`t${made}`, 1024 * KIB));
+  };
+  let made = 0;
+  expect(await code(makeAll())).toBe('BAD_REQUEST');
+  expect(made).toBe(63);
+  await stream.call(Method.DROP_TABLE, vamos.tables.TableName.encode({ name: 't7' }).finish());
+  await stream.call(Method.CREATE_TABLE, create('more', 1024 * KIB));
+});
+
+it('what a root keeps of a truncated table is small, however large its definition', async () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'vamos-greed-'));
+  const server = new RpcServer([await openTablesModule({ path: folder })]);
+  const client = await RpcClient.connect(() => {
+    const [guestEnd, hostEnd] = createLocalPair();
+    server.accept(hostEnd);
+    return Promise.resolve(guestEnd);
+  });
+  const stream = client.stream();
+  await stream.call(Method.CREATE_TABLE, create('large', 1000 * KIB));
+  const name = vamos.tables.TableName.encode({ name: 'large' }).finish();
+  for (let round = 0; round < 10; round++) await stream.call(Method.TRUNCATE_TABLE, name);
+  await client.close();
+  await server.stop();
+  const addon = loadNative('vamos_store') as NativeStoreModule;
+  const options = { path: folder, blockCacheBytes: 1 << 20, maxTransactionBytes: 1 << 20, threads: 1 };
+  const store = addon.openStore(options, () => undefined);
+  const kept = store.getRecords('dropped/');
+  await store.close();
+  rmSync(folder, { recursive: true });
+  expect(kept).toHaveLength(10);
+  for (const { value } of kept) expect(value.length).toBeLessThan(KIB);
+});
+
+it('a lock timeout longer than any timer waits for the lock', async () => {
+  await using place = await Place.make('unsplit');
+  const rows = await place.tables.create(
+    defineTable({ name: 'rows', columns: { id: t.int32() }, primaryKey: ['id'] }),
+  );
+  await rows.writeRow({ id: 1 });
+  const [holder, waiter] = [place.client.stream(), place.client.stream()];
+  const { table, version } = rows.opened.codec;
+  const scan = (inTransaction: boolean): Uint8Array =>
+    vamos.tables.OpenCursor.encode({
+      table,
+      version,
+      scope: { inTransaction, lockTimeoutMs: 0xffff_ffff },
+      lock: vamos.tables.Lock.EXCLUSIVE,
+      windowBytes: 1000,
+    }).finish();
+  await holder.call(Method.BEGIN, new Uint8Array());
+  await holder.call(Method.OPEN_CURSOR, scan(true));
+  const waiting = code(waiter.call(Method.OPEN_CURSOR, scan(false)));
+  await place.until(({ operationsParked }) => operationsParked === 1);
+  // A timer that is too long for Node fires at once.
+  await delay(100);
+  expect((await place.statistics()).operationsParked).toBe(1);
+  await holder.call(Method.ROLLBACK, new Uint8Array());
+  await expect(waiting).rejects.toThrow('it did not fail');
+});
