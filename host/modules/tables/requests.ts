@@ -1,5 +1,6 @@
 import { VamosError } from '../../../src/protocol/errors.js';
 import { vamos } from '../../../src/protocol/generated/messages.js';
+import { MAX_TIMEOUT_MS } from '../../../src/rpc/limits.js';
 import type { HostTable } from './catalogue.js';
 
 const { Lock, Wait, Durability } = vamos.tables;
@@ -38,7 +39,7 @@ export function checkScope(scope: vamos.tables.IScope | null | undefined): Scope
     inTransaction: scope?.inTransaction ?? false,
     durability,
     wait,
-    lockTimeoutMs: scope?.lockTimeoutMs ?? 0,
+    lockTimeoutMs: Math.min(scope?.lockTimeoutMs ?? 0, MAX_TIMEOUT_MS),
   };
 }
 

@@ -4,7 +4,7 @@ import type { Call } from '../../../src/rpc/contract.js';
 /** Who uses a table: transactions, cursors and requests. Dropping and truncating wait until there is none. */
 export class TableUse {
   #count = 0;
-  #onUnused: (() => void)[] = [];
+  #onUnused = new Set<() => void>();
 
   get count(): number {
     return this.#count;
@@ -17,7 +17,7 @@ export class TableUse {
   end(): void {
     if (--this.#count > 0) return;
     const waiting = this.#onUnused;
-    this.#onUnused = [];
+    this.#onUnused = new Set();
     for (const resume of waiting) resume();
   }
 
@@ -29,9 +29,13 @@ export class TableUse {
       const finish = (error?: VamosError): void => {
         clearTimeout(timer);
         signal.removeEventListener('abort', onAbort);
+        this.#onUnused.delete(onUnused);
         call.setParked(false);
         if (error) reject(error);
         else resolve();
+      };
+      const onUnused = (): void => {
+        finish();
       };
       const onAbort = (): void => {
         finish(VamosError.from(signal.reason));
@@ -39,9 +43,7 @@ export class TableUse {
       const timer = setTimeout(() => {
         finish(new VamosError('LOCK_TIMEOUT', 'transactions, cursors or requests still use the table'));
       }, timeoutMs);
-      this.#onUnused.push(() => {
-        finish();
-      });
+      this.#onUnused.add(onUnused);
       call.setParked(true);
       if (signal.aborted) onAbort();
       else signal.addEventListener('abort', onAbort, { once: true });
