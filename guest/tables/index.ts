@@ -88,6 +88,25 @@ export class Tables {
     return this.#table(info, wanted);
   }
 
+  /**
+   * Opens a table, and makes it first where there is none: for a program's start.
+   * @throws VamosError TABLE_CHANGED: it has another definition than the one given; BAD_REQUEST as `create`
+   */
+  async openOrCreate<D extends AnyDefinition>(definition: D, options: CallOptions = {}): Promise<Table<D>> {
+    try {
+      return await this.open(definition, options);
+    } catch (error) {
+      if (!hasCode(error, 'TABLE_MISSING')) throw error;
+    }
+    try {
+      return (await this.create(definition, options)) as Table<D>;
+    } catch (error) {
+      // Another connector was quicker.
+      if (hasCode(error, 'TABLE_EXISTS')) return this.open(definition, options);
+      throw error;
+    }
+  }
+
   async #info(method: number, body: Uint8Array, options: CallOptions): Promise<vamos.tables.TableInfo> {
     return vamos.tables.TableInfo.decode(await this.#stream.call(method, body, options));
   }
@@ -134,7 +153,8 @@ export class Tables {
   /**
    * Runs `body` in a transaction and commits it; rolls back if it throws. A failure that a new try may mend (deadlock,
    * lock timeout, lost session) runs it again, even if `body` caught it, where it ended the transaction.
-   * @param options.retries how often again; 3 if not given
+   * @param options.retries how often again; 3 if not given. `signal` and `timeoutMs` are the commit's: calls in `body` take
+   *   their own.
    */
   async transaction<Result>(
     body: (transaction: Transaction) => Promise<Result>,
@@ -179,6 +199,10 @@ function pause(delayMs: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, delayMs);
   });
+}
+
+function hasCode(error: unknown, code: VamosError['code']): boolean {
+  return error instanceof VamosError && error.code === code;
 }
 
 function encodeName(name: string): Uint8Array {

@@ -88,6 +88,7 @@ export class Table<D extends AnyDefinition> {
 
   /**
    * Changes some columns of a row that was read before, and returns the new row.
+   * @param old as it was read: what changes stands in `changes` alone
    * @throws DuplicateKeyError; VamosError ROW_CHANGED, NOT_FOUND: the row is not what was read any more
    */
   async updateRow(old: Row<D>, changes: Changes<D>, options: WriteOptions = {}): Promise<Row<D>> {
@@ -179,6 +180,12 @@ export class Table<D extends AnyDefinition> {
   async #get<Result>(index: string, keys: readonly unknown[], options: ReadOptions): Promise<Result[]> {
     const { codec } = this.opened;
     const number = codec.indexNumber(index);
+    if (!codec.indexes[number]!.unique) {
+      throw new VamosError(
+        'BAD_REQUEST',
+        `index ${index} of table ${this.name} is not unique: use indexScan`,
+      );
+    }
     const projection = codec.projection(options.columns);
     const encoded = keys.map((key) => codec.key(number, key));
     const rows: Result[] = [];

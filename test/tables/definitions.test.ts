@@ -46,6 +46,17 @@ describe.each(MODES)('definitions, %s', (mode) => {
     await place.tables.drop('notes');
   });
 
+  it('opens a table or makes it, also where several do so at once', async () => {
+    const others = await Promise.all([place.connect(), place.connect()]);
+    const tables = [place.tables, ...others.map((client) => place.stream(client))];
+    const opened = await Promise.all(tables.map((each) => each.openOrCreate(notes)));
+    await Promise.all(opened.map((table) => table.writeRow({ text: 'x' })));
+    expect(await (await place.tables.openOrCreate(notes)).count()).toBe(3);
+    const changed = { ...notes, columns: { ...notes.columns, more: t.int8() } };
+    expect(await code(place.tables.openOrCreate(changed))).toBe('TABLE_CHANGED');
+    await place.tables.drop('notes');
+  });
+
   it('refuses to open a table under another definition', async () => {
     await place.tables.create(notes);
     const other = defineTable({ ...notes, columns: { ...notes.columns, text: t.text(20).nullable() } });
