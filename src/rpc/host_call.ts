@@ -11,6 +11,9 @@ export interface OwedFrame {
 /** Requests of one stream that wait for their turn, and the one that runs. */
 export interface StreamQueue {
   readonly number: number;
+  /** Those to run next, the last one first: taking the first of a long array takes as long as the array. */
+  ready: HostCall[];
+  /** Behind them, in order. */
   waiting: HostCall[];
   /** Of those that wait, aborted and so answered before their turn. */
   abortedCount: number;

@@ -251,7 +251,7 @@ export class Session implements HostSession {
       if (this.#streams.size >= this.limits.maxStreams) {
         throw new VamosError('BAD_REQUEST', `more than ${this.limits.maxStreams} streams with open requests`);
       }
-      stream = { number, waiting: [], abortedCount: 0, running: undefined, isChainBroken: false };
+      stream = { number, ready: [], waiting: [], abortedCount: 0, running: undefined, isChainBroken: false };
       this.#streams.set(number, stream);
     }
     return stream;
@@ -287,7 +287,11 @@ export class Session implements HostSession {
         this.#heldStreams.add(stream);
         return;
       }
-      const call = stream.waiting.shift();
+      if (stream.ready.length === 0) {
+        stream.ready = stream.waiting.reverse();
+        stream.waiting = [];
+      }
+      const call = stream.ready.pop();
       if (call === undefined) {
         this.#streams.delete(stream.number);
         return;
@@ -362,10 +366,13 @@ export class Session implements HostSession {
     const stream = call.queue;
     call.body = new Uint8Array();
     call.isAnswered = true;
-    if (++stream.abortedCount <= MIN_ABORTED_COUNT || stream.abortedCount * 2 < stream.waiting.length) return;
+    const count = stream.ready.length + stream.waiting.length;
+    if (++stream.abortedCount <= MIN_ABORTED_COUNT || stream.abortedCount * 2 < count) return;
+    const calls = [...stream.ready.reverse(), ...stream.waiting];
+    stream.ready = [];
     // Where its chain goes on, the next one has to see it.
-    stream.waiting = stream.waiting.filter(
-      (waiting, index, all) => !waiting.isAnswered || (waiting.isChained && !all[index + 1]?.isAnswered),
+    stream.waiting = calls.filter(
+      (waiting, index) => !waiting.isAnswered || (waiting.isChained && !calls[index + 1]?.isAnswered),
     );
     stream.abortedCount = stream.waiting.filter((waiting) => waiting.isAnswered).length;
   }

@@ -137,3 +137,15 @@ test('two hellos at once leave no session behind', async () => {
   stranger.channel.close();
   await until(() => rig.server.statistics().sessions.length === 1, 'no session to be left');
 });
+
+test('the requests of a long frame for one stream are all answered', async () => {
+  await using rig = await startRig();
+  const stranger = await Stranger.connect(rig, { replyWindowBytes: 64 * MIB });
+  const count = 200_000;
+  // Taken one by one from the front of one array they would take half a minute.
+  stranger.requests(
+    Array.from({ length: count }, (_, index) => ({ id: index + 1, stream: 1, method: Method.ECHO })),
+  );
+  await until(() => stranger.replies.length === count);
+  stranger.channel.close();
+});
