@@ -4,12 +4,11 @@ import path from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { packageRoot } from '../src/native.js';
 import { VamosError } from '../src/protocol/errors.js';
-import * as demo from './commands/demo.js';
 import * as host from './commands/host.js';
 import * as vm from './commands/vm.js';
 
 /** One file a command; what a command needs beyond its options is imported by its action, so that help stays quick. */
-const COMMANDS: { register(program: Command): void }[] = [host, vm, demo];
+const COMMANDS: { register(program: Command): void }[] = [host, vm];
 
 const HELP = `
 VAMOS splits middleware between a VM guest and its host: what touches storage runs on the host, the rest stays in
@@ -52,6 +51,12 @@ async function main(): Promise<void> {
   if (process.argv.length <= 2) program.help();
   await program.parseAsync();
 }
+
+// Whoever reads the output may stop early: `vamos --help | head`.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
 
 main().catch((error: unknown) => {
   if (error instanceof CommanderError) {

@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import type { DemoOptions } from '../../bench/demo/demo.js';
+import type { DemoOptions } from './demo.js';
 
 const HELP = `
 Boots a guest and runs one program in it twice: split, with its tables and files on the host, and unsplit on the guest's
@@ -18,7 +18,7 @@ export function register(program: Command): void {
     )
     .addHelpText('after', HELP)
     .action(async (options: DemoOptions) => {
-      const { runDemo } = await import('../../bench/demo/demo.js');
+      const { runDemo } = await import('./demo.js');
       process.exitCode = await runDemo(options);
     });
 }
