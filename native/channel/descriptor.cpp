@@ -88,10 +88,6 @@ ChannelError ChannelError::ofErrno(int error, const std::string& what) {
   return {codeOfErrno(error), message};
 }
 
-Descriptor::~Descriptor() {
-  if (number_ >= 0) close(number_);
-}
-
 Descriptor openPort(const std::string& path) {
   struct stat status;
   if (stat(path.c_str(), &status) != 0) throwErrno(path);

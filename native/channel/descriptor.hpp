@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
-#include <utility>
 
+#include "wire/descriptor.hpp"
 #include "wire/error_code.hpp"
 
 namespace vamos {
@@ -18,27 +18,6 @@ class ChannelError : public std::runtime_error {
   static ChannelError ofErrno(int error, const std::string& what);
 
   ErrorCode code;
-};
-
-// Owns a file descriptor.
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int number) : number_(number) {}
-  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(number_, other.number_);
-    return *this;
-  }
-  ~Descriptor();
-
-  int get() const { return number_; }
-  bool isOpen() const { return number_ >= 0; }
-  // Gives it away.
-  int release() { return std::exchange(number_, -1); }
-
- private:
-  int number_ = -1;
 };
 
 // A virtio-serial port in the guest: /dev/virtio-ports/NAME. A UNIX socket may stand in its place.

@@ -132,7 +132,7 @@ Errno File::read(const std::vector<Range>& ranges, ReadReply& reply) {
     const Run run = runFrom(ranges, first);
     size_t done = 0;
     if (const Errno failure =
-            readRun(descriptor_.number(), ranges[first].offset, bytes + used, run.lengthBytes, done)) {
+            readRun(descriptor_.get(), ranges[first].offset, bytes + used, run.lengthBytes, done)) {
       return failure;
     }
     used += done;
@@ -160,7 +160,7 @@ Errno File::write(const std::vector<Range>& ranges, const uint8_t* data, SyncKin
     const Run run = runFrom(ranges, first);
     size_t done = 0;
     const Errno failure =
-        writeRun(descriptor_.number(), ranges[first].offset, data + writtenBytes, run.lengthBytes, done);
+        writeRun(descriptor_.get(), ranges[first].offset, data + writtenBytes, run.lengthBytes, done);
     writtenBytes += done;
     if (failure) return writtenBytes > 0 && !mustBeWhole ? 0 : failure;
     first = run.end;
@@ -170,14 +170,13 @@ Errno File::write(const std::vector<Range>& ranges, const uint8_t* data, SyncKin
 
 Errno File::sync(SyncKind kind) {
   if (kind == SyncKind::None) return 0;
-  const int result =
-      kind == SyncKind::Data ? ::fdatasync(descriptor_.number()) : ::fsync(descriptor_.number());
+  const int result = kind == SyncKind::Data ? ::fdatasync(descriptor_.get()) : ::fsync(descriptor_.get());
   return result == 0 ? 0 : errno;
 }
 
 Errno File::truncate(uint64_t lengthBytes) {
   if (lengthBytes > static_cast<uint64_t>(std::numeric_limits<off_t>::max())) return EINVAL;
-  while (::ftruncate(descriptor_.number(), static_cast<off_t>(lengthBytes)) != 0) {
+  while (::ftruncate(descriptor_.get(), static_cast<off_t>(lengthBytes)) != 0) {
     if (errno != EINTR) return errno;
   }
   return 0;
@@ -190,7 +189,7 @@ Errno File::readDirectory(size_t windowBytes, std::string& entries, bool& atEnd)
   atEnd = false;
   while (entries.size() + recordBytes <= windowBytes) {
     const size_t room = std::min(records.size(), windowBytes - entries.size());
-    const long count = ::syscall(SYS_getdents64, descriptor_.number(), records.data(), room);
+    const long count = ::syscall(SYS_getdents64, descriptor_.get(), records.data(), room);
     if (count < 0) return errno;
     if (count == 0) {
       atEnd = true;
@@ -204,7 +203,7 @@ Errno File::readDirectory(size_t windowBytes, std::string& entries, bool& atEnd)
       const char* name = record + KernelEntry::nameAt;
       if (std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0) continue;
       auto type = static_cast<uint8_t>(record[KernelEntry::typeAt]);
-      if (type == DT_UNKNOWN) type = typeOf(descriptor_.number(), name);
+      if (type == DT_UNKNOWN) type = typeOf(descriptor_.get(), name);
       const size_t nameBytes = std::strlen(name);
       entries.push_back(static_cast<char>(type));
       entries.push_back(static_cast<char>(nameBytes & 0xff));

@@ -9,7 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "files/descriptor.hpp"
+#include "files/errno.hpp"
+#include "wire/descriptor.hpp"
 
 namespace vamos::files {
 
@@ -67,7 +68,7 @@ class File {
 
   Errno sync(SyncKind kind);
   Errno truncate(uint64_t lengthBytes);
-  Errno stat(FileStat& stat) const { return statDescriptor(descriptor_.number(), stat); }
+  Errno stat(FileStat& stat) const { return statDescriptor(descriptor_.get(), stat); }
 
   // Entries of a DirectoryWindow, at most `windowBytes` (1024 or more) of them.
   Errno readDirectory(size_t windowBytes, std::string& entries, bool& atEnd);

@@ -54,7 +54,7 @@ Errno systemFlags(uint32_t flags, uint64_t& system) {
 
 Errno Root::open(const std::string& path, std::shared_ptr<Root>& root) {
   Descriptor descriptor(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (descriptor.number() < 0) return errno;
+  if (descriptor.get() < 0) return errno;
   root.reset(new Root(std::move(descriptor)));
   Descriptor probe;
   return root->resolve(".", O_PATH | O_DIRECTORY, 0, probe);
@@ -68,7 +68,7 @@ Errno Root::resolve(const std::string& path, uint64_t flags, uint32_t mode, Desc
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
   // EAGAIN: something was renamed meanwhile, so the kernel can't tell whether `..` stayed beneath.
   for (int attempt = 0; attempt < 1000; ++attempt) {
-    const long number = ::syscall(SYS_openat2, descriptor_.number(), path.c_str(), &how, sizeof how);
+    const long number = ::syscall(SYS_openat2, descriptor_.get(), path.c_str(), &how, sizeof how);
     if (number >= 0) {
       descriptor = Descriptor(static_cast<int>(number));
       return 0;
@@ -95,7 +95,7 @@ Errno Root::openFile(const std::string& path, uint32_t flags, uint32_t mode, std
   Descriptor descriptor;
   const uint32_t newMode = flags & OpenFlag::Create ? mode & permissionBits : 0;
   if (const Errno failure = resolve(path, system, newMode, descriptor)) return failure;
-  if (const Errno failure = statDescriptor(descriptor.number(), stat)) return failure;
+  if (const Errno failure = statDescriptor(descriptor.get(), stat)) return failure;
   if (!S_ISREG(stat.mode) && !S_ISDIR(stat.mode)) return ENXIO;
   file = std::make_shared<File>(std::move(descriptor));
   return 0;
@@ -105,13 +105,13 @@ Errno Root::stat(const std::string& path, bool noFollow, FileStat& stat) const {
   Descriptor descriptor;
   const uint64_t flags = noFollow ? O_PATH | O_NOFOLLOW : O_PATH;
   if (const Errno failure = resolve(path, flags, 0, descriptor)) return failure;
-  return statDescriptor(descriptor.number(), stat);
+  return statDescriptor(descriptor.get(), stat);
 }
 
 Errno Root::access(const std::string& path, uint32_t mode) const {
   Descriptor descriptor;
   if (const Errno failure = resolve(path, O_PATH, 0, descriptor)) return failure;
-  return ::syscall(SYS_faccessat2, descriptor.number(), "", mode, AT_EMPTY_PATH) == 0 ? 0 : errno;
+  return ::syscall(SYS_faccessat2, descriptor.get(), "", mode, AT_EMPTY_PATH) == 0 ? 0 : errno;
 }
 
 Errno Root::makeOne(const std::string& path, uint32_t mode) const {
@@ -119,7 +119,7 @@ Errno Root::makeOne(const std::string& path, uint32_t mode) const {
   std::string name;
   if (const Errno failure = resolveParent(path, parent, name)) return failure;
   if (isDot(name) || isDotDot(name)) return EEXIST;
-  return ::mkdirat(parent.number(), name.c_str(), mode & permissionBits) == 0 ? 0 : errno;
+  return ::mkdirat(parent.get(), name.c_str(), mode & permissionBits) == 0 ? 0 : errno;
 }
 
 Errno Root::makeAll(const std::string& path, uint32_t mode, size_t& firstBytes) const {
@@ -159,8 +159,7 @@ Errno Root::rename(const std::string& from, const std::string& to) const {
   for (const std::string& name : {fromName, toName}) {
     if (isDot(name) || isDotDot(name)) return EBUSY;
   }
-  return ::renameat(fromParent.number(), fromName.c_str(), toParent.number(), toName.c_str()) == 0 ? 0
-                                                                                                   : errno;
+  return ::renameat(fromParent.get(), fromName.c_str(), toParent.get(), toName.c_str()) == 0 ? 0 : errno;
 }
 
 Errno Root::removeFile(const std::string& path) const {
@@ -168,7 +167,7 @@ Errno Root::removeFile(const std::string& path) const {
   std::string name;
   if (const Errno failure = resolveParent(path, parent, name)) return failure;
   if (isDot(name) || isDotDot(name)) return EISDIR;
-  return ::unlinkat(parent.number(), name.c_str(), 0) == 0 ? 0 : errno;
+  return ::unlinkat(parent.get(), name.c_str(), 0) == 0 ? 0 : errno;
 }
 
 Errno Root::removeDirectory(const std::string& path) const {
@@ -177,7 +176,7 @@ Errno Root::removeDirectory(const std::string& path) const {
   if (const Errno failure = resolveParent(path, parent, name)) return failure;
   if (isDot(name)) return EINVAL;
   if (isDotDot(name)) return ENOTEMPTY;
-  return ::unlinkat(parent.number(), name.c_str(), AT_REMOVEDIR) == 0 ? 0 : errno;
+  return ::unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR) == 0 ? 0 : errno;
 }
 
 Errno Root::removeTree(const std::string& path, size_t maxEntries, bool& done) const {
@@ -186,7 +185,7 @@ Errno Root::removeTree(const std::string& path, size_t maxEntries, bool& done) c
   if (const Errno failure = resolveParent(path, parent, name)) return failure;
   if (isDot(name) || isDotDot(name)) return EINVAL;
   if (name.back() == '/') name.pop_back();
-  return files::removeTree(parent.number(), name, maxEntries, done);
+  return files::removeTree(parent.get(), name, maxEntries, done);
 }
 
 }  // namespace vamos::files

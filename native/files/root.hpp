@@ -8,8 +8,9 @@
 #include <memory>
 #include <string>
 
-#include "files/descriptor.hpp"
+#include "files/errno.hpp"
 #include "files/file.hpp"
+#include "wire/descriptor.hpp"
 
 namespace vamos::files {
 

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <string>
 
-#include "files/descriptor.hpp"
+#include "files/errno.hpp"
 
 namespace vamos::files {
 

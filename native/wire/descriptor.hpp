@@ -5,10 +5,7 @@
 #include <cerrno>
 #include <utility>
 
-namespace vamos::files {
-
-// 0, or what errno said.
-using Errno = int;
+namespace vamos {
 
 // Owns a file descriptor.
 class Descriptor {
@@ -22,11 +19,14 @@ class Descriptor {
   }
   ~Descriptor() { close(); }
 
-  int number() const { return number_; }
+  int get() const { return number_; }
+  bool isOpen() const { return number_ >= 0; }
+  // Gives it away.
+  int release() { return std::exchange(number_, -1); }
 
-  // Errors of network and quota file systems may show only here.
-  Errno close() {
-    const int number = std::exchange(number_, -1);
+  // 0, or what errno said: errors of network and quota file systems may show only here.
+  int close() {
+    const int number = release();
     return number >= 0 && ::close(number) != 0 ? errno : 0;
   }
 
@@ -34,4 +34,4 @@ class Descriptor {
   int number_ = -1;
 };
 
-}  // namespace vamos::files
+}  // namespace vamos
