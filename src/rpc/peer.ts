@@ -27,6 +27,7 @@ export class Peer implements ChannelHandlers {
   /** The session before has let go of all it held. */
   #released: Promise<void> = Promise.resolve();
   #isClosed = false;
+  #helloTimer: NodeJS.Timeout | undefined;
   /** Settles when the channel is closed. */
   readonly closed: Promise<void>;
   #onClosed!: () => void;
@@ -35,11 +36,14 @@ export class Peer implements ChannelHandlers {
     readonly channel: Channel,
     private readonly server: PeerServer,
     private readonly maxBufferedBytes: number,
+    /** How long the channel may be without a Hello; undefined: for ever. */
+    private readonly helloTimeoutMs: number | undefined,
   ) {
     this.closed = new Promise((resolve) => {
       this.#onClosed = resolve;
     });
     channel.setHandlers(this);
+    this.#expectHello();
   }
 
   onFrame(kind: vamos.FrameKind, body: Uint8Array): void {
@@ -64,6 +68,7 @@ export class Peer implements ChannelHandlers {
 
   onClose(error: VamosError | undefined): void {
     this.#isClosed = true;
+    clearTimeout(this.#helloTimer);
     this.#endSession(error);
     this.server.onClosed(this);
     this.#onClosed();
@@ -73,6 +78,7 @@ export class Peer implements ChannelHandlers {
   close(error: VamosError): Promise<void> {
     if (!this.#isClosed) {
       this.#isClosed = true;
+      clearTimeout(this.#helloTimer);
       sendGoodbye(this.channel, error, this.#session ? undefined : this.#nonce);
       this.channel.close();
       this.#endSession(error);
@@ -107,6 +113,7 @@ export class Peer implements ChannelHandlers {
       case FrameKind.GOODBYE:
         this.#nonce = undefined;
         this.#endSession(undefined);
+        this.#expectHello();
         break;
       default:
         throw new VamosError('BAD_FRAME', `a connector sends no frame of kind ${kind}`);
@@ -119,6 +126,15 @@ export class Peer implements ChannelHandlers {
     throw new VamosError('SESSION_LOST', 'there is no session on this channel');
   }
 
+  #expectHello(): void {
+    if (this.helloTimeoutMs === undefined) return;
+    clearTimeout(this.#helloTimer);
+    this.#helloTimer = setTimeout(() => {
+      const message = `no hello came within ${this.helloTimeoutMs} ms`;
+      void this.close(new VamosError('DEADLINE_EXCEEDED', message));
+    }, this.helloTimeoutMs);
+  }
+
   #takeHello(hello: vamos.Hello): void {
     const { nonce } = hello;
     if (this.#nonce !== undefined && Buffer.compare(nonce, this.#nonce) === 0) {
@@ -127,6 +143,7 @@ export class Peer implements ChannelHandlers {
       return;
     }
     this.#nonce = nonce;
+    clearTimeout(this.#helloTimer);
     this.#endSession(new VamosError('SESSION_LOST', 'another session began on the channel'));
     checkHello(hello);
     void this.#begin(hello);

@@ -100,7 +100,8 @@ export class PendingCall {
   lose(cause: VamosError): void {
     const code = this.isCommit && this.isSent ? 'OUTCOME_UNKNOWN' : 'SESSION_LOST';
     const what = this.isSent ? 'before the answer came' : 'before the call was sent';
-    this.fail(new VamosError(code, `the session ended ${what}: ${cause.message}`, { cause }));
+    const advice = code === 'OUTCOME_UNKNOWN' ? '; it may have been done: look before doing it again' : '';
+    this.fail(new VamosError(code, `the session ended ${what}: ${cause.message}${advice}`, { cause }));
   }
 
   #settle(): void {

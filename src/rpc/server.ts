@@ -13,6 +13,10 @@ export interface RpcServerOptions extends Partial<SessionLimits> {
   token?: string;
   /** Sessions at once. Default 1,024. */
   maxSessions?: number;
+  /** Channels at once, with a session or without: one more is closed at once. Default 1,024. */
+  maxChannels?: number;
+  /** How long a socket's channel may stay without a Hello. Default 10,000. */
+  helloTimeoutMs?: number;
   /** The largest reply window that a connector gets, whatever it asks for. Default 64 MiB. */
   maxReplyWindowBytes?: number;
   /** How long `stop` waits for requests that run. Default 10,000. */
@@ -81,7 +85,14 @@ export class RpcServer {
 
   /** Serves a connector on this channel until it closes. */
   accept(channel: Channel): void {
-    this.#peers.add(new Peer(channel, this.#peerServer, this.#limits.maxQueuedReplyBytes));
+    if (this.#peers.size >= (this.#options.maxChannels ?? 1024)) {
+      // No Goodbye: before its Hello a connector heeds none.
+      channel.destroy();
+      return;
+    }
+    const helloTimeoutMs = endsWithItsPeer(channel) ? (this.#options.helloTimeoutMs ?? 10_000) : undefined;
+    const { maxQueuedReplyBytes } = this.#limits;
+    this.#peers.add(new Peer(channel, this.#peerServer, maxQueuedReplyBytes, helloTimeoutMs));
   }
 
   statistics(): ServerStatistics {
@@ -188,6 +199,11 @@ function pickLimits(options: Partial<SessionLimits>): SessionLimits {
   const halfWindowBytes = Math.floor(limits.requestWindowBytes / 2);
   limits.maxFrameBytes = Math.min(limits.maxFrameBytes, halfWindowBytes, MAX_FRAME_BYTES);
   return limits;
+}
+
+/** A virtio-serial port's channel stays open, and silent, while no process of the guest uses it; a socket's does not. */
+function endsWithItsPeer(channel: Channel): boolean {
+  return /^(unix|vsock):/.test(channel.address);
 }
 
 /** Of equal length whatever the token's, for a comparison in constant time. */

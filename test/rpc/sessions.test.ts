@@ -19,6 +19,19 @@ describe.each(['local', 'unix'] as const)('over %s', (transport) => {
     expect(rig.probe.waitingCount).toBe(0);
   });
 
+  test('a commit whose answer is lost says that it may have been done, another call does not', async () => {
+    await using rig = await startRig({ transport });
+    const call = rig.client.stream().call(Method.WAIT, bytes('open'));
+    const commit = rig.client.stream().call(Method.WAIT, bytes('commit'), { isCommit: true });
+    const failures = Promise.allSettled([call, commit]);
+    await until(() => rig.probe.waitingCount === 2);
+    rig.hostEnds[0]!.destroy();
+    const [callMessage, commitMessage] = (await failures).map(
+      (outcome) => ((outcome as PromiseRejectedResult).reason as VamosError).message,
+    );
+    expect(commitMessage).toBe(`${callMessage}; it may have been done: look before doing it again`);
+  });
+
   test('a call of an earlier session fails and is not sent', async () => {
     await using rig = await startRig({ transport });
     const stream = rig.client.stream();
