@@ -62,6 +62,29 @@ it('what a root keeps of a truncated table is small, however large its definitio
   for (const { value } of kept) expect(value.length).toBeLessThan(KIB);
 });
 
+it('a change of definitions that is given up leaves at once, though another is before it', async () => {
+  await using place = await Place.make('unsplit', { definitionTimeoutMs: 600_000 });
+  const rows = await place.tables.create(
+    defineTable({ name: 'rows', columns: { id: t.int32() }, primaryKey: ['id'] }),
+  );
+  const transaction = place.tables.begin();
+  await transaction.table(rows).writeRow({ id: 1 });
+  const dropping = place.stream().drop('rows');
+  const waiter = place.client.stream();
+  const giveUp = new AbortController();
+  const creating = code(waiter.call(Method.CREATE_TABLE, create('later', 0), { signal: giveUp.signal }));
+  // A stream's next request waits until the one before has let go.
+  const next = waiter.call(Method.LIST_TABLES, new Uint8Array());
+  await place.stream().list();
+  giveUp.abort();
+  expect(await creating).toBe('CANCELLED');
+  await next;
+  expect(await place.tables.list()).toEqual(['rows']);
+  await transaction.commit();
+  await dropping;
+  expect(await place.tables.list()).toEqual([]);
+});
+
 it('a lock timeout longer than any timer waits for the lock', async () => {
   await using place = await Place.make('unsplit');
   const rows = await place.tables.create(

@@ -184,8 +184,8 @@ export class Catalogue {
   }
 
   /** @throws VamosError TABLE_EXISTS, BAD_REQUEST */
-  create(definition: Definition): Promise<HostTable> {
-    return this.#exclusively(async () => {
+  create(definition: Definition, signal: AbortSignal): Promise<HostTable> {
+    return this.#exclusively(signal, async () => {
       if (this.#byName.has(definition.name)) throw exists(definition.name);
       if (this.#byNumber.size >= MAX_TABLES)
         throw new VamosError('BAD_REQUEST', `more than ${MAX_TABLES} tables`);
@@ -207,8 +207,8 @@ export class Catalogue {
   }
 
   /** @param untilUnused waits until nobody uses the table, or throws */
-  drop(name: string, untilUnused: (table: HostTable) => Promise<void>): Promise<void> {
-    return this.#exclusively(async () => {
+  drop(name: string, signal: AbortSignal, untilUnused: (table: HostTable) => Promise<void>): Promise<void> {
+    return this.#exclusively(signal, async () => {
       const table = this.byName(name);
       while (table.use.count > 0) await untilUnused(table);
       this.#remove(table);
@@ -226,8 +226,12 @@ export class Catalogue {
   }
 
   /** Gives the table new, empty spaces under a new version. */
-  truncate(name: string, untilUnused: (table: HostTable) => Promise<void>): Promise<HostTable> {
-    return this.#exclusively(async () => {
+  truncate(
+    name: string,
+    signal: AbortSignal,
+    untilUnused: (table: HostTable) => Promise<void>,
+  ): Promise<HostTable> {
+    return this.#exclusively(signal, async () => {
       const table = this.byName(name);
       while (table.use.count > 0) await untilUnused(table);
       this.#remove(table);
@@ -253,8 +257,8 @@ export class Catalogue {
   }
 
   /** Requests go by number, so those under way need not end. @throws VamosError TABLE_MISSING, TABLE_EXISTS */
-  rename(from: string, to: string): Promise<void> {
-    return this.#exclusively(async () => {
+  rename(from: string, to: string, signal: AbortSignal): Promise<void> {
+    return this.#exclusively(signal, async () => {
       checkName(to);
       const table = this.byName(from);
       if (this.#byName.has(to)) throw exists(to);
@@ -278,11 +282,25 @@ export class Catalogue {
     if (records.length > 0) await this.#put(records, false);
   }
 
-  /** One change at a time: each sees the result of the one before. */
-  #exclusively<Result>(change: () => Promise<Result>): Promise<Result> {
-    const result = this.#change.then(change, change);
-    this.#change = result.catch(() => undefined);
-    return result;
+  /**
+   * One change at a time: each sees the result of the one before.
+   * @param signal aborted before its turn comes: it fails at once and never begins
+   */
+  #exclusively<Result>(signal: AbortSignal, change: () => Promise<Result>): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        reject(VamosError.from(signal.reason));
+      };
+      const result = this.#change.then(() => {
+        signal.removeEventListener('abort', onAbort);
+        if (signal.aborted) throw VamosError.from(signal.reason);
+        return change();
+      });
+      this.#change = result.catch(() => undefined);
+      result.then(resolve, reject);
+      if (signal.aborted) onAbort();
+      else signal.addEventListener('abort', onAbort, { once: true });
+    });
   }
 
   #remove(table: HostTable): void {

@@ -27,7 +27,7 @@ function untilUnused(session: TablesSession, call: Call): (table: HostTable) => 
 const create: Handler = async (session, body, call) => {
   checkNoTransaction(session, call);
   const { definition } = decode(vamos.tables.CreateTable, body);
-  return encodeInfo(await session.host.catalogue.create(checkDefinition(definition)));
+  return encodeInfo(await session.host.catalogue.create(checkDefinition(definition), call.signal));
 };
 
 const open: Handler = (session, body) => {
@@ -38,20 +38,20 @@ const open: Handler = (session, body) => {
 const drop: Handler = async (session, body, call) => {
   checkNoTransaction(session, call);
   const { name } = decode(vamos.tables.TableName, body);
-  await session.host.catalogue.drop(name, untilUnused(session, call));
+  await session.host.catalogue.drop(name, call.signal, untilUnused(session, call));
   return EMPTY;
 };
 
 const truncate: Handler = async (session, body, call) => {
   checkNoTransaction(session, call);
   const { name } = decode(vamos.tables.TableName, body);
-  return encodeInfo(await session.host.catalogue.truncate(name, untilUnused(session, call)));
+  return encodeInfo(await session.host.catalogue.truncate(name, call.signal, untilUnused(session, call)));
 };
 
 const rename: Handler = async (session, body, call) => {
   checkNoTransaction(session, call);
   const { from, to } = decode(vamos.tables.RenameTable, body);
-  await session.host.catalogue.rename(from, to);
+  await session.host.catalogue.rename(from, to, call.signal);
   return EMPTY;
 };
 
