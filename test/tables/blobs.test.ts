@@ -150,6 +150,25 @@ describe.each(MODES)('blobs, %s', (mode) => {
     expect((await (await table.get(2))!.data!.bytes()).length).toBe(200_000);
   });
 
+  it('gives a blob one owner, also where two rows want it at once; one that fails gives it back', async () => {
+    const body = vamos.tables.WriteBlob.encode({ blob: 0, data: bytes(70_000) }).finish();
+    const reply = await place.client.stream().call(vamos.tables.Method.WRITE_BLOB, body);
+    const reference = { blob: Number(vamos.tables.BlobWritten.decode(reply).blob), lengthBytes: 70_000 };
+    const row = (id: number) => ({ id, name: 'a', data: new BlobHandle(reference, undefined as never) });
+    const insert = async (id: number) => (await place.stream().open(pictures)).writeRow(row(id));
+    const holder = place.tables.begin();
+    await holder.table(table).writeRow({ id: 1, name: 'holder' });
+    const waiting = code(insert(1));
+    await place.until(({ operationsParked }) => operationsParked === 1);
+    expect(await code(insert(2))).toBe('BLOB_MISSING');
+    await holder.commit();
+    expect(await waiting).toBe('DUPLICATE_KEY');
+    await insert(2);
+    expect(await code(insert(3))).toBe('BLOB_MISSING');
+    expect(Buffer.from(await (await table.get(2))!.data!.bytes()).equals(bytes(70_000))).toBe(true);
+    expect(await table.count()).toBe(2);
+  });
+
   it('keeps the limit of its column', async () => {
     expect(await code(table.writeRow({ id: 1, name: 'a', thumbnail: bytes(100_001) }))).toBe('BAD_REQUEST');
     await table.writeRow({ id: 1, name: 'a', thumbnail: bytes(100_000) });

@@ -6,7 +6,7 @@ import type { HostTable } from '../catalogue.js';
 import { readRows } from '../row_reader.js';
 import { checkScope, decode, refuse, type Scope, skipsLocked } from '../requests.js';
 import type { Handler, TablesSession } from '../session.js';
-import type { HostTransaction } from '../transaction.js';
+import type { HostTransaction, PendingBlob } from '../transaction.js';
 
 const { Method, Lock } = vamos.tables;
 
@@ -52,6 +52,7 @@ async function run(request: WriteCall, transaction: HostTransaction): Promise<nu
       scope,
     )
     .catch((error: unknown) => {
+      for (const pending of blobs?.adopted.values() ?? []) pending.adoptedBy = undefined;
       throw named(error, table);
     });
   const rows = outcome.count ?? 0;
@@ -76,15 +77,19 @@ function named(error: unknown, table: HostTable): unknown {
 }
 
 interface BlobChange {
-  adopted: Set<number>;
+  adopted: Map<number, PendingBlob>;
   removed: Map<number, number>;
 }
 
-/** Which blobs the rows of the batch come to own and give up. @throws VamosError BLOB_MISSING: not theirs to own */
+/**
+ * Which blobs the rows of the batch come to own and give up. The former are the transaction's from here on: while it
+ * writes, no other stream's rows may come to own them.
+ * @throws VamosError BLOB_MISSING: not theirs to own
+ */
 async function findBlobs(request: WriteCall, transaction: HostTransaction): Promise<BlobChange> {
   const { session, table, kind, batch } = request;
   const oldKeys: Uint8Array[] = [];
-  const adopted = new Set<number>();
+  const adopted = new Map<number, PendingBlob>();
   const referred: { blob: number; lengthBytes: number }[] = [];
   for (const { deleted, inserted } of readWriteBatch(batch, table.definition.indexes.length, {
     deleted: kind.deletes,
@@ -103,8 +108,9 @@ async function findBlobs(request: WriteCall, transaction: HostTransaction): Prom
     if (pending?.lengthBytes !== lengthBytes || pending.adoptedBy || adopted.has(blob)) {
       throw new VamosError('BLOB_MISSING', `blob ${blob} was not written for this row: a blob has one owner`);
     }
-    adopted.add(blob);
+    adopted.set(blob, pending);
   }
+  for (const pending of adopted.values()) pending.adoptedBy = transaction;
   return { adopted, removed };
 }
 
@@ -135,9 +141,9 @@ async function ownedBlobs(
 
 function changeOwners({ session }: WriteCall, transaction: HostTransaction, blobs: BlobChange): void {
   const { store } = session.host;
-  for (const blob of blobs.adopted) {
+  for (const [blob, pending] of blobs.adopted) {
     store.adoptBlob(transaction.number, blob);
-    transaction.adopt(blob, session.blobs.get(blob)!);
+    transaction.adopt(blob, pending);
   }
   for (const [blob, lengthBytes] of blobs.removed) store.removeBlob(transaction.number, blob, lengthBytes);
 }
