@@ -141,8 +141,15 @@ export class Tables {
 
   /** Names of all tables, in order. */
   async list(options: CallOptions = {}): Promise<string[]> {
-    const reply = vamos.tables.TableList.decode(await this.#stream.call(Method.LIST_TABLES, EMPTY, options));
-    return reply.tables.map((info) => info.definition?.name ?? '').sort();
+    const names: string[] = [];
+    for (let after = 0, hasMore = true; hasMore;) {
+      const body = vamos.tables.ListTables.encode({ after }).finish();
+      const reply = vamos.tables.TableList.decode(await this.#stream.call(Method.LIST_TABLES, body, options));
+      names.push(...reply.tables.map((info) => info.definition?.name ?? ''));
+      after = reply.tables.at(-1)?.table ?? after;
+      hasMore = reply.hasMore && reply.tables.length > 0;
+    }
+    return names.sort();
   }
 
   /** A transaction, on a stream of its own: `await using transaction = tables.begin()`. Sends nothing yet. */

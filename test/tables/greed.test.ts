@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import protobuf from 'protobufjs/minimal.js';
 import { expect, it } from 'vitest';
 import { defineTable, t } from '../../guest/tables/index.js';
 import type { NativeStoreModule } from '../../host/modules/tables/binding.js';
@@ -11,7 +12,7 @@ import { loadNative } from '../../src/native.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
 import { RpcClient } from '../../src/rpc/client.js';
 import { RpcServer } from '../../src/rpc/server.js';
-import { Place, code } from './place.js';
+import { Place, code, failure } from './place.js';
 
 // What a connector can make a root hold, and wait for.
 
@@ -36,6 +37,28 @@ it('definitions take no more than 64 MiB, and a dropped one gives its share back
   expect(made).toBe(63);
   await stream.call(Method.DROP_TABLE, vamos.tables.TableName.encode({ name: 't7' }).finish());
   await stream.call(Method.CREATE_TABLE, create('more', 1024 * KIB));
+});
+
+it('a definition of a million columns is refused before it is decoded', async () => {
+  await using place = await Place.make('unsplit');
+  // Empty columns: tag and length.
+  const columns = new Uint8Array(2 * KIB * KIB);
+  for (let offset = 0; offset < columns.length; offset += 2) columns[offset] = (2 << 3) | 2;
+  const head = protobuf.Writer.create().uint32((1 << 3) | 2);
+  const body = head.bytes(columns).finish();
+  const error = await failure(place.client.stream().call(Method.CREATE_TABLE, body));
+  expect(error.code).toBe('BAD_REQUEST');
+  // Decoded ones would be counted by number: "not 1048576".
+  expect(error.message).toMatch(/at most 4096 columns/);
+});
+
+it('lists more tables than a reply has room for, each once', async () => {
+  await using place = await Place.make('unsplit');
+  // As small a frame as a connector may ask for.
+  const client = await place.connect({ replyWindowBytes: 128 * KIB });
+  const names = Array.from({ length: 450 }, (_, number) => `${number}`.padStart(3, '0').padEnd(255, '.'));
+  await Promise.all(names.map((name) => place.client.stream().call(Method.CREATE_TABLE, create(name, 0))));
+  expect(await place.stream(client).list()).toEqual(names);
 });
 
 it('what a root keeps of a truncated table is small, however large its definition', async () => {

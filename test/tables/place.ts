@@ -10,7 +10,7 @@ import { connectChannel } from '../../src/channel/index.js';
 import { createLocalPair } from '../../src/channel/local.js';
 import { packageRoot } from '../../src/native.js';
 import { VamosError } from '../../src/protocol/errors.js';
-import { RpcClient } from '../../src/rpc/client.js';
+import { RpcClient, type RpcClientOptions } from '../../src/rpc/client.js';
 import type { HostModule } from '../../src/rpc/contract.js';
 import { RpcServer } from '../../src/rpc/server.js';
 
@@ -47,14 +47,14 @@ export class Place implements AsyncDisposable {
   }
 
   /** A connector of its own. */
-  async connect(): Promise<RpcClient> {
+  async connect(options: RpcClientOptions = {}): Promise<RpcClient> {
     const open = () => {
       if (this.#mode === 'split') return connectChannel(`unix:${this.#socket}`);
       const [guestEnd, hostEnd] = createLocalPair();
       this.#server!.accept(hostEnd);
       return Promise.resolve(guestEnd);
     };
-    const client = await RpcClient.connect(open);
+    const client = await RpcClient.connect(open, options);
     this.#clients.push(client);
     return client;
   }

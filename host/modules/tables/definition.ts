@@ -1,6 +1,8 @@
+import protobuf from 'protobufjs/minimal.js';
 import { VamosError } from '../../../src/protocol/errors.js';
-import type { vamos } from '../../../src/protocol/generated/messages.js';
+import { vamos } from '../../../src/protocol/generated/messages.js';
 import { ColumnKind } from '../../../src/protocol/rows.js';
+import { decode } from './requests.js';
 
 const MAX_NAME_BYTES = 255;
 const MAX_TYPE_BYTES = 64;
@@ -30,6 +32,43 @@ export function checkName(name: string, what = 'table'): void {
   if (bytes === 0 || bytes > MAX_NAME_BYTES || name.includes('\0')) {
     throw refuse(`the name of a ${what} has 1 to ${MAX_NAME_BYTES} bytes and no NUL`);
   }
+}
+
+/** The messages that fields of a CreateTable hold, by field number. */
+interface Messages {
+  readonly [field: number]: Messages;
+}
+const IN_CREATE_TABLE: Messages = { 1: { 2: {}, 3: { 3: {} } } };
+const MAX_MESSAGES = 1 + MAX_COLUMNS + MAX_INDEXES * (1 + MAX_PARTS);
+
+/**
+ * The definition in a CreateTable. What it holds is counted before it is decoded: an empty column is two bytes of a frame,
+ * and an object of a hundred.
+ * @throws VamosError BAD_REQUEST
+ */
+export function decodeDefinition(body: Uint8Array): Definition {
+  const count = decode({ decode: () => countMessages(protobuf.Reader.create(body), body.length) }, body);
+  if (count > MAX_MESSAGES) {
+    throw refuse(
+      `a table has at most ${MAX_COLUMNS} columns and ${MAX_INDEXES} indexes of ${MAX_PARTS} parts each`,
+    );
+  }
+  return checkDefinition(decode(vamos.tables.CreateTable, body).definition);
+}
+
+function countMessages(reader: protobuf.Reader, end: number, fields = IN_CREATE_TABLE): number {
+  let count = 0;
+  while (reader.pos < end) {
+    const tag = reader.uint32();
+    const inner = (tag & 7) === 2 ? fields[tag >>> 3] : undefined;
+    if (!inner) {
+      reader.skipType(tag & 7);
+      continue;
+    }
+    const length = reader.uint32();
+    count += 1 + countMessages(reader, reader.pos + length, inner);
+  }
+  return count;
 }
 
 /** @throws VamosError BAD_REQUEST, saying which limit the definition breaks */

@@ -2,12 +2,14 @@ import { VamosError } from '../../../../src/protocol/errors.js';
 import { vamos } from '../../../../src/protocol/generated/messages.js';
 import type { Call } from '../../../../src/rpc/contract.js';
 import type { HostTable } from '../catalogue.js';
-import { checkDefinition } from '../definition.js';
+import { decodeDefinition } from '../definition.js';
 import { decode } from '../requests.js';
 import type { Handler, TablesSession } from '../session.js';
 
 const { Method } = vamos.tables;
 const EMPTY = new Uint8Array();
+/** In one reply, which with the longest names is smaller than the smallest frame. */
+const LISTED_TABLES = 200;
 
 function encodeInfo({ number, version, definition }: HostTable): Uint8Array {
   return vamos.tables.TableInfo.encode({ table: number, version, definition }).finish();
@@ -26,8 +28,7 @@ function untilUnused(session: TablesSession, call: Call): (table: HostTable) => 
 
 const create: Handler = async (session, body, call) => {
   checkNoTransaction(session, call);
-  const { definition } = decode(vamos.tables.CreateTable, body);
-  return encodeInfo(await session.host.catalogue.create(checkDefinition(definition), call.signal));
+  return encodeInfo(await session.host.catalogue.create(decodeDefinition(body), call.signal));
 };
 
 const open: Handler = (session, body) => {
@@ -55,13 +56,17 @@ const rename: Handler = async (session, body, call) => {
   return EMPTY;
 };
 
-const list: Handler = (session) => {
-  const tables = [...session.host.catalogue.tables].map(({ number, version, definition }) => ({
+/** In order of their numbers, which stay where a table is renamed between two pages. */
+const list: Handler = (session, body) => {
+  const { after } = decode(vamos.tables.ListTables, body);
+  const later = [...session.host.catalogue.tables].filter(({ number }) => number > after);
+  later.sort((one, other) => one.number - other.number);
+  const tables = later.slice(0, LISTED_TABLES).map(({ number, version, definition }) => ({
     table: number,
     version,
     definition: { name: definition.name },
   }));
-  return vamos.tables.TableList.encode({ tables }).finish();
+  return vamos.tables.TableList.encode({ tables, hasMore: later.length > LISTED_TABLES }).finish();
 };
 
 export const definitionHandlers: [number, Handler][] = [
