@@ -17,7 +17,13 @@ const STEPS = {
   format: prettierAndClangFormat,
   lint: eslint,
   native: () => nativeTests('build/test'),
-  sanitize: () => nativeTests('build/sanitize', '-DVAMOS_SANITIZE=ON'),
+  sanitize: () =>
+    nativeTests(
+      'build/sanitize',
+      '-DVAMOS_SANITIZE=ON',
+      '-DCMAKE_BUILD_TYPE=Debug',
+      '-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1',
+    ),
   tidy: clangTidyAll,
   fuzz: fuzzers,
   vitest,
