@@ -183,7 +183,7 @@ TEST_CASE("a write that can't be whole is short, and the next one fails; asked t
   ::setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, handler);
   // /dev/full is not beneath a root, so the file object is made directly.
-  File full(Descriptor(::open("/dev/full", O_WRONLY | O_CLOEXEC)));
+  File full(vamos::Descriptor(::open("/dev/full", O_WRONLY | O_CLOEXEC)));
   CHECK(full.write({{std::nullopt, 1}}, data, SyncKind::Data, false, written) == ENOSPC);
 }
 
