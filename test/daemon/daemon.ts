@@ -1,5 +1,5 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -119,6 +119,9 @@ export class Daemon implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.process.exitCode === null && this.process.signalCode === null) {
+      const { pid } = this.process;
+      const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ');
+      for (const child of children.filter((text) => text !== '')) this.#pids.add(Number(child));
       this.process.kill('SIGKILL');
       await this.exited;
     }
