@@ -1,0 +1,111 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "wire/error_code.hpp"
+
+// The connector's side of a session for C++ programs with many threads: the counterpart of src/rpc/client.ts.
+//
+// All threads share one channel. Each call is sent by the thread that makes it, with whatever else waits;
+// while as many frames are in flight as the host allows, calls gather. A thread that waits for an answer
+// reads the channel itself if no other does, so that a lone caller costs no hand-over between threads.
+namespace vamos::client {
+
+struct Options {
+  std::string address;  // unix:PATH, virtio-serial:NAME, vsock:CID:PORT
+  std::string program;  // for the host's status, at most 200 bytes
+  std::string token;
+  uint32_t connectTimeoutMs = 5000;  // that a call waits for a session to be there
+  uint32_t replyWindowBytes = 16 << 20;
+  // While calls of other streams are unanswered, how long a call may wait for others to share its frame. It
+  // is sent sooner when a thread of idle priority gets to run: then nobody is about to add to it.
+  uint32_t gatherUs = 0;
+  uint32_t maxReconnectDelayMs = 2000;
+  uint32_t pingIntervalMs = 5000;
+};
+
+struct Request {
+  uint32_t method = 0;
+  std::string body;
+};
+
+struct CallOptions {
+  uint32_t timeoutMs = 0;  // 0: none. Then DEADLINE_EXCEEDED, and the host is told
+  uint32_t epoch = 0;      // not 0: fails with SESSION_LOST, unsent, once this session is over
+  bool isCommit = false;   // lost with its session it fails with OUTCOME_UNKNOWN
+};
+
+struct Failure {
+  ErrorCode code = ErrorCode::OK;
+  std::string message;
+  std::string detail;
+};
+
+// A request, or a chain of them, from send() to its answer. Threads other than its owner may only cancel it.
+class Call;
+using CallPointer = std::shared_ptr<Call>;
+
+struct Counters {
+  uint64_t requests = 0;
+  uint64_t frames = 0;  // of requests
+  uint64_t framesReceived = 0;
+  uint64_t bytesSent = 0;
+  uint64_t bytesReceived = 0;
+  uint64_t waits = 0;  // times a thread waited for an answer
+  uint64_t parked = 0;
+  uint64_t reconnects = 0;
+  uint64_t systemCalls = 0;
+};
+
+class Client {
+ public:
+  // Connects in the background, again and again; calls wait for it as Options say.
+  explicit Client(Options options);
+  ~Client();  // ends the session with GOODBYE; what has no answer fails with CANCELLED
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // Waits for a session: its number (1 for the first, one more after each loss), or 0 and why not.
+  uint32_t connect(uint32_t timeoutMs, Failure& failure);
+  // The session that calls sent now will travel in.
+  uint32_t epoch() const;
+  // The longest body of a call, and of all requests of a chain with 64 bytes each.
+  uint32_t maxBodyBytes() const;
+
+  uint32_t openStream();
+
+  // Requests of one stream run in order. A chain stops at its first failure. Never waits for an answer (it
+  // waits for room in the window).
+  CallPointer send(uint32_t stream, std::vector<Request> chain, CallOptions options = {});
+  // Sends it without an answer being wanted, with the next frame, or after a few milliseconds by itself: the
+  // end of a transaction that only read, an unlock, the close of a cursor.
+  void sendLater(uint32_t stream, std::vector<Request> chain, CallOptions options = {});
+
+  // Waits for the answers to all its requests, or the failure of the one that failed (the ones behind it did
+  // not run). True: no failure. The bodies' bytes live as long as the call.
+  bool wait(const CallPointer& call);
+  // Fails it with CANCELLED and tells the host; from any thread. Its waiting thread goes on at once.
+  void cancel(const CallPointer& call);
+
+  Counters counters() const;
+  // The connection's state and the last error, for people: 'connected to unix:/x as session 3', …
+  std::string describe() const;
+
+ private:
+  class Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+// Of a call that wait() has returned for.
+std::string_view replyBody(const CallPointer& call, size_t index);
+const Failure& failureOf(const CallPointer& call);
+// Which request of the chain failed.
+size_t failedIndex(const CallPointer& call);
+
+}  // namespace vamos::client
