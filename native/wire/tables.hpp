@@ -1,0 +1,351 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "wire/row.hpp"
+#include "wire/tables_enums.hpp"
+
+// The messages of src/protocol/tables.proto that C++ uses; what they mean stands there.
+//
+// encode() leaves out what has its default. decode() takes bytes that anyone may have sent: false where they
+// are no such message or break a limit. Numbers of enumerations come as they are, known or not.
+namespace vamos::wire {
+
+struct Column {
+  std::string name;
+  ColumnKind kind = ColumnKind::INT8;
+  bool nullable = false;
+  uint32_t widthBytes = 0;
+  std::string type;
+};
+
+struct KeyPart {
+  uint32_t column = 0;
+  bool descending = false;
+  bool opaque = false;
+};
+
+struct Index {
+  std::string name;
+  bool unique = false;
+  std::vector<KeyPart> parts;
+};
+
+struct Definition {
+  std::string name;
+  std::vector<Column> columns;
+  std::vector<Index> indexes;
+  int32_t autoIncrement = 0;
+  std::string detail;
+};
+
+struct CreateTable {
+  Definition definition;
+  uint64_t nextAutoIncrement = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, CreateTable& message);
+};
+
+struct RedefineTable {
+  std::string name;
+  Definition definition;
+  uint64_t nextAutoIncrement = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, RedefineTable& message);
+};
+
+struct TableName {
+  std::string name;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, TableName& message);
+};
+
+struct RenameTable {
+  std::string from;
+  std::string to;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, RenameTable& message);
+};
+
+struct TableStatistics {
+  uint64_t rows = 0;
+  uint64_t bytes = 0;
+  uint64_t nextAutoIncrement = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, TableStatistics& message);
+};
+
+struct TableInfo {
+  uint32_t table = 0;
+  uint32_t version = 0;
+  Definition definition;
+  TableStatistics statistics;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, TableInfo& message);
+};
+
+struct ListTables {
+  uint32_t after = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, ListTables& message);
+};
+
+struct TableList {
+  std::vector<TableInfo> tables;
+  bool hasMore = false;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, TableList& message);
+};
+
+struct Begin {
+  Isolation isolation = Isolation::REPEATABLE_READ;
+  bool readOnly = false;
+  bool consistentSnapshot = false;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Begin& message);
+};
+
+struct Commit {
+  Durability durability = Durability::SYNCED;
+  uint64_t number = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Commit& message);
+};
+
+struct Savepoint {
+  SavepointAction action = SavepointAction::SET;
+  std::string name;
+  uint32_t statement = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Savepoint& message);
+};
+
+struct Prepare {
+  std::string xid;
+  Durability durability = Durability::SYNCED;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Prepare& message);
+};
+
+struct EndPrepared {
+  std::string xid;
+  Durability durability = Durability::SYNCED;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, EndPrepared& message);
+};
+
+struct PreparedList {
+  std::vector<std::string> xids;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, PreparedList& message);
+};
+
+struct LastCommit {
+  uint32_t stream = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, LastCommit& message);
+};
+
+struct LastCommitted {
+  uint64_t number = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, LastCommitted& message);
+};
+
+struct Scope {
+  bool inTransaction = false;
+  Durability durability = Durability::SYNCED;
+  Wait wait = Wait::WAIT;
+  uint32_t lockTimeoutMs = 0;
+  uint32_t statement = 0;
+  uint64_t commitNumber = 0;
+};
+
+struct Unlock {
+  uint32_t table = 0;
+  uint32_t version = 0;
+  Scope scope;
+  std::string keys;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Unlock& message);
+};
+
+struct Write {
+  uint32_t table = 0;
+  uint32_t version = 0;
+  Scope scope;
+  std::string batch;
+  uint64_t autoIncrementSeen = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Write& message);
+};
+
+struct Written {
+  uint32_t rows = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Written& message);
+};
+
+struct Get {
+  uint32_t table = 0;
+  uint32_t version = 0;
+  Scope scope;
+  uint32_t index = 0;
+  std::string keys;
+  Lock lock = Lock::NO_LOCK;
+  std::vector<uint32_t> columns;
+  bool withKeys = false;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Get& message);
+};
+
+struct Bounds {
+  std::string lower;
+  std::string upper;
+  bool hasLower = false;
+  bool hasUpper = false;
+  bool lowerExclusive = false;
+  bool upperExclusive = false;
+};
+
+struct OpenCursor {
+  uint32_t table = 0;
+  uint32_t version = 0;
+  Scope scope;
+  uint32_t index = 0;
+  Bounds bounds;
+  bool reverse = false;
+  uint64_t limitRows = 0;
+  Lock lock = Lock::NO_LOCK;
+  std::vector<uint32_t> columns;
+  bool withKeys = false;
+  uint32_t windowBytes = 0;
+  bool countOnly = false;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, OpenCursor& message);
+};
+
+struct Fetch {
+  uint32_t cursor = 0;
+  uint32_t windowBytes = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Fetch& message);
+};
+
+struct CloseCursor {
+  uint32_t cursor = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, CloseCursor& message);
+};
+
+struct Rows {
+  std::string_view window;  // stands in the bytes that were decoded
+  uint32_t cursor = 0;
+  uint64_t count = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Rows& message);
+};
+
+struct Reserve {
+  uint32_t table = 0;
+  uint32_t version = 0;
+  uint32_t count = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Reserve& message);
+};
+
+struct Reserved {
+  uint64_t first = 0;
+  uint32_t count = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Reserved& message);
+};
+
+struct Statistics {
+  uint32_t table = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Statistics& message);
+};
+
+struct Estimate {
+  uint32_t table = 0;
+  uint32_t version = 0;
+  uint32_t index = 0;
+  Bounds bounds;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Estimate& message);
+};
+
+struct Estimated {
+  uint64_t rows = 0;
+  uint64_t bytes = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Estimated& message);
+};
+
+struct WriteBlob {
+  uint64_t blob = 0;
+  std::string_view data;  // stands where the caller has it
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, WriteBlob& message);
+};
+
+struct BlobWritten {
+  uint64_t blob = 0;
+  uint64_t lengthBytes = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, BlobWritten& message);
+};
+
+struct ReadBlob {
+  uint64_t blob = 0;
+  uint64_t offset = 0;
+  uint32_t lengthBytes = 0;
+  bool inTransaction = false;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, ReadBlob& message);
+};
+
+struct BlobRead {
+  std::string_view data;  // stands in the bytes that were decoded
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, BlobRead& message);
+};
+
+}  // namespace vamos::wire
