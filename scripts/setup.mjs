@@ -1,5 +1,6 @@
-// Brings a machine to where `purpose` (build, demo, bench or test) runs: Debian packages, npm packages, the native build
-// and the compiled program. What is there already is left alone, so the second time takes a fraction of a second.
+// Brings a machine to where `purpose` (build, demo, bench or test) runs: Debian packages, npm packages, the native build,
+// the compiled program and, beyond `build`, MariaDB with the storage engine. What is there already is left alone, so
+// the second time takes a fraction of a second.
 // Runs with Node alone: on a fresh machine there is no node_modules yet.
 //
 // VAMOS_SKIP_PACKAGES=1 leaves the machine's packages to you.
@@ -12,11 +13,12 @@ if (major < 20 || (major === 20 && minor < 17)) {
   console.error(`VAMOS needs Node 20.17 or later; this is ${process.version} (${process.execPath}).`);
   process.exit(1);
 }
+const { RUNTIME_PACKAGES, mariadb, plugin } = await import('./mariadb.mjs');
 const { StepError, filesBelow, fingerprint, root, run, seconds, unlessCurrent } =
   await import('./shared.mjs');
 
 // What each purpose needs of Debian 12. The guest image's own packages are fetched by `vamos vm` itself.
-const BUILD = ['g++', 'make', 'cmake', 'librocksdb-dev'];
+const BUILD = ['g++', 'make', 'cmake', 'librocksdb-dev', 'libprotozero-dev'];
 // The channel addon polls on Node's own event loop: its header comes with most installations of Node, else from Debian.
 if (!existsSync(path.resolve(process.execPath, '../../include/node/uv.h'))) BUILD.push('libuv1-dev');
 const VM = ['qemu-system-x86', 'mmdebstrap', 'e2fsprogs'];
@@ -24,8 +26,8 @@ const CHECK = ['clang-14', 'clang-format-14', 'clang-tidy-14', 'libclang-rt-14-d
 const PACKAGES = {
   build: BUILD,
   demo: [...BUILD, ...VM],
-  bench: [...BUILD, ...VM],
-  test: [...BUILD, ...VM, ...CHECK],
+  bench: [...BUILD, ...VM, ...RUNTIME_PACKAGES, 'sysbench'],
+  test: [...BUILD, ...VM, ...RUNTIME_PACKAGES, ...CHECK],
 };
 
 const purpose = process.argv[2] ?? 'build';
@@ -41,6 +43,8 @@ try {
     await npmPackages(),
     await native(),
     await typescript(),
+    purpose !== 'build' && (await mariadb()),
+    purpose !== 'build' && (await plugin()),
   ];
   if (changed.includes(true)) console.log(`Set up in ${seconds(started)}.`);
 } catch (error) {
