@@ -14,6 +14,8 @@
 
 namespace vamos::mariadb {
 
+class ha_vamos;
+
 // One connection's stream and its transaction on the host. Made at a THD's first use of the engine
 // (thd_set_ha_data), gone with close_connection. Owned by the connection's thread; kill_query may cancel what
 // it waits for.
@@ -46,8 +48,13 @@ class Session {
   void later(uint32_t method, std::string body);
 
   // Rows of a write batch (FORMATS.md). mayWait: an error of theirs may surface at the next request or at the
-  // end of the statement; else they are sent now. Rows of the same table and kind join the batch before.
-  int write(Table& table, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen, bool mayWait);
+  // end of the statement; else they are sent now. Rows of the same handler and kind join the batch before.
+  // Where rows that waited are refused, the handler's raiseRefusal says so to the client, and the call that
+  // met it returns what raiseRefusal did.
+  int write(ha_vamos& handler, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen,
+            bool mayWait);
+  // The handler is about to go: no rows of its are waiting any more.
+  void forget(ha_vamos& handler);
   // What waits is sent, and its outcome known.
   int flush();
 
