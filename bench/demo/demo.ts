@@ -8,7 +8,7 @@ import path from 'node:path';
 import { Listr } from 'listr2';
 import { packageRoot } from '../../src/native.js';
 import { buildImage, buildPayload, qemuVersion, startVm, type Image, type Vm } from '../../host/vm/index.js';
-import { DemoDaemon } from './daemon.js';
+import { HostDaemon } from '../daemon.js';
 import { measure } from './measure.js';
 import { PHASES } from './phases.js';
 import { differences, renderTable, type Report, type ReportRow } from './report.js';
@@ -54,7 +54,7 @@ class Demo {
   #isOnRealDisk = true;
   #image: Image | undefined;
   #vm: Vm | undefined;
-  #daemon: DemoDaemon | undefined;
+  #daemon: HostDaemon | undefined;
   readonly #rows: ReportRow[] = [];
 
   constructor(options: DemoOptions) {
@@ -145,7 +145,7 @@ class Demo {
       onProgress,
     });
     const control = path.join(this.#directory, 'control.sock');
-    this.#daemon = new DemoDaemon(path.join(this.#directory, 'root'), `virtio-serial:${socket}`, control);
+    this.#daemon = new HostDaemon(path.join(this.#directory, 'root'), `virtio-serial:${socket}`, control);
   }
 
   /** On a real disk: a sync to memory would cost nothing. */

@@ -2,13 +2,13 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { packageRoot } from '../../src/native.js';
+import { packageRoot } from '../src/native.js';
 
 const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 30_000;
 
 /** The host daemon as its user starts it: a process of its own, serving one guest. */
-export class DemoDaemon {
+export class HostDaemon {
   #process: ChildProcess | undefined;
 
   constructor(

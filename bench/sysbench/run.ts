@@ -1,0 +1,126 @@
+import { writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SysbenchOptions } from './command.js';
+import { renderTable, summarize, type EngineName, type SysbenchRow } from './report.js';
+import { startServer, type Server } from './server.js';
+import {
+  dropTables,
+  prepare,
+  runTest,
+  sysbenchVersion,
+  type Sample,
+  type TableSize,
+  type Target,
+  type TestName,
+} from './sysbench.js';
+
+interface Scale {
+  size: TableSize;
+  rounds: number;
+  roundSeconds: number;
+}
+
+const FULL: Scale = { size: { tables: 4, rows: 50_000 }, rounds: 2, roundSeconds: 6 };
+const QUICK: Scale = { size: { tables: 4, rows: 10_000 }, rounds: 1, roundSeconds: 2 };
+/** Between two samples: what an engine still writes in the background is not the next one's to bear. */
+const REST_MS = 500;
+
+/** As sysbench's CREATE TABLE names them. */
+const ENGINE_CLAUSES: Record<EngineName, string> = { vamos: 'VAMOS', innodb: 'InnoDB', rocksdb: 'ROCKSDB' };
+
+export async function runSysbench(options: SysbenchOptions): Promise<void> {
+  const scale = options.quick ? QUICK : FULL;
+  const started = new Date();
+  const version = await sysbenchVersion();
+  showProgress('starting the server');
+  await using server = await startServer(options.engine);
+  const targets = new Map<EngineName, Target>();
+  for (const engine of options.engine) {
+    targets.set(engine, await makeTables(server, engine, scale.size));
+  }
+  const rows: SysbenchRow[] = [];
+  for (const test of options.test) {
+    for (const threads of options.threads) {
+      rows.push(...(await measure(targets, test, threads, scale)));
+    }
+  }
+  showProgress('');
+
+  const { versions } = server;
+  console.log(renderTable(rows));
+  const names = Object.entries({ sysbench: version, ...versions }).map(([name, text]) => `${name} ${text}`);
+  const machine = describeMachine();
+  console.log(`\n${machine.cpu}, ${machine.cpus} CPUs, Linux ${machine.kernel}; ${names.join(', ')}`);
+  console.log(
+    `${scale.size.tables} tables of ${scale.size.rows} rows; ${scale.rounds} rounds of ${scale.roundSeconds} s each; all ` +
+      `programs share the machine; every commit is synced.`,
+  );
+  if (options.json === undefined) return;
+  const report = {
+    date: started.toISOString(),
+    seconds: Math.round((Date.now() - started.getTime()) / 1000),
+    machine,
+    versions: { sysbench: version, ...versions },
+    scale,
+    rows,
+  };
+  await writeFile(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
+}
+
+async function makeTables(server: Server, engine: EngineName, size: TableSize): Promise<Target> {
+  showProgress(`${engine}: filling ${size.tables} tables of ${size.rows} rows`);
+  const database = `sysbench_${engine}`;
+  await server.execute(`CREATE DATABASE ${database}`);
+  const { socketPath, user } = server;
+  const target = { socketPath, user, database, engine: ENGINE_CLAUSES[engine], size };
+  await prepare(target);
+  return target;
+}
+
+/** One test with all engines, which take turns. */
+async function measure(
+  targets: ReadonlyMap<EngineName, Target>,
+  test: TestName,
+  threads: number,
+  scale: Scale,
+): Promise<SysbenchRow[]> {
+  const engines = [...targets.keys()];
+  const samples = new Map<EngineName, Sample[]>(engines.map((engine) => [engine, []]));
+  for (let round = 0; round < scale.rounds; round++) {
+    // Each round starts with another one.
+    const order = engines.map((_, index) => engines[(index + round) % engines.length]!);
+    for (const engine of order) {
+      const target = targets.get(engine)!;
+      const what = `${test}, ${threads} threads, round ${round + 1}/${scale.rounds}: ${engine}`;
+      if (test === 'delete') {
+        showProgress(`${what}: filling the tables again`);
+        await dropTables(target);
+        await prepare(target);
+      }
+      showProgress(what);
+      await sleep(REST_MS);
+      const sample = await runTest(target, test, threads, scale.roundSeconds);
+      samples.get(engine)!.push(sample);
+      showProgress(`${what}: ${Math.round(sample.transactions / sample.seconds)}/s`);
+    }
+  }
+  return engines.map((engine) => summarize(test, engine, threads, samples.get(engine)!));
+}
+
+function describeMachine() {
+  return {
+    cpu: os.cpus()[0]?.model ?? os.arch(),
+    cpus: os.availableParallelism(),
+    memoryGiB: Math.round(os.totalmem() / 2 ** 30),
+    kernel: os.release(),
+    node: process.version,
+    /** Of the last minute when the run ended; its own share is about its processes that want a CPU at once. */
+    loadAverage: os.loadavg()[0],
+  };
+}
+
+function showProgress(message: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${message}`);
+  else if (message !== '') process.stderr.write(`${message}\n`);
+}
