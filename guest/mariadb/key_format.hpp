@@ -1,0 +1,62 @@
+#pragma once
+
+#include <my_global.h>
+#include <sql_class.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "mariadb/row_format.hpp"
+#include "mariadb/sort_key.hpp"
+
+namespace vamos::mariadb {
+
+// How a part's value becomes bytes that sort.
+enum class KeyCoding : uint8_t {
+  SIGNED,  // little-endian integers of the record
+  UNSIGNED,
+  FLOAT,
+  DOUBLE,
+  BYTES,    // as they are
+  ESCAPED,  // FORMATS.md's BYTES
+  SORT_KEY  // by the collation
+};
+
+struct KeyPartFormat {
+  uint32_t column = 0;  // the host's
+  KeyCoding coding = KeyCoding::BYTES;
+  Storage storage = Storage::BYTES;
+  bool isDescending = false;
+  bool isPrefix = false;
+  uint8_t nullMask = 0;     // 0: never NULL
+  uint8_t lengthBytes = 0;  // BLOB: of its length in the record
+  uint32_t recordOffset = 0;
+  uint32_t nullOffset = 0;
+  uint32_t recordBytes = 0;    // fixed: of the value in record and search key
+  uint32_t keyBytes = 0;       // integers: in the key
+  uint32_t maxCharacters = 0;  // of the prefix; bytes where the character set is binary
+  uint32_t searchBytes = 0;    // of the part in a search key, with NULL byte and length
+  SortKey sortKey;
+};
+
+// The keys of an index.
+class IndexFormat {
+ public:
+  // False: `refusal` says why not.
+  bool make(const TABLE_SHARE& share, const KEY& key, const RowFormat& rows, std::string& refusal);
+
+  const std::vector<KeyPartFormat>& parts() const { return parts_; }
+
+  // Appends the record's key. True: it has a NULL part.
+  bool encode(const uchar* record, std::string& out) const;
+  // Appends the parts given of a search key. True: these are all.
+  bool encodeSearchKey(const uchar* key, key_part_map parts, std::string& out) const;
+  // Whether two records have the same key.
+  bool same(const uchar* left, const uchar* right) const;
+
+ private:
+  std::vector<KeyPartFormat> parts_;
+};
+
+}  // namespace vamos::mariadb
