@@ -5,63 +5,171 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "client/client.hpp"
-#include "mariadb/table.hpp"
 #include "wire/tables.hpp"
 
 namespace vamos::mariadb {
 
+class Table;
 class ha_vamos;
 
-// One connection's stream and its transaction on the host. Made at a THD's first use of the engine
-// (thd_set_ha_data), gone with close_connection. Owned by the connection's thread; kill_query may cancel what
-// it waits for.
+// The body of an answer, and what keeps its bytes.
+struct Reply {
+  client::CallPointer call;
+  std::string_view body;
+};
+
+// What a statement does with a table.
+enum class Use { READ, LOCK, WRITE };
+
+// How late an error of a write may surface.
+enum class Surfaces {
+  AT_ONCE,       // it is sent, and its outcome known, before write() returns
+  IN_STATEMENT,  // at the next request, or when its statement ends
+  LATER,         // even after its statement: of rows that are locked, where no unique key changes
+};
+
+// One connection's stream and its transaction on the host. Made at a THD's first use of the engine, gone with
+// close_connection. Used by the connection's thread; others only interrupt what it waits for.
 //
 // The transaction begins on the host with the first request of it: BEGIN goes ahead of that request in the
 // same chain. Writes whose errors may surface later wait here and go ahead of the next request, too: of
-// COMMIT, so that a plain autocommit insert is one frame. The end of a transaction that wrote nothing is sent
-// with what comes next.
+// COMMIT, so that a plain autocommit insert is one frame. The end of a transaction that neither wrote nor
+// locked is sent with what comes next.
 class Session {
  public:
   static Session& of(THD* thd);
+  // Nothing where the connection has not used the engine.
+  static Session* find(THD* thd);
 
-  // external_lock and start_stmt: registers with the server; 0 or an error.
-  int beginStatement(THD* thd, bool isWrite);
+  Session(THD* thd);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
 
-  // The fields of a request in this statement. A read outside any transaction that sees its own snapshot: see
-  // readsAlone.
-  wire::Scope scope() const;
+  // external_lock and start_stmt: registers with the server, and begins the statement if it hasn't.
+  void beginStatement(Use use);
+
+  // The fields of a request in the transaction.
+  wire::Scope scope(bool skipLocked = false) const;
   // A plain read of a constant table in autocommit, or the one scan of a one-table statement, needs no
-  // transaction: the host reads at one moment anyhow.
-  bool readsAlone(bool isOnlyRead) const;
+  // transaction: the host reads at one moment anyhow. Then scopeAlone() and callAlone().
+  bool readsAlone() const;
+  wire::Scope scopeAlone() const { return {}; }
 
-  // Sends the request behind what has to go first, and waits. 0: `reply` is its body, valid until the next
-  // call of this session. Else an error of handler.h; its text is kept for get_error_message.
-  int call(uint32_t method, std::string body, std::string_view& reply);
-  // The same without waiting: for the next window of a cursor. Nothing else may need to go first.
+  // All calls: 0, or an error of handler.h or errors.hpp; failure() says more. Bytes of a reply live as long
+  // as the Reply.
+
+  // In the transaction, behind what has to go first.
+  int call(uint32_t method, std::string body, Reply& reply);
+  // Outside of it, and ahead of what waits: reads alone, definitions, statistics, auto-increment, blobs.
+  // Those that change nothing are made again where the session was lost and is back in time.
+  int callAlone(uint32_t method, std::string body, Reply& reply);
+  // Without waiting, and ahead of what waits: the next window of a cursor that call() or callAlone() opened.
   client::CallPointer ahead(uint32_t method, std::string body);
-  int wait(const client::CallPointer& call, std::string_view& reply);
-  // With whatever is sent next.
+  int wait(const client::CallPointer& call, Reply& reply);
+  // With whatever is sent next, no answer wanted: the close of a cursor, an unlock.
   void later(uint32_t method, std::string body);
 
-  // Rows of a write batch (FORMATS.md). mayWait: an error of theirs may surface at the next request or at the
-  // end of the statement; else they are sent now. Rows of the same handler and kind join the batch before.
+  // Rows of a write batch (FORMATS.md). Rows of the same handler, statement and kind join the batch before.
   // Where rows that waited are refused, the handler's raiseRefusal says so to the client, and the call that
   // met it returns what raiseRefusal did.
   int write(ha_vamos& handler, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen,
-            bool mayWait);
-  // The handler is about to go: no rows of its are waiting any more.
-  void forget(ha_vamos& handler);
+            Surfaces surfaces);
+  // A transaction of its own, committed once even where its answer is lost: rows for a table that nobody sees
+  // yet. Their errors are returned; raiseRefusal is not called.
+  int writeAlone(Table& table, uint32_t method, std::string rows, uint64_t autoIncrementSeen);
+  // Bytes of rows that wait.
+  size_t waitingBytes() const { return waitingBytes_; }
   // What waits is sent, and its outcome known.
   int flush();
+  // The handler is about to go: no rows of its are waiting any more.
+  void forget(ha_vamos& handler);
 
-  // Statement or transaction end, savepoints, two-phase commit: commit.hpp.
+  // Of the last call that failed.
+  const client::Failure& failure() const { return failure_; }
+  THD* thd() const { return thd_; }
 
-  // Of the last failure, for get_error_message and the duplicate key's index.
-  const client::Failure& failure() const;
+  // The rest is for the handlerton (commit.cpp). All return 0 or an error that was raised.
+  int endStatement();
+  void rollbackStatement();
+  int commit();
+  void rollback();
+  int prepare(const std::string& xid);
+  int beginWithSnapshot();
+  uint64_t setSavepoint();
+  void rollbackToSavepoint(uint64_t number);
+  void releaseSavepoint(uint64_t number);
+  bool holdsLocks() const { return locked_ || wrote_; }
+  // Ends a transaction that was prepared: of any connection, by its xid.
+  int endPrepared(const std::string& xid, bool isCommit);
+
+  // From other threads: what waits for an answer fails with CANCELLED, where that leaves the outcome known.
+  void interrupt();
+  // Since when it waits for an answer that may be cancelled (ms of the steady clock); 0: it doesn't.
+  uint64_t waitingSinceMs();
+
+ private:
+  // What goes ahead of the next request.
+  struct Waiting {
+    uint32_t method = 0;
+    uint32_t statement = 0;  // that it is part of; 0: none, it is a savepoint's
+    std::string body;        // of a write: its rows
+    ha_vamos* handler = nullptr;
+    uint32_t table = 0;
+    uint32_t version = 0;
+    uint64_t autoIncrementSeen = 0;
+    uint64_t savepoint = 0;  // that it sets
+    bool isWrite() const { return table != 0; }
+  };
+  enum class Ending { NONE, COMMIT, AUTOCOMMIT, PREPARE };
+
+  bool isInMultiStatement() const;
+  uint32_t connect();
+  client::Request requestOf(const Waiting& waiting, uint64_t commitNumber) const;
+  std::vector<client::Request> chainWith(const client::Request* last, uint64_t commitNumber);
+  int run(const client::Request* last, Ending ending, uint64_t commitNumber, Reply* reply);
+  int failed(const client::CallPointer& call, bool hasBegun, Ending ending);
+  int refused(size_t index);
+  int waitFor(const client::CallPointer& call, bool mayCancel);
+  client::CallOptions options(uint32_t epoch) const;
+  int fail(client::Failure failure);
+  int lose();
+  bool findCommit(uint64_t number, bool& isDone);
+  int commitOnce(const client::Request* last, Ending ending, uint64_t number);
+  void discardStream();
+  void forgetTransaction();
+
+  THD* const thd_;
+  const uint32_t stream_;
+  client::Failure failure_;
+
+  // The transaction.
+  bool begun_ = false;  // on the host
+  bool dead_ = false;   // it was rolled back on the host; the server is to do so, too
+  bool locked_ = false;
+  bool wrote_ = false;  // or has writes waiting
+  bool wantsSnapshot_ = false;
+  uint32_t epoch_ = 0;  // the session that it, or the last call, travelled in
+  std::string prepared_;
+  uint32_t statement_ = 0;
+  bool inStatement_ = false;
+  bool statementSent_ = false;  // writes of this statement may be on the host
+  Use statementUse_ = Use::READ;
+  std::vector<Waiting> waiting_;
+  size_t waitingBytes_ = 0;
+  uint64_t nextSavepoint_ = 1;
+  uint64_t nextCommit_ = 1;
+
+  std::mutex mutex_;  // of what follows
+  client::CallPointer current_;
+  bool mayCancel_ = false;
+  uint64_t sinceMs_ = 0;
 };
 
 }  // namespace vamos::mariadb
