@@ -12,7 +12,7 @@ const LARGEST_RANGE = 16_384;
 export class AutoIncrement {
   readonly #codec: TableCodec;
   readonly #name: string;
-  readonly #isBigInt: boolean;
+  readonly #valueOf: (next: number) => unknown;
   #next = 0;
   #end = 0;
   #rangeRows = FIRST_RANGE;
@@ -22,7 +22,9 @@ export class AutoIncrement {
     this.#codec = codec;
     const { name, type } = codec.columns[column]!;
     this.#name = name;
-    this.#isBigInt = type.kind === ColumnKind.INT64 || type.kind === ColumnKind.UINT64;
+    const isBigInt = type.kind === ColumnKind.INT64 || type.kind === ColumnKind.UINT64;
+    // Columns of MariaDB's tables show as mysql2 would show them: as a number.
+    this.#valueOf = (next) => (isBigInt && !type.isLossy ? BigInt(next) : next);
   }
 
   /** The rows with their values: those that have none get the next ones, in order. */
@@ -40,8 +42,7 @@ export class AutoIncrement {
     }
     const numbered = rows.map((row) => {
       if (hasValue(row[this.#name])) return row;
-      const next = this.#next++;
-      return { ...row, [this.#name]: this.#isBigInt ? BigInt(next) : next };
+      return { ...row, [this.#name]: this.#valueOf(this.#next++) };
     });
     for (const value of given) this.#passOver(Number(value));
     return numbered;

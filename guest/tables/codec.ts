@@ -3,9 +3,12 @@ import { VamosError } from '../../src/protocol/errors.js';
 import type { vamos } from '../../src/protocol/generated/messages.js';
 import { KeyFormat } from '../../src/protocol/keys.js';
 import { ColumnKind, RowFormat, type BlobReference, type RawValue } from '../../src/protocol/rows.js';
+import type { CallOptions } from '../../src/rpc/contract.js';
 import { BlobHandle, type BlobReader } from './blob.js';
-import type { AnyColumnType } from './types.js';
+import { sortKey } from './mariadb/collation.js';
+import { isHiddenColumn } from './mariadb/type.js';
 import type { AnyDefinition, Columns } from './schema.js';
+import type { AnyColumnType } from './types.js';
 
 /** A row with its values by column name. */
 export type AnyRow = Record<string, unknown>;
@@ -21,17 +24,32 @@ export interface Projection {
   readonly format: RowFormat;
 }
 
+/** A part of an index, as the table's definition has it. */
+interface IndexPart {
+  column: number;
+  /** Its bytes are a sort key, of so many first characters; 0: of all. */
+  opaque: { prefixCharacters: number } | undefined;
+}
+
+interface CodecIndex {
+  name: string;
+  unique: boolean;
+  parts: readonly IndexPart[];
+  format: KeyFormat;
+}
+
 /** Turns rows and keys of one table into bytes and back. */
 export class TableCodec {
   readonly table: number;
   readonly version: number;
   readonly columns: readonly { name: string; type: AnyColumnType }[];
   /** By number; the first is the primary key. */
-  readonly indexes: readonly { name: string; unique: boolean; columns: number[]; format: KeyFormat }[];
+  readonly indexes: readonly CodecIndex[];
   readonly autoIncrementColumn: number | undefined;
   readonly blobColumns: readonly number[];
   readonly whole: Projection;
   readonly #numbers: ReadonlyMap<string, number>;
+  readonly #isLossy: boolean;
 
   constructor(info: vamos.tables.ITableInfo, definition: AnyDefinition) {
     this.table = info.table ?? 0;
@@ -46,15 +64,24 @@ export class TableCodec {
     const layouts = this.columns.map(({ name, type }) => type.layout(name));
     this.whole = { numbers: [], columns: this.columns, format: new RowFormat(layouts) };
     this.indexes = (message.indexes ?? []).map((index) => {
-      const columns = (index.parts ?? []).map((part) => part.column ?? 0);
+      const parts = (index.parts ?? []).map((part) => ({
+        column: part.column ?? 0,
+        opaque: part.opaque ? { prefixCharacters: part.prefixCharacters ?? 0 } : undefined,
+      }));
       const format = new KeyFormat(
-        (index.parts ?? []).map((part) => ({
-          column: layouts[part.column ?? 0]!,
-          descending: part.descending ?? false,
-        })),
+        (index.parts ?? []).map((part) => {
+          const column = layouts[part.column ?? 0]!;
+          return {
+            column: part.opaque
+              ? { ...column, kind: ColumnKind.BYTES, widthBytes: 0, isText: false }
+              : column,
+            descending: part.descending ?? false,
+          };
+        }),
       );
-      return { name: index.name ?? '', unique: index.unique ?? false, columns, format };
+      return { name: index.name ?? '', unique: index.unique ?? false, parts, format };
     });
+    this.#isLossy = this.columns.some(({ type }) => type.isLossy);
     this.autoIncrementColumn = message.autoIncrement ? message.autoIncrement - 1 : undefined;
     this.blobColumns = layouts.flatMap((layout, number) => (layout.kind === ColumnKind.BLOB ? [number] : []));
   }
@@ -81,16 +108,32 @@ export class TableCodec {
     return number;
   }
 
-  /** The row's values as the formats take them. @throws VamosError BAD_REQUEST */
-  rawValues(row: AnyRow): RawValue[] {
+  /**
+   * The row's values as the formats take them.
+   * @param before the row that it changes, with its values: one that is still the same keeps its bytes
+   * @throws VamosError BAD_REQUEST
+   */
+  rawValues(row: AnyRow, before?: { row: AnyRow; raw: readonly RawValue[] }): RawValue[] {
     for (const name in row) this.#columnNumber(name);
-    return this.columns.map(({ name, type }) => rawValue(name, type, row[name]));
+    const generated = this.columns.find(({ type }) => type.isGenerated);
+    if (generated) {
+      throw new VamosError(
+        'BAD_REQUEST',
+        `MariaDB computes column ${generated.name}: write the table through it`,
+      );
+    }
+    return this.columns.map(({ name, type }, number) =>
+      before && row[name] === before.row[name] ? before.raw[number]! : rawValue(name, type, row[name]),
+    );
   }
 
   /** The bytes that a row was read from, or those that it would be written as. */
   packedAsRead(row: AnyRow): { packed: Buffer; raw: RawValue[] } {
     const packed = packedRows.get(row);
     if (packed) return { packed, raw: this.whole.format.unpack(packed) };
+    if (this.#isLossy) {
+      throw new VamosError('BAD_REQUEST', 'the old row is the object that a read of whole rows returned');
+    }
     for (const { name } of this.columns) {
       if (row[name] === undefined) {
         throw new VamosError('BAD_REQUEST', `the old row lacks column ${name}: read it whole`);
@@ -101,16 +144,26 @@ export class TableCodec {
   }
 
   entries(raw: readonly RawValue[]): IndexEntry[] {
-    return this.indexes.map(({ columns, format }) => {
-      const values = columns.map((number) => raw[number] as RawValue);
+    return this.indexes.map(({ parts, format }) => {
+      const values = parts.map((part) => this.#partValue(part, raw[part.column]!));
       return { key: format.encode(values), hasNull: values.includes(null) };
     });
+  }
+
+  /** What the key holds for a column's value. @throws VamosError BAD_REQUEST: a collation that only MariaDB knows */
+  #partValue({ column, opaque }: IndexPart, value: RawValue): RawValue {
+    if (!opaque || value === null) return value;
+    const { name, type } = this.columns[column]!;
+    if (!(value instanceof Uint8Array)) {
+      throw new VamosError('BAD_REQUEST', `column ${name} is too long to be part of a key here`);
+    }
+    return sortKey(name, type.collation ?? 'binary', value, opaque.prefixCharacters);
   }
 
   /** The row of a window; `keep`: with its bytes, for an update that must be exact. */
   unpack(projection: Projection, bytes: Buffer, reader: BlobReader, keep: boolean): AnyRow {
     const row = this.toRow(projection, projection.format.unpack(bytes), reader);
-    if (keep && projection === this.whole) packedRows.set(row, bytes);
+    if ((keep || this.#isLossy) && projection === this.whole) packedRows.set(row, bytes);
     return row;
   }
 
@@ -120,20 +173,35 @@ export class TableCodec {
     for (let number = 0; number < columns.length; number++) {
       const { name, type } = columns[number]!;
       const value = raw[number]!;
+      if (isHiddenColumn(name)) continue;
       if (value === null) row[name] = null;
-      else if (type.kind === ColumnKind.BLOB) {
+      else if (type.kind === ColumnKind.BLOB && !(type.decode && value instanceof Uint8Array)) {
         row[name] = new BlobHandle(value as Uint8Array | BlobReference, reader);
       } else row[name] = type.decode ? type.decode(value) : value;
     }
     return row;
   }
 
+  /** Fills in the values that are read whole and stand in chunks beside the row; undefined: there is none. */
+  readChunks(row: AnyRow, options: CallOptions): Promise<void> | undefined {
+    const missing = this.columns.filter(
+      ({ name, type }) => type.decode && type.kind === ColumnKind.BLOB && row[name] instanceof BlobHandle,
+    );
+    if (missing.length === 0) return undefined;
+    const read = async (): Promise<void> => {
+      for (const { name, type } of missing) {
+        row[name] = type.decode!(await (row[name] as BlobHandle).bytes(options));
+      }
+    };
+    return read();
+  }
+
   /** The whole key of an index, from an object of its columns or the one column's value. */
   key(index: number, key: unknown): Buffer {
-    const { name, columns, format } = this.indexes[index]!;
-    const values = isPlainObject(key) ? this.#prefixValues(index, key) : [this.#keyValue(columns[0]!, key)];
-    if (values.length !== columns.length) {
-      const wanted = columns.map((number) => this.columns[number]!.name).join(', ');
+    const { name, parts, format } = this.indexes[index]!;
+    const values = isPlainObject(key) ? this.#prefixValues(index, key) : [this.#keyValue(parts[0]!, key)];
+    if (values.length !== parts.length) {
+      const wanted = parts.map((part) => this.columns[part.column]!.name).join(', ');
       throw new VamosError('BAD_REQUEST', `a key of index ${name} needs ${wanted}`);
     }
     return format.encode(values);
@@ -145,26 +213,27 @@ export class TableCodec {
   }
 
   #prefixValues(index: number, prefix: AnyRow): RawValue[] {
-    const { name, columns } = this.indexes[index]!;
+    const { name, parts } = this.indexes[index]!;
     const given = Object.keys(prefix).filter((each) => prefix[each] !== undefined);
-    const used = columns.slice(0, given.length);
+    const used = parts.slice(0, given.length);
     for (const each of given) {
-      if (!used.includes(this.#columnNumber(each))) {
+      const number = this.#columnNumber(each);
+      if (!used.some((part) => part.column === number)) {
         throw new VamosError('BAD_REQUEST', `column ${each} is not among the first columns of index ${name}`);
       }
     }
-    return used.map((number) => this.#keyValue(number, prefix[this.columns[number]!.name]));
+    return used.map((part) => this.#keyValue(part, prefix[this.columns[part.column]!.name]));
   }
 
-  #keyValue(number: number, value: unknown): RawValue {
-    const { name, type } = this.columns[number]!;
-    return rawValue(name, type, value);
+  #keyValue(part: IndexPart, value: unknown): RawValue {
+    const { name, type } = this.columns[part.column]!;
+    return this.#partValue(part, rawValue(name, type, value));
   }
 }
 
 function rawValue(name: string, type: AnyColumnType, value: unknown): RawValue {
   if (value === undefined || value === null) return null;
-  if (type.kind === ColumnKind.BLOB) return value instanceof BlobHandle ? value.raw : (value as RawValue);
+  if (value instanceof BlobHandle) return value.raw;
   try {
     return type.encode ? type.encode(value as never) : (value as RawValue);
   } catch (cause) {

@@ -16,7 +16,7 @@ const LOCKING_WINDOW_BYTES = 4 * 1024;
 export class Cursor<Result> implements AsyncIterableIterator<Result>, AsyncDisposable {
   readonly #link: Link;
   readonly #request: vamos.tables.IOpenCursor;
-  readonly #toResult: (row: Buffer) => Result;
+  readonly #toResult: (row: Buffer) => Result | Promise<Result>;
   readonly #options: CallOptions;
   #epoch = 0;
   #windowBytes: number;
@@ -30,7 +30,7 @@ export class Cursor<Result> implements AsyncIterableIterator<Result>, AsyncDispo
   constructor(
     link: Link,
     request: vamos.tables.IOpenCursor,
-    toResult: (row: Buffer) => Result,
+    toResult: (row: Buffer) => Result | Promise<Result>,
     options: CallOptions & { windowBytes?: number },
   ) {
     this.#link = link;
@@ -56,7 +56,7 @@ export class Cursor<Result> implements AsyncIterableIterator<Result>, AsyncDispo
   async next(): Promise<IteratorResult<Result, undefined>> {
     for (;;) {
       const { value, done } = this.#rows.next() as IteratorResult<WindowRow, undefined>;
-      if (!done) return { done: false, value: this.#toResult(value.row!) };
+      if (!done) return { done: false, value: await this.#toResult(value.row!) };
       if (this.#state === 'closed' || (this.#state === 'open' && this.#cursor === 0)) {
         return { done: true, value: undefined };
       }

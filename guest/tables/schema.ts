@@ -1,5 +1,6 @@
 import { VamosError } from '../../src/protocol/errors.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
+import { mariadbType } from './mariadb/type.js';
 import { typeOfColumn, type AnyColumnType } from './types.js';
 
 export type Columns = Record<string, AnyColumnType>;
@@ -137,8 +138,10 @@ export function fromMessage(message: vamos.tables.IDefinition): TableDefinition 
   const definition = vamos.tables.Definition.fromObject(message);
   const names = definition.columns.map((column) => column.name ?? '');
   const columns = definition.columns.map((column) => {
-    const { kind, type, nullable, widthBytes } = vamos.tables.Column.fromObject(column);
-    return typeOfColumn({ kind, type, nullable, widthBytes });
+    const stored = vamos.tables.Column.fromObject(column);
+    const made = mariadbType(stored);
+    if (made) return stored.nullable ? made.nullable() : made;
+    return typeOfColumn(stored);
   });
   const parts = (index: vamos.tables.IIndex) =>
     (index.parts ?? []).map((part) => ({

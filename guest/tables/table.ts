@@ -4,6 +4,7 @@ import { vamos } from '../../src/protocol/generated/messages.js';
 import type { CallOptions } from '../../src/rpc/contract.js';
 import type { AnyRow, Projection } from './codec.js';
 import { Cursor } from './cursor.js';
+import { isHiddenColumn } from './mariadb/type.js';
 import type { AnyDefinition, Changes, ColumnName, IndexName, Key, KeyPrefix, NewRow, Row } from './schema.js';
 import { scopeOf, type Link, type Wait, type WriteOptions } from './stream.js';
 import { completeRows, sendWrite, storeBlobs, type OpenedTable, type RowWrite } from './writes.js';
@@ -83,7 +84,7 @@ export class Table<D extends AnyDefinition> {
       complete.map((row) => ({ new: row })),
       options,
     );
-    return complete.map((row) => this.#whole(row));
+    return complete.map((row, number) => this.#whole(row, rows[number]!));
   }
 
   /**
@@ -106,13 +107,16 @@ export class Table<D extends AnyDefinition> {
       updates.map(({ old, changes }) => ({ ...old, ...changes })),
       this.#link,
       options,
+      updates.map(({ old }) => old),
     );
     await this.#write(
       'update',
       rows.map((row, number) => ({ old: updates[number]!.old, new: row })),
       options,
     );
-    return rows.map((row) => this.#whole(row));
+    return rows.map((row, number) =>
+      this.#whole(row, { ...updates[number]!.old, ...updates[number]!.changes }),
+    );
   }
 
   /**
@@ -136,9 +140,13 @@ export class Table<D extends AnyDefinition> {
     return sendWrite(this.opened, kind, writes, this.#link, options);
   }
 
-  #whole(row: AnyRow): Row<D> {
+  /** The row as a read would show it: what it was given, and what was filled in. */
+  #whole(row: AnyRow, given: AnyRow): Row<D> {
     const whole: AnyRow = {};
-    for (const { name } of this.opened.codec.columns) whole[name] = row[name] ?? null;
+    for (const { name, type } of this.opened.codec.columns) {
+      if (isHiddenColumn(name)) continue;
+      whole[name] = (type.decode ? (given[name] ?? row[name]) : row[name]) ?? null;
+    }
     return whole as Row<D>;
   }
 
@@ -203,15 +211,17 @@ export class Table<D extends AnyDefinition> {
       const reply = vamos.tables.Rows.decode(await this.#link.send(Method.GET, body, options));
       const before = rows.length;
       for (const { row } of readWindow(reply.window, false)) {
-        rows.push((row && this.#toRow(projection, row)) as Result);
+        rows.push((row && (await this.#toRow(projection, row, options))) as Result);
       }
       if (rows.length === before) throw new VamosError('INTERNAL', 'the host answered no key');
     }
     return rows;
   }
 
-  #toRow(projection: Projection, row: Buffer): AnyRow {
-    return this.opened.codec.unpack(projection, row, this.#link, this.#link.isTransaction);
+  #toRow(projection: Projection, bytes: Buffer, options: CallOptions): AnyRow | Promise<AnyRow> {
+    const { codec } = this.opened;
+    const row = codec.unpack(projection, bytes, this.#link, this.#link.isTransaction);
+    return codec.readChunks(row, options)?.then(() => row) ?? row;
   }
 
   /** All rows, in the order of the primary key. */
@@ -231,7 +241,7 @@ export class Table<D extends AnyDefinition> {
     return new Cursor(
       this.#link,
       request,
-      (row) => this.#toRow(projection, row) as Pick<Row<D>, Name>,
+      (row) => this.#toRow(projection, row, options) as Pick<Row<D>, Name> | Promise<Pick<Row<D>, Name>>,
       options,
     );
   }

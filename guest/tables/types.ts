@@ -15,6 +15,12 @@ export class ColumnType<Read, Written = Read, Nullable extends boolean = false> 
   /** Absent: the value is stored as it is. */
   readonly encode: ((value: never) => RawValue) | undefined;
   readonly decode: ((raw: RawValue) => unknown) | undefined;
+  /** Values don't tell all that stands in the row (a Date has no microseconds): an old row is told by its bytes. */
+  readonly isLossy: boolean;
+  /** Of text in a table that MariaDB made: what orders its indexes. */
+  readonly collation: string | undefined;
+  /** MariaDB computes it from other columns. */
+  readonly isGenerated: boolean;
 
   constructor(options: {
     typeName: string;
@@ -24,6 +30,9 @@ export class ColumnType<Read, Written = Read, Nullable extends boolean = false> 
     isText?: boolean;
     encode?: ((value: never) => RawValue) | undefined;
     decode?: ((raw: RawValue) => unknown) | undefined;
+    isLossy?: boolean;
+    collation?: string | undefined;
+    isGenerated?: boolean;
   }) {
     this.typeName = options.typeName;
     this.kind = options.kind;
@@ -32,6 +41,9 @@ export class ColumnType<Read, Written = Read, Nullable extends boolean = false> 
     this.isText = options.isText ?? false;
     this.encode = options.encode;
     this.decode = options.decode;
+    this.isLossy = options.isLossy ?? false;
+    this.collation = options.collation;
+    this.isGenerated = options.isGenerated ?? false;
   }
 
   /** The same type where NULL may stand. */

@@ -1,7 +1,7 @@
 import { WriteBatch, type WriteParts } from '../../src/protocol/batches.js';
 import { VamosError } from '../../src/protocol/errors.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
-import { asBuffer } from '../../src/protocol/rows.js';
+import { asBuffer, type RawValue } from '../../src/protocol/rows.js';
 import type { CallOptions } from '../../src/rpc/contract.js';
 import { crc32c } from '../../src/channel/crc32c.js';
 import type { AutoIncrement } from './auto_increment.js';
@@ -66,21 +66,27 @@ export async function completeRows(
   return table.codec.blobColumns.length === 0 ? numbered : storeBlobs(table, numbered, link, options);
 }
 
-/** Rows whose blobs are handles; the others are streamed to the host one after another. */
+/**
+ * Rows whose blobs are handles; the others are streamed to the host one after another.
+ * @param before the rows that these change: what is the same stays as it is
+ */
 export async function storeBlobs(
   table: OpenedTable,
   rows: readonly AnyRow[],
   link: Link,
   options: CallOptions,
+  before?: readonly AnyRow[],
 ): Promise<AnyRow[]> {
   const send: Link['send'] = (method, body, each) => link.sendApart(method, body, each);
   const stored: AnyRow[] = [];
-  for (const row of rows) {
+  for (const [number, row] of rows.entries()) {
     const copy = { ...row };
     for (const column of table.codec.blobColumns) {
-      const { name } = table.codec.columns[column]!;
-      const value = row[name];
-      if (value === undefined || value === null || value instanceof BlobHandle) continue;
+      const { name, type } = table.codec.columns[column]!;
+      const given = row[name];
+      if (given === undefined || given === null || given instanceof BlobHandle) continue;
+      if (before && given === before[number]![name]) continue;
+      const value = type.encode ? type.encode(given as never) : given;
       copy[name] =
         value instanceof Uint8Array && value.length <= INLINE_BYTES
           ? new BlobHandle(value, link)
@@ -141,12 +147,14 @@ export function* writeRequests(
 
 function partsOf(codec: TableCodec, write: RowWrite): WriteParts {
   const parts: WriteParts = {};
+  let before: { row: AnyRow; raw: RawValue[] } | undefined;
   if (write.old) {
     const { packed, raw } = codec.packedAsRead(write.old);
     parts.deleted = { fingerprint: crc32c(packed), entries: codec.entries(raw) };
+    before = { row: write.old, raw };
   }
   if (write.new) {
-    const raw = codec.rawValues(write.new);
+    const raw = codec.rawValues(write.new, before);
     parts.inserted = { row: codec.whole.format.pack(raw), entries: codec.entries(raw) };
   }
   return parts;

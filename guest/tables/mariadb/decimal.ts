@@ -1,0 +1,61 @@
+import { VamosError } from '../../../src/protocol/errors.js';
+import { asBuffer } from '../../../src/protocol/rows.js';
+
+/** MariaDB's binary DECIMAL: groups of nine digits in four bytes, incomplete groups at both outer ends in fewer. */
+const GROUP_DIGITS = 9;
+const BYTES_OF_DIGITS = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
+const SIGN = 0x80;
+
+/** Digits of each group, from the left: `whole` before the point, the others behind it. */
+function groupsOf(digits: number, scale: number): { whole: number[]; fraction: number[] } {
+  const whole = digits - scale;
+  const full = (count: number) => new Array<number>(Math.floor(count / GROUP_DIGITS)).fill(GROUP_DIGITS);
+  const rest = (count: number) => (count % GROUP_DIGITS === 0 ? [] : [count % GROUP_DIGITS]);
+  return { whole: [...rest(whole), ...full(whole)], fraction: [...full(scale), ...rest(scale)] };
+}
+
+/** The value as text with all digits of its scale, as mysql2 gives it. */
+export function decimalOf(raw: Uint8Array, digits: number, scale: number): string {
+  const bytes = Buffer.from(asBuffer(raw));
+  const isNegative = (bytes[0]! & SIGN) === 0;
+  bytes[0]! ^= SIGN;
+  if (isNegative) for (let offset = 0; offset < bytes.length; offset++) bytes[offset]! ^= 0xff;
+  const { whole, fraction } = groupsOf(digits, scale);
+  let offset = 0;
+  const read = (count: number): string => {
+    const length = BYTES_OF_DIGITS[count]!;
+    const value = bytes.readUIntBE(offset, length);
+    offset += length;
+    return String(value).padStart(count, '0');
+  };
+  const wholeText = whole.map(read).join('').replace(/^0+/, '') || '0';
+  const fractionText = fraction.map(read).join('');
+  const text = scale > 0 ? `${wholeText}.${fractionText}` : wholeText;
+  return isNegative ? `-${text}` : text;
+}
+
+/** @throws VamosError BAD_REQUEST: no decimal, or one with more digits than the column has */
+export function packedDecimal(value: string | number, digits: number, scale: number): Buffer {
+  const [, sign, wholeText, fractionText = ''] =
+    /^([+-]?)(\d+)(?:\.(\d*))?$/.exec(String(value).trim()) ?? [];
+  const whole = wholeText?.replace(/^0+/, '');
+  const fraction = fractionText.replace(/0+$/, '');
+  if (whole === undefined || whole.length > digits - scale || fraction.length > scale) {
+    throw new VamosError('BAD_REQUEST', `${String(value)} is no decimal(${digits},${scale})`);
+  }
+  const groups = groupsOf(digits, scale);
+  const text = whole.padStart(digits - scale, '0') + fraction.padEnd(scale, '0');
+  const isNegative = sign === '-' && /[1-9]/.test(text);
+  const pieces: Buffer[] = [];
+  let position = 0;
+  for (const count of [...groups.whole, ...groups.fraction]) {
+    const piece = Buffer.alloc(BYTES_OF_DIGITS[count]!);
+    piece.writeUIntBE(Number(text.slice(position, position + count)), 0, piece.length);
+    pieces.push(piece);
+    position += count;
+  }
+  const bytes = Buffer.concat(pieces);
+  if (isNegative) for (let offset = 0; offset < bytes.length; offset++) bytes[offset]! ^= 0xff;
+  bytes[0]! ^= SIGN;
+  return bytes;
+}

@@ -1,0 +1,107 @@
+import { TextDecoder } from 'node:util';
+import { VamosError } from '../../../src/protocol/errors.js';
+
+/** Turns a column's bytes into a string and back. */
+export interface CharacterSet {
+  readonly name: string;
+  decode(bytes: Uint8Array): string;
+  /** @throws VamosError BAD_REQUEST: characters that the set doesn't have, or a set that can only be read */
+  encode(text: string): Uint8Array;
+}
+
+/** MariaDB's names that are not those of TextDecoder; latin1 is Windows's in both. */
+const LABELS: Record<string, string> = {
+  latin1: 'windows-1252',
+  latin2: 'iso-8859-2',
+  latin5: 'windows-1254',
+  latin7: 'iso-8859-13',
+  greek: 'iso-8859-7',
+  hebrew: 'iso-8859-8',
+  cp850: '',
+  cp852: '',
+  cp866: 'ibm866',
+  cp932: 'shift_jis',
+  cp1250: 'windows-1250',
+  cp1251: 'windows-1251',
+  cp1256: 'windows-1256',
+  cp1257: 'windows-1257',
+  koi8r: 'koi8-r',
+  koi8u: 'koi8-u',
+  tis620: 'windows-874',
+  macroman: 'macintosh',
+  sjis: 'shift_jis',
+  ujis: 'euc-jp',
+  eucjpms: 'euc-jp',
+  euckr: 'euc-kr',
+  gb2312: 'gbk',
+  ucs2: 'utf-16be',
+  utf16: 'utf-16be',
+  utf16le: 'utf-16le',
+};
+
+const UTF8 = new Set(['utf8mb4', 'utf8mb3', 'utf8']);
+const known = new Map<string, CharacterSet>();
+
+/** The character set of a collation: the first word of its name. */
+export function characterSetOf(collation: string): CharacterSet {
+  const name = collation.split('_')[0]!;
+  const found = known.get(name) ?? make(name);
+  known.set(name, found);
+  return found;
+}
+
+function make(name: string): CharacterSet {
+  if (UTF8.has(name)) {
+    return {
+      name,
+      decode: (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8'),
+      encode: (text) => {
+        if (name !== 'utf8mb4' && /[\u{10000}-\u{10ffff}]/u.test(text)) throw cantEncode(name, text);
+        return Buffer.from(text, 'utf8');
+      },
+    };
+  }
+  const decoder = decoderOf(name);
+  const decode = (bytes: Uint8Array): string => {
+    if (!decoder) throw new VamosError('BAD_REQUEST', `character set ${name} can't be decoded here`);
+    return decoder.decode(bytes);
+  };
+  let bytesOf: Map<string, number> | undefined;
+  return {
+    name,
+    decode,
+    encode: (text) => {
+      bytesOf ??= singleBytes(decode);
+      return Uint8Array.from(text, (character) => {
+        const byte = bytesOf!.get(character);
+        if (byte === undefined) throw cantEncode(name, character);
+        return byte;
+      });
+    },
+  };
+}
+
+function decoderOf(name: string): TextDecoder | undefined {
+  try {
+    return new TextDecoder(LABELS[name] ?? name);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What each single byte stands for; sets of more bytes a character can be written in those alone. */
+function singleBytes(decode: (bytes: Uint8Array) => string): Map<string, number> {
+  const bytesOf = new Map<string, number>();
+  for (let byte = 0; byte < 256; byte++) {
+    const text = decode(Uint8Array.of(byte));
+    if ([...text].length === 1 && text !== '\ufffd') bytesOf.set(text, byte);
+  }
+  return bytesOf;
+}
+
+function cantEncode(name: string, text: string): VamosError {
+  return new VamosError(
+    'BAD_REQUEST',
+    `character set ${name} has no '${text.slice(0, 20)}', or it is written through MariaDB only`,
+  );
+}
