@@ -64,17 +64,22 @@ const GROUPS = [
  * another; the others as they are. Which it is shows in the bits of version and variant.
  */
 export function uuidOf(raw: Uint8Array): string {
-  const isReversed = (raw[6]! & 0x80) !== 0 && raw[8]! > 0 && raw[8]! <= 0x80;
-  const bytes = isReversed
+  const bytes = looksReversed(raw)
     ? Buffer.concat(GROUPS.map(([from, to]) => raw.subarray(from, to)))
     : Buffer.from(raw);
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+}
+
+function looksReversed(raw: Uint8Array): boolean {
+  return (raw[6]! & 0x80) !== 0 && raw[8]! > 0 && raw[8]! <= 0x80;
 }
 
 export function packedUuid(text: string): Uint8Array {
   const hex = text.replaceAll('-', '');
   if (!/^[0-9a-f]{32}$/i.test(hex) || text.startsWith('-') || text.endsWith('-')) throw wrong(text, 'UUID');
   const bytes = Buffer.from(hex, 'hex');
+  // The server refuses it, too: in a record it would look like a reversed one.
+  if (looksReversed(bytes)) throw wrong(text, 'UUID that MariaDB can hold');
   const isReversed = bytes[6]! > 0 && bytes[6]! < 0x60 && (bytes[8]! & 0x80) !== 0;
   if (!isReversed) return bytes;
   const raw = new Uint8Array(16);

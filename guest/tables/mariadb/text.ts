@@ -9,9 +9,8 @@ export interface CharacterSet {
   encode(text: string): Uint8Array;
 }
 
-/** MariaDB's names that are not those of TextDecoder; latin1 is Windows's in both. */
+/** MariaDB's names that are not those of TextDecoder. */
 const LABELS: Record<string, string> = {
-  latin1: 'windows-1252',
   latin2: 'iso-8859-2',
   latin5: 'windows-1254',
   latin7: 'iso-8859-13',
@@ -39,6 +38,9 @@ const LABELS: Record<string, string> = {
   utf16le: 'utf-16le',
 };
 
+/** 0x80 to 0x9f of MariaDB's latin1, which is Windows-1252. (Node 20's own decoder takes them for ISO 8859-1's.) */
+const LATIN1_HIGH = '€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ';
+
 const UTF8 = new Set(['utf8mb4', 'utf8mb3', 'utf8']);
 const known = new Map<string, CharacterSet>();
 
@@ -61,7 +63,7 @@ function make(name: string): CharacterSet {
       },
     };
   }
-  const decoder = decoderOf(name);
+  const decoder = name === 'latin1' ? { decode: decodeLatin1 } : decoderOf(name);
   const decode = (bytes: Uint8Array): string => {
     if (!decoder) throw new VamosError('BAD_REQUEST', `character set ${name} can't be decoded here`);
     return decoder.decode(bytes);
@@ -79,6 +81,11 @@ function make(name: string): CharacterSet {
       });
     },
   };
+}
+
+function decodeLatin1(bytes: Uint8Array): string {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+  return text.replace(/[\x80-\x9f]/g, (character) => LATIN1_HIGH[character.charCodeAt(0) - 0x80]!);
 }
 
 function decoderOf(name: string): TextDecoder | undefined {
