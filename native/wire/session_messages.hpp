@@ -1,0 +1,134 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "wire/error_code.hpp"
+
+// The messages of src/protocol/vamos.proto, bodies of frames; what they mean stands there. As in tables.hpp,
+// decode() is false for bytes that are no such message or break a limit.
+namespace vamos::wire {
+
+// Kinds of frames: FrameKind of vamos.proto.
+struct FrameKind {
+  enum Number : uint8_t {
+    NONE = 0,
+    HELLO = 1,
+    WELCOME = 2,
+    REQUESTS = 3,
+    REPLIES = 4,
+    PARKED = 5,
+    CANCEL = 6,
+    PING = 7,
+    PONG = 8,
+    GOODBYE = 9,
+    CREDIT = 10,
+  };
+};
+
+inline constexpr uint32_t kProtocolVersion = 1;
+// What a request or reply counts beside its body, in windows and in a frame; and what a batch takes beside
+// them.
+inline constexpr uint32_t kOverheadBytes = 64;
+inline constexpr uint32_t kBatchOverheadBytes = 16;
+inline constexpr uint32_t kMinWindowBytes = 128 << 10;
+
+struct Hello {
+  uint32_t version = 0;
+  std::string nonce;
+  std::string session;
+  uint32_t epoch = 0;
+  std::string token;
+  std::string program;
+  uint32_t replyWindowBytes = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Hello& message);
+};
+
+struct Welcome {
+  std::string nonce;
+  uint32_t version = 0;
+  uint32_t maxFrameBytes = 0;
+  uint32_t requestWindowBytes = 0;
+  uint32_t maxFramesInFlight = 0;
+  std::string worker;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Welcome& message);
+};
+
+// The body stands where it was, or in the bytes that were decoded.
+struct Request {
+  uint32_t id = 0;
+  uint32_t stream = 0;
+  uint32_t method = 0;
+  uint32_t deadlineMs = 0;
+  bool chain = false;
+  std::string_view body;
+};
+
+struct RequestBatch {
+  std::vector<Request> requests;
+  uint64_t receivedBytes = 0;
+
+  static bool decode(std::string_view bytes, RequestBatch& message);
+};
+
+// A batch is made by appending its fields. A body is copied once.
+void appendRequest(std::string& batch, const Request& request);
+void appendReceivedBytes(std::string& batch, uint64_t receivedBytes);
+
+struct Failure {
+  ErrorCode code = ErrorCode::OK;
+  std::string message;
+  std::string detail;
+};
+
+struct Reply {
+  uint32_t id = 0;
+  std::string_view body;  // stands in the bytes that were decoded
+  Failure failure;        // OK: none
+};
+
+struct ReplyBatch {
+  std::vector<Reply> replies;
+
+  std::string encode() const;
+  // False also for more than `most` replies.
+  static bool decode(std::string_view bytes, size_t most, ReplyBatch& message);
+};
+
+struct Parked {
+  std::vector<uint32_t> ids;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Parked& message);
+};
+
+struct Cancel {
+  std::vector<uint32_t> ids;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Cancel& message);
+};
+
+struct Goodbye {
+  ErrorCode code = ErrorCode::OK;
+  std::string message;
+  std::string nonce;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Goodbye& message);
+};
+
+struct Credit {
+  uint64_t receivedBytes = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Credit& message);
+};
+
+}  // namespace vamos::wire
