@@ -1,0 +1,99 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { stringify } from 'yaml';
+import { Daemon, until, type Folder } from '../daemon/daemon.js';
+
+const GUEST = 'mariadb';
+
+/** The host's side of a private server: a real daemon over a folder, with one guest whose channel is a UNIX socket. */
+export class Host implements AsyncDisposable {
+  readonly channel: string;
+  readonly root: string;
+  readonly #folder: Folder;
+  #daemon: Daemon | undefined;
+
+  /** @param limits of the guest, as in the daemon's configuration */
+  constructor(folder: Folder, limits: Record<string, string | number> = {}) {
+    this.#folder = folder;
+    this.channel = `unix:${folder.file('channel.sock')}`;
+    this.root = folder.file('host');
+    const guest = { root: this.root, channels: [this.channel], limits };
+    // A killed worker is back at once, as often as a test kills it.
+    const restart = { firstMs: 10, longestMs: 50, failedMs: 200 };
+    writeFileSync(folder.file('host.yaml'), stringify({ restart, guests: { [GUEST]: guest } }));
+  }
+
+  async start(): Promise<void> {
+    this.#daemon = await Daemon.start(this.#folder, [
+      '--config',
+      this.#folder.file('host.yaml'),
+      '--log-level',
+      'warn',
+    ]);
+    await this.workerPid();
+  }
+
+  /** Drains, syncs, ends. */
+  async stop(): Promise<void> {
+    const daemon = this.#daemon;
+    this.#daemon = undefined;
+    daemon?.process.kill('SIGTERM');
+    await daemon?.exited;
+  }
+
+  /** kill -9 of the daemon and its worker: nothing serves until `start`. */
+  async kill(): Promise<void> {
+    const daemon = this.#daemon;
+    this.#daemon = undefined;
+    if (!daemon) return;
+    const workers = childrenOf(daemon.process.pid!);
+    daemon.process.kill('SIGKILL');
+    await daemon.exited;
+    await Promise.all(workers.map(killed));
+  }
+
+  /** kill -9 of the worker alone; the daemon starts another one by itself. */
+  async killWorker(): Promise<void> {
+    await killed(await this.workerPid());
+  }
+
+  /** Process of the worker, once it serves. */
+  async workerPid(): Promise<number> {
+    const daemon = this.#daemon;
+    if (!daemon) throw new Error('the host does not run');
+    const { pid } = await until(async () => {
+      const guest = await daemon.serving(GUEST);
+      return isRunning(guest.pid) && guest;
+    });
+    return pid;
+  }
+
+  /** What daemon and worker logged, as JSON lines, since the last start. */
+  get log(): string {
+    return this.#daemon?.stderr ?? '';
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  if (!isRunning(pid)) return [];
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim();
+  return text === '' ? [] : text.split(' ').map(Number);
+}
+
+/** A dead process whose parent died, too, may wait long for somebody to collect it: that is dead enough. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
+  } catch {
+    return false;
+  }
+}
+
+async function killed(pid: number): Promise<void> {
+  if (isRunning(pid)) process.kill(pid, 'SIGKILL');
+  while (isRunning(pid)) await delay(2);
+}
