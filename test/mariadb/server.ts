@@ -121,7 +121,7 @@ export class MariadbServer implements AsyncDisposable {
     const before = this.#log.length;
     child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#log += text));
     await new Promise<void>((resolve, reject) => {
-      child.stderr!.on('data', () => {
+      child.stderr.on('data', () => {
         if (this.#log.includes('ready for connections', before)) resolve();
       });
       child.once('error', reject);
@@ -130,13 +130,12 @@ export class MariadbServer implements AsyncDisposable {
       });
     });
     // A server whose plugin does not load runs all the same.
-    const refusals = this.#log.slice(before).match(/^.*\[ERROR\].*vamos.*$/gim);
-    if (refusals) {
+    const log = this.#log.slice(before);
+    if (/\[ERROR\].*vamos/i.test(log)) {
       await this.kill();
       throw new Error(
-        `mariadbd has no ENGINE=VAMOS:\n${refusals.join('\n')}\n` +
-          `('API version' or 'undefined symbol': the plugin is of another version than the server; see ` +
-          `\`npm run build:mariadb\`)`,
+        `mariadbd did not take the plugin ('API version' or 'undefined symbol': it is of another version than the ` +
+          `server, see \`npm run build:mariadb\`):\n${log}`,
       );
     }
   }
