@@ -117,6 +117,8 @@ const anyPath = fc.oneof(
     'loop/b',
   ),
 );
+/** Of what is moved: a link that comes to stand in a freshPath has another code than Node's in mkdir -p beneath it. */
+const movedPath = anyPath.filter((name) => !['link', 'dangling', 'loop'].includes(name));
 /** No symbolic links: beneath one that leads nowhere, mkdir -p of Node says ENOTDIR. */
 const freshPath = fc.constantFrom('a', 'b', 'a/b', 'a/c', 'a/b/c', 'b/a', 'c', 'a/', 'a//b', 'b/c/d/e');
 const flags = fc.constantFrom('r', 'r+', 'w', 'w+', 'wx', 'a', 'a+', 'ax', 'rs+', 'as');
@@ -180,7 +182,7 @@ const step = fc.oneof(
   operation('readdir', anyPath, async (name, { face }) => (await face.readdir(name)).sort()),
   operation('mkdir', anyPath, (name, { face }) => face.mkdir(name, { recursive: false })),
   operation('mkdir -p', freshPath, (name, { face }) => face.mkdir(name, { recursive: true })),
-  operation('rename', fc.tuple(anyPath, anyPath), ([from, to], { face }) => face.rename(from, to)),
+  operation('rename', fc.tuple(movedPath, anyPath), ([from, to], { face }) => face.rename(from, to)),
   operation('unlink', anyPath, (name, { face }) => face.unlink(name)),
   operation('rmdir', anyPath, (name, { face }) => face.rmdir(name)),
   operation('rm', fc.tuple(plainPath, fc.boolean(), fc.boolean()), ([name, recursive, force], { face }) =>
@@ -219,8 +221,7 @@ describe.each(MODES)('files, %s', (mode) => {
         for (const { handles } of [mine, model]) await Promise.all(handles.map((handle) => handle.close()));
         expect(await snapshot(place.on(name))).toEqual(await snapshot(path.join(theirs, name)));
       }),
-      // A link renamed onto a name beneath which mkdir -p works has another code than Node's: not what this compares.
-      { numRuns: 150, seed: Number(process.env.VAMOS_SEED ?? 20) },
+      { numRuns: 150 },
     );
   });
 });
