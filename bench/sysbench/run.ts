@@ -1,9 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { RowDataPacket } from 'mysql2/promise';
+import { MariadbServer } from '../../test/mariadb/server.js';
 import type { SysbenchOptions } from './command.js';
 import { renderTable, summarize, type EngineName, type SysbenchRow } from './report.js';
-import { startServer, type Server } from './server.js';
 import {
   dropTables,
   prepare,
@@ -26,15 +27,27 @@ const QUICK: Scale = { size: { tables: 4, rows: 10_000 }, rounds: 1, roundSecond
 /** Between two samples: what an engine still writes in the background is not the next one's to bear. */
 const REST_MS = 500;
 
+/** Enough for all tables, whatever holds them. */
+const CACHE_BYTES = 512 * 2 ** 20;
+const SERVER_ARGUMENTS = [
+  // What Debian's packages set.
+  '--character-set-server=utf8mb4',
+  '--max-connections=200',
+  `--innodb-buffer-pool-size=${CACHE_BYTES}`,
+  '--innodb-log-file-size=512M',
+  // The default of each engine, and what their comparison stands on: every commit is synced.
+  '--innodb-flush-log-at-trx-commit=1',
+  '--loose-rocksdb-flush-log-at-trx-commit=1',
+];
 /** As sysbench's CREATE TABLE names them. */
 const ENGINE_CLAUSES: Record<EngineName, string> = { vamos: 'VAMOS', innodb: 'InnoDB', rocksdb: 'ROCKSDB' };
 
 export async function runSysbench(options: SysbenchOptions): Promise<void> {
   const scale = options.quick ? QUICK : FULL;
   const started = new Date();
-  const version = await sysbenchVersion();
   showProgress('starting the server');
   await using server = await startServer(options.engine);
+  const versions = { sysbench: await sysbenchVersion(), mariadb: await serverVersion(server) };
   const targets = new Map<EngineName, Target>();
   for (const engine of options.engine) {
     targets.set(engine, await makeTables(server, engine, scale.size));
@@ -47,9 +60,8 @@ export async function runSysbench(options: SysbenchOptions): Promise<void> {
   }
   showProgress('');
 
-  const { versions } = server;
   console.log(renderTable(rows));
-  const names = Object.entries({ sysbench: version, ...versions }).map(([name, text]) => `${name} ${text}`);
+  const names = Object.entries(versions).map(([name, text]) => `${name} ${text}`);
   const machine = describeMachine();
   console.log(`\n${machine.cpu}, ${machine.cpus} CPUs, Linux ${machine.kernel}; ${names.join(', ')}`);
   console.log(
@@ -61,19 +73,34 @@ export async function runSysbench(options: SysbenchOptions): Promise<void> {
     date: started.toISOString(),
     seconds: Math.round((Date.now() - started.getTime()) / 1000),
     machine,
-    versions: { sysbench: version, ...versions },
+    versions,
     scale,
     rows,
   };
   await writeFile(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
 }
 
-async function makeTables(server: Server, engine: EngineName, size: TableSize): Promise<Target> {
+function startServer(engines: readonly EngineName[]): Promise<MariadbServer> {
+  const isWith = (engine: EngineName): boolean => engines.includes(engine);
+  return MariadbServer.start({
+    args: [...SERVER_ARGUMENTS, ...(isWith('rocksdb') ? [`--rocksdb-block-cache-size=${CACHE_BYTES}`] : [])],
+    plugins: isWith('rocksdb') ? ['ha_rocksdb.so'] : [],
+    host: isWith('vamos') ? 'own' : 'none',
+    limits: { blockCacheBytes: CACHE_BYTES },
+  });
+}
+
+async function serverVersion(server: MariadbServer): Promise<string> {
+  const [row] = await server.query<RowDataPacket[]>('SELECT VERSION() AS version');
+  return String(row!.version);
+}
+
+async function makeTables(server: MariadbServer, engine: EngineName, size: TableSize): Promise<Target> {
   showProgress(`${engine}: filling ${size.tables} tables of ${size.rows} rows`);
   const database = `sysbench_${engine}`;
-  await server.execute(`CREATE DATABASE ${database}`);
-  const { socketPath, user } = server;
-  const target = { socketPath, user, database, engine: ENGINE_CLAUSES[engine], size };
+  await server.query(`CREATE DATABASE ${database}`);
+  const engineClause = ENGINE_CLAUSES[engine];
+  const target = { socketPath: server.socket, user: 'root', database, engine: engineClause, size };
   await prepare(target);
   return target;
 }

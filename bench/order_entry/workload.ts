@@ -1,0 +1,82 @@
+import type { Connection } from 'mysql2/promise';
+import { Choices } from './random.js';
+import type { Scale } from './schema.js';
+import { makeTransaction, type Transaction, type TransactionType } from './transactions.js';
+
+const SEED = 70_707;
+/** Deadlock, and lock wait timeout. */
+const RETRYABLE = new Set([1213, 1205]);
+
+/** A terminal's cards, dealt in random order: the mix of clause 5.2.4.2. */
+const DECK: TransactionType[] = [
+  ...Array<TransactionType>(10).fill('new order'),
+  ...Array<TransactionType>(10).fill('payment'),
+  'order status',
+  'delivery',
+  'stock level',
+];
+
+export interface WorkloadResult {
+  /** Committed, or rolled back because the application wanted it. */
+  transactions: Record<TransactionType, number>;
+  /** Deadlocks and lock wait timeouts, after which the transaction was made again. */
+  retried: number;
+  /** Of those, lock wait timeouts. */
+  lockTimeouts: number;
+  seconds: number;
+}
+
+/** All at once: each connection is a terminal that deals `decks` decks of 23 transactions, without think times. */
+export async function runTerminals(
+  connections: readonly Connection[],
+  scale: Scale,
+  decks: number,
+  onTransaction: (done: number, total: number) => void = () => undefined,
+): Promise<WorkloadResult> {
+  const result: WorkloadResult = {
+    transactions: { 'new order': 0, payment: 0, 'order status': 0, delivery: 0, 'stock level': 0 },
+    retried: 0,
+    lockTimeouts: 0,
+    seconds: 0,
+  };
+  const total = connections.length * decks * DECK.length;
+  let done = 0;
+  const started = performance.now();
+  const terminal = async (connection: Connection, index: number): Promise<void> => {
+    const choices = new Choices(SEED + index);
+    const home = (index % scale.warehouses) + 1;
+    for (let deck = 0; deck < decks; deck++) {
+      for (const type of choices.shuffled(DECK)) {
+        await perform(connection, makeTransaction(type, choices, home, scale), result);
+        result.transactions[type]++;
+        onTransaction(++done, total);
+      }
+    }
+  };
+  await Promise.all(connections.map(terminal));
+  result.seconds = (performance.now() - started) / 1000;
+  return result;
+}
+
+async function perform(
+  connection: Connection,
+  transaction: Transaction,
+  result: WorkloadResult,
+): Promise<void> {
+  for (;;) {
+    try {
+      await connection.query('START TRANSACTION');
+      await connection.query((await transaction.run(connection)) ? 'COMMIT' : 'ROLLBACK');
+      return;
+    } catch (error) {
+      const { errno } = error as { errno?: number };
+      if (errno === undefined || !RETRYABLE.has(errno)) {
+        throw new Error(`${transaction.type}: ${(error as Error).message}`, { cause: error });
+      }
+      // After a lock wait timeout the transaction is still open.
+      await connection.query('ROLLBACK');
+      result.retried++;
+      if (errno === 1205) result.lockTimeouts++;
+    }
+  }
+}
