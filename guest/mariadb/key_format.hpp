@@ -37,6 +37,7 @@ struct KeyPartFormat {
   uint32_t keyBytes = 0;       // integers: in the key
   uint32_t maxCharacters = 0;  // of the prefix; bytes where the character set is binary
   uint32_t searchBytes = 0;    // of the part in a search key, with NULL byte and length
+  CHARSET_INFO* charset = nullptr;
   SortKey sortKey;
 };
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "wire/tables_enums.hpp"
+#include "wire/row.hpp"
 
 namespace vamos::mariadb {
 
@@ -41,7 +41,7 @@ enum class Storage : uint8_t {
 struct ColumnFormat {
   std::string name;
   std::string type;  // for Column.type
-  wire::ColumnKind kind = wire::ColumnKind::INT8;
+  ColumnKind kind = ColumnKind::INT8;
   Storage storage = Storage::BYTES;
   uint8_t nullMask = 0;     // 0: never NULL
   uint8_t lengthBytes = 0;  // BLOB: of its length in the record

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <m_ctype.h>
 #include <my_global.h>
+#include <sql_class.h>
 
 #include <cstdint>
 #include <string>
