@@ -69,15 +69,11 @@ export class TableCodec {
         opaque: part.opaque ? { prefixCharacters: part.prefixCharacters ?? 0 } : undefined,
       }));
       const format = new KeyFormat(
-        (index.parts ?? []).map((part) => {
-          const column = layouts[part.column ?? 0]!;
-          return {
-            column: part.opaque
-              ? { ...column, kind: ColumnKind.BYTES, widthBytes: 0, isText: false }
-              : column,
-            descending: part.descending ?? false,
-          };
-        }),
+        (index.parts ?? []).map((part) => ({
+          column: layouts[part.column ?? 0]!,
+          descending: part.descending ?? false,
+          opaque: part.opaque ?? false,
+        })),
       );
       return { name: index.name ?? '', unique: index.unique ?? false, parts, format };
     });
@@ -157,7 +153,8 @@ export class TableCodec {
     if (!(value instanceof Uint8Array)) {
       throw new VamosError('BAD_REQUEST', `column ${name} is too long to be part of a key here`);
     }
-    return sortKey(name, type.collation ?? 'binary', value, opaque.prefixCharacters);
+    const { collation = 'binary', isPadded } = type;
+    return sortKey({ name, collation, isPadded }, value, opaque.prefixCharacters);
   }
 
   /** The row of a window; `keep`: with its bytes, for an update that must be exact. */

@@ -19,6 +19,8 @@ export class ColumnType<Read, Written = Read, Nullable extends boolean = false> 
   readonly isLossy: boolean;
   /** Of text in a table that MariaDB made: what orders its indexes. */
   readonly collation: string | undefined;
+  /** MariaDB's CHAR: its values sort as if filled up with spaces, whatever the collation. */
+  readonly isPadded: boolean;
   /** MariaDB computes it from other columns. */
   readonly isGenerated: boolean;
 
@@ -32,6 +34,7 @@ export class ColumnType<Read, Written = Read, Nullable extends boolean = false> 
     decode?: ((raw: RawValue) => unknown) | undefined;
     isLossy?: boolean;
     collation?: string | undefined;
+    isPadded?: boolean;
     isGenerated?: boolean;
   }) {
     this.typeName = options.typeName;
@@ -43,6 +46,7 @@ export class ColumnType<Read, Written = Read, Nullable extends boolean = false> 
     this.decode = options.decode;
     this.isLossy = options.isLossy ?? false;
     this.collation = options.collation;
+    this.isPadded = options.isPadded ?? false;
     this.isGenerated = options.isGenerated ?? false;
   }
 

@@ -13,6 +13,8 @@ import {
 export interface KeyPart {
   column: ColumnLayout;
   descending: boolean;
+  /** Its values come as the bytes that stand in the key, which nothing turns back. */
+  opaque?: boolean;
 }
 
 /** Encodes and decodes keys of one index, so that `memcmp` orders them as the index does (FORMATS.md, "Key"). */
@@ -51,11 +53,12 @@ const NULL_BYTE = 0x00;
 const VALUE_BYTE = 0x01;
 const SIGN = 0x80;
 
-function encodePart({ column, descending }: KeyPart, value: RawValue): Buffer {
+function encodePart({ column, descending, opaque }: KeyPart, value: RawValue): Buffer {
   if (value === null && !column.nullable) {
     throw new VamosError('BAD_REQUEST', `column ${column.name} can't be NULL`);
   }
-  const data = value === null ? undefined : encodeValue(column, value);
+  const data =
+    value === null ? undefined : opaque ? asBuffer(value as Uint8Array) : encodeValue(column, value);
   const mark = column.nullable ? 1 : 0;
   const part = Buffer.allocUnsafe(mark + (data?.length ?? 0));
   if (mark) part[0] = data ? VALUE_BYTE : NULL_BYTE;
@@ -108,7 +111,8 @@ function orderFloat(data: Buffer): Buffer {
   return data;
 }
 
-function escapeZeros(bytes: Uint8Array): Buffer {
+/** BYTES in a key. */
+export function escapeZeros(bytes: Uint8Array): Buffer {
   let zeros = 0;
   for (const byte of bytes) if (byte === 0) zeros++;
   const escaped = Buffer.allocUnsafe(bytes.length + zeros + 2);
@@ -145,7 +149,8 @@ function take(reader: Reader, length: number, descending: boolean): Buffer {
   return data;
 }
 
-function decodePart({ column, descending }: KeyPart, reader: Reader): RawValue {
+function decodePart({ column, descending, opaque }: KeyPart, reader: Reader): RawValue {
+  if (opaque) throw notAKey();
   if (column.nullable) {
     const mark = take(reader, 1, descending)[0];
     if (mark === NULL_BYTE) return null;

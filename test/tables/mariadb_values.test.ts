@@ -171,7 +171,7 @@ describe("values of MariaDB's columns", () => {
 
   test('a sort key follows the collation, as if shorter strings were padded with spaces', () => {
     const key = (text: string, collation = 'utf8mb4_general_ci') =>
-      sortKey('c', collation, characterSetOf(collation).encode(text), 0);
+      sortKey({ name: 'c', collation, isPadded: false }, characterSetOf(collation).encode(text), 0);
     expect(key('abc')).toEqual(key('ABC  '));
     expect(key('Äpfel')).toEqual(key('apfel'));
     for (const sorted of [

@@ -1,77 +1,88 @@
 import { VamosError } from '../../../src/protocol/errors.js';
+import { escapeZeros } from '../../../src/protocol/keys.js';
 import { characterSetOf } from './text.js';
 import { GENERAL_CI, SWEDISH_CI } from './weights.js';
 
-/** The weights of a string's characters; all of `bytes` each. */
-interface Weights {
-  bytes: number;
-  of(codePoint: number): number;
-  /** Of the space that shorter strings are compared as if padded with; undefined: they are not. */
-  pad: number | undefined;
-}
+/** The weights that a string is compared by. */
+type Order = (text: string) => Uint8Array;
 
 const FLAG_SMALLER = 1;
 const FLAG_END = 2;
 const FLAG_LARGER = 3;
+const LONG_RUN = 0xff;
 const MAX_BMP = 0xffff;
 const REPLACEMENT = 0xfffd;
 
+/** A column whose strings are to be sorted. */
+export interface SortedColumn {
+  name: string;
+  collation: string;
+  /** CHAR: shorter values count as filled up with spaces, whatever the collation. */
+  isPadded: boolean;
+}
+
 /**
- * The sort key of a string under a MariaDB collation (FORMATS.md, "MariaDB's columns").
+ * The bytes of a string in an index under a MariaDB collation (FORMATS.md, "MariaDB's columns").
  * @param prefixCharacters of so many first characters (bytes, in a binary column); 0: of all
  * @throws VamosError BAD_REQUEST: a collation whose weights only MariaDB knows
  */
 export function sortKey(
-  column: string,
-  collation: string,
+  { name, collation, isPadded }: SortedColumn,
   value: Uint8Array,
   prefixCharacters: number,
-): Uint8Array {
-  if (collation === 'binary') return prefixCharacters > 0 ? value.subarray(0, prefixCharacters) : value;
-  const weights = weightsOf(collation);
-  if (!weights) {
+): Buffer {
+  if (collation === 'binary') {
+    return escapeZeros(prefixCharacters > 0 ? value.subarray(0, prefixCharacters) : value);
+  }
+  const order = orderOf(collation);
+  if (!order) {
     throw new VamosError(
       'BAD_REQUEST',
-      `column ${column} is indexed under ${collation}, whose order only MariaDB knows: use another index, ` +
+      `column ${name} is indexed under ${collation}, whose order only MariaDB knows: use another index, ` +
         `write the table through MariaDB, or give the column a _bin or _general_ci collation`,
     );
   }
-  const codePoints = Array.from(characterSetOf(collation).decode(value), (each) => each.codePointAt(0)!);
-  const used = prefixCharacters > 0 ? codePoints.slice(0, prefixCharacters) : codePoints;
-  return encode(
-    weights,
-    used.map((codePoint) => weights.of(codePoint)),
-  );
+  const text = characterSetOf(collation).decode(value);
+  const used = prefixCharacters > 0 ? [...text].slice(0, prefixCharacters).join('') : text;
+  const weights = order(used);
+  if (!isPadded && collation.includes('_nopad_')) return escapeZeros(weights);
+  return padded(weights, order(' '));
 }
 
-const known = new Map<string, Weights | undefined>();
+const known = new Map<string, Order | undefined>();
 
-function weightsOf(collation: string): Weights | undefined {
-  if (!known.has(collation)) known.set(collation, make(collation));
+function orderOf(collation: string): Order | undefined {
+  if (!known.has(collation)) known.set(collation, make(collation.replace('_nopad_', '_')));
   return known.get(collation);
 }
 
-function make(collation: string): Weights | undefined {
-  const isPadded = !collation.includes('_nopad_');
-  const of = formulas[collation.replace('_nopad_', '_')];
-  if (!of) return undefined;
-  const [, characters] = /^(\w+?)_/.exec(collation)!;
-  const bytes =
-    characters === 'utf8mb4' && collation.endsWith('_bin') ? 3 : characters!.startsWith('utf8') ? 2 : 1;
-  return { bytes, of, pad: isPadded ? of(0x20) : undefined };
+function make(collation: string): Order | undefined {
+  // UTF-8 sorts by its bytes as by its characters.
+  if (/^utf8mb[34]_bin$/.test(collation)) {
+    return (text) => Buffer.from(text, 'utf8');
+  }
+  const weightOf = formulas[collation];
+  if (!weightOf) return undefined;
+  const unitBytes = collation.startsWith('utf8') ? 2 : 1;
+  return (text) => {
+    const codePoints = Array.from(text, (each) => each.codePointAt(0)!);
+    const bytes = Buffer.alloc(codePoints.length * unitBytes);
+    codePoints.forEach((codePoint, number) => {
+      bytes.writeUIntBE(weightOf(codePoint), number * unitBytes, unitBytes);
+    });
+    return bytes;
+  };
 }
 
-const asItIs = (codePoint: number): number => codePoint;
 const upperAscii = (codePoint: number): number =>
   codePoint >= 0x61 && codePoint <= 0x7a ? codePoint - 0x20 : codePoint;
 /** The byte of a latin1 character. */
 const latin1Byte = (codePoint: number): number =>
   codePoint < 256 ? codePoint : characterSetOf('latin1').encode(String.fromCodePoint(codePoint))[0]!;
 
+/** Weights of one character. */
 const formulas: Record<string, (codePoint: number) => number> = {
-  utf8mb4_bin: asItIs,
-  utf8mb3_bin: asItIs,
-  ascii_bin: asItIs,
+  ascii_bin: (codePoint) => codePoint,
   latin1_bin: latin1Byte,
   ascii_general_ci: upperAscii,
   utf8mb4_general_ci: (codePoint) =>
@@ -83,31 +94,31 @@ const formulas: Record<string, (codePoint: number) => number> = {
   },
 };
 
-/** Padded: each run of pad weights, and the end, which is an endless run, says how what follows it compares with them. */
-function encode({ bytes, pad }: Weights, weights: readonly number[]): Buffer {
+/**
+ * Weights compared as if the pad followed for ever: a run of pads, the endless one at the end too, is the pad and a byte that
+ * says whether what follows the run is smaller, nothing, or larger; then the run's length, inverted where a longer run is the
+ * smaller string.
+ */
+function padded(weights: Uint8Array, pad: Uint8Array): Buffer {
   const key: number[] = [];
-  const put = (value: number, length: number): void => {
-    for (let shift = 8 * (length - 1); shift >= 0; shift -= 8) key.push((value >>> shift) & 0xff);
-  };
-  for (let next = 0; next < weights.length;) {
-    const weight = weights[next]!;
-    if (weight !== pad) {
-      put(weight, bytes);
-      next++;
-      continue;
+  const unit = (at: number) => weights.subarray(at, at + pad.length);
+  const isPad = (at: number) => Buffer.compare(unit(at), pad) === 0;
+  for (let at = 0; ;) {
+    while (at < weights.length && !isPad(at)) {
+      key.push(...unit(at));
+      at += pad.length;
     }
-    let end = next;
-    while (end < weights.length && weights[end] === pad) end++;
-    if (end === weights.length) break;
-    const isSmaller = weights[end]! < pad;
-    put(pad, bytes);
-    key.push(isSmaller ? FLAG_SMALLER : FLAG_LARGER);
-    put(isSmaller ? end - next : 0xffff - (end - next), 2);
-    next = end;
+    const start = at;
+    while (at < weights.length && isPad(at)) at += pad.length;
+    if (at === weights.length) {
+      key.push(...pad, FLAG_END);
+      return Buffer.from(key);
+    }
+    const isSmaller = Buffer.compare(unit(at), pad) < 0;
+    key.push(...pad, isSmaller ? FLAG_SMALLER : FLAG_LARGER);
+    const length = (at - start) / pad.length;
+    const bytes =
+      length < LONG_RUN ? [length] : [LONG_RUN, length >>> 24, length >>> 16, length >>> 8, length];
+    key.push(...bytes.map((byte) => (byte & 0xff) ^ (isSmaller ? 0 : 0xff)));
   }
-  if (pad !== undefined) {
-    put(pad, bytes);
-    key.push(FLAG_END);
-  }
-  return Buffer.from(key);
 }

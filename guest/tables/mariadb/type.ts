@@ -55,6 +55,7 @@ export function mariadbType(column: StoredColumn): AnyColumnType | undefined {
     encode: mapping.encode,
     isLossy: true,
     isGenerated,
+    isPadded: base === 'char',
     ...(collation === undefined ? {} : { collation }),
   });
 }
