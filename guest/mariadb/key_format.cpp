@@ -96,11 +96,11 @@ void appendValue(const KeyPartFormat& part, std::string_view data, std::string& 
       appendEscaped(data, out);
       break;
     case KeyCoding::SORT_KEY:
-      if (part.isPrefix && part.charset->mbmaxlen > 1) {
+      if ((part.isPrefix || part.isFilled) && part.charset->mbmaxlen > 1) {
         const size_t end = part.charset->charpos(data.data(), data.data() + data.size(), part.maxCharacters);
         data = data.substr(0, std::min(end, data.size()));
       }
-      if (part.storage == Storage::TEXT) {
+      if (part.storage == Storage::TEXT && !part.isFilled) {
         data = data.substr(0, part.charset->lengthsp(data.data(), data.size()));
       }
       part.sortKey.append(data, out);
@@ -139,9 +139,12 @@ bool makePart(const TABLE_SHARE& share, const KEY_PART_INFO& keyPart, const RowF
   if (isText(part.storage) || part.storage == Storage::BINARY) {
     const bool isBinary = part.charset == &my_charset_bin;
     part.isPrefix = part.storage == Storage::BLOB || keyPart.length < column.widthBytes;
-    part.maxCharacters = part.isPrefix ? keyPart.length / part.charset->mbmaxlen : 0;
+    part.maxCharacters = keyPart.length / part.charset->mbmaxlen;
     part.coding = isBinary ? KeyCoding::ESCAPED : KeyCoding::SORT_KEY;
-    if (!isBinary) part.sortKey = SortKey(part.charset, part.storage == Storage::TEXT);
+    // Where characters may be ignored, a CHAR without padding is as long as its characters with its spaces.
+    part.isFilled = part.storage == Storage::TEXT && (part.charset->state & MY_CS_NOPAD) != 0 &&
+                    part.charset->uca != nullptr;
+    if (!isBinary) part.sortKey = SortKey(part.charset, part.storage == Storage::TEXT && !part.isFilled);
     if (part.storage != Storage::TEXT && part.storage != Storage::BINARY) part.searchBytes += 2;
     return true;
   }

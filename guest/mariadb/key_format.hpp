@@ -29,6 +29,7 @@ struct KeyPartFormat {
   Storage storage = Storage::BYTES;
   bool isDescending = false;
   bool isPrefix = false;
+  bool isFilled = false;    // CHAR where each of its spaces counts
   uint8_t nullMask = 0;     // 0: never NULL
   uint8_t lengthBytes = 0;  // BLOB: of its length in the record
   uint32_t recordOffset = 0;

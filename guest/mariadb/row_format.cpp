@@ -96,7 +96,7 @@ void describeBytes(const Field& field, Storage storage, ColumnFormat& column) {
   column.widthBytes = field.field_length;
 }
 
-// The type as SHOW COLUMNS has it, and the collation.
+// The type as SHOW COLUMNS has it, the collation, and whether the server computes the value.
 std::string typeText(const Field& field) {
   StringBuffer<256> text(system_charset_info);
   field.sql_type(text);
@@ -105,6 +105,7 @@ std::string typeText(const Field& field) {
     const LEX_CSTRING& collation = field.charset()->coll_name;
     type += " collate " + std::string(collation.str, collation.length);
   }
+  if (field.vcol_info != nullptr) type += " generated";
   return type;
 }
 

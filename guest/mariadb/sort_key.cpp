@@ -48,7 +48,9 @@ SortKey::SortKey(CHARSET_INFO* charset, bool isPadded) : charset_(charset) {
     if (isOnly ? level > 0 : ((charset->levels_for_order >> level) & 1) == 0) continue;
     Level& made = levels_[levelCount_++];
     made.flags = isOnly ? 0 : MY_STRXFRM_LEVEL1 << level;
-    if (!isPadded) continue;
+    // Without padding that is of the first level alone: an accent ignored there may have weights on the
+    // others.
+    if (!isPadded && levelCount_ == 1) continue;
     uchar weight[64];
     const size_t weightBytes =
         weightsOf(charset, {space, charset->mbminlen}, made.flags, weight, sizeof weight);
