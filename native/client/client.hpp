@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "wire/error_code.hpp"
+#include "wire/session_messages.hpp"
 
 // The connector's side of a session for C++ programs with many threads: the counterpart of src/rpc/client.ts.
 //
@@ -41,11 +41,7 @@ struct CallOptions {
   bool isCommit = false;   // lost with its session it fails with OUTCOME_UNKNOWN
 };
 
-struct Failure {
-  ErrorCode code = ErrorCode::OK;
-  std::string message;
-  std::string detail;
-};
+using Failure = wire::Failure;  // code, message, detail
 
 // A request, or a chain of them, from send() to its answer. Threads other than its owner may only cancel it.
 class Call;

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "channel/descriptor.hpp"
+#include "client/signal.hpp"
+#include "wire/frame.hpp"
+
+namespace vamos::client {
+
+struct OpenChannel {
+  Descriptor descriptor;
+  Resync resync = Resync::Never;
+};
+
+// The connector's end of an address (unix:PATH, virtio-serial:NAME, vsock:CID:PORT). One attempt, given up
+// with CHANNEL_ABSENT at the deadline or soon after isStopping. Throws ChannelError.
+OpenChannel openChannel(const std::string& address, TimePoint deadline, const std::atomic<bool>& isStopping);
+
+// How long to poll: milliseconds until the deadline, rounded up, at most `most`; -1: without end.
+int pollTimeoutMs(TimePoint deadline, int most = -1);
+
+}  // namespace vamos::client

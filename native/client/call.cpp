@@ -1,0 +1,78 @@
+#include "client/call.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "wire/session_messages.hpp"
+
+namespace vamos::client {
+namespace {
+
+// The longest time that a host's timer can run.
+constexpr uint32_t kMaxTimeoutMs = 0x7FFF'FFFF;
+
+uint64_t bytesOf(const std::vector<Request>& requests) {
+  uint64_t bytes = 0;
+  for (const Request& request : requests) bytes += request.body.size() + wire::kOverheadBytes;
+  return bytes;
+}
+
+TimePoint deadlineOf(TimePoint now, uint32_t timeoutMs) {
+  return timeoutMs == 0 ? kNever : now + std::chrono::milliseconds(std::min(timeoutMs, kMaxTimeoutMs));
+}
+
+}  // namespace
+
+Call::Call(uint32_t stream, std::vector<Request> chain, const CallOptions& options, bool isLater)
+    : stream(stream),
+      epoch(options.epoch),
+      isCommit(options.isCommit),
+      isLater(isLater),
+      issuedAt(Clock::now()),
+      deadline(deadlineOf(issuedAt, options.timeoutMs)),
+      bytes(bytesOf(chain)),
+      requestCount(static_cast<uint32_t>(chain.size())),
+      requests(std::move(chain)),
+      bodies(requests.size()),
+      unanswered_(requestCount) {}
+
+uint32_t Call::remainingMs(TimePoint now) const {
+  if (deadline == kNever) return 0;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - now).count();
+  return static_cast<uint32_t>(std::max<int64_t>(1, left));
+}
+
+bool Call::succeed(size_t index, Body body) {
+  if (isDone) return false;
+  bodies[index] = std::move(body);
+  isDone = --unanswered_ == 0;
+  return isDone;
+}
+
+bool Call::fail(Failure reason, size_t index) {
+  if (isDone) return false;
+  failure = std::move(reason);
+  failedIndex = index;
+  isDone = true;
+  return true;
+}
+
+bool Call::lose(const Failure& cause) {
+  const std::string why = cause.message.empty() ? "" : ": " + cause.message;
+  if (isCommit && isSent()) {
+    return fail({ErrorCode::OUTCOME_UNKNOWN, "the session ended before the answer came" + why +
+                                                 "; it may have been done: look before doing it again"});
+  }
+  const char* when = isSent() ? "before the answer came" : "before the call was sent";
+  return fail({ErrorCode::SESSION_LOST, std::string("the session ended ") + when + why});
+}
+
+std::string_view replyBody(const CallPointer& call, size_t index) {
+  return index < call->bodies.size() ? call->bodies[index].view() : std::string_view();
+}
+
+const Failure& failureOf(const CallPointer& call) { return call->failure; }
+
+size_t failedIndex(const CallPointer& call) { return call->failedIndex; }
+
+}  // namespace vamos::client

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "channel/frame_stream.hpp"
+#include "client/address.hpp"
+#include "client/in_flight.hpp"
+#include "client/incoming.hpp"
+
+namespace vamos::client {
+
+// One session: its channel, and what the client's mutex guards of it. Reading and writing are roles: one
+// thread at a time has each, and needs no mutex for it.
+class Connection {
+ public:
+  Connection(OpenChannel channel, std::string nonce);
+
+  // The reader's.
+
+  enum class Event : uint8_t { None, Readable, Writable };
+  // Waits until there is something to read, or room to write if that is wanted, or until kick() or the
+  // deadline.
+  Event poll(TimePoint deadline, bool wantsWrite);
+  // Takes apart what has come, into `incoming`.
+  void read();
+  Incoming incoming;
+
+  // The sender's.
+
+  void send(wire::FrameKind::Number kind, std::string_view body);
+  void flush() { stream_.flush(); }
+  bool wantsFlush() const { return stream_.wantsFlush(); }
+  // Lets go what is buffered, for a moment. Last of all.
+  void finish();
+  // What ended writing, if anything did.
+  std::optional<Failure> writeEnd() const;
+
+  // Any thread's.
+
+  // Makes poll() return.
+  void kick();
+  // As many as `inFlight` has: more answers break the protocol.
+  std::atomic<size_t> openRequests{0};
+
+  // Guarded by the client's mutex.
+
+  InFlight inFlight;
+  uint64_t maxFrameBytes = 0;
+  uint64_t receivedBytes = 0;
+  uint64_t creditedBytes = 0;
+  bool isChannelFull = false;
+  std::optional<Failure> writeFailure;
+  std::vector<std::pair<uint32_t, CallPointer>> cancelled;  // the host is to be told
+  std::optional<std::string> owedPong;
+  bool owesPing = false;
+  uint32_t unansweredPings = 0;
+  const TimePoint startedAt = Clock::now();
+
+  bool owesCredit(uint32_t replyWindowBytes) const {
+    return receivedBytes - creditedBytes > replyWindowBytes / 2;
+  }
+
+  // For counters: system calls and bytes since this was asked last.
+  struct Moved {
+    uint64_t bytes = 0;
+    uint64_t systemCalls = 0;
+  };
+  Moved movedByReader();
+  Moved movedBySender();
+
+ private:
+  Descriptor kickEvent_;
+  std::atomic<bool> isKicked_{false};
+  FrameStream stream_;
+  uint64_t pollCalls_ = 0;
+  Moved readerBefore_;
+  Moved senderBefore_;
+};
+
+// Says Hello, again and again (a virtio-serial port drops what is sent while no host end is connected), until
+// the Welcome comes. Nothing: it did, and the connection's `incoming.welcome` says it.
+std::optional<Failure> greet(Connection& connection, const wire::Hello& hello, TimePoint deadline,
+                             const std::atomic<bool>& isStopping);
+
+}  // namespace vamos::client

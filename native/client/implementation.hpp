@@ -1,0 +1,129 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "client/call.hpp"
+#include "client/call_queue.hpp"
+#include "client/client.hpp"
+#include "client/connection.hpp"
+
+namespace vamos::client {
+
+std::string randomBytes(size_t count);
+
+// Threads meet under one mutex, which nobody holds during a system call. Two roles are outside it, each one
+// thread's at a time: the sender's (who writes frames; calls that come meanwhile go with its next one) and
+// the reader's (who polls the channel and settles what it reads). A thread that waits for its answer is the
+// reader where no other is, and hands the role on when it has its answer. The keeper, a thread of our own,
+// connects, and reads while nobody waits.
+class Client::Implementation {
+ public:
+  explicit Implementation(Options options);
+  ~Implementation();
+
+  uint32_t connect(uint32_t timeoutMs, Failure& failure);
+  uint32_t epoch() const;
+  uint32_t maxBodyBytes() const;
+  uint32_t openStream() { return nextStream_++; }
+  CallPointer send(uint32_t stream, std::vector<Request> chain, const CallOptions& options, bool isLater);
+  bool wait(const CallPointer& call);
+  void cancel(const CallPointer& call);
+  Counters counters() const;
+  std::string describe() const;
+  // In a child that was forked off: the channel and its threads are the parent's.
+  bool isForeign() const;
+
+ private:
+  using Lock = std::unique_lock<std::mutex>;
+  using IsOver = bool (*)(const Implementation& client, const Call& call);
+
+  // Calls, and threads that wait for them: client.cpp.
+  bool isRefused(Call& call);
+  void await(Lock& lock, const CallPointer& call, IsOver isOver);
+  TimePoint expiryOf(const Call& call) const;
+  // True: it is over its time, and has failed.
+  bool expire(Call& call);
+  void addWaiter(Call& call);
+  void removeWaiter(Call& call);
+  // A call has ended, or something has changed for it: its thread is to look.
+  void wakeLater(Call& call);
+  void wakeAllWaiters();
+  // Leaves the mutex, then wakes whoever is to wake.
+  void leave(Lock& lock);
+
+  // The roles: roles.cpp. These leave the mutex for a while.
+  void flush(Lock& lock);
+  bool takeFrames(Connection& connection);
+  void sendFrames(Connection& connection);
+  void readOnce(Lock& lock, TimePoint deadline);
+  void settle(Connection& connection);
+  void drain(Lock& lock, const std::shared_ptr<Connection>& connection);
+  // Somebody who waits reads next; if nobody does, the role is free.
+  void passReader();
+  void loseSession(Lock& lock, const std::shared_ptr<Connection>& connection, Failure error, bool isBroken);
+
+  // The keeper: keeper.cpp.
+  void startKeeper();
+  void wakeKeeper();
+  void keep();
+  void tryConnect();
+  void beginSession(Lock& lock, std::shared_ptr<Connection> connection);
+  void stayWithout(Failure error);
+  void pause();
+  void lookAfter(Lock& lock);
+  void ping(Lock& lock, TimePoint now);
+
+  const Options options_;
+  const std::string session_;
+  const pid_t process_;
+  std::atomic<uint32_t> nextStream_{1};
+  std::atomic<bool> isClosing_{false};
+
+  mutable std::mutex mutex_;
+  std::shared_ptr<Connection> connection_;  // while there is a session
+  uint32_t epoch_ = 1;
+  uint64_t maxFrameBytes_;
+  CallQueue queue_;
+  std::vector<Call*> waiters_;  // calls that are not done and have a thread that waits
+  // What leave() does.
+  std::vector<CallPointer> toWake_;
+  std::shared_ptr<Connection> toKick_;
+  bool wakesKeeper_ = false;
+
+  const void* reader_ = nullptr;  // the call whose thread reads, or the keeper (this)
+  bool isSending_ = false;
+  uint32_t callersInside_ = 0;
+  Counters counters_;
+  // While there is no session.
+  TimePoint lostAt_ = Clock::now();
+  Failure lastError_{ErrorCode::NO_WELCOME, "no session yet"};
+  bool isHopeless_ = false;  // that error does not pass by itself
+
+  // The sender's: frames on their way.
+  std::vector<CallPointer> batch_;
+  std::vector<std::pair<wire::FrameKind::Number, std::string>> controlFrames_;
+  std::string requestFrame_;
+
+  // What the keeper goes by, under the mutex.
+  uint64_t callsSent_ = 0;
+  bool hasLater_ = false;   // calls were issued with sendLater since the keeper has looked
+  bool isTicking_ = false;  // the keeper looks every few milliseconds
+  // Its own.
+  std::thread keeper_;
+  Signal keeperSignal_;
+  bool hadSession_ = false;
+  uint32_t failedAttempts_ = 0;
+  uint64_t callsSeen_ = 0;
+  TimePoint callsSeenAt_ = Clock::now();
+  TimePoint laterSeenAt_ = TimePoint::min();
+  TimePoint pingDueAt_ = kNever;
+};
+
+}  // namespace vamos::client

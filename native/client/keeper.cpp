@@ -1,0 +1,201 @@
+// The thread that connects, and looks after the session while nobody waits.
+#include <pthread.h>
+
+#include <algorithm>
+#include <csignal>
+#include <exception>
+#include <random>
+#include <system_error>
+#include <utility>
+
+#include "client/implementation.hpp"
+
+namespace vamos::client {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kTick(5);    // in which what sendLater() left is sent
+constexpr milliseconds kLook(100);  // at the session, while others read it; and how long nobody must send
+constexpr milliseconds kIdleLook(5000);  // at a session that nobody uses
+constexpr uint32_t kFirstPauseMs = 50;
+constexpr uint32_t kPauseWhileAwaitedMs = 250;
+constexpr uint32_t kMaxUnansweredPings = 3;
+
+// Failures to connect that pass by themselves.
+bool isPassing(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::CHANNEL_ABSENT:
+    case ErrorCode::CHANNEL_BUSY:
+    case ErrorCode::CHANNEL_CLOSED:
+    case ErrorCode::CHANNEL_FAILED:
+    case ErrorCode::NO_WELCOME:
+    case ErrorCode::SESSION_LOST:
+    case ErrorCode::HOST_STOPPING:
+    case ErrorCode::BAD_FRAME:
+    case ErrorCode::INTERNAL:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+void Client::Implementation::startKeeper() {
+  // Signals are for the program's own threads.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    keeper_ = std::thread([this] { keep(); });
+    pthread_setname_np(keeper_.native_handle(), "vamos-keeper");
+  } catch (const std::system_error& error) {
+    lastError_ = {ErrorCode::INTERNAL, std::string("no thread for the connection: ") + error.what()};
+    isHopeless_ = true;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void Client::Implementation::wakeKeeper() {
+  wakesKeeper_ = true;
+  if (reader_ == this) toKick_ = connection_;
+}
+
+void Client::Implementation::keep() {
+  while (!isClosing_) {
+    Lock lock(mutex_);
+    if (connection_) {
+      lookAfter(lock);
+      continue;
+    }
+    lock.unlock();
+    if (failedAttempts_ > 0) pause();
+    if (!isClosing_) tryConnect();
+  }
+}
+
+void Client::Implementation::tryConnect() {
+  try {
+    const TimePoint deadline = Clock::now() + milliseconds(std::max(1000U, options_.connectTimeoutMs));
+    wire::Hello hello{.version = wire::kProtocolVersion,
+                      .nonce = randomBytes(16),
+                      .session = session_,
+                      .epoch = epoch(),
+                      .token = options_.token,
+                      .program = options_.program.substr(0, 200),
+                      .replyWindowBytes = std::max(options_.replyWindowBytes, wire::kMinWindowBytes)};
+    auto connection =
+        std::make_shared<Connection>(openChannel(options_.address, deadline, isClosing_), hello.nonce);
+    if (auto failure = greet(*connection, hello, deadline, isClosing_))
+      return stayWithout(std::move(*failure));
+    Lock lock(mutex_);
+    beginSession(lock, std::move(connection));
+  } catch (const ChannelError& error) {
+    stayWithout({error.code, error.what()});
+  } catch (const std::exception& error) {
+    stayWithout({ErrorCode::INTERNAL, error.what()});
+  }
+}
+
+void Client::Implementation::beginSession(Lock& lock, std::shared_ptr<Connection> connection) {
+  const wire::Welcome& welcome = *connection->incoming.welcome;
+  connection->inFlight = InFlight(welcome);
+  maxFrameBytes_ = welcome.maxFrameBytes;
+  if (hadSession_) counters_.reconnects++;
+  hadSession_ = true;
+  failedAttempts_++;  // forgotten once the session has stood for a while
+  connection_ = connection;
+  isHopeless_ = false;
+  callsSeenAt_ = Clock::now();
+  pingDueAt_ = kNever;
+  for (CallPointer& call : queue_.takeAll()) {
+    if (!isRefused(*call)) queue_.push(std::move(call));
+  }
+  settle(*connection);
+  wakeAllWaiters();
+  passReader();
+  flush(lock);
+  leave(lock);
+}
+
+void Client::Implementation::stayWithout(Failure error) {
+  // Errors of a path begin with it.
+  const std::string target = options_.address.substr(options_.address.find(':') + 1);
+  if (error.message.starts_with(target + ": ")) error.message.erase(0, target.size() + 2);
+  if (!error.message.starts_with("channel address")) error.message.insert(0, options_.address + ": ");
+  failedAttempts_++;
+  Lock lock(mutex_);
+  isHopeless_ = !isPassing(error.code);
+  lastError_ = std::move(error);
+  for (CallPointer& call : queue_.takeAll()) {
+    if (!call->isDone && !expire(*call)) queue_.push(std::move(call));
+  }
+  wakeAllWaiters();
+  leave(lock);
+}
+
+// Before the next attempt: longer each time, shorter where somebody waits, and not the same for all guests.
+void Client::Implementation::pause() {
+  const TimePoint begin = Clock::now();
+  std::minstd_rand random(std::random_device{}());
+  const double part = std::uniform_real_distribution<>(0.5, 1)(random);
+  while (!isClosing_) {
+    Lock lock(mutex_);
+    const uint32_t longestMs = waiters_.empty()
+                                   ? options_.maxReconnectDelayMs
+                                   : std::min(options_.maxReconnectDelayMs, kPauseWhileAwaitedMs);
+    lock.unlock();
+    const uint32_t doubledMs = kFirstPauseMs << std::min(failedAttempts_ - 1, 16U);
+    const auto pauseMs = static_cast<int64_t>(std::min(longestMs, doubledMs) * part);
+    const TimePoint end = begin + milliseconds(pauseMs);
+    if (Clock::now() >= end) return;
+    keeperSignal_.waitUntil(end);
+  }
+}
+
+void Client::Implementation::lookAfter(Lock& lock) {
+  const std::shared_ptr<Connection> connection = connection_;
+  const TimePoint now = Clock::now();
+  if (now - connection->startedAt > milliseconds(options_.maxReconnectDelayMs)) failedAttempts_ = 0;
+  ping(lock, now);
+  if (std::exchange(hasLater_, false)) laterSeenAt_ = now;
+  flush(lock);
+  if (connection_ != connection) return leave(lock);
+  isTicking_ = laterSeenAt_ != TimePoint::min() && now - laterSeenAt_ < kLook;
+  if (callsSent_ != callsSeen_) callsSeenAt_ = now;
+  callsSeen_ = callsSent_;
+  const bool isIdle = !isTicking_ && now - callsSeenAt_ >= kLook;
+  const bool isStuck = connection->isChannelFull || connection->writeFailure;
+  if (reader_ == nullptr && (isIdle || isStuck)) {
+    reader_ = this;
+    readOnce(lock, std::min(pingDueAt_, now + (isStuck ? kLook : kIdleLook)));
+    if (reader_ == this) passReader();
+    return leave(lock);
+  }
+  leave(lock);
+  keeperSignal_.waitUntil(std::min(pingDueAt_, now + (isTicking_ ? kTick : kLook)));
+}
+
+// Only while an answer is awaited: a ping costs a transition like any frame. Counts pings, not time: a
+// process that stood still must first get to read what came meanwhile.
+void Client::Implementation::ping(Lock& lock, TimePoint now) {
+  if (options_.pingIntervalMs == 0) return;
+  if (connection_->inFlight.requestCount() == 0) {
+    connection_->unansweredPings = 0;
+    pingDueAt_ = kNever;
+  } else if (pingDueAt_ == kNever) {
+    pingDueAt_ = now + milliseconds(options_.pingIntervalMs);
+  } else if (now >= pingDueAt_) {
+    pingDueAt_ = now + milliseconds(options_.pingIntervalMs);
+    if (connection_->unansweredPings++ < kMaxUnansweredPings) {
+      connection_->owesPing = true;
+    } else {
+      loseSession(lock, connection_,
+                  {ErrorCode::CHANNEL_CLOSED, "the host answers neither requests nor pings"}, false);
+    }
+  }
+}
+
+}  // namespace vamos::client

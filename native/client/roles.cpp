@@ -1,0 +1,202 @@
+// Who writes, and who reads.
+#include <algorithm>
+#include <utility>
+
+#include "client/implementation.hpp"
+
+namespace vamos::client {
+
+using wire::FrameKind;
+
+// A larger buffer is not kept.
+static constexpr size_t kKeptBytes = 1 << 20;
+
+void Client::Implementation::flush(Lock& lock) {
+  // A sender looks again before it stops.
+  if (isSending_) return;
+  while (connection_ && takeFrames(*connection_)) {
+    const std::shared_ptr<Connection> connection = connection_;
+    isSending_ = true;
+    lock.unlock();
+    sendFrames(*connection);
+    const Connection::Moved moved = connection->movedBySender();
+    lock.lock();
+    isSending_ = false;
+    counters_.bytesSent += moved.bytes;
+    counters_.systemCalls += moved.systemCalls;
+    connection->isChannelFull = connection->wantsFlush();
+    connection->writeFailure = connection->writeEnd();
+    if (!connection->isChannelFull && !connection->writeFailure) continue;
+    // Only a reader gets on with it, one that knows.
+    toKick_ = connection;
+    if (reader_ == nullptr) wakeKeeper();
+    return;
+  }
+}
+
+// What can be sent now, for sendFrames().
+bool Client::Implementation::takeFrames(Connection& connection) {
+  if (connection.isChannelFull || connection.writeFailure) return false;
+  if (!queue_.isEmpty() && connection.inFlight.maySend()) {
+    queue_.takeBatch(maxFrameBytes_ - wire::kBatchOverheadBytes, connection.inFlight, batch_);
+    if (!batch_.empty()) {
+      connection.inFlight.add(batch_);
+      connection.openRequests = connection.inFlight.requestCount();
+      connection.creditedBytes = connection.receivedBytes;
+      counters_.frames++;
+      for (const CallPointer& call : batch_) {
+        if (call->waitsForRoom) wakeLater(*call);
+      }
+    }
+  }
+  wire::Cancel cancel;
+  for (const auto& [id, call] : std::exchange(connection.cancelled, {})) {
+    if (connection.inFlight.isOpen(id, *call)) cancel.ids.push_back(id);
+  }
+  if (!cancel.ids.empty()) controlFrames_.emplace_back(FrameKind::CANCEL, cancel.encode());
+  if (connection.owesCredit(options_.replyWindowBytes)) {
+    connection.creditedBytes = connection.receivedBytes;
+    controlFrames_.emplace_back(FrameKind::CREDIT, wire::Credit{connection.receivedBytes}.encode());
+  }
+  if (connection.owedPong)
+    controlFrames_.emplace_back(FrameKind::PONG, *std::exchange(connection.owedPong, {}));
+  if (std::exchange(connection.owesPing, false)) controlFrames_.emplace_back(FrameKind::PING, "");
+  return !batch_.empty() || !controlFrames_.empty();
+}
+
+// Without the mutex, as the sender.
+void Client::Implementation::sendFrames(Connection& connection) {
+  if (!batch_.empty()) {
+    requestFrame_.clear();
+    const TimePoint now = Clock::now();
+    for (const CallPointer& call : batch_) {
+      wire::Request request{.stream = call->stream, .deadlineMs = call->remainingMs(now)};
+      for (size_t i = 0; i < call->requests.size(); i++) {
+        request.id = call->ids[i];
+        request.method = call->requests[i].method;
+        request.chain = i + 1 < call->requests.size();
+        request.body = call->requests[i].body;
+        wire::appendRequest(requestFrame_, request);
+      }
+      call->requests = {};
+    }
+    wire::appendReceivedBytes(requestFrame_, connection.creditedBytes);
+    connection.send(FrameKind::REQUESTS, requestFrame_);
+    batch_.clear();
+    if (requestFrame_.capacity() > kKeptBytes) requestFrame_ = {};
+  }
+  for (const auto& [kind, body] : controlFrames_) connection.send(kind, body);
+  controlFrames_.clear();
+}
+
+void Client::Implementation::readOnce(Lock& lock, TimePoint deadline) {
+  const std::shared_ptr<Connection> connection = connection_;
+  const bool wantsWrite = connection->isChannelFull;
+  const bool mustRead = connection->writeFailure.has_value();
+  leave(lock);
+  using Event = Connection::Event;
+  const Event event = mustRead ? Event::Readable : connection->poll(deadline, wantsWrite);
+  if (event == Event::Readable) connection->read();
+  const Connection::Moved moved = connection->movedByReader();
+  lock.lock();
+  counters_.bytesReceived += moved.bytes;
+  counters_.systemCalls += moved.systemCalls;
+  if (connection_ != connection) return;
+  Incoming& incoming = connection->incoming;
+  if (event == Event::Readable) settle(*connection);
+  // Said by the host or by the channel; else by a write, now that what came before it has been read.
+  if (mustRead && !incoming.end) incoming.end = connection->writeFailure;
+  if (incoming.end) return loseSession(lock, connection, *incoming.end, incoming.isBroken);
+  if (event == Event::Writable) drain(lock, connection);
+  flush(lock);
+}
+
+void Client::Implementation::settle(Connection& connection) {
+  Incoming& incoming = connection.incoming;
+  if (incoming.frames > 0) connection.unansweredPings = 0;
+  counters_.framesReceived += incoming.frames;
+  connection.receivedBytes += incoming.replyBytes;
+  if (incoming.hasPing) connection.owedPong = incoming.ping;
+  bool makesSense = true;
+  for (const uint32_t id : incoming.parked) makesSense = connection.inFlight.park(id) && makesSense;
+  counters_.parked += incoming.parked.size();
+  for (Incoming::Answer& answer : incoming.answers) {
+    const InFlight::Answered answered = connection.inFlight.settle(answer.id);
+    if (!answered.call) {
+      makesSense = false;
+      continue;
+    }
+    Call& call = *answered.call;
+    const bool isDone = answer.failure.code == ErrorCode::OK
+                            ? call.succeed(answered.index, std::move(answer.body))
+                            : call.fail(std::move(answer.failure), answered.index);
+    if (!isDone || call.waiterIndex == Call::kNotWaiting) continue;
+    removeWaiter(call);
+    if (reader_ != &call) wakeLater(call);
+  }
+  connection.openRequests = connection.inFlight.requestCount();
+  incoming.clear();
+  if (!makesSense && !incoming.end) {
+    incoming.isBroken = true;
+    incoming.end = Failure{ErrorCode::BAD_FRAME, "the host answered a request that is not open"};
+  }
+}
+
+// There is room to write.
+void Client::Implementation::drain(Lock& lock, const std::shared_ptr<Connection>& connection) {
+  if (isSending_) return;
+  isSending_ = true;
+  lock.unlock();
+  connection->flush();
+  const Connection::Moved moved = connection->movedBySender();
+  lock.lock();
+  isSending_ = false;
+  counters_.bytesSent += moved.bytes;
+  counters_.systemCalls += moved.systemCalls;
+  connection->isChannelFull = connection->wantsFlush();
+  connection->writeFailure = connection->writeEnd();
+}
+
+void Client::Implementation::passReader() {
+  reader_ = nullptr;
+  if (!connection_) return;
+  // The latest is the most likely to be answered soon: one that waits long for a lock would only wake others.
+  for (auto waiter = waiters_.rbegin(); waiter != waiters_.rend(); ++waiter) {
+    if ((*waiter)->isDone) continue;
+    reader_ = *waiter;
+    return wakeLater(**waiter);
+  }
+}
+
+void Client::Implementation::loseSession(Lock& lock, const std::shared_ptr<Connection>& connection,
+                                         Failure error, bool isBroken) {
+  if (connection_ != connection) return;
+  connection_ = nullptr;
+  reader_ = nullptr;
+  epoch_++;
+  lostAt_ = Clock::now();
+  error.message = options_.address + ": " + error.message;
+  lastError_ = error;
+  isHopeless_ = false;
+  for (const CallPointer& call : connection->inFlight.takeAll()) call->lose(error);
+  for (CallPointer& call : queue_.takeAll()) {
+    if (call->epoch != 0 || call->isLater) {
+      call->lose(error);
+    } else {
+      queue_.push(std::move(call));
+    }
+  }
+  // Those that are not done wait for the next session now.
+  wakeAllWaiters();
+  toKick_ = connection;
+  wakeKeeper();
+  const bool saysGoodbye = isBroken && !isSending_;
+  leave(lock);
+  if (saysGoodbye) {
+    connection->send(FrameKind::GOODBYE,
+                     wire::Goodbye{.code = error.code, .message = error.message}.encode());
+  }
+  lock.lock();
+}
+
+}  // namespace vamos::client
