@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { StepError, filesBelow, run } from './shared.mjs';
 
-const sources = filesBelow(['native'], /\.(cpp|hpp)$/);
+const sources = filesBelow(['native', 'guest/mariadb', 'guest/doctor'], /\.(cpp|hpp)$/);
 
 /** @throws StepError naming the files */
 export async function clangFormat(mode) {

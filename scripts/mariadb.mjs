@@ -243,7 +243,7 @@ export const pluginSources = () =>
       'native/channel',
       'native/client',
       'native/wire',
-      'packaging/doctor',
+      'guest/doctor',
     ],
     /\.(cpp|hpp|txt)$/,
   );
@@ -264,13 +264,13 @@ export async function buildPlugin(folder = 'build/plugin', options = [], targets
   });
 }
 
-/** The plugin for build/mariadb, unless it is current. */
+/** The plugin and the doctor for build/mariadb, unless they are current. */
 export async function plugin() {
   const version = await readFile(path.join(link, 'version'), 'utf8');
-  const made = ['build/plugin/ha_vamos.so'];
+  const made = ['build/plugin/ha_vamos.so', 'build/plugin/vamos-doctor'];
   return unlessCurrent('plugin', fingerprint(pluginSources(), [version]), made, async () => {
     console.log('MariaDB storage engine: building');
-    await buildPlugin();
+    await buildPlugin('build/plugin', [], ['ha_vamos', 'vamos-doctor']);
   });
 }
 

@@ -38,7 +38,7 @@ const SUITES = {
   'storage_engine/trx': {
     folder: 'storage_engine/trx',
     innodb: '--innodb-lock-wait-timeout=1',
-    vamos: '--vamos-lock-wait-timeout-ms=1000',
+    vamos: '--vamos-lock-wait-timeout=1',
   },
   'storage_engine/parts': { folder: 'storage_engine/parts', innodb: '', vamos: '' },
   'engines/iuds': {

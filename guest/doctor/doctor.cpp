@@ -23,6 +23,7 @@
 namespace vamos::doctor {
 namespace {
 
+constexpr const char* kDefaultChannel = "virtio-serial:vamos.0";  // as the plugin's
 constexpr const char* kUsage =
     "usage: vamos-doctor [OPTION...]\n"
     "Checks what ENGINE=VAMOS needs in this guest, and says how to mend what is wrong. Run it as root.\n"
@@ -37,6 +38,7 @@ constexpr const char* kUsage =
 
 struct Options {
   std::string channel;
+  std::string tokenFile;
   std::string server = "/usr/sbin/mariadbd";
   std::string pluginFolder = "/usr/lib/mysql/plugin";
   std::string user = "mysql";
@@ -234,8 +236,13 @@ void checkHost(const Options& options, bool isServers, Report& report) {
   connection.address = options.channel;
   connection.program = "vamos-doctor";
   connection.connectTimeoutMs = options.timeoutMs;
-  const char* token = std::getenv("VAMOS_TOKEN");
-  if (token != nullptr) connection.token = token;
+  if (!options.tokenFile.empty()) {
+    std::ifstream file(options.tokenFile);
+    if (!std::getline(file, connection.token)) {
+      report.bad("no token can be read from " + options.tokenFile,
+                 "It is vamos_token_file of the server's configuration.");
+    }
+  }
   client::Client session(connection);
   client::Failure failure;
   if (session.connect(options.timeoutMs, failure) != 0) {
@@ -284,16 +291,10 @@ bool examine(Options options) {
   const std::string arguments = serverArguments(options);
   checkPlugin(options, arguments, report);
   const bool isServers = checkRunning(options, report);
-  if (options.channel.empty()) options.channel = configured(arguments, "vamos-channel").value_or("");
-  if (options.channel.empty()) {
-    report.bad(
-        "no channel is configured",
-        "In /etc/mysql/mariadb.conf.d/vamos.cnf, section [mariadbd]: vamos_channel = virtio-serial:NAME\n"
-        "(ports here: " +
-            portsThere() + ")");
-  } else if (checkPort(options, report)) {
-    checkHost(options, isServers, report);
-  }
+  if (options.channel.empty())
+    options.channel = configured(arguments, "vamos-channel").value_or(kDefaultChannel);
+  options.tokenFile = configured(arguments, "vamos-token-file").value_or("");
+  if (checkPort(options, report)) checkHost(options, isServers, report);
   std::printf(report.isWell() ? "All is well.\n" : "Something is wrong: see above.\n");
   return report.isWell();
 }
