@@ -32,7 +32,7 @@ constexpr const char* kUsage =
     "  --server FILE       default /usr/sbin/mariadbd\n"
     "  --plugin-dir DIR    default /usr/lib/mysql/plugin\n"
     "  --user NAME         whom the server runs as (default mysql)\n"
-    "  --client COMMAND    asks a running server (default mariadb)\n"
+    "  --client COMMAND    asks a running server, options included (default mariadb)\n"
     "  --timeout SECONDS   that the host may take to answer (default 5)\n"
     "Exit status: 0 all is well, 1 something is wrong, 2 usage.\n";
 
@@ -73,6 +73,13 @@ std::string serverVersion(const std::string& text) {
     if (word == "Ver" && words >> word) return word;
   }
   return {};
+}
+
+std::vector<std::string> words(const std::string& text) {
+  std::istringstream stream(text);
+  std::vector<std::string> all;
+  for (std::string word; stream >> word;) all.push_back(word);
+  return all;
 }
 
 bool startsWith(std::string_view text, std::string_view prefix) {
@@ -135,7 +142,7 @@ void checkPlugin(const Options& options, const std::string& arguments, Report& r
     std::string why;
     std::istringstream lines(result.output);
     for (std::string line; std::getline(lines, line);) {
-      if (line.find("ERROR") != std::string::npos) why += line + "\n";
+      if (line.find("[ERROR]") != std::string::npos) why += line + "\n";
     }
     report.bad("the server does not load " + file,
                why + "The server's version and the plugin's must be the same.");
@@ -150,9 +157,12 @@ void checkPlugin(const Options& options, const std::string& arguments, Report& r
 
 // Whether the running server has the engine. True: it has, so the channel is its own.
 bool checkRunning(const Options& options, Report& report) {
-  const CommandResult result = runCommand(
-      {options.client, "--batch", "--skip-column-names", "--connect-timeout=3", "-e",
-       "SELECT 'status', plugin_status FROM information_schema.plugins WHERE plugin_name = 'VAMOS'"});
+  std::vector<std::string> command = words(options.client);
+  for (const char* argument : {"--batch", "--skip-column-names", "--connect-timeout=3", "-e"})
+    command.emplace_back(argument);
+  command.emplace_back(
+      "SELECT 'status', plugin_status FROM information_schema.plugins WHERE plugin_name = 'VAMOS'");
+  const CommandResult result = runCommand(command);
   if (result.status < 0) {
     report.note("no client '" + options.client + "' to ask the running server", "apt install mariadb-client");
     return false;
@@ -196,7 +206,8 @@ std::string portsThere() {
 // The device or socket behind the address: there, and the server's user may open it.
 bool checkPort(const Options& options, Report& report) {
   std::string file;
-  if (startsWith(options.channel, "virtio-serial:")) {
+  const bool isPort = startsWith(options.channel, "virtio-serial:");
+  if (isPort) {
     file = "/dev/virtio-ports/" + options.channel.substr(std::strlen("virtio-serial:"));
   } else if (startsWith(options.channel, "unix:")) {
     file = options.channel.substr(std::strlen("unix:"));
@@ -205,12 +216,17 @@ bool checkPort(const Options& options, Report& report) {
   }
   struct stat about {};
   if (stat(file.c_str(), &about) != 0) {
-    report.bad(file + ": " + std::strerror(errno) + " (ports here: " + portsThere() + ")",
-               "The domain has no such channel. In its XML, under <devices>:\n"
-               "  <channel type='unix'><source mode='bind' path='/run/vamos/NAME.sock'/>\n"
-               "    <target type='virtio' name='THE PORT'/></channel>\n"
-               "(`vamos vm snippet` on the host prints it). A port that is there without a name in\n"
-               "/dev/virtio-ports: udevadm trigger --subsystem-match=virtio-ports");
+    const std::string why = file + ": " + std::strerror(errno);
+    if (isPort) {
+      report.bad(why + " (ports here: " + portsThere() + ")",
+                 "The domain has no such channel. In its XML, under <devices>:\n"
+                 "  <channel type='unix'><source mode='bind' path='/run/vamos/NAME.sock'/>\n"
+                 "    <target type='virtio' name='THE PORT'/></channel>\n"
+                 "(`vamos vm snippet` on the host prints it). A port that is there without a name in\n"
+                 "/dev/virtio-ports: udevadm trigger --subsystem-match=virtio-ports");
+    } else {
+      report.bad(why, "The host daemon that makes this socket is not running: `vamos host status`");
+    }
     return false;
   }
   const passwd* user = getpwnam(options.user.c_str());
