@@ -1,0 +1,18 @@
+// A host process with the probe module at the SOCKET given. Says 'ready' to its parent.
+import { listenChannel } from '../../src/channel/index.js';
+import { RpcServer } from '../../src/rpc/server.js';
+import { Probe } from '../rpc/probe.js';
+
+const [socket] = process.argv.slice(2) as [string];
+const probe = new Probe();
+const server = new RpcServer([probe]);
+await listenChannel(`unix:${socket}`, (channel) => {
+  server.accept(channel);
+});
+// What it notes of each request is for other tests; here there are too many.
+setInterval(() => {
+  probe.started.length = 0;
+  probe.ended.length = 0;
+}, 100);
+process.send?.('ready');
+process.once('disconnect', () => process.exit());
