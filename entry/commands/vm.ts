@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
-import type { Vm, VmChannel, VmOptions, VmProcess } from '../../host/vm/index.js';
+import type { ImageOptions, Vm, VmChannel, VmOptions, VmProcess } from '../../host/vm/index.js';
 
 interface MachineOptions {
   cpus: number;
@@ -10,6 +10,7 @@ interface MachineOptions {
   channel: VmChannel[];
   forward: { host: number; guest: number }[];
   package: string[];
+  mariadb?: number;
   accelerator: 'auto' | 'kvm' | 'tcg';
   store?: boolean;
 }
@@ -27,6 +28,12 @@ Try VAMOS before touching a real VM:
   $ vamos vm down
 One command in a guest of its own:
   $ vamos vm run -- uname -a
+MariaDB with ENGINE=VAMOS in the guest (in a checkout, after npm run package:mariadb):
+  $ vamos vm up --mariadb 13306 --channel vamos.0=/tmp/vamos.sock --disk data.img
+  $ vamos host --root ./data --channel virtio-serial:/tmp/vamos.sock &
+  $ vamos vm exec -- vamos-doctor
+  $ vamos vm exec -- mariadb -e "CREATE TABLE test.t (n INT PRIMARY KEY) ENGINE=VAMOS"
+  Programs here reach it at 127.0.0.1:13306 as root without a password.
 For a real libvirt domain:
   $ vamos vm snippet --name vamos.0 --socket /run/vamos/web.sock
 
@@ -47,12 +54,13 @@ export function register(program: Command): void {
   vm.command('build')
     .description('build the guest image, if it is not there')
     .option('--package <name>', 'a Debian package more, may be given again', collect, [])
+    .option('--mariadb', 'with MariaDB and ENGINE=VAMOS')
     .option('--rebuild', 'build anew, with the newest packages')
     .action(
-      guarded(async (options: { package: string[]; rebuild?: boolean }) => {
+      guarded(async (options: { package: string[]; mariadb?: boolean; rebuild?: boolean }) => {
         const { buildImage } = await import('../../host/vm/index.js');
         const image = await buildImage({
-          packages: options.package,
+          ...(await imageParts(options.package, options.mariadb ?? false)),
           rebuild: options.rebuild ?? false,
           onProgress: report,
         });
@@ -66,6 +74,7 @@ export function register(program: Command): void {
       guarded(async (command: string[], options: MachineOptions) => {
         const { startVm } = await import('../../host/vm/index.js');
         await using machine = await startVm(await vmOptions(options));
+        await serveMariadb(machine, options);
         await runCommand(machine, command);
       }),
     );
@@ -80,6 +89,10 @@ export function register(program: Command): void {
         ]);
         await background.requireNone(options.name);
         const machine = await startVm({ ...(await vmOptions(options)), detached: true });
+        await serveMariadb(machine, options).catch(async (error: unknown) => {
+          await machine.stop();
+          throw error;
+        });
         await background.remember(options.name, machine.state);
         machine.detach();
         console.log(`vamos: guest ${options.name} is up; 'vamos vm exec -- COMMAND' runs commands in it`);
@@ -166,20 +179,42 @@ function addMachineOptions(command: Command): Command {
       [],
     )
     .option('--package <name>', 'a Debian package in the guest, may be given again', collect, [])
+    .option(
+      '--mariadb <port>',
+      'MariaDB with ENGINE=VAMOS in the guest, on this port of 127.0.0.1; its files are on --disk if there is one',
+      integer,
+    )
     .option('--accelerator <which>', 'auto, kvm or tcg', accelerator, 'auto')
     .option('--store', 'with the store and RocksDB in the guest, for unsplit runs');
 }
 
+async function imageParts(packages: string[], withMariadb: boolean): Promise<ImageOptions> {
+  if (!withMariadb) return { packages };
+  const { mariadbPackages } = await import('../../host/vm/index.js');
+  const parts = await mariadbPackages();
+  return { ...parts, packages: [...packages, ...parts.packages] };
+}
+
+async function serveMariadb(machine: Vm, options: MachineOptions): Promise<void> {
+  if (options.mariadb === undefined) return;
+  const { startMariadb } = await import('../../host/vm/index.js');
+  report('starting MariaDB');
+  await startMariadb(machine);
+  report(`MariaDB serves on 127.0.0.1:${options.mariadb}`);
+}
+
 async function vmOptions(options: MachineOptions): Promise<VmOptions> {
-  const { buildImage, buildPayload } = await import('../../host/vm/index.js');
-  const image = await buildImage({ packages: options.package, onProgress: report });
+  const { buildImage, buildPayload, MARIADB_PORT } = await import('../../host/vm/index.js');
+  const parts = await imageParts(options.package, options.mariadb !== undefined);
+  const image = await buildImage({ ...parts, onProgress: report });
+  const forMariadb = options.mariadb === undefined ? [] : [{ host: options.mariadb, guest: MARIADB_PORT }];
   return {
     image,
     payload: await buildPayload({ store: options.store ?? false }),
     cpus: options.cpus,
     memoryMiB: options.memory,
     channels: options.channel,
-    forwardPorts: options.forward,
+    forwardPorts: [...options.forward, ...forMariadb],
     accelerator: options.accelerator,
     ...(options.disk === undefined
       ? {}

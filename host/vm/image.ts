@@ -34,9 +34,20 @@ chroot "$1" depmod "$version"
 rm -rf busybox kernel ./*.deb
 `;
 
+/** Installs a package file by apt, which sees to it that all it depends on is there. */
+function installHook(file: string): string {
+  const name = `/vamos/${path.basename(file)}`;
+  return `set -e
+cp '${file.replaceAll("'", "'\\''")}' "$1${name}"
+chroot "$1" env DEBIAN_FRONTEND=noninteractive apt-get -q --yes --no-install-recommends install '${name}'
+`;
+}
+
 export interface ImageOptions {
-  /** Debian packages in the guest beside the base. */
+  /** Debian packages in the guest beside the base, as apt-get takes them: NAME or NAME=VERSION. */
   packages?: string[];
+  /** Package files (.deb) of this machine, installed after those. */
+  packageFiles?: string[];
   /** Builds anew although there is one, for newer Debian packages. */
   rebuild?: boolean;
   onProgress?: (message: string) => void;
@@ -60,13 +71,14 @@ export interface Image {
 export async function buildImage(options: ImageOptions = {}): Promise<Image> {
   const packages = [...new Set([...BASE_PACKAGES, ...(options.packages ?? [])])].sort();
   for (const name of packages) {
-    if (!/^[a-z0-9][a-z0-9.+-]+$/.test(name)) {
+    if (!/^[a-z0-9][a-z0-9.+-]+(=[\w.:+~-]+)?$/.test(name)) {
       throw new VmError('BAD_OPTION', `'${name}' is not the name of a Debian package`);
     }
   }
   const release = await debianRelease();
   const recipe = [String(FORMAT), release, packages.join(' '), BUILD_HOOK, BOOT_RECIPE];
-  const key = hashTexts(...recipe, await hashFile(process.execPath));
+  const files = [process.execPath, ...(options.packageFiles ?? [])];
+  const key = hashTexts(...recipe, ...(await Promise.all(files.map((file) => hashFile(file)))));
   const folder = await cached('image', key, { keep: 4, rebuild: options.rebuild ?? false }, (target) =>
     build(target, release, packages, options),
   );
@@ -101,6 +113,7 @@ async function build(
       ...(await transportOptions()).map((line) => `--aptopt=${line}`),
       ...EXCLUDED.map((pattern) => `--dpkgopt=path-exclude=${pattern}`),
       `--customize-hook=${BUILD_HOOK}`,
+      ...(options.packageFiles ?? []).map((file) => `--customize-hook=${installHook(path.resolve(file))}`),
       // What reached the mirror from here is of no use in the guest.
       '--customize-hook=rm -f "$1/etc/apt/apt.conf.d/99mmdebstrap"',
       release,

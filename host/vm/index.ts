@@ -2,6 +2,7 @@
 export { cacheDirectory } from './cache.js';
 export { VmError, type VmErrorCode } from './errors.js';
 export { buildImage, type Image, type ImageOptions } from './image.js';
+export { MARIADB_CHANNEL, MARIADB_PORT, mariadbPackages, startMariadb } from './mariadb.js';
 export { buildPayload, type Payload, type PayloadOptions } from './payload.js';
 export { qemuVersion } from './accelerator.js';
 export type { ExitStatus, SpawnOptions, VmProcess } from './agent/client.js';

@@ -63,7 +63,11 @@ busybox=/usr/lib/vamos/busybox
 $busybox hostname guest
 mkdir -p /dev/virtio-ports
 for port in /sys/class/virtio-ports/*; do
-  [ -s $port/name ] && ln -sf ../\${port##*/} /dev/virtio-ports/$(cat $port/name)
+  [ -s $port/name ] || continue
+  name=$(cat $port/name)
+  ln -sf ../\${port##*/} /dev/virtio-ports/$name
+  # What the udev rule of vamos-mariadb does where there is udev.
+  case $name in vamos*) grep -q ^mysql: /etc/group && chgrp mysql /dev/\${port##*/} && chmod 660 /dev/\${port##*/};; esac
 done
 [ -d /opt/vamos/lib ] && export LD_LIBRARY_PATH=/opt/vamos/lib
 cd /root
@@ -71,6 +75,9 @@ cd /root
 mkdir -p node_modules && ln -sfn /opt/vamos node_modules/vamos
 node /opt/vamos/dist/host/vm/agent/agent.js </dev/null
 echo "vamos: the agent ended with status $?"
+# A database server ends in order.
+$busybox killall5 -15
+for try in $(seq 150); do $busybox pidof mariadbd >/dev/null || break; sleep 0.1; done
 $busybox killall5 -9
 sync
 $busybox umount /data 2>/dev/null
