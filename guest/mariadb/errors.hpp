@@ -20,13 +20,11 @@ int errorOf(const client::Failure& failure);
 // For people: 'host daemon unreachable at unix:/x: …'.
 std::string describe(const client::Failure& failure);
 
-// handler::get_error_message: true for an error that passes by itself.
-bool getErrorMessage(const client::Failure& failure, String* buffer);
+// handler::get_error_message for what errorOf() gave: true for an error that passes by itself.
+bool getErrorMessage(int error, const client::Failure& failure, String* buffer);
 
-// handler::print_error for what the server would word wrongly or not at all: true where it raised the error.
-// (A transaction that died with its session is reported with a deadlock's number, so that clients retry it,
-// and its own text.)
-bool printError(int error, const client::Failure& failure, myf flags);
+// Where no handler prints it (commit, definitions): raises the error for the client.
+void raiseError(THD* thd, int error, const client::Failure& failure);
 
 // Of DUPLICATE_KEY: the host's number of the index, and which row of the batch.
 struct Duplicate {

@@ -1,31 +1,193 @@
-// What the server finds when it loads the plugin.
-#include <handler.h>
-#include <my_global.h>
+// What the server finds when it loads the plugin: the engine's functions that belong to no table.
+#include "mariadb/plugin.hpp"
+
+#include <log.h>
 #include <mysql/plugin.h>
+#include <signal.h>
+
+#include <fstream>
+#include <memory>
+#include <string>
+
+#include "mariadb/commit_prepared.hpp"
+#include "mariadb/errors.hpp"
+#include "mariadb/handler.hpp"
+#include "mariadb/session.hpp"
+#include "mariadb/session_watch.hpp"
+#include "mariadb/status.hpp"
+#include "mariadb/variables.hpp"
+
+namespace vamos::mariadb {
 
 namespace {
 
-int initialise(void* hton) {
-  static_cast<handlerton*>(hton)->flags = 0;
+handlerton* theEngine = nullptr;
+std::unique_ptr<client::Client> theHost;
+std::unique_ptr<SessionWatch> theWatch;
+uint32_t theServiceStream = 0;
+
+// A transaction ends, not only a statement of it.
+bool isWhole(THD* thd, bool all) {
+  return all || !thd_test_options(thd, OPTION_NOT_AUTOCOMMIT | OPTION_BEGIN);
+}
+
+int commit(handlerton*, THD* thd, bool all) {
+  Session* session = Session::find(thd);
+  if (!session) return 0;
+  return isWhole(thd, all) ? session->commit() : session->endStatement();
+}
+
+int rollback(handlerton*, THD* thd, bool all) {
+  Session* session = Session::find(thd);
+  if (!session) return 0;
+  if (isWhole(thd, all)) {
+    session->rollback();
+  } else {
+    session->rollbackStatement();
+  }
   return 0;
 }
 
-st_mysql_storage_engine engine = {MYSQL_HANDLERTON_INTERFACE_VERSION};
+int prepare(handlerton*, THD* thd, bool all) {
+  Session* session = Session::find(thd);
+  if (!session) return 0;
+  if (!isWhole(thd, all)) return session->endStatement();
+  XID xid;
+  thd_get_xid(thd, reinterpret_cast<MYSQL_XID*>(&xid));
+  return session->prepare(bytesOf(xid));
+}
+
+// What the server keeps of a savepoint for this engine.
+struct SavepointArea {
+  uint64_t number;
+};
+
+int setSavepoint(handlerton*, THD* thd, void* area) {
+  static_cast<SavepointArea*>(area)->number = Session::of(thd).setSavepoint();
+  return 0;
+}
+
+int rollbackToSavepoint(handlerton*, THD* thd, void* area) {
+  Session::of(thd).rollbackToSavepoint(static_cast<SavepointArea*>(area)->number);
+  return 0;
+}
+
+int releaseSavepoint(handlerton*, THD* thd, void* area) {
+  Session::of(thd).releaseSavepoint(static_cast<SavepointArea*>(area)->number);
+  return 0;
+}
+
+// Locks outlive a rollback to a savepoint: others must not change what stands under them.
+bool canReleaseMetadataLocks(handlerton*, THD* thd) { return !Session::of(thd).holdsLocks(); }
+
+int startConsistentSnapshot(handlerton* hton, THD* thd) {
+  if (thd_tx_isolation(thd) != ISO_REPEATABLE_READ) {
+    push_warning_printf(
+        thd, Sql_condition::WARN_LEVEL_WARN, HA_ERR_UNSUPPORTED,
+        "VAMOS: WITH CONSISTENT SNAPSHOT was ignored: it needs the isolation level REPEATABLE READ");
+    return 0;
+  }
+  trans_register_ha(thd, true, hton, 0);
+  return Session::of(thd).beginWithSnapshot();
+}
+
+int closeConnection(handlerton* hton, THD* thd) {
+  Session* session = Session::find(thd);
+  thd_set_ha_data(thd, hton, nullptr);
+  delete session;
+  return 0;
+}
+
+void killQuery(handlerton*, THD* thd, enum thd_kill_levels) {
+  if (Session* session = Session::find(thd)) session->interrupt();
+}
+
+handler* makeHandler(handlerton* hton, TABLE_SHARE* share, MEM_ROOT* memory) {
+  return new (memory) ha_vamos(hton, share);
+}
+
+// 0, or 1 and an error in the log.
+int readToken(std::string& token) {
+  const std::string file = variables::tokenFile();
+  if (file.empty()) return 0;
+  std::ifstream stream(file);
+  if (std::getline(stream, token)) return 0;
+  sql_print_error("VAMOS: vamos_token_file: no first line can be read from %s", file.c_str());
+  return 1;
+}
+
+// The client's threads leave all signals to the server's.
+void startClient(client::Options options) {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  theHost = std::make_unique<client::Client>(std::move(options));
+  theWatch = std::make_unique<SessionWatch>();
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  theServiceStream = theHost->openStream();
+}
+
+int initialise(void* argument) {
+  client::Options options = variables::clientOptions();
+  if (readToken(options.token)) return 1;
+  startClient(std::move(options));
+
+  theEngine = static_cast<handlerton*>(argument);
+  theEngine->flags = HTON_SUPPORTS_EXTENDED_KEYS;
+  theEngine->create = makeHandler;
+  theEngine->close_connection = closeConnection;
+  theEngine->kill_query = killQuery;
+  theEngine->commit = commit;
+  theEngine->rollback = rollback;
+  theEngine->prepare = prepare;
+  theEngine->recover = recover;
+  theEngine->commit_by_xid = commitByXid;
+  theEngine->rollback_by_xid = rollbackByXid;
+  theEngine->savepoint_offset = sizeof(SavepointArea);
+  theEngine->savepoint_set = setSavepoint;
+  theEngine->savepoint_rollback = rollbackToSavepoint;
+  theEngine->savepoint_release = releaseSavepoint;
+  theEngine->savepoint_rollback_can_release_mdl = canReleaseMetadataLocks;
+  theEngine->start_consistent_snapshot = startConsistentSnapshot;
+  theEngine->show_status = showStatus;
+  return 0;
+}
+
+int finish(void*) {
+  finishPrepared();
+  if (const size_t count = unfinishedPrepared()) {
+    sql_print_warning("VAMOS: %zu prepared transactions wait for the host daemon to be back", count);
+  }
+  theWatch.reset();
+  theHost.reset();
+  theEngine = nullptr;
+  return 0;
+}
+
+st_mysql_storage_engine interface = {MYSQL_HANDLERTON_INTERFACE_VERSION};
 
 }  // namespace
 
+handlerton* engine() { return theEngine; }
+client::Client& host() { return *theHost; }
+SessionWatch& watch() { return *theWatch; }
+uint32_t serviceStream() { return theServiceStream; }
+
+}  // namespace vamos::mariadb
+
 maria_declare_plugin(vamos){
     MYSQL_STORAGE_ENGINE_PLUGIN,
-    &engine,
+    &vamos::mariadb::interface,
     "VAMOS",
     "The VAMOS authors",
     "Tables kept on the host of this virtual machine",
     PLUGIN_LICENSE_GPL,
-    initialise,
-    nullptr,
+    vamos::mariadb::initialise,
+    vamos::mariadb::finish,
     0x0100,
-    nullptr,
-    nullptr,
+    vamos::mariadb::statusVariables,
+    vamos::mariadb::variables::all,
     "1.0",
     MariaDB_PLUGIN_MATURITY_GAMMA,
 } maria_declare_plugin_end;

@@ -83,33 +83,33 @@ class Session {
             Surfaces surfaces);
   // A transaction of its own, committed once even where its answer is lost: rows for a table that nobody sees
   // yet. Their errors are returned; raiseRefusal is not called.
-  int writeAlone(Table& table, uint32_t method, std::string rows, uint64_t autoIncrementSeen);
+  int writeAlone(Table& table, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen);
   // Bytes of rows that wait.
   size_t waitingBytes() const { return waitingBytes_; }
   // What waits is sent, and its outcome known.
   int flush();
-  // The handler is about to go: no rows of its are waiting any more.
+  // The handler is about to go: rows of its that may wait no longer than their statement do so no more.
   void forget(ha_vamos& handler);
 
   // Of the last call that failed.
   const client::Failure& failure() const { return failure_; }
   THD* thd() const { return thd_; }
+  uint32_t stream() const { return stream_; }
 
-  // The rest is for the handlerton (commit.cpp). All return 0 or an error that was raised.
+  // For the handlerton (commit.cpp): 0, or an error that was raised.
   int endStatement();
   void rollbackStatement();
   int commit();
   void rollback();
+  // Behind it the transaction is known by its xid alone.
   int prepare(const std::string& xid);
   int beginWithSnapshot();
   uint64_t setSavepoint();
   void rollbackToSavepoint(uint64_t number);
   void releaseSavepoint(uint64_t number);
   bool holdsLocks() const { return locked_ || wrote_; }
-  // Ends a transaction that was prepared: of any connection, by its xid.
-  int endPrepared(const std::string& xid, bool isCommit);
 
-  // From other threads: what waits for an answer fails with CANCELLED, where that leaves the outcome known.
+  // From other threads: what waits for an answer fails with CANCELLED.
   void interrupt();
   // Since when it waits for an answer that may be cancelled (ms of the steady clock); 0: it doesn't.
   uint64_t waitingSinceMs();
@@ -121,33 +121,47 @@ class Session {
     uint32_t statement = 0;  // that it is part of; 0: none, it is a savepoint's
     std::string body;        // of a write: its rows
     ha_vamos* handler = nullptr;
-    uint32_t table = 0;
+    uint32_t table = 0;  // 0: no write
     uint32_t version = 0;
     uint64_t autoIncrementSeen = 0;
     uint64_t savepoint = 0;  // that it sets
-    bool isWrite() const { return table != 0; }
+    Surfaces surfaces = Surfaces::LATER;
   };
-  enum class Ending { NONE, COMMIT, AUTOCOMMIT, PREPARE };
 
   bool isInMultiStatement() const;
-  uint32_t connect();
-  client::Request requestOf(const Waiting& waiting, uint64_t commitNumber) const;
-  std::vector<client::Request> chainWith(const client::Request* last, uint64_t commitNumber);
-  int run(const client::Request* last, Ending ending, uint64_t commitNumber, Reply* reply);
-  int failed(const client::CallPointer& call, bool hasBegun, Ending ending);
-  int refused(size_t index);
-  int waitFor(const client::CallPointer& call, bool mayCancel);
-  client::CallOptions options(uint32_t epoch) const;
-  int fail(client::Failure failure);
-  int lose();
+  uint32_t timeoutMs() const;
+  // A session with the host, with its number; 0: failure_ says why not.
+  uint32_t connect(bool mayCancel);
+  wire::Begin begin() const;
+  client::Request requestOf(const Waiting& waiting, wire::Scope scope) const;
+  // BEGIN if the transaction has not begun, what waits, and the last request (0: none).
+  std::vector<client::Request> chain(uint32_t lastMethod, std::string lastBody) const;
+  bool exceedsFrame(size_t lastBytes) const;
+  int run(uint32_t method, std::string body, Reply& reply);
+  bool waitFor(const client::CallPointer& call, bool mayCancel);
+  void dropWaiting();
+
+  // Failures: the error for the server.
+  int errorOfLast() const;
+  int fail(const client::Failure& failure);
+  // The host has undone the transaction, or can't have it go on: so must the server.
+  int die(int error);
+  int failedChain(bool begins, size_t index, const client::Failure& failure);
+  int failedWaiting(size_t place, int error);
+  int failedAlone(const client::Failure& failure);
+
+  // commit.cpp.
+  int commitOnHost();
+  wire::Scope commitScope(uint64_t number) const;
   bool findCommit(uint64_t number, bool& isDone);
-  int commitOnce(const client::Request* last, Ending ending, uint64_t number);
-  void discardStream();
+  void rollbackOnHost();
+  int raise(int error);
   void forgetTransaction();
 
   THD* const thd_;
   const uint32_t stream_;
   client::Failure failure_;
+  bool isRaised_ = false;  // the failure was told to the client
 
   // The transaction.
   bool begun_ = false;  // on the host
@@ -163,12 +177,16 @@ class Session {
   Use statementUse_ = Use::READ;
   std::vector<Waiting> waiting_;
   size_t waitingBytes_ = 0;
+  struct Savepoint {
+    uint64_t number;
+    bool isReleased;
+  };
+  std::vector<Savepoint> savepoints_;  // a stack, as on the host
   uint64_t nextSavepoint_ = 1;
   uint64_t nextCommit_ = 1;
 
   std::mutex mutex_;  // of what follows
   client::CallPointer current_;
-  bool mayCancel_ = false;
   uint64_t sinceMs_ = 0;
 };
 

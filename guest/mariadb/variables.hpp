@@ -15,6 +15,7 @@ namespace vamos::mariadb::variables {
 extern st_mysql_sys_var* all[];
 
 const char* channel();
+const char* tokenFile();
 client::Options clientOptions();
 uint32_t connectTimeoutMs();
 uint32_t recoveryTimeoutSeconds();

@@ -1,0 +1,345 @@
+// The end of a session's transaction: commit, rollback, statements and savepoints.
+#include <my_global.h>
+#include <sql_class.h>
+
+#include <algorithm>
+
+#include "mariadb/commit_prepared.hpp"
+#include "mariadb/errors.hpp"
+#include "mariadb/handler.hpp"
+#include "mariadb/plugin.hpp"
+#include "mariadb/session.hpp"
+#include "mariadb/variables.hpp"
+
+namespace vamos::mariadb {
+
+using wire::Method;
+
+namespace {
+
+constexpr int ATTEMPTS = 4;
+constexpr size_t END_BYTES = 256;  // of a COMMIT or PREPARE, at most
+// A rollback is waited for so that its locks are gone when it returns; no longer than this.
+constexpr uint32_t ROLLBACK_WAIT_MS = 2000;
+// Savepoints that nobody wrote after are not worth more of a chain.
+constexpr size_t MOST_WAITING = 1000;
+
+bool isLost(const client::Failure& failure) {
+  return failure.code == ErrorCode::SESSION_LOST || failure.code == ErrorCode::OUTCOME_UNKNOWN;
+}
+
+bool isGivenUp(const client::Failure& failure) {
+  return failure.code == ErrorCode::CANCELLED || failure.code == ErrorCode::DEADLINE_EXCEEDED;
+}
+
+std::string savepointBody(wire::SavepointAction action, uint64_t number, uint32_t statement = 0) {
+  wire::Savepoint savepoint;
+  savepoint.action = action;
+  if (number != 0) savepoint.name = std::to_string(number);
+  savepoint.statement = statement;
+  return savepoint.encode();
+}
+
+}  // namespace
+
+int Session::raise(int error) {
+  if (!isRaised_) raiseError(thd_, error, failure_);
+  isRaised_ = true;
+  return error;
+}
+
+void Session::forgetTransaction() {
+  begun_ = dead_ = locked_ = wrote_ = wantsSnapshot_ = inStatement_ = statementSent_ = false;
+  prepared_.clear();
+  waiting_.clear();
+  waitingBytes_ = 0;
+  savepoints_.clear();
+  statement_ = 0;
+}
+
+// Leaves nothing of the transaction on the host.
+void Session::rollbackOnHost() {
+  if (!begun_) return;
+  begun_ = false;
+  if (!holdsLocks()) return later(Method::ROLLBACK, {});
+  client::CallOptions options;
+  options.timeoutMs = ROLLBACK_WAIT_MS;
+  options.epoch = epoch_;
+  const client::CallPointer call = host().send(stream_, {{Method::ROLLBACK, {}}}, options);
+  if (!waitFor(call, false) && isGivenUp(client::failureOf(call))) later(Method::ROLLBACK, {});
+}
+
+int Session::commit() {
+  int error = 0;
+  if (dead_) {
+    isRaised_ = false;
+    error = HA_ERR_LOCK_DEADLOCK;
+  } else if (!prepared_.empty()) {
+    const uint32_t waitMs = variables::connectTimeoutMs() + variables::requestTimeoutMs(thd_);
+    client::Failure failure;
+    if (endPrepared(stream_, prepared_, true, variables::durability(thd_), waitMs, failure) ==
+        Ended::NOT_YET) {
+      failure.code = ErrorCode::OUTCOME_UNKNOWN;
+      failure.message = "prepared, and committed as soon as the host daemon is back: " + failure.message;
+      error = fail(failure);
+    }
+  } else if (wrote_) {
+    error = commitOnHost();
+    if (!error) begun_ = false;
+  }
+  rollbackOnHost();
+  forgetTransaction();
+  return error ? raise(error) : 0;
+}
+
+int Session::commitOnHost() {
+  const uint64_t number = nextCommit_++;
+  for (int attempt = 1;; ++attempt) {
+    const bool isWhole = !begun_;  // all of the transaction is in this chain, so it may be made again
+    const uint32_t epoch = isWhole ? connect(true) : epoch_;
+    if (epoch == 0) return errorOfLast();
+    if (exceedsFrame(END_BYTES)) {
+      if (const int error = flush()) return error;
+      continue;
+    }
+    const bool isAlone = isWhole && waiting_.size() == 1 && waiting_[0].table != 0;
+    std::vector<client::Request> requests;
+    if (isAlone) {
+      requests.push_back(requestOf(waiting_[0], commitScope(number)));
+    } else {
+      requests = chain(Method::COMMIT, wire::Commit{variables::durability(thd_), number}.encode());
+    }
+    client::CallOptions options;
+    options.timeoutMs = timeoutMs();
+    options.epoch = epoch;
+    options.isCommit = true;
+    epoch_ = epoch;
+    const client::CallPointer call = host().send(stream_, std::move(requests), options);
+    if (waitFor(call, true)) return 0;
+
+    const client::Failure failure = client::failureOf(call);
+    if (!isLost(failure) && !isGivenUp(failure)) {
+      if (!isAlone) return failedChain(isWhole, client::failedIndex(call), failure);
+      const int error = fail(failure);
+      return failure.code == ErrorCode::DEADLOCK ? error : failedWaiting(0, error);
+    }
+    bool isDone = false;
+    if (failure.code != ErrorCode::SESSION_LOST && !findCommit(number, isDone)) {
+      client::Failure unknown = failure_;
+      unknown.code = ErrorCode::OUTCOME_UNKNOWN;
+      unknown.message = "whether this transaction was committed is not known (" + describe(failure_) +
+                        "): read what it changed before it is made again";
+      return fail(unknown);
+    }
+    if (isDone) return 0;
+    if (isLost(failure)) {
+      if (isWhole && attempt < ATTEMPTS) continue;
+      const int error = fail(failure);
+      return isWhole ? error : die(HA_ERR_LOCK_DEADLOCK);
+    }
+    begun_ = true;  // as far as anybody knows
+    return fail(failure);
+  }
+}
+
+// What became of a commit whose answer never came. False: nobody could be asked, failure_ says why.
+bool Session::findCommit(uint64_t number, bool& isDone) {
+  for (int attempt = 1; attempt <= ATTEMPTS; ++attempt) {
+    const uint32_t epoch = connect(false);
+    if (epoch == 0) return false;
+    client::CallOptions options;
+    options.timeoutMs = variables::connectTimeoutMs();
+    options.epoch = epoch;
+    const client::CallPointer call =
+        host().send(stream_, {{Method::LAST_COMMIT, wire::LastCommit{stream_}.encode()}}, options);
+    if (waitFor(call, false)) {
+      wire::LastCommitted last;
+      if (!wire::LastCommitted::decode(client::replyBody(call, 0), last)) {
+        fail({ErrorCode::INTERNAL, "the host's answer to LAST_COMMIT is none", {}});
+        return false;
+      }
+      isDone = last.number >= number;
+      return true;
+    }
+    fail(client::failureOf(call));
+    if (!isLost(failure_)) return false;
+  }
+  return false;
+}
+
+int Session::writeAlone(Table& table, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen) {
+  const uint64_t number = nextCommit_++;
+  Waiting waiting;
+  waiting.method = method;
+  waiting.table = table.number;
+  waiting.version = table.version;
+  waiting.body = rows;
+  waiting.autoIncrementSeen = autoIncrementSeen;
+  for (int attempt = 1;; ++attempt) {
+    const uint32_t epoch = begun_ ? epoch_ : connect(true);
+    if (epoch == 0) return errorOfLast();
+    client::CallOptions options;
+    options.timeoutMs = timeoutMs();
+    options.epoch = epoch;
+    options.isCommit = true;
+    epoch_ = epoch;
+    const client::CallPointer call = host().send(stream_, {requestOf(waiting, commitScope(number))}, options);
+    if (waitFor(call, true)) return 0;
+    const client::Failure failure = client::failureOf(call);
+    if (!isLost(failure) && !isGivenUp(failure)) return failedAlone(failure);
+    bool isDone = false;
+    if (failure.code != ErrorCode::SESSION_LOST && !findCommit(number, isDone)) return errorOfLast();
+    if (isDone && (!begun_ || isGivenUp(failure))) return 0;
+    if (begun_ || isGivenUp(failure) || attempt == ATTEMPTS) return failedAlone(failure);
+  }
+}
+
+wire::Scope Session::commitScope(uint64_t number) const {
+  wire::Scope scope = this->scope();
+  scope.inTransaction = false;
+  scope.statement = 0;
+  scope.durability = variables::durability(thd_);
+  scope.commitNumber = number;
+  return scope;
+}
+
+void Session::rollback() {
+  if (!prepared_.empty()) {
+    client::Failure ignored;
+    endPrepared(stream_, prepared_, false, wire::Durability::SYNCED, ROLLBACK_WAIT_MS, ignored);
+  }
+  rollbackOnHost();
+  forgetTransaction();
+}
+
+int Session::prepare(const std::string& xid) {
+  if (dead_) return raise(HA_ERR_LOCK_DEADLOCK);
+  if (!wrote_ && !locked_) return 0;
+  for (int attempt = 1;; ++attempt) {
+    const bool isWhole = !begun_;
+    const uint32_t epoch = isWhole ? connect(true) : epoch_;
+    if (epoch == 0) return raise(errorOfLast());
+    if (exceedsFrame(END_BYTES)) {
+      if (const int error = flush()) return raise(error);
+      continue;
+    }
+    client::CallOptions options;
+    options.timeoutMs = timeoutMs();
+    options.epoch = epoch;
+    epoch_ = epoch;
+    const client::CallPointer call = host().send(
+        stream_, chain(Method::PREPARE, wire::Prepare{xid, variables::durability(thd_)}.encode()), options);
+    if (waitFor(call, true)) {
+      forgetTransaction();
+      prepared_ = xid;
+      wrote_ = true;
+      return 0;
+    }
+    const client::Failure failure = client::failureOf(call);
+    if (!isLost(failure) && !isGivenUp(failure)) {
+      return raise(failedChain(isWhole, client::failedIndex(call), failure));
+    }
+    // It may be prepared: not any more.
+    client::Failure ignored;
+    const Ended ended =
+        endPrepared(stream_, xid, false, wire::Durability::SYNCED, variables::connectTimeoutMs(), ignored);
+    if (isLost(failure) && isWhole && ended != Ended::NOT_YET && attempt < ATTEMPTS) continue;
+    if (isGivenUp(failure)) {
+      begun_ = true;  // as far as anybody knows
+      return raise(fail(failure));
+    }
+    const int error = fail(failure);
+    return raise(isWhole ? error : die(HA_ERR_LOCK_DEADLOCK));
+  }
+}
+
+int Session::beginWithSnapshot() {
+  wantsSnapshot_ = thd_tx_isolation(thd_) >= ISO_REPEATABLE_READ;
+  Reply ignored;
+  const int error = run(0, {}, ignored);
+  return error ? raise(error) : 0;
+}
+
+int Session::endStatement() {
+  int error = dead_ ? HA_ERR_LOCK_DEADLOCK : 0;
+  const bool isDue = std::any_of(waiting_.begin(), waiting_.end(),
+                                 [](const Waiting& waiting) { return waiting.surfaces != Surfaces::LATER; });
+  if (!error && isDue) error = flush();
+  if (error) {
+    raise(error);
+    rollbackStatement();
+  }
+  inStatement_ = false;
+  return error;
+}
+
+void Session::rollbackStatement() {
+  std::erase_if(waiting_, [this](const Waiting& waiting) { return waiting.statement == statement_; });
+  waitingBytes_ = 0;
+  for (const Waiting& waiting : waiting_) {
+    if (waiting.table != 0) waitingBytes_ += waiting.body.size();
+  }
+  if (begun_ && statementSent_) {
+    Waiting& waiting = waiting_.emplace_back();
+    waiting.method = Method::SAVEPOINT;
+    waiting.body = savepointBody(wire::SavepointAction::ROLLBACK_STATEMENT, 0, statement_);
+  }
+  inStatement_ = false;
+  statementSent_ = false;
+}
+
+uint64_t Session::setSavepoint() {
+  if (waiting_.size() > MOST_WAITING) {
+    Reply ignored;
+    run(0, {}, ignored);  // a failure is met again by what comes next
+  }
+  const uint64_t number = nextSavepoint_++;
+  Waiting& waiting = waiting_.emplace_back();
+  waiting.method = Method::SAVEPOINT;
+  waiting.body = savepointBody(wire::SavepointAction::SET, number);
+  waiting.savepoint = number;
+  savepoints_.push_back({number, false});
+  return number;
+}
+
+void Session::rollbackToSavepoint(uint64_t number) {
+  while (!savepoints_.empty() && savepoints_.back().number != number) savepoints_.pop_back();
+  const auto set = std::find_if(waiting_.begin(), waiting_.end(),
+                                [number](const Waiting& waiting) { return waiting.savepoint == number; });
+  if (set != waiting_.end()) {
+    waiting_.erase(set + 1, waiting_.end());
+  } else {
+    waiting_.clear();
+    Waiting& waiting = waiting_.emplace_back();
+    waiting.method = Method::SAVEPOINT;
+    waiting.body = savepointBody(wire::SavepointAction::ROLLBACK_TO, number);
+  }
+  waitingBytes_ = 0;
+  for (const Waiting& waiting : waiting_) {
+    if (waiting.table != 0) waitingBytes_ += waiting.body.size();
+  }
+}
+
+// On the host a savepoint goes with all that are above it, so it goes there when none that counts is.
+void Session::releaseSavepoint(uint64_t number) {
+  for (Savepoint& savepoint : savepoints_) {
+    if (savepoint.number == number) savepoint.isReleased = true;
+  }
+  uint64_t lowest = 0;
+  while (!savepoints_.empty() && savepoints_.back().isReleased) {
+    lowest = savepoints_.back().number;
+    savepoints_.pop_back();
+  }
+  if (lowest == 0) return;
+  const auto set = std::find_if(waiting_.begin(), waiting_.end(),
+                                [lowest](const Waiting& waiting) { return waiting.savepoint == lowest; });
+  if (set != waiting_.end() && set + 1 == waiting_.end()) {
+    waiting_.pop_back();
+    return;
+  }
+  Waiting& waiting = waiting_.emplace_back();
+  waiting.method = Method::SAVEPOINT;
+  waiting.body = savepointBody(wire::SavepointAction::RELEASE, lowest);
+}
+
+}  // namespace vamos::mariadb

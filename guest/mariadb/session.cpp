@@ -1,0 +1,412 @@
+#include "mariadb/session.hpp"
+
+#include <mysql/service_thd_wait.h>
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+
+#include "mariadb/commit_prepared.hpp"
+#include "mariadb/errors.hpp"
+#include "mariadb/handler.hpp"
+#include "mariadb/plugin.hpp"
+#include "mariadb/session_watch.hpp"
+#include "mariadb/variables.hpp"
+
+namespace vamos::mariadb {
+
+using wire::Method;
+
+namespace {
+
+// A session may be lost again while a request is made again.
+constexpr int ATTEMPTS = 4;
+// How long a thread that waits for a session goes without a look at whether it was killed.
+constexpr uint64_t LOOK_MS = 200;
+// What a request takes beside its body, at most.
+constexpr size_t REQUEST_OVERHEAD_BYTES = 192;
+
+uint64_t nowMs() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+}
+
+// Made twice, it is as made once.
+bool isRepeatable(uint32_t method) {
+  switch (method) {
+    case Method::OPEN_TABLE:
+    case Method::LIST_TABLES:
+    case Method::GET:
+    case Method::OPEN_CURSOR:
+    case Method::RESERVE_AUTO_INCREMENT:
+    case Method::STATISTICS:
+    case Method::ESTIMATE:
+    case Method::READ_BLOB:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// A change of definitions is not given up half-way: the server has files that go with it.
+bool mayCancel(uint32_t method) {
+  return method < Method::CREATE_TABLE || method > Method::REDEFINE_TABLE || isRepeatable(method);
+}
+
+bool isLost(const client::Failure& failure) {
+  return failure.code == ErrorCode::SESSION_LOST || failure.code == ErrorCode::OUTCOME_UNKNOWN;
+}
+
+// The host's answer is not known, and the session goes on.
+bool isGivenUp(const client::Failure& failure) {
+  return failure.code == ErrorCode::CANCELLED || failure.code == ErrorCode::DEADLINE_EXCEEDED;
+}
+
+}  // namespace
+
+Session& Session::of(THD* thd) {
+  Session* session = find(thd);
+  if (!session) {
+    session = new Session(thd);
+    thd_set_ha_data(thd, engine(), session);
+  }
+  return *session;
+}
+
+Session* Session::find(THD* thd) { return static_cast<Session*>(thd_get_ha_data(thd, engine())); }
+
+Session::Session(THD* thd) : thd_(thd), stream_(host().openStream()) { watch().add(this); }
+
+Session::~Session() {
+  watch().remove(this);
+  if (epoch_ != 0) later(Method::CLOSE_STREAM, {});
+}
+
+bool Session::isInMultiStatement() const {
+  return thd_test_options(thd_, OPTION_NOT_AUTOCOMMIT | OPTION_BEGIN) != 0;
+}
+
+void Session::beginStatement(Use use) {
+  trans_register_ha(thd_, false, engine(), 0);
+  if (isInMultiStatement()) trans_register_ha(thd_, true, engine(), 0);
+  if (!inStatement_) {
+    inStatement_ = true;
+    statementSent_ = false;
+    statementUse_ = use;
+    ++statement_;
+  }
+  statementUse_ = std::max(statementUse_, use);
+}
+
+wire::Scope Session::scope(bool skipLocked) const {
+  wire::Scope scope;
+  scope.inTransaction = true;
+  scope.statement = statement_;
+  scope.lockTimeoutMs = variables::lockTimeoutMs(thd_);
+  if (skipLocked) {
+    scope.wait = wire::Wait::SKIP_LOCKED;
+  } else if (scope.lockTimeoutMs == 0) {
+    scope.wait = wire::Wait::NO_WAIT;
+  }
+  return scope;
+}
+
+bool Session::readsAlone() const {
+  return !begun_ && !dead_ && waiting_.empty() && statementUse_ == Use::READ && !isInMultiStatement();
+}
+
+wire::Begin Session::begin() const {
+  wire::Begin begin;
+  const int isolation = thd_tx_isolation(thd_);
+  if (isolation <= ISO_READ_COMMITTED) {
+    begin.isolation = wire::Isolation::READ_COMMITTED;
+  } else if (isolation == ISO_SERIALIZABLE && isInMultiStatement()) {
+    begin.isolation = wire::Isolation::SERIALIZABLE;  // else its reads need no locks: it is one statement
+  }
+  begin.consistentSnapshot = wantsSnapshot_;
+  // Not read_only: a READ ONLY transaction may write to temporary tables; the server keeps it from others.
+  return begin;
+}
+
+uint32_t Session::timeoutMs() const {
+  const bool mayMeetLocks = statementUse_ != Use::READ || !waiting_.empty() || locked_ || wrote_;
+  return variables::requestTimeoutMs(thd_) + (mayMeetLocks ? variables::lockTimeoutMs(thd_) : 0);
+}
+
+uint32_t Session::connect(bool mayCancel) {
+  const uint64_t untilMs = nowMs() + variables::connectTimeoutMs();
+  client::Failure failure;
+  for (;;) {
+    const uint64_t leftMs = untilMs - std::min(untilMs, nowMs());
+    const auto sliceMs = static_cast<uint32_t>(std::min(leftMs, LOOK_MS));
+    if (const uint32_t epoch = host().connect(std::max(sliceMs, 1u), failure)) {
+      finishPrepared();
+      return epoch;
+    }
+    if (mayCancel && thd_kill_level(thd_) != THD_IS_NOT_KILLED) failure.code = ErrorCode::CANCELLED;
+    if (leftMs == 0 || failure.code == ErrorCode::CANCELLED) {
+      fail(failure);
+      return 0;
+    }
+  }
+}
+
+bool Session::waitFor(const client::CallPointer& call, bool mayCancel) {
+  if (mayCancel) {
+    {
+      std::lock_guard lock(mutex_);
+      current_ = call;
+      sinceMs_ = nowMs();
+    }
+    // A kill that came before anybody could see the call.
+    if (thd_kill_level(thd_) != THD_IS_NOT_KILLED) host().cancel(call);
+  }
+  thd_wait_begin(thd_, THD_WAIT_NET);
+  const bool isAnswered = host().wait(call);
+  thd_wait_end(thd_);
+  if (mayCancel) {
+    std::lock_guard lock(mutex_);
+    current_.reset();
+    sinceMs_ = 0;
+  }
+  return isAnswered;
+}
+
+void Session::interrupt() {
+  client::CallPointer call;
+  {
+    std::lock_guard lock(mutex_);
+    call = current_;
+  }
+  if (call) host().cancel(call);
+}
+
+uint64_t Session::waitingSinceMs() {
+  std::lock_guard lock(mutex_);
+  return sinceMs_;
+}
+
+client::Request Session::requestOf(const Waiting& waiting, wire::Scope scope) const {
+  if (waiting.table == 0) return {waiting.method, waiting.body};
+  wire::Write write;
+  write.table = waiting.table;
+  write.version = waiting.version;
+  write.scope = scope;
+  if (scope.inTransaction) write.scope.statement = waiting.statement;
+  write.batch = waiting.body;
+  write.autoIncrementSeen = waiting.autoIncrementSeen;
+  return {waiting.method, write.encode()};
+}
+
+std::vector<client::Request> Session::chain(uint32_t lastMethod, std::string lastBody) const {
+  std::vector<client::Request> requests;
+  requests.reserve(waiting_.size() + 2);
+  if (!begun_) requests.push_back({Method::BEGIN, begin().encode()});
+  for (const Waiting& waiting : waiting_) requests.push_back(requestOf(waiting, scope()));
+  if (lastMethod != 0) requests.push_back({lastMethod, std::move(lastBody)});
+  return requests;
+}
+
+bool Session::exceedsFrame(size_t lastBytes) const {
+  const size_t bytes = waitingBytes_ + lastBytes + (waiting_.size() + 2) * REQUEST_OVERHEAD_BYTES;
+  return bytes > host().maxBodyBytes();
+}
+
+int Session::run(uint32_t method, std::string body, Reply& reply) {
+  for (int attempt = 1;; ++attempt) {
+    if (dead_) return HA_ERR_LOCK_DEADLOCK;
+    const bool begins = !begun_;
+    const uint32_t epoch = begins ? connect(true) : epoch_;
+    if (epoch == 0) return errorOfLast();
+    if (method != 0 && !waiting_.empty() && exceedsFrame(body.size())) {
+      Reply ignored;
+      if (const int error = run(0, {}, ignored)) return error;
+      continue;
+    }
+    // One that begins the transaction may be made again.
+    std::vector<client::Request> requests = chain(method, begins ? body : std::move(body));
+    const size_t last = requests.size() - 1;
+    client::CallOptions options;
+    options.timeoutMs = timeoutMs();
+    options.epoch = epoch;
+    epoch_ = epoch;
+    reply.call = host().send(stream_, std::move(requests), options);
+    if (waitFor(reply.call, true)) {
+      begun_ = true;
+      dropWaiting();
+      reply.body = client::replyBody(reply.call, last);
+      return 0;
+    }
+    const client::Failure& failure = client::failureOf(reply.call);
+    if (begins && isLost(failure) && attempt < ATTEMPTS) continue;
+    return failedChain(begins, client::failedIndex(reply.call), failure);
+  }
+}
+
+void Session::dropWaiting() {
+  for (const Waiting& waiting : waiting_) {
+    if (waiting.table != 0 && waiting.statement == statement_) statementSent_ = true;
+  }
+  waiting_.clear();
+  waitingBytes_ = 0;
+}
+
+int Session::errorOfLast() const {
+  if (failure_.code == ErrorCode::CANCELLED && thd_kill_level(thd_) != THD_IS_NOT_KILLED) {
+    return HA_ERR_ABORTED_BY_USER;
+  }
+  return errorOf(failure_);
+}
+
+int Session::fail(const client::Failure& failure) {
+  failure_ = failure;
+  isRaised_ = false;
+  return errorOfLast();
+}
+
+int Session::die(int error) {
+  dead_ = true;
+  begun_ = false;
+  dropWaiting();
+  thd_->mark_transaction_to_rollback(true);
+  return error;
+}
+
+int Session::failedChain(bool begins, size_t index, const client::Failure& failure) {
+  const int error = fail(failure);
+  const bool hasEarlier = std::any_of(waiting_.begin(), waiting_.end(), [this](const Waiting& waiting) {
+    return waiting.statement != statement_;
+  });
+  if (isLost(failure) || failure.code == ErrorCode::NO_TRANSACTION) {
+    if (!begins || hasEarlier) return die(HA_ERR_LOCK_DEADLOCK);
+    dropWaiting();
+    return error;
+  }
+  if (failure.code == ErrorCode::DEADLOCK) return die(HA_ERR_LOCK_DEADLOCK);
+  if (isGivenUp(failure)) {
+    // Nobody knows how far it came.
+    if (begins || hasEarlier) {
+      later(Method::ROLLBACK, {});
+      begun_ = false;
+      if (hasEarlier) return die(error);
+    }
+    dropWaiting();
+    return error;
+  }
+  if (begins && index == 0) {
+    if (hasEarlier) return die(error);
+    dropWaiting();
+    return error;
+  }
+  begun_ = true;
+  const size_t place = index - (begins ? 1 : 0);
+  return place < waiting_.size() ? failedWaiting(place, error) : (dropWaiting(), error);
+}
+
+// The host has what is before it, not what is behind.
+int Session::failedWaiting(size_t place, int error) {
+  const Waiting failed = std::move(waiting_[place]);
+  if (failed.statement != statement_) {
+    // Its statement was told that all is well: only the whole transaction can be undone.
+    later(Method::ROLLBACK, {});
+    return die(error);
+  }
+  dropWaiting();
+  if (!failed.handler) return error;
+  isRaised_ = true;
+  return failed.handler->raiseRefusal(failure_, failed.method, failed.body);
+}
+
+int Session::call(uint32_t method, std::string body, Reply& reply) {
+  if (statementUse_ != Use::READ || thd_tx_isolation(thd_) == ISO_SERIALIZABLE) locked_ = true;
+  return run(method, std::move(body), reply);
+}
+
+int Session::callAlone(uint32_t method, std::string body, Reply& reply) {
+  for (int attempt = 1;; ++attempt) {
+    if (dead_) return HA_ERR_LOCK_DEADLOCK;
+    const bool mayStop = mayCancel(method);
+    const uint32_t epoch = begun_ ? epoch_ : connect(mayStop);
+    if (epoch == 0) return errorOfLast();
+    epoch_ = epoch;
+    client::CallOptions options;
+    options.timeoutMs = timeoutMs();
+    options.epoch = epoch;
+    reply.call = host().send(stream_, {{method, isRepeatable(method) ? body : std::move(body)}}, options);
+    if (waitFor(reply.call, mayStop)) {
+      reply.body = client::replyBody(reply.call, 0);
+      return 0;
+    }
+    const client::Failure& failure = client::failureOf(reply.call);
+    if (!begun_ && isLost(failure) && isRepeatable(method) && attempt < ATTEMPTS) continue;
+    return failedAlone(failure);
+  }
+}
+
+int Session::failedAlone(const client::Failure& failure) {
+  const int error = fail(failure);
+  if (failure.code == ErrorCode::DEADLOCK || (begun_ && isLost(failure))) return die(HA_ERR_LOCK_DEADLOCK);
+  return error;
+}
+
+client::CallPointer Session::ahead(uint32_t method, std::string body) {
+  client::CallOptions options;
+  options.timeoutMs = timeoutMs();
+  options.epoch = epoch_;
+  return host().send(stream_, {{method, std::move(body)}}, options);
+}
+
+int Session::wait(const client::CallPointer& call, Reply& reply) {
+  reply.call = call;
+  if (!waitFor(call, true)) return failedAlone(client::failureOf(call));
+  reply.body = client::replyBody(call, 0);
+  return 0;
+}
+
+void Session::later(uint32_t method, std::string body) {
+  client::CallOptions options;
+  options.epoch = epoch_;
+  host().sendLater(stream_, {{method, std::move(body)}}, options);
+}
+
+int Session::write(ha_vamos& handler, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen,
+                   Surfaces surfaces) {
+  if (dead_) return HA_ERR_LOCK_DEADLOCK;
+  wrote_ = true;
+  const size_t mostBytes =
+      std::min<size_t>(variables::writeBufferBytes(), std::max(host().maxBodyBytes(), 8192u) / 2);
+  if (waitingBytes_ > 0 && waitingBytes_ + rows.size() > mostBytes) {
+    if (const int error = flush()) return error;
+  }
+  Waiting* last = waiting_.empty() ? nullptr : &waiting_.back();
+  const bool joins = last && surfaces != Surfaces::AT_ONCE && last->handler == &handler &&
+                     last->method == method && last->statement == statement_ && last->surfaces == surfaces;
+  if (!joins) {
+    Waiting waiting;
+    waiting.method = method;
+    waiting.statement = statement_;
+    waiting.handler = surfaces == Surfaces::AT_ONCE ? nullptr : &handler;
+    waiting.table = handler.table_().number;
+    waiting.version = handler.table_().version;
+    waiting.surfaces = surfaces;
+    last = &waiting_.emplace_back(std::move(waiting));
+  }
+  last->body.append(rows);
+  last->autoIncrementSeen = std::max(last->autoIncrementSeen, autoIncrementSeen);
+  waitingBytes_ += rows.size();
+  return surfaces == Surfaces::AT_ONCE || waitingBytes_ >= mostBytes ? flush() : 0;
+}
+
+int Session::flush() {
+  if (waitingBytes_ == 0) return 0;
+  Reply ignored;
+  return run(0, {}, ignored);
+}
+
+void Session::forget(ha_vamos& handler) {
+  for (Waiting& waiting : waiting_) {
+    if (waiting.handler == &handler) waiting.handler = nullptr;
+  }
+}
+
+}  // namespace vamos::mariadb
