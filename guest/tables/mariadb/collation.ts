@@ -17,7 +17,7 @@ const REPLACEMENT = 0xfffd;
 export interface SortedColumn {
   name: string;
   collation: string;
-  /** CHAR: shorter values count as filled up with spaces, whatever the collation. */
+  /** CHAR, whose values count as filled up with spaces. */
   isPadded: boolean;
 }
 
@@ -34,8 +34,9 @@ export function sortKey(
   if (collation === 'binary') {
     return escapeZeros(prefixCharacters > 0 ? value.subarray(0, prefixCharacters) : value);
   }
+  const isNoPad = collation.includes('_nopad_');
   const order = orderOf(collation);
-  if (!order) {
+  if (!order || (isPadded && isNoPad)) {
     throw new VamosError(
       'BAD_REQUEST',
       `column ${name} is indexed under ${collation}, whose order only MariaDB knows: use another index, ` +
@@ -45,7 +46,7 @@ export function sortKey(
   const text = characterSetOf(collation).decode(value);
   const used = prefixCharacters > 0 ? [...text].slice(0, prefixCharacters).join('') : text;
   const weights = order(used);
-  if (!isPadded && collation.includes('_nopad_')) return escapeZeros(weights);
+  if (isNoPad) return escapeZeros(weights);
   return padded(weights, order(' '));
 }
 
