@@ -22,6 +22,7 @@ void fields(Visitor& visit, Message& message) {
   visit(1, message.column);
   visit(2, message.descending);
   visit(3, message.opaque);
+  visit(4, message.prefixCharacters);
 }
 
 template <typename Visitor, Is<Index> Message>

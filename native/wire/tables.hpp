@@ -26,6 +26,7 @@ struct KeyPart {
   uint32_t column = 0;
   bool descending = false;
   bool opaque = false;
+  uint32_t prefixCharacters = 0;
 };
 
 struct Index {
