@@ -78,7 +78,7 @@ async function measureOne(vm: Vm, mode: Mode, phase: Phase, program: GuestProgra
 }
 
 /** Nobody pays for what the operation before, or opening the store, left to be written: waits until the disk rests. */
-async function settle(vm: Vm): Promise<void> {
+export async function settle(vm: Vm): Promise<void> {
   const deadline = performance.now() + SETTLE_TIMEOUT_MS;
   let before: number | undefined;
   for (let written = await diskWrites(vm); written !== before; written = await diskWrites(vm)) {
@@ -95,7 +95,8 @@ async function diskWrites(vm: Vm): Promise<number> {
   return devices.find(({ device }) => device === 'data')?.stats.wr_operations ?? 0;
 }
 
-async function guestShell(vm: Vm, command: string): Promise<void> {
-  const { code, stderr } = await vm.exec(['sh', '-c', command]);
+export async function guestShell(vm: Vm, command: string): Promise<string> {
+  const { code, stdout, stderr } = await vm.exec(['sh', '-c', command]);
   if (code !== 0) throw new Error(`in the guest: ${command}: ${stderr}`);
+  return stdout;
 }

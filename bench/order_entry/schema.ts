@@ -1,6 +1,7 @@
 /**
  * Order entry in the style of TPC-C (Standard Specification 5.11): its nine tables and five transaction types, scaled
- * down. No TPC-C result: no terminals, no think times, no foreign keys, fewer rows.
+ * down. No TPC-C result: no terminals, no think times, no foreign keys, fewer rows. Statements are written for sets of
+ * rows where that saves round trips, as an application with a network before its database would have it.
  */
 
 /** How many rows: the specification's clause 1.2 asks for 10, 3000 and 100,000. */

@@ -88,33 +88,34 @@ function newOrder(choices: Choices, home: number, scale: Scale): Transaction['ru
       [lines.map(({ item }) => item)],
     );
     if (prices.length < lines.length) return false;
-    const rows = [];
-    for (const [index, { item, quantity, supplier }] of lines.entries()) {
-      const stock = await selectOne(
+    const info = new Map<number, string | number | null>();
+    for (const supplier of new Set(lines.map((line) => line.supplier))) {
+      const supplied = lines.filter((line) => line.supplier === supplier);
+      const ids = supplied.map(({ item }) => item);
+      const stock = await select(
         connection,
-        `SELECT s_quantity, s_data, ${districtColumn(district)} AS info FROM stock
-         WHERE s_w_id = ? AND s_i_id = ? FOR UPDATE`,
-        [supplier, item],
+        `SELECT s_i_id, s_quantity, s_data, ${districtColumn(district)} AS info FROM stock
+         WHERE s_w_id = ? AND s_i_id IN (?) FOR UPDATE`,
+        [supplier, ids],
       );
-      const left = Number(stock.s_quantity) - quantity;
+      if (stock.length < ids.length)
+        throw new Error(`warehouse ${supplier} lacks stock of ${ids.join(', ')}`);
+      for (const row of stock) info.set(Number(row.s_i_id), row.info!);
+      const ordered = `CASE s_i_id ${'WHEN ? THEN ? '.repeat(supplied.length)}END`;
+      const quantities = supplied.flatMap(({ item, quantity }) => [item, quantity]);
+      // Assigned from left to right: what comes first still sees the old quantity.
       await connection.query(
-        `UPDATE stock SET s_quantity = ?, s_ytd = s_ytd + ?, s_order_cnt = s_order_cnt + 1, s_remote_cnt = s_remote_cnt + ?
-         WHERE s_w_id = ? AND s_i_id = ?`,
-        [left >= 10 ? left : left + 91, quantity, supplier === home ? 0 : 1, supplier, item],
+        `UPDATE stock SET s_ytd = s_ytd + ${ordered}, s_order_cnt = s_order_cnt + 1, s_remote_cnt = s_remote_cnt + ?,
+           s_quantity = s_quantity - ${ordered} + IF(s_quantity - ${ordered} >= 10, 0, 91)
+         WHERE s_w_id = ? AND s_i_id IN (?)`,
+        [...quantities, supplier === home ? 0 : 1, ...quantities, ...quantities, supplier, ids],
       );
-      const cents = Math.round(Number(prices.find((row) => row.i_id === item)!.i_price) * 100) * quantity;
-      rows.push([
-        ...place,
-        order,
-        index + 1,
-        item,
-        supplier,
-        null,
-        quantity,
-        (cents / 100).toFixed(2),
-        stock.info,
-      ]);
     }
+    const rows = lines.map(({ item, quantity, supplier }, index) => {
+      const cents = Math.round(Number(prices.find((row) => row.i_id === item)!.i_price) * 100) * quantity;
+      const amount = (cents / 100).toFixed(2);
+      return [...place, order, index + 1, item, supplier, null, quantity, amount, info.get(item)];
+    });
     await connection.query('INSERT INTO order_line VALUES ?', [rows]);
     return true;
   };

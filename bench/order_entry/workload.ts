@@ -7,8 +7,8 @@ const SEED = 70_707;
 /** Deadlock, and lock wait timeout. */
 const RETRYABLE = new Set([1213, 1205]);
 
-/** A terminal's cards, dealt in random order: the mix of clause 5.2.4.2. */
-const DECK: TransactionType[] = [
+/** The mix of clause 5.2.4.2: a deck of cards, each dealt once in random order. */
+export const MIX: readonly TransactionType[] = [
   ...Array<TransactionType>(10).fill('new order'),
   ...Array<TransactionType>(10).fill('payment'),
   'order status',
@@ -26,11 +26,11 @@ export interface WorkloadResult {
   seconds: number;
 }
 
-/** All at once: each connection is a terminal that deals `decks` decks of 23 transactions, without think times. */
+/** All at once: each connection is a terminal that deals decks of transactions, without think times. */
 export async function runTerminals(
   connections: readonly Connection[],
   scale: Scale,
-  decks: number,
+  { deck, decks }: { deck: readonly TransactionType[]; decks: number },
   onTransaction: (done: number, total: number) => void = () => undefined,
 ): Promise<WorkloadResult> {
   const result: WorkloadResult = {
@@ -39,14 +39,14 @@ export async function runTerminals(
     lockTimeouts: 0,
     seconds: 0,
   };
-  const total = connections.length * decks * DECK.length;
+  const total = connections.length * decks * deck.length;
   let done = 0;
   const started = performance.now();
   const terminal = async (connection: Connection, index: number): Promise<void> => {
     const choices = new Choices(SEED + index);
     const home = (index % scale.warehouses) + 1;
-    for (let deck = 0; deck < decks; deck++) {
-      for (const type of choices.shuffled(DECK)) {
+    for (let dealt = 0; dealt < decks; dealt++) {
+      for (const type of choices.shuffled(deck)) {
         await perform(connection, makeTransaction(type, choices, home, scale), result);
         result.transactions[type]++;
         onTransaction(++done, total);

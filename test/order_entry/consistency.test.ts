@@ -3,12 +3,11 @@ import { describe, expect, test } from 'vitest';
 import { CONDITION_COUNT, initialViolations, violations } from '../../bench/order_entry/consistency.js';
 import { firstUndeliveredOrder, load } from '../../bench/order_entry/load.js';
 import type { Scale } from '../../bench/order_entry/schema.js';
-import { runTerminals } from '../../bench/order_entry/workload.js';
+import { MIX, runTerminals } from '../../bench/order_entry/workload.js';
 import { useServer } from '../mariadb/suite.js';
 
 const SCALE: Scale = { warehouses: 2, districts: 4, customers: 30, items: 100 };
 const TERMINALS = 8;
-const DECKS = 2;
 
 const server = useServer();
 
@@ -28,7 +27,7 @@ describe.each(['VAMOS', 'InnoDB'])('ENGINE=%s', (engine) => {
     expect(await initialViolations(connection, firstUndeliveredOrder(SCALE) - 1)).toEqual([]);
     expect(await violations(connection)).toEqual([]);
 
-    const { transactions } = await runTerminals(connections, SCALE, DECKS);
+    const { transactions } = await runTerminals(connections, SCALE, { deck: MIX, decks: 2 });
     expect(transactions).toEqual({
       'new order': 160,
       payment: 160,

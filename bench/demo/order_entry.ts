@@ -1,0 +1,124 @@
+/**
+ * The same order entry on both engines of one MariaDB in the guest: ENGINE=VAMOS over the channel, InnoDB on the guest's
+ * virtio-blk disk.
+ */
+import type { Connection } from 'mysql2/promise';
+import type { Vm } from '../../host/vm/index.js';
+import { initialViolations, violations } from '../order_entry/consistency.js';
+import { firstUndeliveredOrder, load } from '../order_entry/load.js';
+import type { Scale } from '../order_entry/schema.js';
+import { TRANSACTION_TYPES, type TransactionType } from '../order_entry/transactions.js';
+import { MIX, runTerminals } from '../order_entry/workload.js';
+import type { GuestMariadb } from './mariadb.js';
+import { settle } from './measure.js';
+
+export const TERMINALS = 8;
+const ENGINES = { vamos: 'VAMOS', innodb: 'InnoDB' } as const;
+
+/** One kind of work on one engine, as `--json` writes it. */
+export interface OrderEntryRow {
+  operation: string;
+  engine: keyof typeof ENGINES;
+  mode: 'split' | 'unsplit';
+  transactions: number;
+  statements: number;
+  /** Deadlocks and lock wait timeouts, after which the transaction was made again. */
+  retried: number;
+  /** Of the channel's device and the data disk together: mariadbd uses both. */
+  kicks: number;
+  interrupts: number;
+  /** What the plugin asked of the host, and the frames that it took; 0 of InnoDB. */
+  requests: number;
+  frames: number;
+  /** VAMOS: over the channel, with frame headers. InnoDB: written to and read from the data disk. */
+  bytesToHost: number;
+  bytesToGuest: number;
+  seconds: number;
+}
+
+export interface OrderEntryResult {
+  rows: OrderEntryRow[];
+  /** Consistency conditions that did not hold at the end, by engine. */
+  violations: string[];
+}
+
+export const SCALES: Record<'full' | 'quick', Scale & { mixDecks: number; singles: number }> = {
+  full: { warehouses: 2, districts: 10, customers: 60, items: 1000, mixDecks: 3, singles: 3 },
+  quick: { warehouses: 1, districts: 10, customers: 30, items: 200, mixDecks: 1, singles: 1 },
+};
+
+export async function measureOrderEntry(
+  vm: Vm,
+  server: GuestMariadb,
+  scaleName: 'full' | 'quick',
+  onProgress: (message: string) => void,
+  signal: AbortSignal,
+  engines = Object.keys(ENGINES) as OrderEntryRow['engine'][],
+): Promise<OrderEntryResult> {
+  const scale = SCALES[scaleName];
+  const result: OrderEntryResult = { rows: [], violations: [] };
+  for (const engine of engines) {
+    signal.throwIfAborted();
+    const report = (message: string) => onProgress(`${ENGINES[engine]}: ${message}`);
+    report('loading the nine tables');
+    const connections = await connectTerminals(server, `orders_${engine}`);
+    await load(connections[0]!, ENGINES[engine], scale);
+    const broken = await initialViolations(connections[0]!, firstUndeliveredOrder(scale) - 1);
+    const works: [string, readonly TransactionType[], number][] = [
+      ...TRANSACTION_TYPES.map((type): [string, TransactionType[], number] => [type, [type], scale.singles]),
+      ['the mix', MIX, scale.mixDecks],
+    ];
+    for (const [operation, deck, decks] of works) {
+      signal.throwIfAborted();
+      await settle(vm);
+      const onTransaction = (done: number, total: number) => report(`${operation} ${done}/${total}`);
+      const work = () => runTerminals(connections, scale, { deck, decks }, onTransaction);
+      result.rows.push(await measureOne(vm, server, engine, operation, work));
+    }
+    report('checking the consistency conditions');
+    broken.push(...(await violations(connections[0]!)));
+    result.violations.push(...broken.map((line) => `${ENGINES[engine]}: ${line}`));
+    for (const connection of connections) connection.destroy();
+  }
+  return result;
+}
+
+async function connectTerminals(server: GuestMariadb, database: string): Promise<Connection[]> {
+  const connection = await server.connect();
+  await connection.query(`CREATE DATABASE ${database}`);
+  connection.destroy();
+  const terminals: Connection[] = [];
+  while (terminals.length < TERMINALS) terminals.push(await server.connect(database));
+  return terminals;
+}
+
+async function measureOne(
+  vm: Vm,
+  server: GuestMariadb,
+  engine: OrderEntryRow['engine'],
+  operation: string,
+  work: () => ReturnType<typeof runTerminals>,
+): Promise<OrderEntryRow> {
+  const before = { ...(await server.status('vamos%')), ...(await server.status('Questions')) };
+  await vm.counters.start();
+  const { transactions, retried, seconds } = await work();
+  const { kicks, interrupts, dataDisk } = await vm.counters.stop();
+  const after = { ...(await server.status('vamos%')), ...(await server.status('Questions')) };
+  const delta = (name: string): number => (after[name] ?? 0) - (before[name] ?? 0);
+  const isVamos = engine === 'vamos';
+  return {
+    operation: `order entry: ${operation}`,
+    engine,
+    mode: isVamos ? 'split' : 'unsplit',
+    transactions: Object.values(transactions).reduce((sum, count) => sum + count, 0),
+    statements: delta('questions'),
+    retried,
+    kicks,
+    interrupts,
+    requests: isVamos ? delta('vamos_requests') : 0,
+    frames: isVamos ? delta('vamos_frames') : 0,
+    bytesToHost: isVamos ? delta('vamos_bytes_sent') : dataDisk.bytesWritten,
+    bytesToGuest: isVamos ? delta('vamos_bytes_received') : dataDisk.bytesRead,
+    seconds: Number(seconds.toFixed(2)),
+  };
+}
