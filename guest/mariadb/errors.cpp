@@ -29,21 +29,6 @@ bool isUnreachable(ErrorCode code) {
   }
 }
 
-bool passesByItself(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::BAD_ADDRESS:
-    case ErrorCode::CHANNEL_DENIED:
-    case ErrorCode::VERSION_MISMATCH:
-    case ErrorCode::BAD_TOKEN:
-      return false;
-    case ErrorCode::SESSION_LOST:
-    case ErrorCode::DEADLINE_EXCEEDED:
-      return true;
-    default:
-      return isUnreachable(code);
-  }
-}
-
 }  // namespace
 
 int errorOf(const client::Failure& failure) {
@@ -84,6 +69,21 @@ std::string describe(const client::Failure& failure) {
   return failure.message;
 }
 
+bool passesByItself(const client::Failure& failure) {
+  switch (failure.code) {
+    case ErrorCode::BAD_ADDRESS:
+    case ErrorCode::CHANNEL_DENIED:
+    case ErrorCode::VERSION_MISMATCH:
+    case ErrorCode::BAD_TOKEN:
+      return false;
+    case ErrorCode::SESSION_LOST:
+    case ErrorCode::DEADLINE_EXCEEDED:
+      return true;
+    default:
+      return isUnreachable(failure.code);
+  }
+}
+
 bool getErrorMessage(int error, const client::Failure& failure, String* buffer) {
   const bool isDeadlock = error == HA_ERR_LOCK_DEADLOCK;
   if (!isDeadlock && error < FIRST_ERROR) return false;
@@ -93,7 +93,7 @@ bool getErrorMessage(int error, const client::Failure& failure, String* buffer) 
     text = " (the transaction was rolled back: " + describe(failure) + ")";
   }
   buffer->copy(text.data(), text.size(), system_charset_info);
-  return passesByItself(failure.code);
+  return passesByItself(failure);
 }
 
 void raiseError(THD* thd, int error, const client::Failure& failure) {

@@ -144,7 +144,7 @@ uint32_t Session::connect(bool mayCancel) {
       return epoch;
     }
     if (mayCancel && thd_kill_level(thd_) != THD_IS_NOT_KILLED) failure.code = ErrorCode::CANCELLED;
-    if (leftMs == 0 || failure.code == ErrorCode::CANCELLED) {
+    if (leftMs == 0 || failure.code == ErrorCode::CANCELLED || !passesByItself(failure)) {
       fail(failure);
       return 0;
     }
