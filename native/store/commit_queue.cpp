@@ -75,15 +75,29 @@ void CommitQueue::commit(const Group& group) {
 }
 
 void CommitQueue::write(CommitOperation& operation) {
-  rocksdb::Status status;
-  if (operation.transaction) {
-    status = operation.transaction->commitWrites();
-    if (status.ok()) commits_++;
-  } else {
-    status = database_.base().Write({}, &operation.records);
-  }
+  const rocksdb::Status status = operation.transaction ? writeEnd(*operation.transaction, operation.ending)
+                                                       : database_.base().Write({}, &operation.records);
   if (!status.ok()) operation.outcome = database_.failure(status);
-  if (operation.transaction) operation.transaction->end();
+}
+
+rocksdb::Status CommitQueue::writeEnd(Transaction& transaction, Ending ending) {
+  rocksdb::Status status;
+  switch (ending) {
+    case Ending::COMMIT:
+      status = transaction.commitWrites();
+      if (status.ok()) commits_++;
+      break;
+    case Ending::PREPARE:
+      status = transaction.prepareWrites();
+      if (status.ok()) return status;
+      break;
+    case Ending::ROLLBACK:
+      status = transaction.rollbackPreparedWrites();
+      break;
+  }
+  // A prepared one that can't end stays, with its locks.
+  if (status.ok() || !transaction.isPrepared()) transaction.end();
+  return status;
 }
 
 void CommitQueue::finish(const Group& group, const rocksdb::Status& status) {

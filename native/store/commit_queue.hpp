@@ -13,13 +13,15 @@
 
 namespace vamos::store {
 
-// A transaction's commit, or records to write outside any.
+// A transaction's end or preparation, or records to write outside any.
 class CommitOperation : public Operation {
  public:
-  CommitOperation(uint64_t number, std::shared_ptr<Transaction> transaction, Durability durability)
-      : Operation(number, std::move(transaction)), durability(durability) {}
+  CommitOperation(uint64_t number, std::shared_ptr<Transaction> transaction, Durability durability,
+                  Ending ending = Ending::COMMIT)
+      : Operation(number, std::move(transaction)), durability(durability), ending(ending) {}
 
   const Durability durability;
+  const Ending ending;
   rocksdb::WriteBatch records;
 
  protected:
@@ -48,6 +50,7 @@ class CommitQueue {
   void work();
   void commit(const Group& group);
   void write(CommitOperation& operation);
+  rocksdb::Status writeEnd(Transaction& transaction, Ending ending);
   void finish(const Group& group, const rocksdb::Status& status);
   void syncOlder();
 

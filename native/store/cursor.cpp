@@ -255,6 +255,13 @@ IfLocked FetchOperation::gapIfLocked() const {
   return cursor->options.wait == Wait::SKIP_LOCKED ? IfLocked::IGNORE : ifLocked(cursor->options.wait);
 }
 
+bool FetchOperation::isOnlyOne(std::string_view entry) const {
+  const CursorOptions& options = cursor->options;
+  return cursor->table->indexes[options.index].isUnique && !options.lowerExclusive &&
+         !options.upperExclusive && options.lower && options.lower == options.upper &&
+         entry.substr(4) == *options.lower;
+}
+
 FetchOperation::Step FetchOperation::lockingStep() {
   const CursorOptions& options = cursor->options;
   Step step = seek();
@@ -272,13 +279,15 @@ FetchOperation::Step FetchOperation::lockingStep() {
     primaryKey_.assign(found);
     primaryKey = primaryKey_;
   }
-  if (transaction->locksGaps()) {
+  const bool isAlone = isOnlyOne(entry);
+  if (transaction->locksGaps() && !isAlone) {
     const KeyRange gap =
         options.reverse ? KeyRange{entry + '\0', cursor->rest.high} : KeyRange{cursor->rest.low, entry};
     step = locked(transaction->lockGap(gap, gapIfLocked()));
     if (step != Step::OK) return step;
   }
   const std::string rowKey = spaceKey(cursor->table->indexes[0].space, primaryKey);
+  const uint64_t lockMark = transaction->lockMark();
   const LockAnswer answer = transaction->lockRow(rowKey, lockMode(cursor->lock), ifLocked(options.wait));
   if (answer == LockAnswer::REFUSED && options.wait == Wait::SKIP_LOCKED) {
     pass();
@@ -289,9 +298,11 @@ FetchOperation::Step FetchOperation::lockingStep() {
   if (database_.base().GetLatestSequenceNumber() != sequence_) {
     openIterator();
     step = seek();
+    const bool isSame = step == Step::OK && toView(iterator_->key()) == entry && pointsTo(primaryKey);
+    if (!isSame && !transaction->locksGaps()) transaction->unlockRow(rowKey, lockMark);
     if (step == Step::AT_END) return lockedEnd();
     if (step != Step::OK) return step;
-    if (toView(iterator_->key()) != entry || !pointsTo(primaryKey)) {
+    if (!isSame) {
       // Not the same entry any more: start over from a fresh position.
       isPositioned_ = false;
       return Step::OK;
@@ -305,6 +316,7 @@ FetchOperation::Step FetchOperation::lockingStep() {
     step = status.ok() ? append(primaryKey, toView(value_)) : Step::OK;
   }
   if (step == Step::OK) pass();
+  if (step == Step::OK && isAlone) cursor->rest.high = cursor->rest.low;
   return step;
 }
 

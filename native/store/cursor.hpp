@@ -42,6 +42,8 @@ class FetchOperation : public Operation {
   enum class Step { OK, AT_END, PARKED, FAILED };
 
   bool isPrimary() const { return cursor->options.index == 0; }
+  // The entry is the one that the bounds give whole: there can be no other, so no gap needs a lock.
+  bool isOnlyOne(std::string_view entry) const;
   bool isFull() const;
   void openIterator();
   // Onto the entry that comes next; AT_END: there is none.

@@ -6,6 +6,8 @@
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/write_batch_with_index.h>
 
+#include <chrono>
+
 #include "wire/bytes.hpp"
 
 namespace vamos::store {
@@ -16,6 +18,7 @@ constexpr uint64_t maxWalBytes = 512 << 20;
 constexpr uint64_t syncEveryBytes = 1 << 20;
 constexpr int bloomBitsPerKey = 10;
 constexpr size_t blockBytes = 8 << 10;
+constexpr uint64_t keptCommitsMs = 7ULL * 24 * 3600 * 1000;
 
 rocksdb::Options rocksOptions(const StoreOptions& options, std::shared_ptr<rocksdb::Statistics> statistics) {
   rocksdb::BlockBasedTableOptions table;
@@ -77,7 +80,6 @@ Database::Database(const StoreOptions& options)
   transactions_.reset(opened);
   base_ = opened->GetBaseDB();
   checkFormat();
-  cleanUp();
 }
 
 void Database::checkFormat() {
@@ -139,13 +141,53 @@ rocksdb::Status Database::removeBlob(uint64_t blob, RecordKind kind) {
   return removeRange(prefixRange(spaceKey(blobSpace, number)), recordKey(kind, number));
 }
 
-void Database::cleanUp() {
+rocksdb::Status Database::removeKeys(const KeyRange& range) {
+  const std::unique_ptr<rocksdb::Iterator> iterator(base_->NewIterator({}));
+  rocksdb::WriteBatch batch;
+  rocksdb::Status status;
+  for (iterator->Seek(range.low); iterator->Valid() && range.contains(toView(iterator->key()));
+       iterator->Next()) {
+    if (status.ok()) status = batch.Delete(iterator->key());
+  }
+  if (status.ok()) status = iterator->status();
+  if (status.ok() && batch.Count() > 0) status = base_->Write({}, &batch);
+  return status;
+}
+
+uint64_t Database::nowMs() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+}
+
+void Database::forgetOldCommits() {
+  const uint64_t nowMs = Database::nowMs();
+  const KeyRange range = prefixRange(recordKey(RecordKind::LAST_COMMIT));
+  const std::unique_ptr<rocksdb::Iterator> iterator(base_->NewIterator({}));
+  for (iterator->Seek(range.low); iterator->Valid() && range.contains(toView(iterator->key()));
+       iterator->Next()) {
+    const uint64_t timeMs = Reader(toView(iterator->value()), sizeof(uint64_t)).u64();
+    if (timeMs + keptCommitsMs > nowMs) continue;
+    const rocksdb::Status status = base_->Delete({}, iterator->key());
+    if (!status.ok()) fail(failure(status));
+  }
+  if (!iterator->status().ok()) fail(failure(iterator->status()));
+}
+
+std::vector<rocksdb::Transaction*> Database::prepared() const {
+  std::vector<rocksdb::Transaction*> result;
+  transactions_->GetAllPreparedTransactions(&result);
+  return result;
+}
+
+void Database::cleanUp(const std::unordered_set<uint64_t>& keptBlobs) {
+  forgetOldCommits();
   for (const RecordKind kind :
        {RecordKind::PENDING_BLOB, RecordKind::REMOVED_BLOB, RecordKind::REMOVED_SPACE}) {
     const std::string prefix = recordKey(kind);
     const std::unique_ptr<rocksdb::Iterator> iterator(base_->NewIterator({}));
     for (iterator->Seek(prefix); iterator->Valid() && iterator->key().starts_with(prefix); iterator->Next()) {
       const std::string_view number = toView(iterator->key()).substr(prefix.size());
+      if (kind == RecordKind::PENDING_BLOB && keptBlobs.contains(bigEndian64(number))) continue;
       const rocksdb::Status status = kind == RecordKind::REMOVED_SPACE
                                          ? removeSpace(bigEndian32(number))
                                          : removeBlob(bigEndian64(number), kind);

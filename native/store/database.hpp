@@ -7,6 +7,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_set>
+#include <vector>
 
 #include "store/keys.hpp"
 #include "store/types.hpp"
@@ -25,6 +27,14 @@ class Database {
   // transaction's.
   rocksdb::DB& base() const { return *base_; }
   rocksdb::Transaction* begin() const;
+  // Those prepared before it was opened; the caller's from now on.
+  std::vector<rocksdb::Transaction*> prepared() const;
+  // What earlier runs left to remove: pending and removed blobs, dropped spaces, numbers of old commits.
+  // keptBlobs: pending ones that a prepared transaction adopted. Throws StoreError.
+  void cleanUp(const std::unordered_set<uint64_t>& keptBlobs);
+  rocksdb::Status removeKeys(const KeyRange& range);
+  // Since 1970.
+  static uint64_t nowMs();
   // Removes all data of a space that nobody reads any more, and the record that says so.
   rocksdb::Status removeSpace(uint32_t space);
   // Removes a blob's chunks (older snapshots still see them) and its record of this kind.
@@ -36,8 +46,7 @@ class Database {
 
  private:
   void checkFormat();
-  // What earlier runs left to remove: pending and removed blobs, dropped spaces.
-  void cleanUp();
+  void forgetOldCommits();
   rocksdb::Status removeRange(const KeyRange& range, std::string_view record);
 
   std::string path_;

@@ -1,6 +1,7 @@
 #include "store/get.hpp"
 
 #include <array>
+#include <utility>
 
 namespace vamos::store {
 namespace {
@@ -124,6 +125,7 @@ Progress GetOperation::runLocking(const Budget& budget) {
         return Progress::DONE;
     }
     offset_ = reader.offset();
+    hasBegunKey_ = false;
     if (budget.isSpent() && offset_ < keys_.bytes().size()) return Progress::AGAIN;
   }
   return Progress::DONE;
@@ -155,28 +157,96 @@ GetOperation::Step GetOperation::read(const View& view, std::string_view key, co
   return status.IsIncomplete() ? Step::AGAIN : fail(database_.failure(status));
 }
 
-// A key that isn't there stays locked where gaps are: nobody else can insert it.
+// A row's lock is enough where the key is there: who removes the key from an index locks the row first.
 GetOperation::Step GetOperation::lockedRow(std::string_view key, const Budget& budget) {
+  if (!std::exchange(hasBegunKey_, true)) lockMark_ = transaction->lockMark();
   const View view = transaction->latestView();
-  const size_t locksBefore = transaction->lockCount();
-  std::string rowKey = spaceKey(table_->indexes[request_.index].space, key);
-  Step step = lockKey(rowKey);
-  if (step != Step::FOUND) return step;
-  step = read(view, rowKey, budget);
-  if (step == Step::FOUND && request_.index != 0) {
+  return request_.index == 0 ? lockedPrimary(view, key, budget) : lockedSecondary(view, key, budget);
+}
+
+GetOperation::Step GetOperation::lockedPrimary(const View& view, std::string_view key, const Budget& budget) {
+  const std::string rowKey = spaceKey(table_->indexes[0].space, key);
+  primaryKey_.assign(key);
+  while (true) {
+    Step step = lockKey(rowKey);
+    if (step != Step::FOUND) return step;
+    step = read(view, rowKey, budget);
+    if (step != Step::MISSING) return step;
+    step = lockMissing(view, rowKey, budget);
+    if (step != Step::FOUND) return step;
+  }
+}
+
+GetOperation::Step GetOperation::lockedSecondary(const View& view, std::string_view key,
+                                                 const Budget& budget) {
+  const std::string entry = spaceKey(table_->indexes[request_.index].space, key);
+  while (true) {
+    Step step = read(view, entry, budget);
+    if (step == Step::MISSING) {
+      // Another may be about to add it.
+      step = lockKey(entry);
+      if (step == Step::FOUND) step = read(view, entry, budget);
+      if (step == Step::MISSING) step = lockMissing(view, entry, budget);
+      if (step != Step::FOUND) return step;
+      transaction->unlockRow(entry, lockMark_);
+      continue;
+    }
+    if (step != Step::FOUND) return step;
     std::string_view found;
-    if (!entryPrimaryKey(rowKey, toView(value_), found)) {
+    if (!entryPrimaryKey(entry, toView(value_), found)) {
       return fail(database_.failure(rocksdb::Status::Corruption("an index entry without its primary key")));
     }
     primaryKey_.assign(found);
-    rowKey = spaceKey(table_->indexes[0].space, primaryKey_);
+    const std::string rowKey = spaceKey(table_->indexes[0].space, primaryKey_);
     step = lockKey(rowKey);
-    if (step == Step::FOUND) step = read(view, rowKey, budget);
-  } else {
-    primaryKey_.assign(key);
+    if (step != Step::FOUND) return step;
+    step = read(view, entry, budget);
+    if (step == Step::FOUND && entryPrimaryKey(entry, toView(value_), found) && found == primaryKey_) {
+      return read(view, rowKey, budget);
+    }
+    if (step != Step::FOUND && step != Step::MISSING) return step;
+    // It went to another row meanwhile.
+    transaction->unlockRow(rowKey, lockMark_);
   }
-  if (step == Step::MISSING && !transaction->locksGaps()) transaction->unlockSince(locksBefore);
-  return step;
+}
+
+GetOperation::Step GetOperation::lockMissing(const View& view, const std::string& key, const Budget& budget) {
+  transaction->unlockRow(key, lockMark_);
+  if (!transaction->locksGaps()) return Step::MISSING;
+  // As every scan: an iterator over the block cache alone may end too early.
+  if (budget.cachedOnly) return Step::AGAIN;
+  const uint64_t sequence = database_.base().GetLatestSequenceNumber();
+  switch (transaction->lockGapAround(key, gapOf(view, key), ifLocked(request_.wait))) {
+    case LockAnswer::GRANTED:
+      break;
+    case LockAnswer::QUEUED:
+      return Step::PARKED;
+    case LockAnswer::REFUSED:
+      return request_.wait == Wait::SKIP_LOCKED ? Step::MISSING : fail(lockedOutcome());
+    case LockAnswer::DEADLOCK:
+      return fail(deadlockOutcome());
+  }
+  return database_.base().GetLatestSequenceNumber() == sequence ? Step::MISSING : read(view, key, budget);
+}
+
+// Between the nearest keys of the index on both sides.
+KeyRange GetOperation::gapOf(const View& view, const std::string& key) const {
+  KeyRange gap = prefixRange(key.substr(0, sizeof(uint32_t)));
+  const KeyRange bounds = gap;
+  const rocksdb::Slice low(bounds.low);
+  const rocksdb::Slice high(bounds.high);
+  rocksdb::ReadOptions options = view.options(false);
+  options.iterate_lower_bound = &low;
+  options.iterate_upper_bound = &high;
+  const std::unique_ptr<rocksdb::Iterator> iterator = view.iterate(options);
+  iterator->Seek(key);
+  // The transaction's own writes don't know of the bounds.
+  if (iterator->Valid() && bounds.contains(toView(iterator->key()))) gap.high = iterator->key().ToString();
+  iterator->SeekForPrev(key);
+  if (iterator->Valid() && bounds.contains(toView(iterator->key()))) {
+    gap.low = iterator->key().ToString() + '\0';
+  }
+  return gap;
 }
 
 }  // namespace vamos::store

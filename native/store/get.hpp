@@ -33,6 +33,11 @@ class GetOperation : public Operation {
   Progress runPlain(const Budget& budget);
   Progress runLocking(const Budget& budget);
   Step lockedRow(std::string_view key, const Budget& budget);
+  Step lockedPrimary(const View& view, std::string_view key, const Budget& budget);
+  Step lockedSecondary(const View& view, std::string_view key, const Budget& budget);
+  // Nothing has the key: its gap is locked, where gaps are. FOUND: something has it now.
+  Step lockMissing(const View& view, const std::string& key, const Budget& budget);
+  KeyRange gapOf(const View& view, const std::string& key) const;
   // FOUND: the lock is held; MISSING: it is to be skipped.
   Step lockKey(std::string_view key);
   Step read(const View& view, std::string_view key, const Budget& budget);
@@ -47,7 +52,9 @@ class GetOperation : public Operation {
   Input keys_;
   std::optional<View> view_;  // plain reads
   size_t offset_ = 0;         // in the keys
-  std::string primaryKey_;    // of the row found
+  uint64_t lockMark_ = 0;     // before the first lock of the current key
+  bool hasBegunKey_ = false;
+  std::string primaryKey_;  // of the row found
   rocksdb::PinnableSlice value_;
 };
 

@@ -17,11 +17,12 @@ constexpr uint32_t lastTableSpace = 0xFFFFFF00;
 
 // First byte of a record's key in space 0.
 enum class RecordKind : char {
-  FORMAT = 'v',        // u32: version of the on-disk format
-  CATALOGUE = 'c',     // the host module's own
-  PENDING_BLOB = 'b',  // u64 big-endian: a blob that no committed row owns
-  REMOVED_BLOB = 'r',  // u64 big-endian: a blob whose chunks can go
-  REMOVED_SPACE = 'd'  // u32 big-endian: a space whose data can go
+  FORMAT = 'v',         // u32: version of the on-disk format
+  CATALOGUE = 'c',      // the host module's own
+  PENDING_BLOB = 'b',   // u64 big-endian: a blob that no committed row owns
+  REMOVED_BLOB = 'r',   // u64 big-endian: a blob whose chunks can go
+  REMOVED_SPACE = 'd',  // u32 big-endian: a space whose data can go
+  LAST_COMMIT = 't'     // 16 bytes session, u32 big-endian stream: number and time of its last commit
 };
 
 // Keys k with low <= k < high.

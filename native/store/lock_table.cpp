@@ -31,14 +31,14 @@ LockAnswer LockTable::lockRow(LockOwner& owner, std::string_view key, LockMode m
   {
     const std::lock_guard guard(mutex_);
     leaveQueue(owner, woken);
-    answer = lockRowInMutex(owner, key, mode, ifLocked, woken);
+    answer = lockRowInMutex(owner, key, mode, false, ifLocked, woken);
   }
   wakeAll(woken);
   return answer;
 }
 
-LockAnswer LockTable::lockRowInMutex(LockOwner& owner, std::string_view key, LockMode mode, IfLocked ifLocked,
-                                     Woken& woken) {
+LockAnswer LockTable::lockRowInMutex(LockOwner& owner, std::string_view key, LockMode mode, bool isInsert,
+                                     IfLocked ifLocked, Woken& woken) {
   auto place = rows_.lower_bound(key);
   if (place == rows_.end() || place->first != key) {
     place = rows_.emplace_hint(place, std::string(key), LockRow{});
@@ -56,7 +56,7 @@ LockAnswer LockTable::lockRowInMutex(LockOwner& owner, std::string_view key, Loc
                                                                     return conflict(holder.mode, mode);
                                                                   });
   if (isFree) {
-    hold(owner, row, mode);
+    hold(owner, row, mode, isInsert);
     return LockAnswer::GRANTED;
   }
   if (ifLocked != IfLocked::WAIT) return LockAnswer::REFUSED;
@@ -65,7 +65,7 @@ LockAnswer LockTable::lockRowInMutex(LockOwner& owner, std::string_view key, Loc
     position = std::find_if(row.queue.begin(), row.queue.end(),
                             [](const LockRow::Waiter& waiter) { return !waiter.upgrade; });
   }
-  row.queue.insert(position, {&owner, mode, upgrade});
+  row.queue.insert(position, {&owner, mode, upgrade, isInsert});
   owner.waiting_ = Waiting::ROW;
   owner.waitRow_ = &row;
   return park(owner, woken);
@@ -83,14 +83,11 @@ LockAnswer LockTable::lockInsert(LockOwner& owner, std::string_view key, IfLocke
           return gap.owner != &owner && gap.range.contains(key);
         });
     if (!isBlocked) {
-      answer = lockRowInMutex(owner, key, LockMode::EXCLUSIVE, ifLocked, woken);
+      answer = lockRowInMutex(owner, key, LockMode::EXCLUSIVE, true, ifLocked, woken);
     } else if (ifLocked != IfLocked::WAIT) {
       answer = LockAnswer::REFUSED;
     } else {
-      owner.waiting_ = Waiting::INSERT;
-      owner.waitRange_ = {std::string(key), {}};
-      rangeWaiters_.push_back(&owner);
-      answer = park(owner, woken);
+      answer = parkForRange(owner, Waiting::INSERT, {std::string(key), {}}, woken);
     }
   }
   wakeAll(woken);
@@ -118,48 +115,84 @@ LockAnswer LockTable::lockGap(LockOwner& owner, const KeyRange& range, IfLocked 
     } else if (ifLocked == IfLocked::REFUSE) {
       answer = LockAnswer::REFUSED;
     } else {
-      owner.waiting_ = Waiting::GAP;
-      owner.waitRange_ = range;
-      rangeWaiters_.push_back(&owner);
-      answer = park(owner, woken);
+      answer = parkForRange(owner, Waiting::GAP, range, woken);
     }
   }
   wakeAll(woken);
   return answer;
 }
 
-void LockTable::hold(LockOwner& owner, LockRow& row, LockMode mode) {
-  LockRow::Holder* mine = findHolder(row, owner);
-  if (mine != nullptr) {
-    mine->mode = mode;
-  } else {
-    row.holders.push_back({&owner, mode});
+LockAnswer LockTable::lockGapAround(LockOwner& owner, std::string_view key, KeyRange range,
+                                    IfLocked ifLocked) {
+  Woken woken;
+  LockAnswer answer = LockAnswer::GRANTED;
+  {
+    const std::lock_guard guard(mutex_);
+    leaveQueue(owner, woken);
+    const auto isAnothers = [&](const LockRow& row) {
+      return std::any_of(row.holders.begin(), row.holders.end(), [&](const LockRow::Holder& holder) {
+        return holder.owner != &owner && holder.mode == LockMode::EXCLUSIVE;
+      });
+    };
+    const auto at = rows_.lower_bound(key);
+    const bool isThere = at != rows_.end() && at->first == key;
+    if (isThere && isAnothers(at->second) && ifLocked != IfLocked::IGNORE) {
+      answer = ifLocked == IfLocked::REFUSE
+                   ? LockAnswer::REFUSED
+                   : parkForRange(owner, Waiting::GAP, {std::string(key), std::string(key) + '\0'}, woken);
+    } else {
+      for (auto row = isThere ? std::next(at) : at; row != rows_.end() && row->first < range.high; ++row) {
+        if (isAnothers(row->second)) range.high = row->first;
+      }
+      for (auto row = at; row != rows_.begin() && (--row)->first >= range.low;) {
+        if (isAnothers(row->second)) range.low = row->first + '\0';
+      }
+      holdGap(owner, range);
+    }
   }
-  owner.held_.push_back({&row, mine != nullptr, {}});
+  wakeAll(woken);
+  return answer;
+}
+
+void LockTable::hold(LockOwner& owner, LockRow& row, LockMode mode, bool isInsert) {
+  if (LockRow::Holder* mine = findHolder(row, owner); mine != nullptr) {
+    mine->mode = mode;
+    return;
+  }
+  row.holders.push_back({&owner, mode, owner.held_.size()});
+  owner.held_.push_back({&row, owner.taken_++, isInsert, {}});
   owner.heldBytes_ += rowOverheadBytes + row.key.size();
   held_++;
 }
 
 // A scan asks for one gap after another: they grow into one.
 void LockTable::holdGap(LockOwner& owner, const KeyRange& range) {
-  if (owner.lastGap_ && *owner.lastGap_ >= owner.savedCount_) {
-    KeyRange& last = owner.held_[*owner.lastGap_].gap->range;
-    if (last.low <= range.low && range.high <= last.high) return;
-    if (touch(last.high, range.low)) {
-      last.high = range.high;
+  KeyRange* last = owner.lastGap_ ? &owner.held_[*owner.lastGap_].gap->range : nullptr;
+  // Gaps are kept by space.
+  if (last != nullptr && bigEndian32(last->low) == bigEndian32(range.low)) {
+    if (last->low <= range.low && range.high <= last->high) return;
+    if (touch(last->high, range.low)) {
+      last->high = range.high;
       return;
     }
-    if (touch(range.high, last.low)) {
-      last.low = range.low;
+    if (touch(range.high, last->low)) {
+      last->low = range.low;
       return;
     }
   }
   std::list<LockGap>& gaps = gaps_[bigEndian32(range.low)];
   gaps.push_back({&owner, range});
   owner.lastGap_ = owner.held_.size();
-  owner.held_.push_back({nullptr, false, std::prev(gaps.end())});
+  owner.held_.push_back({nullptr, owner.taken_++, false, std::prev(gaps.end())});
   owner.heldBytes_ += gapBytes;
   held_++;
+}
+
+LockAnswer LockTable::parkForRange(LockOwner& owner, Waiting kind, KeyRange range, Woken& woken) {
+  owner.waiting_ = kind;
+  owner.waitRange_ = std::move(range);
+  rangeWaiters_.push_back(&owner);
+  return park(owner, woken);
 }
 
 LockAnswer LockTable::park(LockOwner& owner, Woken& woken) {
@@ -246,7 +279,7 @@ void LockTable::grantQueue(LockRow& row, Woken& woken) {
     row.queue.erase(row.queue.begin());
     next.owner->waiting_ = Waiting::NOTHING;
     next.owner->waitRow_ = nullptr;
-    hold(*next.owner, row, next.mode);
+    hold(*next.owner, row, next.mode, next.isInsert);
     woken.push_back(next.owner->number());
   }
   if (row.holders.empty()) rows_.erase(rows_.find(row.key));
@@ -276,17 +309,8 @@ void LockTable::wakeRangeWaiters(Waiting kind, const KeyRange& range, Woken& wok
   });
 }
 
-void LockTable::releaseRow(LockOwner& owner, LockRow& row, bool onlyUpgrade, Woken& woken) {
-  const bool wasExclusive = findHolder(row, owner)->mode == LockMode::EXCLUSIVE;
-  if (onlyUpgrade) {
-    findHolder(row, owner)->mode = LockMode::SHARED;
-  } else {
-    std::erase_if(row.holders, [&](const LockRow::Holder& holder) { return holder.owner == &owner; });
-  }
-  if (wasExclusive && !rangeWaiters_.empty()) {
-    wakeRangeWaiters(Waiting::GAP, {std::string(row.key), {}}, woken);
-  }
-  grantQueue(row, woken);
+void LockTable::wakeGapWaiters(std::string_view key, Woken& woken) {
+  if (!rangeWaiters_.empty()) wakeRangeWaiters(Waiting::GAP, {std::string(key), {}}, woken);
 }
 
 void LockTable::stopWaiting(LockOwner& owner) {
@@ -298,42 +322,94 @@ void LockTable::stopWaiting(LockOwner& owner) {
   wakeAll(woken);
 }
 
-size_t LockTable::count(const LockOwner& owner) const {
+uint64_t LockTable::mark(const LockOwner& owner) const {
   const std::lock_guard guard(mutex_);
-  return owner.held_.size();
+  return owner.taken_;
 }
 
-size_t LockTable::save(LockOwner& owner) {
-  const std::lock_guard guard(mutex_);
-  owner.savedCount_ = owner.held_.size();
-  return owner.savedCount_;
+std::optional<size_t> LockTable::heldSince(LockOwner& owner, std::string_view key, uint64_t since) {
+  const auto row = rows_.find(key);
+  if (row == rows_.end()) return std::nullopt;
+  const LockRow::Holder* mine = findHolder(row->second, owner);
+  if (mine == nullptr || owner.held_[mine->held].taken < since) return std::nullopt;
+  return mine->held;
 }
 
-void LockTable::release(LockOwner& owner, size_t keep) {
+void LockTable::unlockRow(LockOwner& owner, std::string_view key, uint64_t since) {
+  Woken woken;
+  {
+    const std::lock_guard guard(mutex_);
+    if (const auto held = heldSince(owner, key, since)) giveBack(owner, *held, woken);
+  }
+  wakeAll(woken);
+}
+
+void LockTable::shareRow(LockOwner& owner, std::string_view key, uint64_t since) {
+  Woken woken;
+  {
+    const std::lock_guard guard(mutex_);
+    if (const auto held = heldSince(owner, key, since)) {
+      LockRow& row = *owner.held_[*held].row;
+      owner.held_[*held].isInsert = false;
+      findHolder(row, owner)->mode = LockMode::SHARED;
+      wakeGapWaiters(row.key, woken);
+      grantQueue(row, woken);
+    }
+  }
+  wakeAll(woken);
+}
+
+void LockTable::releaseInserts(LockOwner& owner, uint64_t since) {
+  Woken woken;
+  {
+    const std::lock_guard guard(mutex_);
+    for (size_t held = owner.held_.size(); held-- > 0;) {
+      if (owner.held_[held].isInsert && owner.held_[held].taken >= since) giveBack(owner, held, woken);
+    }
+  }
+  wakeAll(woken);
+}
+
+void LockTable::release(LockOwner& owner) {
   Woken woken;
   {
     const std::lock_guard guard(mutex_);
     leaveQueue(owner, woken);
-    while (owner.held_.size() > keep) {
-      const LockOwner::Held held = owner.held_.back();
-      owner.held_.pop_back();
-      held_--;
-      if (held.row != nullptr) {
-        owner.heldBytes_ -= rowOverheadBytes + held.row->key.size();
-        releaseRow(owner, *held.row, held.upgraded, woken);
-      } else {
-        owner.heldBytes_ -= gapBytes;
-        const KeyRange range = held.gap->range;
-        const auto gaps = gaps_.find(bigEndian32(range.low));
-        gaps->second.erase(held.gap);
-        if (gaps->second.empty()) gaps_.erase(gaps);
-        wakeRangeWaiters(Waiting::INSERT, range, woken);
-      }
-    }
-    if (owner.lastGap_ && *owner.lastGap_ >= keep) owner.lastGap_.reset();
-    if (owner.savedCount_ > keep) owner.savedCount_ = keep;
+    while (!owner.held_.empty()) giveBack(owner, owner.held_.size() - 1, woken);
   }
   wakeAll(woken);
+}
+
+// The last one takes its place.
+void LockTable::giveBack(LockOwner& owner, size_t position, Woken& woken) {
+  const LockOwner::Held held = owner.held_[position];
+  const size_t last = owner.held_.size() - 1;
+  if (owner.lastGap_ == position) owner.lastGap_.reset();
+  if (position != last) {
+    owner.held_[position] = owner.held_[last];
+    if (LockRow* moved = owner.held_[position].row; moved != nullptr) {
+      findHolder(*moved, owner)->held = position;
+    } else if (owner.lastGap_ == last) {
+      owner.lastGap_ = position;
+    }
+  }
+  owner.held_.pop_back();
+  held_--;
+  if (held.row == nullptr) {
+    owner.heldBytes_ -= gapBytes;
+    const KeyRange range = held.gap->range;
+    const auto gaps = gaps_.find(bigEndian32(range.low));
+    gaps->second.erase(held.gap);
+    if (gaps->second.empty()) gaps_.erase(gaps);
+    wakeRangeWaiters(Waiting::INSERT, range, woken);
+    return;
+  }
+  LockRow& row = *held.row;
+  owner.heldBytes_ -= rowOverheadBytes + row.key.size();
+  const bool wasExclusive = findHolder(row, owner)->mode == LockMode::EXCLUSIVE;
+  std::erase_if(row.holders, [&](const LockRow::Holder& holder) { return holder.owner == &owner; });
+  if (wasExclusive) wakeGapWaiters(row.key, woken);
+  grantQueue(row, woken);
 }
 
 uint64_t LockTable::heldCount() const {

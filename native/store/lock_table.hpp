@@ -21,7 +21,8 @@
 // waits for
 //   others' exclusive locks on keys in it, for those may be inserts that no reader can see yet.
 // - An insert needs that no other owner has a gap lock on the key, and the row exclusive.
-// InnoDB keeps locks when it rolls back to a savepoint; here those taken since the savepoint are given back.
+// Locks stay until the transaction ends, also when it rolls back to a savepoint, but for those of rows that
+// it inserted and undid.
 //
 // Who can't have a lock is queued, and the call returns at once; `wake` is called when asking again may
 // succeed. An owner waits for one lock at a time. A wait that would close a circle is refused: its owner is
@@ -39,11 +40,13 @@ struct LockRow {
   struct Holder {
     LockOwner* owner;
     LockMode mode;
+    size_t held;  // in the owner's held_
   };
   struct Waiter {
     LockOwner* owner;
     LockMode mode;
     bool upgrade;
+    bool isInsert;
   };
   std::string_view key;  // of its node in the table
   std::vector<Holder> holders;
@@ -70,15 +73,16 @@ class LockOwner {
   friend class LockTable;
   enum class Waiting { NOTHING, ROW, GAP, INSERT };
   struct Held {
-    LockRow* row;   // nothing: a gap
-    bool upgraded;  // from shared, which an earlier entry holds
+    LockRow* row;    // nothing: a gap
+    uint64_t taken;  // when: see LockTable::mark
+    bool isInsert;
     std::list<LockGap>::iterator gap;
   };
 
   const uint64_t number_;
-  std::vector<Held> held_;
+  std::vector<Held> held_;  // in no order
   size_t heldBytes_ = 0;
-  size_t savedCount_ = 0;          // locks that a savepoint keeps: their gaps don't grow
+  uint64_t taken_ = 0;             // locks ever taken
   std::optional<size_t> lastGap_;  // in held_
   Waiting waiting_ = Waiting::NOTHING;
   LockRow* waitRow_ = nullptr;  // ROW
@@ -96,13 +100,21 @@ class LockTable {
   LockAnswer lockInsert(LockOwner& owner, std::string_view key, IfLocked ifLocked);
   LockAnswer lockGap(LockOwner& owner, const KeyRange& range, IfLocked ifLocked);
 
+  // The gap around a key that is not there, within this range: up to the nearest rows on both sides that
+  // others may be inserting. Waits while another has the key itself.
+  LockAnswer lockGapAround(LockOwner& owner, std::string_view key, KeyRange range, IfLocked ifLocked);
+
   // Leaves the queue, if the owner waits.
   void stopWaiting(LockOwner& owner);
-  // The number of locks held, for release(). After save() what is taken later can be given back apart.
-  size_t count(const LockOwner& owner) const;
-  size_t save(LockOwner& owner);
-  // Gives back all locks but the first `keep` taken.
-  void release(LockOwner& owner, size_t keep = 0);
+  // For the calls below: locks taken from now on.
+  uint64_t mark(const LockOwner& owner) const;
+  // Gives back the lock of a row, or makes it a shared one, if it was first taken since.
+  void unlockRow(LockOwner& owner, std::string_view key, uint64_t since);
+  void shareRow(LockOwner& owner, std::string_view key, uint64_t since);
+  // Gives back the locks of inserts that were first taken since.
+  void releaseInserts(LockOwner& owner, uint64_t since);
+  // Gives back all locks.
+  void release(LockOwner& owner);
 
   uint64_t heldCount() const;
   uint64_t deadlockCount() const;
@@ -111,14 +123,18 @@ class LockTable {
   using Waiting = LockOwner::Waiting;
   using Woken = std::vector<uint64_t>;
 
-  LockAnswer lockRowInMutex(LockOwner& owner, std::string_view key, LockMode mode, IfLocked ifLocked,
-                            Woken& woken);
+  LockAnswer lockRowInMutex(LockOwner& owner, std::string_view key, LockMode mode, bool isInsert,
+                            IfLocked ifLocked, Woken& woken);
+  LockAnswer parkForRange(LockOwner& owner, Waiting kind, KeyRange range, Woken& woken);
   LockAnswer park(LockOwner& owner, Woken& woken);
-  void hold(LockOwner& owner, LockRow& row, LockMode mode);
+  void hold(LockOwner& owner, LockRow& row, LockMode mode, bool isInsert);
   void holdGap(LockOwner& owner, const KeyRange& range);
   void grantQueue(LockRow& row, Woken& woken);
   void leaveQueue(LockOwner& owner, Woken& woken);
-  void releaseRow(LockOwner& owner, LockRow& row, bool onlyUpgrade, Woken& woken);
+  // Where the owner holds the row's lock that it first took since; else nothing.
+  std::optional<size_t> heldSince(LockOwner& owner, std::string_view key, uint64_t since);
+  void giveBack(LockOwner& owner, size_t held, Woken& woken);
+  void wakeGapWaiters(std::string_view key, Woken& woken);
   void wakeRangeWaiters(Waiting kind, const KeyRange& range, Woken& woken);
   template <typename Visit>
   bool anyBlocker(const LockOwner& waiter, Visit visit) const;

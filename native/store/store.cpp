@@ -1,6 +1,7 @@
 #include "store/store.hpp"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "store/blobs.hpp"
 #include "store/get.hpp"
@@ -12,6 +13,7 @@ namespace {
 // More than this is not for the event loop.
 constexpr size_t maxInputBytesHere = 256 << 10;
 constexpr uint64_t maxWindowBytesHere = 64 << 10;
+constexpr size_t maxXidBytes = 160;
 
 [[noreturn]] void refuse(ErrorCode code, std::string message) { throw StoreError{code, std::move(message)}; }
 
@@ -26,7 +28,20 @@ Store::Store(const StoreOptions& options, std::function<void()> notify)
       scheduler_(options.threads, std::move(notify)),
       commits_(database_, [this](const CommitQueue::Group& group) {
         scheduler_.finish(std::vector<std::shared_ptr<Operation>>(group.begin(), group.end()));
-      }) {}
+      }) {
+  adoptPrepared();
+}
+
+void Store::adoptPrepared() {
+  std::unordered_set<uint64_t> kept;
+  for (rocksdb::Transaction* prepared : database_.prepared()) {
+    const uint64_t number = begin(Isolation::REPEATABLE_READ, false, false);
+    Transaction& transaction = *transactions_.at(number);
+    transaction.adopt(prepared);
+    kept.insert(transaction.adoptedBlobs.begin(), transaction.adoptedBlobs.end());
+  }
+  database_.cleanUp(kept);
+}
 
 std::vector<Event> Store::takeEvents() {
   Scheduler::News news = scheduler_.takeNews();
@@ -40,9 +55,10 @@ std::vector<Event> Store::takeEvents() {
     operations_.erase(operation->number);
     if (auto* fetch = dynamic_cast<FetchOperation*>(operation.get())) {
       fetch->cursor->isBusy = false;
-    } else if (dynamic_cast<CommitOperation*>(operation.get()) != nullptr && operation->transaction &&
-               operation->outcome.ok()) {
-      blobsCommitted(*operation->transaction);
+    } else if (auto* end = dynamic_cast<CommitOperation*>(operation.get());
+               end != nullptr && end->transaction && end->outcome.ok()) {
+      if (end->ending == Ending::COMMIT) blobsCommitted(*end->transaction);
+      if (end->ending == Ending::ROLLBACK) discardBlobs(*end->transaction);
     }
     if (operation->transaction) settleTransaction(operation->transaction);
     events.push_back({operation->number, false, std::move(operation->outcome)});
@@ -127,6 +143,11 @@ Store::TablePointer Store::findTable(uint32_t number) const {
   return found == tables_.end() ? nullptr : found->second;
 }
 
+void Store::fail(const rocksdb::Status& status) const {
+  Outcome failure = database_.failure(status);
+  refuse(failure.code, std::move(failure.message));
+}
+
 Answer Store::run(const std::shared_ptr<Operation>& operation, bool mayRunHere) {
   const TransactionPointer& transaction = operation->transaction;
   if (transaction) transaction->isBusy = true;
@@ -150,8 +171,10 @@ uint64_t Store::begin(Isolation isolation, bool readOnly, bool snapshotNow) {
   return number;
 }
 
-Answer Store::write(uint64_t number, uint32_t tableNumber, WriteKind kind, std::string_view batch,
-                    Wait wait) {
+void Store::beginStatement(uint64_t number) { idleTransaction(number)->beginStatement(); }
+
+Answer Store::write(uint64_t number, uint32_t tableNumber, WriteKind kind, std::string_view batch, Wait wait,
+                    Lock duplicateLock) {
   TransactionPointer transaction;
   if (auto failure = checkTransaction(number, transaction)) return {0, std::move(*failure)};
   if (!transaction) return answer(ErrorCode::BAD_REQUEST, "a write needs a transaction");
@@ -161,10 +184,10 @@ Answer Store::write(uint64_t number, uint32_t tableNumber, WriteKind kind, std::
   TablePointer table = findTable(tableNumber);
   if (!table)
     return answer(ErrorCode::TABLE_MISSING, "table " + std::to_string(tableNumber) + " is not defined");
-  return run(
-      std::make_shared<WriteOperation>(++lastNumber_, std::move(transaction), database_,
-                                       options_.maxTransactionBytes, std::move(table), kind, batch, wait),
-      batch.size() <= maxInputBytesHere);
+  return run(std::make_shared<WriteOperation>(++lastNumber_, std::move(transaction), database_,
+                                              options_.maxTransactionBytes, std::move(table), kind, batch,
+                                              wait, lockMode(duplicateLock)),
+             batch.size() <= maxInputBytesHere);
 }
 
 Answer Store::get(uint64_t number, uint32_t tableNumber, uint32_t index, std::string_view keys, Lock lock,
@@ -238,7 +261,21 @@ Answer Store::fetch(uint64_t number, uint64_t windowBytes) {
 
 void Store::closeCursor(uint64_t number) { cursors_.erase(number); }
 
-std::vector<uint64_t> Store::commit(const std::vector<uint64_t>& numbers, Durability durability) {
+void Store::unlock(uint64_t number, uint32_t tableNumber, std::string_view keys) {
+  const TransactionPointer transaction = idleTransaction(number);
+  const TablePointer table = findTable(tableNumber);
+  if (!table) refuse(ErrorCode::TABLE_MISSING, "table " + std::to_string(tableNumber) + " is not defined");
+  // Where gaps are locked, a row's lock keeps its place in them.
+  if (transaction->locksGaps()) return;
+  Reader reader(keys);
+  while (!reader.atEnd()) {
+    std::string_view key;
+    if (!readKey(reader, key)) refuse(ErrorCode::BAD_REQUEST, "the key batch breaks its format or a limit");
+    transaction->unlockRow(spaceKey(table->indexes[0].space, key), transaction->statementLockMark());
+  }
+}
+
+std::vector<uint64_t> Store::end(Ending ending, const std::vector<uint64_t>& numbers, Durability durability) {
   std::vector<uint64_t> operations;
   CommitQueue::Group group;
   std::vector<std::shared_ptr<Operation>> ended;
@@ -246,13 +283,19 @@ std::vector<uint64_t> Store::commit(const std::vector<uint64_t>& numbers, Durabi
     TransactionPointer transaction;
     std::optional<Outcome> failure = checkTransaction(number, transaction);
     if (!failure && !transaction)
-      failure = Outcome::failure(ErrorCode::NO_TRANSACTION, "no transaction to commit");
+      failure = Outcome::failure(ErrorCode::NO_TRANSACTION, "no transaction to end");
+    const bool isPrepared = !failure && transaction->isPrepared();
+    const bool fits = ending == Ending::PREPARE ? !isPrepared : ending == Ending::COMMIT || isPrepared;
+    if (!failure && !fits) {
+      failure =
+          Outcome::failure(ErrorCode::BAD_REQUEST, "a transaction is prepared once, then ended as such");
+    }
     auto operation =
-        std::make_shared<CommitOperation>(++lastNumber_, failure ? nullptr : transaction, durability);
+        std::make_shared<CommitOperation>(++lastNumber_, failure ? nullptr : transaction, durability, ending);
     operations.push_back(operation->number);
     operations_[operation->number] = operation;
     if (!failure) transaction->isBusy = true;
-    if (!failure && transaction->hasWrites()) {
+    if (!failure && (ending != Ending::COMMIT || isPrepared || transaction->hasWrites())) {
       group.push_back(std::move(operation));
       continue;
     }
@@ -267,6 +310,48 @@ std::vector<uint64_t> Store::commit(const std::vector<uint64_t>& numbers, Durabi
   if (!group.empty()) commits_.add(group);
   if (!ended.empty()) scheduler_.finish(ended);
   return operations;
+}
+
+void Store::setXid(uint64_t number, std::string xid) {
+  if (xid.empty() || xid.size() > maxXidBytes) refuse(ErrorCode::BAD_REQUEST, "an xid has 1 to 160 bytes");
+  idleTransaction(number)->xid = std::move(xid);
+}
+
+std::vector<PreparedTransaction> Store::prepared() {
+  std::vector<PreparedTransaction> result;
+  for (const auto& [number, transaction] : transactions_) {
+    if (!transaction->isPrepared()) continue;
+    PreparedTransaction prepared{transaction->xid, number, {}};
+    const rocksdb::Status status = transaction->addedKeys(prepared.addedKeys);
+    if (!status.ok()) fail(status);
+    result.push_back(std::move(prepared));
+  }
+  return result;
+}
+
+void Store::numberCommit(uint64_t number, std::string_view stream, uint64_t commit) {
+  const TransactionPointer transaction = idleTransaction(number);
+  if (!transaction->hasWrites()) return;
+  std::string value;
+  appendU64(value, commit);
+  appendU64(value, database_.nowMs());
+  const rocksdb::Status status = transaction->writes().Put(recordKey(RecordKind::LAST_COMMIT, stream), value);
+  if (!status.ok()) fail(status);
+}
+
+uint64_t Store::lastCommit(std::string_view stream) {
+  std::string value;
+  const rocksdb::Status status = database_.base().Get({}, recordKey(RecordKind::LAST_COMMIT, stream), &value);
+  if (status.IsNotFound()) return 0;
+  if (!status.ok()) fail(status);
+  return Reader(value).u64();
+}
+
+// What fails here goes with what is old, when the store opens.
+void Store::forgetCommits(std::string_view streams) {
+  scheduler_.background([this, range = prefixRange(recordKey(RecordKind::LAST_COMMIT, streams))] {
+    database_.removeKeys(range).PermitUncheckedError();
+  });
 }
 
 void Store::rollback(uint64_t number) {
@@ -327,20 +412,27 @@ void Store::adoptBlob(uint64_t number, uint64_t blob) {
     refuse(ErrorCode::BLOB_MISSING, "no blob " + std::to_string(blob) + " is being written");
   }
   const rocksdb::Status status = transaction->writes().Delete(recordKey64(RecordKind::PENDING_BLOB, blob));
-  if (!status.ok()) refuse(database_.failure(status).code, database_.failure(status).message);
+  if (!status.ok()) fail(status);
   transaction->adoptedBlobs.push_back(blob);
 }
 
 void Store::removeBlob(uint64_t number, uint64_t blob) {
   const TransactionPointer transaction = idleTransaction(number);
   const rocksdb::Status status = transaction->writes().Put(recordKey64(RecordKind::REMOVED_BLOB, blob), "");
-  if (!status.ok()) refuse(database_.failure(status).code, database_.failure(status).message);
+  if (!status.ok()) fail(status);
   transaction->removedBlobs.push_back(blob);
 }
 
 void Store::blobsCommitted(const Transaction& transaction) {
   for (const uint64_t blob : transaction.adoptedBlobs) pendingBlobs_.erase(blob);
   for (const uint64_t blob : transaction.removedBlobs) removeBlobLater(blob, RecordKind::REMOVED_BLOB);
+}
+
+void Store::discardBlobs(const Transaction& transaction) {
+  for (const uint64_t blob : transaction.adoptedBlobs) {
+    pendingBlobs_.erase(blob);
+    removeBlobLater(blob, RecordKind::PENDING_BLOB);
+  }
 }
 
 // What fails here is done when the store opens again.
@@ -388,10 +480,7 @@ std::vector<Record> Store::getRecords(std::string_view prefix) {
        iterator->Next()) {
     records.push_back({iterator->key().ToString().substr(headBytes), iterator->value().ToString()});
   }
-  if (!iterator->status().ok()) {
-    const Outcome failure = database_.failure(iterator->status());
-    refuse(failure.code, failure.message);
-  }
+  if (!iterator->status().ok()) fail(iterator->status());
   return records;
 }
 

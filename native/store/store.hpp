@@ -37,14 +37,23 @@ class Store {
   void dropTable(uint32_t table);
 
   uint64_t begin(Isolation isolation, bool readOnly, bool snapshotNow);
-  Answer write(uint64_t transaction, uint32_t table, WriteKind kind, std::string_view batch, Wait wait);
+  void beginStatement(uint64_t transaction);
+  Answer write(uint64_t transaction, uint32_t table, WriteKind kind, std::string_view batch, Wait wait,
+               Lock duplicateLock = Lock::SHARED);
   Answer get(uint64_t transaction, uint32_t table, uint32_t index, std::string_view keys, Lock lock,
              Wait wait, std::vector<uint32_t> columns, bool withKeys);
   uint64_t openCursor(uint64_t transaction, CursorOptions options);
   Answer fetch(uint64_t cursor, uint64_t windowBytes);
   void closeCursor(uint64_t cursor);
 
-  std::vector<uint64_t> commit(const std::vector<uint64_t>& transactions, Durability durability);
+  void unlock(uint64_t transaction, uint32_t table, std::string_view keys);
+
+  std::vector<uint64_t> end(Ending ending, const std::vector<uint64_t>& transactions, Durability durability);
+  void setXid(uint64_t transaction, std::string xid);
+  std::vector<PreparedTransaction> prepared();
+  void numberCommit(uint64_t transaction, std::string_view stream, uint64_t number);
+  uint64_t lastCommit(std::string_view stream);
+  void forgetCommits(std::string_view streams);
   void rollback(uint64_t transaction);
   void setSavepoint(uint64_t transaction);
   void rollbackToSavepoint(uint64_t transaction);
@@ -78,10 +87,14 @@ class Store {
   // Nothing: ok. Else why the transaction can't start an operation; 0 as number: none wanted.
   std::optional<Outcome> checkTransaction(uint64_t number, TransactionPointer& transaction) const;
   TablePointer findTable(uint32_t number) const;
+  [[noreturn]] void fail(const rocksdb::Status& status) const;
   Answer run(const std::shared_ptr<Operation>& operation, bool mayRunHere);
   void settleTransaction(const TransactionPointer& transaction);
   void forget(const TransactionPointer& transaction);
+  // Those that an earlier process left in the log; before anything else can run.
+  void adoptPrepared();
   void blobsCommitted(const Transaction& transaction);
+  void discardBlobs(const Transaction& transaction);
   void removeBlobLater(uint64_t blob, RecordKind kind);
 
   const StoreOptions options_;

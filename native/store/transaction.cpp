@@ -13,11 +13,18 @@ Lock Transaction::readLock(Lock asked) const {
   return asked == Lock::NONE && isolation_ == Isolation::SERIALIZABLE ? Lock::SHARED : asked;
 }
 
+void Transaction::beginStatement() {
+  if (isolation_ != Isolation::READ_COMMITTED) return;
+  statementSnapshot_.reset();
+  statementLocks_ = locks_.mark(owner_);
+}
+
 View Transaction::statementView() {
   View view = latestView();
   if (isolation_ == Isolation::READ_COMMITTED) {
     tookSnapshot_ = true;
-    view.snapshot = std::make_shared<rocksdb::ManagedSnapshot>(view.base);
+    if (!statementSnapshot_) statementSnapshot_ = std::make_shared<rocksdb::ManagedSnapshot>(view.base);
+    view.snapshot = statementSnapshot_;
   } else {
     if (!snapshot_) takeSnapshot();
     view.snapshot = snapshot_;
@@ -44,6 +51,25 @@ LockAnswer Transaction::lockGap(const KeyRange& range, IfLocked ifLocked) {
   return locks_.lockGap(owner_, range, ifLocked);
 }
 
+LockAnswer Transaction::lockGapAround(std::string_view key, KeyRange range, IfLocked ifLocked) {
+  return locks_.lockGapAround(owner_, key, std::move(range), ifLocked);
+}
+
+bool Transaction::hasWritten(std::string_view key) const {
+  if (!hasWrites()) return false;
+  const std::unique_ptr<rocksdb::WBWIIterator> own(writes_->GetWriteBatch()->NewIterator());
+  own->Seek(toSlice(key));
+  return own->Valid() && toView(own->Entry().key) == key;
+}
+
+void Transaction::unlockRow(std::string_view key, uint64_t since) {
+  if (!hasWritten(key)) locks_.unlockRow(owner_, key, since);
+}
+
+void Transaction::shareRow(std::string_view key, uint64_t since) {
+  if (!hasWritten(key)) locks_.shareRow(owner_, key, since);
+}
+
 rocksdb::Transaction& Transaction::writes() {
   if (!writes_) writes_.reset(database_.begin());
   return *writes_;
@@ -53,19 +79,73 @@ bool Transaction::hasWrites() const {
   return writes_ && writes_->GetWriteBatch()->GetWriteBatch()->Count() > 0;
 }
 
+rocksdb::Status Transaction::prepareWrites() {
+  snapshot_.reset();
+  statementSnapshot_.reset();
+  while (releaseSavepoint()) {
+  }
+  rocksdb::Status status = writes().SetName(xid);
+  if (status.ok()) status = writes_->Prepare();
+  isPrepared_ = status.ok();
+  return status;
+}
+
+rocksdb::Status Transaction::rollbackPreparedWrites() { return writes_->Rollback(); }
+
+void Transaction::adopt(rocksdb::Transaction* prepared) {
+  writes_.reset(prepared);
+  xid = prepared->GetName();
+  isPrepared_ = true;
+  const std::unique_ptr<rocksdb::WBWIIterator> own(prepared->GetWriteBatch()->NewIterator());
+  for (own->SeekToFirst(); own->Valid(); own->Next()) {
+    const rocksdb::WriteEntry entry = own->Entry();
+    const std::string_view key = toView(entry.key);
+    const uint32_t space = bigEndian32(key);
+    if (space >= firstTableSpace && space <= lastTableSpace) {
+      locks_.lockRow(owner_, key, LockMode::EXCLUSIVE, IfLocked::REFUSE);
+    } else if (key.starts_with(recordKey(RecordKind::PENDING_BLOB))) {
+      adoptedBlobs.push_back(bigEndian64(key.substr(key.size() - sizeof(uint64_t))));
+    } else if (key.starts_with(recordKey(RecordKind::REMOVED_BLOB))) {
+      removedBlobs.push_back(bigEndian64(key.substr(key.size() - sizeof(uint64_t))));
+    }
+  }
+}
+
+rocksdb::Status Transaction::addedKeys(std::map<uint32_t, int64_t>& bySpace) const {
+  if (!writes_) return {};
+  const View committed{&database_.base(), nullptr, nullptr};
+  const std::unique_ptr<rocksdb::WBWIIterator> own(writes_->GetWriteBatch()->NewIterator());
+  rocksdb::PinnableSlice value;
+  for (own->SeekToFirst(); own->Valid(); own->Next()) {
+    const rocksdb::WriteEntry entry = own->Entry();
+    const uint32_t space = bigEndian32(toView(entry.key));
+    if (space < firstTableSpace || space > lastTableSpace) continue;
+    const rocksdb::Status status = committed.get(toView(entry.key), false, value);
+    if (!status.ok() && !status.IsNotFound()) return status;
+    const bool isPut = entry.type == rocksdb::kPutRecord;
+    bySpace[space] += (isPut ? 1 : 0) - (status.ok() ? 1 : 0);
+  }
+  return own->status();
+}
+
 void Transaction::setSavepoint() {
   writes().SetSavePoint();
-  savepoints_.push_back({locks_.save(owner_), adoptedBlobs.size(), removedBlobs.size()});
+  savepoints_.push_back({lockMark(), writtenBytes(), adoptedBlobs.size(), removedBlobs.size()});
 }
+
+size_t Transaction::writtenBytes() const { return writes_->GetWriteBatch()->GetWriteBatch()->GetDataSize(); }
 
 bool Transaction::rollbackToSavepoint() {
   if (savepoints_.empty()) return false;
   const Savepoint savepoint = savepoints_.back();
-  writes_->RollbackToSavePoint();
-  writes_->SetSavePoint();
+  // Going back costs time in proportion to the whole transaction: only where there is something to undo.
+  if (writtenBytes() != savepoint.writtenBytes) {
+    writes_->RollbackToSavePoint();
+    writes_->SetSavePoint();
+  }
   adoptedBlobs.resize(savepoint.adoptedBlobs);
   removedBlobs.resize(savepoint.removedBlobs);
-  locks_.release(owner_, savepoint.locks);
+  releaseInserts(savepoint.locks);
   return true;
 }
 
@@ -80,6 +160,7 @@ void Transaction::end() {
   if (ended_.exchange(true)) return;
   writes_.reset();
   snapshot_.reset();
+  statementSnapshot_.reset();
   locks_.release(owner_);
 }
 

@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "store/database.hpp"
@@ -28,7 +30,9 @@ class Transaction {
   // SERIALIZABLE: plain reads lock too.
   Lock readLock(Lock asked) const;
 
-  // For plain reads. READ COMMITTED: a snapshot of the caller's statement.
+  // READ COMMITTED: plain reads get a new snapshot, and only locks taken from now on can be given back.
+  void beginStatement();
+  // For plain reads.
   View statementView();
   // For locking reads and writes: the latest committed rows.
   View latestView() const;
@@ -37,8 +41,14 @@ class Transaction {
   LockAnswer lockRow(std::string_view key, LockMode mode, IfLocked ifLocked);
   LockAnswer lockInsert(std::string_view key, IfLocked ifLocked);
   LockAnswer lockGap(const KeyRange& range, IfLocked ifLocked);
-  void unlockSince(size_t count) { locks_.release(owner_, count); }
-  size_t lockCount() { return locks_.count(owner_); }
+  LockAnswer lockGapAround(std::string_view key, KeyRange range, IfLocked ifLocked);
+  // Gives back the lock of a row, or makes it a shared one, if it was first taken since and the transaction
+  // has not changed the row.
+  void unlockRow(std::string_view key, uint64_t since);
+  void shareRow(std::string_view key, uint64_t since);
+  void releaseInserts(uint64_t since) { locks_.releaseInserts(owner_, since); }
+  uint64_t lockMark() const { return locks_.mark(owner_); }
+  uint64_t statementLockMark() const { return statementLocks_; }
   void stopWaiting() { locks_.stopWaiting(owner_); }
   size_t lockBytes() const { return owner_.heldBytes(); }
 
@@ -46,6 +56,16 @@ class Transaction {
   rocksdb::Transaction& writes();
   bool hasWrites() const;
   rocksdb::Status commitWrites() { return writes_->Commit(); }
+
+  // Two-phase commit. Prepared, it outlives the process: `end` lets go of it here, the log keeps it.
+  std::string xid;
+  rocksdb::Status prepareWrites();
+  rocksdb::Status rollbackPreparedWrites();
+  bool isPrepared() const { return isPrepared_; }
+  // One that the log kept, of an earlier process: locks what it changed.
+  void adopt(rocksdb::Transaction* prepared);
+  // By space: keys that its commit adds, less those that it removes.
+  rocksdb::Status addedKeys(std::map<uint32_t, int64_t>& bySpace) const;
 
   void setSavepoint();
   bool rollbackToSavepoint();  // false: there is none
@@ -63,10 +83,14 @@ class Transaction {
 
  private:
   struct Savepoint {
-    size_t locks;
+    uint64_t locks;
+    size_t writtenBytes;
     size_t adoptedBlobs;
     size_t removedBlobs;
   };
+
+  size_t writtenBytes() const;
+  bool hasWritten(std::string_view key) const;
 
   const Database& database_;
   LockTable& locks_;
@@ -76,7 +100,10 @@ class Transaction {
   std::unique_ptr<rocksdb::Transaction> writes_;
   std::shared_ptr<const rocksdb::ManagedSnapshot> snapshot_;
   bool tookSnapshot_ = false;
+  std::shared_ptr<const rocksdb::ManagedSnapshot> statementSnapshot_;  // READ COMMITTED
+  uint64_t statementLocks_ = 0;
   std::vector<Savepoint> savepoints_;
+  std::atomic<bool> isPrepared_{false};
   std::atomic<bool> ended_{false};
 };
 

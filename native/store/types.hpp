@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,8 @@ enum class Durability : uint32_t { SYNCED = 0, WRITTEN = 1, MEMORY = 2 };
 enum class Lock : uint32_t { NONE = 0, SHARED = 1, EXCLUSIVE = 2 };
 enum class Wait : uint32_t { WAIT = 0, NO_WAIT = 1, SKIP_LOCKED = 2 };
 enum class WriteKind : uint32_t { INSERT = 0, UPDATE = 1, DELETE = 2 };
+// ROLLBACK: of a prepared transaction; others are rolled back without a trace.
+enum class Ending : uint32_t { COMMIT = 0, PREPARE = 1, ROLLBACK = 2 };
 
 struct Outcome {
   ErrorCode code = ErrorCode::OK;
@@ -84,6 +87,12 @@ struct CursorOptions {
 struct Record {
   std::string key;
   std::optional<std::string> value;  // nothing: remove it
+};
+
+struct PreparedTransaction {
+  std::string xid;
+  uint64_t transaction = 0;
+  std::map<uint32_t, int64_t> addedKeys;  // by space of a table
 };
 
 struct Estimate {

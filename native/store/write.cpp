@@ -7,18 +7,20 @@ namespace vamos::store {
 WriteOperation::WriteOperation(uint64_t number, std::shared_ptr<Transaction> transaction,
                                const Database& database, uint64_t maxTransactionBytes,
                                std::shared_ptr<const Table> table, WriteKind kind, std::string_view batch,
-                               Wait wait)
+                               Wait wait, LockMode duplicateLock)
     : Operation(number, std::move(transaction)),
       database_(database),
       maxTransactionBytes_(maxTransactionBytes),
       table_(std::move(table)),
       kind_(kind),
       batch_(batch),
-      wait_(wait) {}
+      wait_(wait),
+      duplicateLock_(duplicateLock) {}
 
 Progress WriteOperation::run(const Budget& budget) {
   if (!hasBegun_) {
     transaction->writes().SetSavePoint();
+    lockMark_ = transaction->lockMark();
     hasBegun_ = true;
   }
   while (offset_ < batch_.bytes().size()) {
@@ -47,6 +49,7 @@ void WriteOperation::undo() {
   // Going back costs time in proportion to the whole transaction: only where there is something to undo.
   if (hasWritten_) {
     transaction->writes().RollbackToSavePoint();
+    transaction->releaseInserts(lockMark_);
   } else {
     transaction->writes().PopSavePoint();
   }
@@ -139,28 +142,43 @@ WriteOperation::Step WriteOperation::lockAndCheckNew(const Budget& budget) {
     const IndexLayout& index = table_->indexes[i];
     const Entry& entry = new_.entries[i];
     const std::string key = entryKey(index, entry, primaryKey);
-    const Step step = lock(transaction->lockInsert(key, ifLocked(wait_)));
-    if (step != Step::OK) return step;
-    if (i > 0 && !isUniqueEntry(index, entry)) continue;
     // An update whose primary key changes keeps its other unique keys: they are its own.
-    if (kind_ == WriteKind::UPDATE && i > 0 && isUniqueEntry(index, old_.entries[i]) &&
-        old_.entries[i].key == entry.key) {
-      continue;
-    }
-    const rocksdb::Status status = transaction->latestView().get(key, budget.cachedOnly, value_);
-    if (status.IsIncomplete()) return Step::AGAIN;
-    if (status.ok()) {
-      std::string detail;
-      appendU32(detail, static_cast<uint32_t>(i));
-      appendU32(detail, rows_);
-      return fail(ErrorCode::DUPLICATE_KEY,
-                  "row " + std::to_string(rows_) + " of the request has a key that index " +
-                      std::to_string(i) + " already has",
-                  std::move(detail));
-    }
-    if (!status.IsNotFound()) return failStatus(status);
+    const bool isOwn = kind_ == WriteKind::UPDATE && i > 0 && isUniqueEntry(index, old_.entries[i]) &&
+                       old_.entries[i].key == entry.key;
+    const bool isChecked = (i == 0 || isUniqueEntry(index, entry)) && !isOwn;
+    const Step step =
+        isChecked ? lockAndCheckUnique(key, i, budget) : lock(transaction->lockInsert(key, ifLocked(wait_)));
+    if (step != Step::OK) return step;
   }
   return Step::OK;
+}
+
+// As InnoDB: a key that is there is locked as for reading, so it is waited for whoever may be removing it.
+WriteOperation::Step WriteOperation::lockAndCheckUnique(const std::string& key, size_t index,
+                                                        const Budget& budget) {
+  const rocksdb::DB& base = database_.base();
+  bool isThere = false;
+  uint64_t sequence = 0;
+  do {
+    sequence = base.GetLatestSequenceNumber();
+    const rocksdb::Status status = transaction->latestView().get(key, budget.cachedOnly, value_);
+    if (status.IsIncomplete()) return Step::AGAIN;
+    if (!status.ok() && !status.IsNotFound()) return failStatus(status);
+    isThere = status.ok();
+    const Step step = lock(isThere ? transaction->lockRow(key, duplicateLock_, ifLocked(wait_))
+                                   : transaction->lockInsert(key, ifLocked(wait_)));
+    if (step != Step::OK) return step;
+    // After a commit meanwhile it may be otherwise: look again.
+  } while (base.GetLatestSequenceNumber() != sequence);
+  if (!isThere) return Step::OK;
+  if (duplicateLock_ == LockMode::SHARED) transaction->shareRow(key, lockMark_);
+  std::string detail;
+  appendU32(detail, static_cast<uint32_t>(index));
+  appendU32(detail, rows_);
+  return fail(ErrorCode::DUPLICATE_KEY,
+              "row " + std::to_string(rows_) + " of the request has a key that index " +
+                  std::to_string(index) + " already has",
+              std::move(detail));
 }
 
 bool WriteOperation::isNewEntry(size_t index) const {

@@ -153,17 +153,62 @@ TEST_CASE_FIXTURE(Fixture, "the gaps of a scan grow into one") {
   CHECK(table.lockInsert(two, spaceKey(1, "d"), IfLocked::REFUSE) == LockAnswer::REFUSED);
 }
 
-TEST_CASE_FIXTURE(Fixture, "going back gives up what was taken since, upgrades and gaps too") {
-  CHECK(table.lockRow(one, a, shared, wait) == LockAnswer::GRANTED);
-  CHECK(table.lockGap(one, {a, b}, wait) == LockAnswer::GRANTED);
-  const size_t saved = table.save(one);
-  CHECK(table.lockRow(one, a, exclusive, wait) == LockAnswer::GRANTED);
-  CHECK(table.lockGap(one, {b + '\0', m}, wait) == LockAnswer::GRANTED);
-  CHECK(table.lockRow(two, a, shared, wait) == LockAnswer::QUEUED);
-  table.release(one, saved);
-  CHECK(woken == std::vector<uint64_t>{2});
-  CHECK(table.lockRow(two, a, shared, wait) == LockAnswer::GRANTED);
-  CHECK(table.lockRow(two, a, exclusive, IfLocked::REFUSE) == LockAnswer::REFUSED);
+TEST_CASE_FIXTURE(Fixture, "gaps of different indexes stay apart") {
+  const KeyRange last = prefixRange(spaceKey(1));
+  const KeyRange first = prefixRange(spaceKey(2));
+  CHECK(table.lockGap(one, last, wait) == LockAnswer::GRANTED);
+  CHECK(table.lockGap(one, first, wait) == LockAnswer::GRANTED);
+  CHECK(table.lockInsert(two, spaceKey(1, "x"), IfLocked::REFUSE) == LockAnswer::REFUSED);
+  CHECK(table.lockInsert(two, spaceKey(2, "x"), IfLocked::REFUSE) == LockAnswer::REFUSED);
+}
+
+TEST_CASE_FIXTURE(Fixture, "the gap around a missing key ends at what others may be inserting") {
   CHECK(table.lockInsert(two, c, wait) == LockAnswer::GRANTED);
-  CHECK(table.lockInsert(two, a + 'x', IfLocked::REFUSE) == LockAnswer::REFUSED);
+  CHECK(table.lockGapAround(one, b, aToM, wait) == LockAnswer::GRANTED);
+  CHECK(table.lockGapAround(three, b, aToM, IfLocked::REFUSE) == LockAnswer::GRANTED);
+  CHECK(table.lockInsert(two, b, IfLocked::REFUSE) == LockAnswer::REFUSED);
+  CHECK(table.lockInsert(two, b + 'x', IfLocked::REFUSE) == LockAnswer::REFUSED);
+  CHECK(table.lockInsert(two, c + 'x', IfLocked::REFUSE) == LockAnswer::GRANTED);
+}
+
+TEST_CASE_FIXTURE(Fixture, "the gap around a key waits for who is inserting that very key") {
+  CHECK(table.lockInsert(two, b, wait) == LockAnswer::GRANTED);
+  CHECK(table.lockGapAround(one, b, aToM, IfLocked::REFUSE) == LockAnswer::REFUSED);
+  CHECK(table.lockGapAround(one, b, aToM, wait) == LockAnswer::QUEUED);
+  table.release(two);
+  CHECK(woken == std::vector<uint64_t>{1});
+  CHECK(table.lockGapAround(one, b, aToM, wait) == LockAnswer::GRANTED);
+}
+
+TEST_CASE_FIXTURE(Fixture, "only locks first taken since a mark can be given back or made shared") {
+  CHECK(table.lockRow(one, a, shared, wait) == LockAnswer::GRANTED);
+  CHECK(table.lockGap(one, aToM, wait) == LockAnswer::GRANTED);
+  const uint64_t mark = table.mark(one);
+  CHECK(table.lockRow(one, a, exclusive, wait) == LockAnswer::GRANTED);
+  CHECK(table.lockRow(one, b, exclusive, wait) == LockAnswer::GRANTED);
+  CHECK(table.lockRow(one, c, exclusive, wait) == LockAnswer::GRANTED);
+  CHECK(table.lockRow(two, a, shared, wait) == LockAnswer::QUEUED);
+  CHECK(table.lockRow(three, b, shared, wait) == LockAnswer::QUEUED);
+  for (const std::string& key : {a, b, m}) table.unlockRow(one, key, mark);
+  table.shareRow(one, c, mark);
+  CHECK(woken == std::vector<uint64_t>{3});
+  CHECK(table.lockRow(three, c, shared, IfLocked::REFUSE) == LockAnswer::GRANTED);
+  CHECK(table.lockRow(three, c, exclusive, IfLocked::REFUSE) == LockAnswer::REFUSED);
+  CHECK(table.lockInsert(three, spaceKey(1, "d"), IfLocked::REFUSE) == LockAnswer::REFUSED);
+  table.stopWaiting(two);
+}
+
+TEST_CASE_FIXTURE(Fixture, "going back gives up the locks of inserts, and no others") {
+  CHECK(table.lockInsert(one, m, wait) == LockAnswer::GRANTED);
+  const uint64_t mark = table.mark(one);
+  CHECK(table.lockRow(one, a, exclusive, wait) == LockAnswer::GRANTED);
+  CHECK(table.lockInsert(one, a, wait) == LockAnswer::GRANTED);
+  CHECK(table.lockInsert(one, b, wait) == LockAnswer::GRANTED);
+  CHECK(table.lockRow(one, c, shared, wait) == LockAnswer::GRANTED);
+  CHECK(table.lockRow(two, b, shared, wait) == LockAnswer::QUEUED);
+  table.releaseInserts(one, mark);
+  CHECK(woken == std::vector<uint64_t>{2});
+  for (const std::string& key : {a, c, m}) {
+    CHECK(table.lockInsert(three, key, IfLocked::REFUSE) == LockAnswer::REFUSED);
+  }
 }

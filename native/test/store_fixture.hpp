@@ -99,7 +99,14 @@ class StoreFixture {
     return store->begin(isolation, false, false);
   }
   Outcome commit(uint64_t transaction, Durability durability = Durability::WRITTEN) {
-    return wait(store->commit({transaction}, durability).at(0));
+    return end(Ending::COMMIT, transaction, durability);
+  }
+  Outcome end(Ending ending, uint64_t transaction, Durability durability = Durability::WRITTEN) {
+    return wait(store->end(ending, {transaction}, durability).at(0));
+  }
+  Outcome prepare(uint64_t transaction, const std::string& xid, Durability durability = Durability::WRITTEN) {
+    store->setXid(transaction, xid);
+    return end(Ending::PREPARE, transaction, durability);
   }
 
   Answer insert(uint64_t transaction, const std::vector<Row>& rows, Wait mode = Wait::WAIT) {

@@ -154,7 +154,7 @@ TEST_CASE_FIXTURE(StoreFixture,
   }
 }
 
-TEST_CASE_FIXTURE(StoreFixture, "savepoints are a stack; going back undoes rows and gives up locks") {
+TEST_CASE_FIXTURE(StoreFixture, "savepoints are a stack; going back undoes rows and keeps their locks") {
   load({{1, "ann", "oslo"}, {2, "bob", "rome"}});
   const uint64_t one = begin();
   CHECK(wait(insert(one, {{3, "", "x"}})).ok());
@@ -165,11 +165,13 @@ TEST_CASE_FIXTURE(StoreFixture, "savepoints are a stack; going back undoes rows 
   const uint64_t two = begin();
   CHECK(wait(get(two, 2, Lock::SHARED, Wait::NO_WAIT)).code == ErrorCode::LOCK_NOT_AVAILABLE);
   store->rollbackToSavepoint(one);
-  CHECK(wait(get(two, 2, Lock::SHARED, Wait::NO_WAIT)).ok());
+  CHECK(wait(get(two, 2, Lock::SHARED, Wait::NO_WAIT)).code == ErrorCode::LOCK_NOT_AVAILABLE);
   CHECK(scan(one, {}) == Texts{"1/ann/oslo", "2/bob/rome", "3//x", "4//x"});
   store->rollbackToSavepoint(one);  // it is kept
   store->releaseSavepoint(one);
   store->rollbackToSavepoint(one);
+  CHECK(wait(insert(two, {{4, "", "x"}}, Wait::NO_WAIT)).ok());  // but for that of a row that came and went
+  store->rollback(two);
   CHECK(scan(one, {}) == Texts{"1/ann/oslo", "2/bob/rome", "3//x"});
   store->releaseSavepoint(one);
   CHECK_THROWS_AS(store->rollbackToSavepoint(one), StoreError);
@@ -230,7 +232,7 @@ TEST_CASE_FIXTURE(StoreFixture, "many commits at once are one group, each with i
     CHECK(wait(insert(transactions.back(), {{i, "", "x"}})).ok());
   }
   transactions.push_back(123456);
-  const std::vector<uint64_t> operations = store->commit(transactions, Durability::SYNCED);
+  const std::vector<uint64_t> operations = store->end(Ending::COMMIT, transactions, Durability::SYNCED);
   for (size_t i = 0; i < 50; i++) CHECK(wait(operations[i]).ok());
   CHECK(wait(operations[50]).code == ErrorCode::NO_TRANSACTION);
   CHECK(store->statistics().commits == 50);
@@ -246,7 +248,7 @@ TEST_CASE_FIXTURE(StoreFixture, "what is committed together is told together") {
     transactions.push_back(begin());
     CHECK(wait(insert(transactions.back(), {{i, "", "x"}})).ok());
   }
-  store->commit(transactions, Durability::SYNCED);
+  store->end(Ending::COMMIT, transactions, Durability::SYNCED);
   std::vector<Event> events;
   while (events.empty()) events = store->takeEvents();
   CHECK(events.size() == 16);

@@ -69,7 +69,7 @@ export class Peer implements ChannelHandlers {
   onClose(error: VamosError | undefined): void {
     this.#isClosed = true;
     clearTimeout(this.#helloTimer);
-    this.#endSession(error);
+    this.#endSession(error ?? new VamosError('CHANNEL_CLOSED', 'the connector went without a goodbye'));
     this.server.onClosed(this);
     this.#onClosed();
   }

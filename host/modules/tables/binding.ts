@@ -63,6 +63,17 @@ export interface CursorOptions {
   countOnly: boolean;
 }
 
+/** The store's numbers. ROLLBACK: of a prepared transaction. */
+export const Ending = { COMMIT: 0, PREPARE: 1, ROLLBACK: 2 } as const;
+export type Ending = (typeof Ending)[keyof typeof Ending];
+
+export interface PreparedTransaction {
+  xid: Uint8Array;
+  transaction: number;
+  /** Spaces of tables that it changed, with the keys that its commit adds, less those that it removes. */
+  spaces: { space: number; added: number }[];
+}
+
 export interface NativeStore {
   defineTable(layout: TableLayout): void;
   /** Forgets the table and removes its spaces' data in the background; no transaction may use it any more. */
@@ -70,8 +81,23 @@ export interface NativeStore {
 
   /** isolation: Isolation. Returns the transaction's number, never 0. */
   begin(isolation: number, readOnly: boolean, snapshotNow: boolean): number;
-  /** kind: 0 insert, 1 update, 2 delete. A failing batch is undone as a whole; its locks stay. */
-  write(transaction: number, table: number, kind: number, batch: Uint8Array, wait: number): Outcome | number;
+  /**
+   * READ COMMITTED: plain reads get a new snapshot, which they share until the next statement begins, and `unlock` gives
+   * back locks taken from now on. Else nothing.
+   */
+  beginStatement(transaction: number): void;
+  /**
+   * kind: 0 insert, 1 update, 2 delete. A failing batch is undone as a whole; its locks stay, but for those of rows that it
+   * inserted. duplicateLock: Lock, of the row that has an inserted one's key.
+   */
+  write(
+    transaction: number,
+    table: number,
+    kind: number,
+    batch: Uint8Array,
+    wait: number,
+    duplicateLock: number,
+  ): Outcome | number;
   /**
    * Rows of the keys, in order (GET's window). transaction 0: outside any, the latest committed. lock: Lock.
    * With wait SKIP_LOCKED a locked row reads as not there.
@@ -92,11 +118,28 @@ export interface NativeStore {
   fetch(cursor: number, windowBytes: number): Outcome | number;
   closeCursor(cursor: number): void;
 
-  /** Commits all of them with one write and one sync (group commit); returns one operation number each. */
-  commit(transactions: number[], durability: number): number[];
-  /** At once; ends the transaction's cursors, releases its locks. */
+  /** READ COMMITTED: gives back the locks of rows that the statement read and the transaction did not write. */
+  unlock(transaction: number, table: number, primaryKeys: Uint8Array): void;
+
+  /**
+   * Ends or prepares all of them with one write and one sync (group commit); returns one operation number each. A prepared
+   * transaction keeps its locks and its number, and outlives the store. One that fails is rolled back, but for a
+   * prepared one, which stays as it is.
+   */
+  end(ending: Ending, transactions: number[], durability: number): number[];
+  /** Of a transaction that is to be prepared: 1 to 160 bytes, no other's. */
+  setXid(transaction: number, xid: Uint8Array): void;
+  /** The prepared transactions, which hold again the locks of rows that they changed. Reads rows: for the start. */
+  prepared(): PreparedTransaction[];
+  /** With what the transaction wrote, if anything, stores that this commit of the stream (20 bytes) was done. */
+  numberCommit(transaction: number, stream: Uint8Array, number: number): void;
+  /** 0: none. */
+  lastCommit(stream: Uint8Array): number;
+  /** In the background, of all streams that begin with these bytes. */
+  forgetCommits(streams: Uint8Array): void;
+  /** At once; ends the transaction's cursors, releases its locks. Not of a prepared one. */
   rollback(transaction: number): void;
-  /** Savepoints are a stack. rollbackToSavepoint keeps the savepoint itself. */
+  /** Savepoints are a stack. rollbackToSavepoint keeps the savepoint itself, and all locks but those of inserts. */
   setSavepoint(transaction: number): void;
   rollbackToSavepoint(transaction: number): void;
   releaseSavepoint(transaction: number): void;

@@ -3,7 +3,13 @@ import { vamos } from '../../../src/protocol/generated/messages.js';
 import { ColumnKind, RowFormat } from '../../../src/protocol/rows.js';
 import type { NativeStore, TableLayout } from './binding.js';
 import { Counter } from './counter.js';
-import { checkDefinition, checkName, type Definition } from './definition.js';
+import {
+  checkDefinition,
+  checkName,
+  checkRedefinition,
+  type Definition,
+  type NewDefinition,
+} from './definition.js';
 import { checked, type Operations } from './operations.js';
 import { TableUse } from './table_use.js';
 
@@ -183,27 +189,63 @@ export class Catalogue {
     return table;
   }
 
+  /** Whose index this space of the store is. */
+  bySpace(space: number): HostTable | undefined {
+    return [...this.#byNumber.values()].find(
+      ({ firstSpace, definition }) => space >= firstSpace && space < firstSpace + definition.indexes.length,
+    );
+  }
+
   /** @throws VamosError TABLE_EXISTS, BAD_REQUEST */
-  create(definition: Definition, signal: AbortSignal): Promise<HostTable> {
+  create(definition: Definition, nextAutoIncrement: number, signal: AbortSignal): Promise<HostTable> {
     return this.#exclusively(signal, async () => {
       if (this.#byName.has(definition.name)) throw exists(definition.name);
       if (this.#byNumber.size >= MAX_TABLES)
         throw new VamosError('BAD_REQUEST', `more than ${MAX_TABLES} tables`);
-      // Of its own memory: what came with it in the frame is not kept.
-      definition = { ...definition, detail: Uint8Array.prototype.slice.call(definition.detail) };
-      if (this.#definitionBytes + definitionBytes(definition) > MAX_DEFINITION_BYTES) {
-        throw new VamosError(
-          'BAD_REQUEST',
-          `definitions of more than ${MAX_DEFINITION_BYTES} bytes in one root`,
-        );
-      }
+      definition = this.#admit(definition, 0);
       const numbers = this.#takeNumbers(definition);
       const table = this.#newTable(definition, { number: numbers.storeTable, version: 1, ...numbers });
-      await this.#put([this.#nextRecord(), tableRecord(table)], true);
+      const records = [this.#nextRecord(), tableRecord(table)];
+      if (nextAutoIncrement > 0) records.push(autoRecord(table, table.autoIncrement.set(nextAutoIncrement)));
+      await this.#put(records, true);
       this.#store.defineTable(layoutOf(table));
       this.#add(table);
       return table;
     });
+  }
+
+  /** @param untilUnused waits until nobody uses the table, or throws */
+  redefine(
+    { definition, nextAutoIncrement }: NewDefinition,
+    signal: AbortSignal,
+    untilUnused: (table: HostTable) => Promise<void>,
+  ): Promise<HostTable> {
+    return this.#exclusively(signal, async () => {
+      const table = this.byName(definition.name);
+      checkRedefinition(table.definition, definition);
+      definition = this.#admit(definition, definitionBytes(table.definition));
+      while (table.use.count > 0) await untilUnused(table);
+      const redefined = this.#newTable(definition, { ...table, version: table.version + 1 });
+      const next = redefined.autoIncrement.set(nextAutoIncrement || table.autoIncrement.next);
+      await this.#put([tableRecord(redefined), autoRecord(table, next)], true);
+      this.#remove(table);
+      const { version, autoIncrement, rowFormat } = redefined;
+      Object.assign(table, { version, definition, autoIncrement, rowFormat });
+      this.#store.defineTable(layoutOf(table));
+      this.#add(table);
+      return table;
+    });
+  }
+
+  /** Of its own memory: what came with it in the frame is not kept. */
+  #admit(definition: Definition, freedBytes: number): Definition {
+    if (this.#definitionBytes + definitionBytes(definition) - freedBytes > MAX_DEFINITION_BYTES) {
+      throw new VamosError(
+        'BAD_REQUEST',
+        `definitions of more than ${MAX_DEFINITION_BYTES} bytes in one root`,
+      );
+    }
+    return { ...definition, detail: Uint8Array.prototype.slice.call(definition.detail) };
   }
 
   /** @param untilUnused waits until nobody uses the table, or throws */
@@ -214,7 +256,7 @@ export class Catalogue {
       this.#remove(table);
       try {
         await this.#put(
-          [{ key: tableKey(table), value: null }, droppedRecord(table), autoRecord(table)],
+          [{ key: tableKey(table), value: null }, droppedRecord(table), autoRecord(table, null)],
           true,
         );
       } catch (error) {
@@ -242,7 +284,7 @@ export class Catalogue {
       });
       try {
         await this.#put(
-          [this.#nextRecord(), tableRecord(emptied), droppedRecord(table), autoRecord(table)],
+          [this.#nextRecord(), tableRecord(emptied), droppedRecord(table), autoRecord(table, null)],
           true,
         );
       } catch (error) {
@@ -365,9 +407,9 @@ function definitionBytes(definition: Definition): number {
   return vamos.tables.Definition.encode(definition).finish().length;
 }
 
-/** Removes the counter of a table that goes. */
-function autoRecord(table: HostTable): Record {
-  return { key: `${AUTO_INCREMENT}${table.storeTable}/`, value: null };
+/** Its counter; null: of a table that goes. */
+function autoRecord(table: HostTable, value: Uint8Array | null): Record {
+  return { key: `${AUTO_INCREMENT}${table.storeTable}/`, value };
 }
 
 function layoutOf(table: HostTable): TableLayout {

@@ -1,47 +1,50 @@
-import type { Outcome } from './binding.js';
+import type { Ending, Outcome } from './binding.js';
 import type { Operations } from './operations.js';
 
+type End = (ending: Ending, transactions: number[], durability: number) => number[];
+
 interface Waiting {
-  transaction: number;
-  resolve: (outcome: Outcome) => void;
+  ending: Ending;
+  durability: number;
+  transactions: number[];
+  resolve: ((outcome: Outcome) => void)[];
 }
 
-/** Gathers the commits of one event-loop turn, so that they share one write and one sync. */
+/** Gathers the commits of one event-loop turn, and what else ends a transaction, so that they share one write and one sync. */
 export class Commits {
-  readonly #commit: (transactions: number[], durability: number) => number[];
+  readonly #end: End;
   readonly #operations: Operations;
-  /** By durability. */
-  readonly #waiting = new Map<number, Waiting[]>();
+  #waiting: Waiting[] = [];
 
-  constructor(commit: (transactions: number[], durability: number) => number[], operations: Operations) {
-    this.#commit = commit;
+  constructor(end: End, operations: Operations) {
+    this.#end = end;
     this.#operations = operations;
   }
 
-  /** Ends the transaction; an outcome that is not good means that it was rolled back. */
-  commit(transaction: number, durability: number): Promise<Outcome> {
+  /** As the store's `end`. */
+  end(ending: Ending, transaction: number, durability: number): Promise<Outcome> {
     return new Promise((resolve) => {
-      if (this.#waiting.size === 0) {
+      if (this.#waiting.length === 0) {
         setImmediate(() => {
           this.#flush();
         });
       }
-      const waiting = this.#waiting.get(durability) ?? [];
-      waiting.push({ transaction, resolve });
-      this.#waiting.set(durability, waiting);
+      let group = this.#waiting.find((each) => each.ending === ending && each.durability === durability);
+      if (!group) {
+        group = { ending, durability, transactions: [], resolve: [] };
+        this.#waiting.push(group);
+      }
+      group.transactions.push(transaction);
+      group.resolve.push(resolve);
     });
   }
 
   #flush(): void {
-    const groups = [...this.#waiting];
-    this.#waiting.clear();
-    for (const [durability, group] of groups) {
-      const started = this.#commit(
-        group.map((each) => each.transaction),
-        durability,
-      );
-      for (const [number, operation] of started.entries()) {
-        void this.#operations.settle(operation).then(group[number]!.resolve);
+    const groups = this.#waiting;
+    this.#waiting = [];
+    for (const { ending, durability, transactions, resolve } of groups) {
+      for (const [number, operation] of this.#end(ending, transactions, durability).entries()) {
+        void this.#operations.settle(operation).then(resolve[number]);
       }
     }
   }

@@ -35,6 +35,18 @@ export class Counter {
     this.#ceiling = ceiling;
   }
 
+  /** The least value that was never given. */
+  get next(): number {
+    return this.#next;
+  }
+
+  /** Goes on from this value, also a smaller one; what to persist for it. */
+  set(next: number): Uint8Array {
+    this.#next = Math.max(1, Math.min(next, this.#largest + 1));
+    this.#ceiling = this.#next;
+    return encode(this.#ceiling);
+  }
+
   /** The first of so many values, fewer where no more are left. @throws VamosError BAD_REQUEST: none is left */
   async reserve(count: number): Promise<{ first: number; count: number }> {
     if (count < 1 || count > MAX_COUNT)
@@ -62,9 +74,7 @@ export class Counter {
     if (this.#next > this.#ceiling) {
       const before = this.#ceiling;
       this.#ceiling = Math.min(this.#next + BLOCK, this.#largest + 1);
-      const value = Buffer.alloc(8);
-      value.writeBigUInt64LE(BigInt(this.#ceiling));
-      this.#persisted = this.#persist(value).catch((error: unknown) => {
+      this.#persisted = this.#persist(encode(this.#ceiling)).catch((error: unknown) => {
         // The next one tries again.
         this.#ceiling = before;
         throw error;
@@ -72,4 +82,10 @@ export class Counter {
     }
     return this.#persisted;
   }
+}
+
+function encode(ceiling: number): Uint8Array {
+  const value = Buffer.alloc(8);
+  value.writeBigUInt64LE(BigInt(ceiling));
+  return value;
 }

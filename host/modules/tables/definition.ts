@@ -4,8 +4,10 @@ import { vamos } from '../../../src/protocol/generated/messages.js';
 import { ColumnKind } from '../../../src/protocol/rows.js';
 import { decode } from './requests.js';
 
+/** Of a column or an index; a table's says its database too. */
 const MAX_NAME_BYTES = 255;
-const MAX_TYPE_BYTES = 64;
+const MAX_TABLE_NAME_BYTES = 512;
+const MAX_TYPE_BYTES = 64 * 1024;
 const MAX_COLUMNS = 4096;
 /** With the primary key. */
 const MAX_INDEXES = 65;
@@ -20,7 +22,11 @@ const MAX_ROW_FIXED_BYTES = 512 * 1024;
 export interface Definition {
   name: string;
   columns: { name: string; kind: ColumnKind; nullable: boolean; widthBytes: number; type: string }[];
-  indexes: { name: string; unique: boolean; parts: { column: number; descending: boolean }[] }[];
+  indexes: {
+    name: string;
+    unique: boolean;
+    parts: { column: number; descending: boolean; opaque: boolean }[];
+  }[];
   /** Number of the column + 1; 0: none. */
   autoIncrement: number;
   detail: Uint8Array;
@@ -29,34 +35,60 @@ export interface Definition {
 /** @throws VamosError BAD_REQUEST */
 export function checkName(name: string, what = 'table'): void {
   const bytes = Buffer.byteLength(name);
-  if (bytes === 0 || bytes > MAX_NAME_BYTES || name.includes('\0')) {
-    throw refuse(`the name of a ${what} has 1 to ${MAX_NAME_BYTES} bytes and no NUL`);
+  const most = what === 'table' ? MAX_TABLE_NAME_BYTES : MAX_NAME_BYTES;
+  if (bytes === 0 || bytes > most || name.includes('\0')) {
+    throw refuse(`the name of a ${what} has 1 to ${most} bytes and no NUL`);
   }
 }
 
-/** The messages that fields of a CreateTable hold, by field number. */
+/** The messages that fields of a message hold, by field number. */
 interface Messages {
   readonly [field: number]: Messages;
 }
-const IN_CREATE_TABLE: Messages = { 1: { 2: {}, 3: { 3: {} } } };
+const IN_DEFINITION: Messages = { 2: {}, 3: { 3: {} } };
+const IN_CREATE_TABLE: Messages = { 1: IN_DEFINITION };
+const IN_REDEFINE_TABLE: Messages = { 2: IN_DEFINITION };
 const MAX_MESSAGES = 1 + MAX_COLUMNS + MAX_INDEXES * (1 + MAX_PARTS);
 
+export interface NewDefinition {
+  definition: Definition;
+  /** 0: not said. */
+  nextAutoIncrement: number;
+}
+
+/** @throws VamosError BAD_REQUEST */
+export function decodeCreateTable(body: Uint8Array): NewDefinition {
+  checkMessages(body, IN_CREATE_TABLE);
+  const { definition, nextAutoIncrement } = decode(vamos.tables.CreateTable, body);
+  return { definition: checkDefinition(definition), nextAutoIncrement: Number(nextAutoIncrement) };
+}
+
+/** @throws VamosError BAD_REQUEST */
+export function decodeRedefineTable(body: Uint8Array): NewDefinition {
+  checkMessages(body, IN_REDEFINE_TABLE);
+  const { name, definition, nextAutoIncrement } = decode(vamos.tables.RedefineTable, body);
+  const checked = checkDefinition(definition);
+  if (checked.name !== name) throw refuse('a table keeps its name when it is redefined');
+  return { definition: checked, nextAutoIncrement: Number(nextAutoIncrement) };
+}
+
 /**
- * The definition in a CreateTable. What it holds is counted before it is decoded: an empty column is two bytes of a frame,
- * and an object of a hundred.
- * @throws VamosError BAD_REQUEST
+ * What the message holds is counted before it is decoded: an empty column is two bytes of a frame, and an object of a
+ * hundred.
  */
-export function decodeDefinition(body: Uint8Array): Definition {
-  const count = decode({ decode: () => countMessages(protobuf.Reader.create(body), body.length) }, body);
+function checkMessages(body: Uint8Array, fields: Messages): void {
+  const count = decode(
+    { decode: () => countMessages(protobuf.Reader.create(body), body.length, fields) },
+    body,
+  );
   if (count > MAX_MESSAGES) {
     throw refuse(
       `a table has at most ${MAX_COLUMNS} columns and ${MAX_INDEXES} indexes of ${MAX_PARTS} parts each`,
     );
   }
-  return checkDefinition(decode(vamos.tables.CreateTable, body).definition);
 }
 
-function countMessages(reader: protobuf.Reader, end: number, fields = IN_CREATE_TABLE): number {
+function countMessages(reader: protobuf.Reader, end: number, fields: Messages): number {
   let count = 0;
   while (reader.pos < end) {
     const tag = reader.uint32();
@@ -143,13 +175,15 @@ function checkIndexes(
     const parts = (message.parts ?? []).map((part) => ({
       column: part.column ?? 0,
       descending: part.descending ?? false,
+      opaque: part.opaque ?? false,
     }));
     if (parts.length === 0 || parts.length > MAX_PARTS)
       throw refuse(`index ${name} has not 1 to ${MAX_PARTS} parts`);
     for (const part of parts) {
       const column = columns[part.column];
       if (!column) throw refuse(`index ${name}: no column ${part.column}`);
-      if (column.kind === ColumnKind.BLOB) throw refuse(`index ${name}: column ${column.name} is a blob`);
+      if (column.kind === ColumnKind.BLOB && !part.opaque)
+        throw refuse(`index ${name}: column ${column.name} is a blob, whose part is opaque`);
     }
     if (new Set(parts.map((part) => part.column)).size < parts.length)
       throw refuse(`index ${name} has a column twice`);
@@ -164,6 +198,28 @@ function checkIndexes(
     throw refuse('the primary key is unique and has no column that may be NULL');
   }
   return indexes;
+}
+
+/** @throws VamosError BAD_REQUEST: the rows and keys of the one are not those of the other */
+export function checkRedefinition(before: Definition, after: Definition): void {
+  if (after.columns.length !== before.columns.length || after.indexes.length !== before.indexes.length)
+    throw refuse('a table keeps the number of its columns and indexes when it is redefined');
+  const indexed = new Set(before.indexes.flatMap(({ parts }) => parts.map(({ column }) => column)));
+  after.columns.forEach((column, number) => {
+    const { kind, nullable, widthBytes } = before.columns[number]!;
+    const isVariable = kind === ColumnKind.BYTES || kind === ColumnKind.BLOB;
+    const isWide =
+      isVariable && (column.widthBytes === 0 || (widthBytes > 0 && column.widthBytes > widthBytes));
+    if (column.kind !== kind || (column.widthBytes !== widthBytes && !isWide))
+      throw refuse(`column ${column.name} keeps its kind and width when the table is redefined`);
+    if (column.nullable !== nullable && (nullable || indexed.has(number)))
+      throw refuse(`column ${column.name}: only one without index may become nullable`);
+  });
+  after.indexes.forEach(({ name, unique, parts }, number) => {
+    const same = before.indexes[number]!;
+    if (unique !== same.unique || JSON.stringify(parts) !== JSON.stringify(same.parts))
+      throw refuse(`index ${name} keeps its parts when the table is redefined`);
+  });
 }
 
 function checkDifferent(names: string[], what: string): void {

@@ -1,9 +1,10 @@
 import { vamos } from '../../../src/protocol/generated/messages.js';
 import type { Call } from '../../../src/rpc/contract.js';
-import type { NativeStore, Outcome } from './binding.js';
+import { Ending, type NativeStore, type Outcome } from './binding.js';
 import type { Catalogue } from './catalogue.js';
 import type { Commits } from './commits.js';
 import { checked, native, parkIfSlow, type Operations } from './operations.js';
+import type { PreparedTransactions } from './prepared.js';
 import type { Scope } from './requests.js';
 import { HostTransaction } from './transaction.js';
 
@@ -27,6 +28,12 @@ export interface TablesCounters {
   cursorsOpen: number;
 }
 
+/** A commit's place among those of its stream; `stream`: 16 bytes session, u32 big-endian stream. */
+export interface CommitNumber {
+  stream: Uint8Array;
+  number: number;
+}
+
 /** What all sessions of one root share. */
 export class TablesHost {
   readonly counters: TablesCounters = { rowsRead: 0, rowsWritten: 0, rollbacks: 0, cursorsOpen: 0 };
@@ -35,13 +42,14 @@ export class TablesHost {
     readonly store: NativeStore,
     readonly operations: Operations,
     readonly commits: Commits,
+    readonly prepared: PreparedTransactions,
     readonly catalogue: Catalogue,
     readonly limits: TablesLimits,
   ) {}
 
   begin(isolation: number, isReadOnly: boolean, snapshotNow: boolean): HostTransaction {
     const number = native(() => this.store.begin(isolation, isReadOnly, snapshotNow));
-    return new HostTransaction(number, isReadOnly);
+    return new HostTransaction(this.store, number, isolation, isReadOnly);
   }
 
   /** One of its own for a single request. */
@@ -50,10 +58,20 @@ export class TablesHost {
   }
 
   /** Ends the transaction; the blobs that have an owner now. @throws VamosError: then it is rolled back */
-  async commit(transaction: HostTransaction, durability: number, call: Call): Promise<number[]> {
+  async commit(
+    transaction: HostTransaction,
+    durability: number,
+    numbered: CommitNumber | undefined,
+    call: Call,
+  ): Promise<number[]> {
     const slow = parkIfSlow(call);
     try {
-      checked(await this.commits.commit(transaction.number, durability));
+      if (numbered) {
+        native(() => {
+          this.store.numberCommit(transaction.number, numbered.stream, numbered.number);
+        });
+      }
+      checked(await this.commits.end(Ending.COMMIT, transaction.number, durability));
     } catch (error) {
       this.rollback(transaction);
       throw error;

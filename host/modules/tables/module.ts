@@ -4,12 +4,13 @@ import { vamos } from '../../../src/protocol/generated/messages.js';
 import { ColumnKind } from '../../../src/protocol/rows.js';
 import { loadNative } from '../../../src/native.js';
 import type { HostModule } from '../../../src/rpc/contract.js';
-import type { NativeStore, NativeStoreModule } from './binding.js';
+import { Ending, type NativeStore, type NativeStoreModule } from './binding.js';
 import { Catalogue, type HostTable } from './catalogue.js';
 import { Commits } from './commits.js';
 import { handlers } from './handlers/index.js';
 import { TablesHost, type TablesLimits } from './host.js';
 import { checked, native, Operations } from './operations.js';
+import { PreparedTransactions } from './prepared.js';
 import { TablesSession } from './session.js';
 
 export interface TablesModuleOptions extends Partial<TablesLimits> {
@@ -54,23 +55,30 @@ export async function openTablesModule(options: TablesModuleOptions): Promise<Ho
     ),
   );
   const commits = new Commits(
-    (transactions, durability) => store.commit(transactions, durability),
+    (ending, transactions, durability) => store.end(ending, transactions, durability),
     operations,
   );
+  const prepared = new PreparedTransactions(store, commits);
   const catalogue = new Catalogue(store, operations, (table) => purge(store, operations, table));
   try {
     await catalogue.load();
+    prepared.load(catalogue);
   } catch (error) {
     await store.close();
     throw error;
   }
   const limits = pickLimits(options);
-  const host = new TablesHost(store, operations, commits, catalogue, limits);
+  const host = new TablesHost(store, operations, commits, prepared, catalogue, limits);
   return {
     name: 'tables',
     number: 1,
-    openSession: () => new TablesSession(host, handlers),
-    statistics: () => ({ ...store.statistics(), ...host.counters, tables: catalogue.size }),
+    openSession: ({ id }) => new TablesSession(host, Buffer.from(id, 'hex'), handlers),
+    statistics: () => ({
+      ...store.statistics(),
+      ...host.counters,
+      transactionsPrepared: prepared.size,
+      tables: catalogue.size,
+    }),
     close: async () => {
       await catalogue.close();
       await store.close();
@@ -118,7 +126,7 @@ async function removeBlobs(store: NativeStore, operations: Operations, table: Ho
       for (const { blob, lengthBytes } of format.references(row!))
         store.removeBlob(transaction, blob, lengthBytes);
     }
-    const [operation] = store.commit([transaction], vamos.tables.Durability.WRITTEN);
+    const [operation] = store.end(Ending.COMMIT, [transaction], vamos.tables.Durability.WRITTEN);
     checked(await operations.settle(operation!));
     atEnd = outcome.atEnd ?? false;
   }

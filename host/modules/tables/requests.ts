@@ -28,6 +28,10 @@ export interface Scope {
   wait: number;
   /** 0: the host's default. */
   lockTimeoutMs: number;
+  /** 0: the request is a statement by itself. */
+  statement: number;
+  /** Of an autocommit write; 0: none. */
+  commitNumber: number;
 }
 
 export function checkScope(scope: vamos.tables.IScope | null | undefined): Scope {
@@ -40,7 +44,14 @@ export function checkScope(scope: vamos.tables.IScope | null | undefined): Scope
     durability,
     wait,
     lockTimeoutMs: Math.min(scope?.lockTimeoutMs ?? 0, MAX_TIMEOUT_MS),
+    statement: scope?.statement ?? 0,
+    commitNumber: checkCommitNumber(scope?.commitNumber),
   };
+}
+
+export function checkCommitNumber(number: number | null | undefined): number {
+  if (number && !Number.isSafeInteger(Number(number))) throw refuse('a commit has a number below 2^53');
+  return Number(number ?? 0);
 }
 
 export function checkDurability(durability: number): void {

@@ -1,7 +1,8 @@
 import { VamosError } from '../../../src/protocol/errors.js';
 import type { Call, ModuleSession } from '../../../src/rpc/contract.js';
 import type { HostTable } from './catalogue.js';
-import type { TablesHost } from './host.js';
+import type { CommitNumber, TablesHost } from './host.js';
+import { native } from './operations.js';
 import type { Scope } from './requests.js';
 import type { HostTransaction, PendingBlob } from './transaction.js';
 
@@ -32,9 +33,13 @@ export class TablesSession implements ModuleSession {
   /** By blob number. */
   readonly blobs = new Map<number, PendingBlob>();
   readonly #running = new Set<Promise<unknown>>();
+  /** Streams that numbered their commits. */
+  readonly #numbered = new Set<number>();
 
   constructor(
     readonly host: TablesHost,
+    /** 16 bytes. */
+    private readonly id: Uint8Array,
     /** By method. */
     private readonly handlers: ReadonlyMap<number, Handler>,
   ) {}
@@ -53,12 +58,14 @@ export class TablesSession implements ModuleSession {
   }
 
   /** After what still runs has settled: rolls back what is open, removes blobs that nobody came to own. */
-  async close(): Promise<void> {
+  async close(error: VamosError | undefined): Promise<void> {
     await Promise.allSettled([...this.#running]);
     for (const number of [...this.cursors.keys()]) this.closeCursor(number);
     for (const stream of [...this.#transactions.keys()]) this.rollback(stream);
     for (const blob of this.blobs.keys()) this.host.store.discardBlob(blob);
     this.blobs.clear();
+    // Said goodbye: nobody asks for its commits any more.
+    if (!error) this.host.store.forgetCommits(this.id);
   }
 
   begin(stream: number, transaction: () => HostTransaction): void {
@@ -84,18 +91,57 @@ export class TablesSession implements ModuleSession {
     return transaction;
   }
 
-  async commit(stream: number, durability: number, call: Call): Promise<void> {
-    const transaction = this.transaction(stream);
-    this.#transactions.delete(stream);
-    this.#forgetCursors(transaction);
-    this.#own(await this.host.commit(transaction, durability, call));
+  async commit(stream: number, durability: number, number: number, call: Call): Promise<void> {
+    const transaction = this.#take(stream);
+    this.#own(await this.host.commit(transaction, durability, this.#numberCommit(stream, number), call));
+  }
+
+  /** The transaction is no stream's any more. @throws VamosError PREPARED_EXISTS: it stays; others: it is rolled back */
+  async prepare(stream: number, xid: Uint8Array, durability: number, call: Call): Promise<void> {
+    this.transaction(stream);
+    this.host.prepared.check(xid);
+    const transaction = this.#take(stream);
+    try {
+      await this.host.prepared.add(xid, transaction, durability, call);
+    } catch (error) {
+      this.host.rollback(transaction);
+      throw error;
+    }
+    this.#own(transaction.adoptedBlobs);
+  }
+
+  /** 0: none that is known. */
+  lastCommit(stream: number): number {
+    return native(() => this.host.store.lastCommit(this.#streamKey(stream)));
+  }
+
+  /** The stream is not used any more. */
+  forgetCommits(stream: number): void {
+    if (this.#numbered.delete(stream)) this.host.store.forgetCommits(this.#streamKey(stream));
   }
 
   rollback(stream: number): void {
+    this.host.rollback(this.#take(stream));
+  }
+
+  #take(stream: number): HostTransaction {
     const transaction = this.transaction(stream);
     this.#transactions.delete(stream);
     this.#forgetCursors(transaction);
-    this.host.rollback(transaction);
+    return transaction;
+  }
+
+  #numberCommit(stream: number, number: number): CommitNumber | undefined {
+    if (number === 0) return undefined;
+    this.#numbered.add(stream);
+    return { stream: this.#streamKey(stream), number };
+  }
+
+  #streamKey(stream: number): Uint8Array {
+    const key = Buffer.alloc(this.id.length + 4);
+    key.set(this.id);
+    key.writeUInt32BE(stream, this.id.length);
+    return key;
   }
 
   /**
@@ -112,6 +158,7 @@ export class TablesSession implements ModuleSession {
     if (scope.inTransaction) {
       const transaction = this.transaction(call.stream);
       transaction.use(table);
+      transaction.beginStatement(scope.statement);
       try {
         return await body(transaction);
       } catch (error) {
@@ -128,8 +175,12 @@ export class TablesSession implements ModuleSession {
       this.host.rollback(transaction);
       throw error;
     }
-    if (ending === 'commit') this.#own(await this.host.commit(transaction, scope.durability, call));
-    else this.host.rollback(transaction);
+    if (ending === 'commit') {
+      const numbered = this.#numberCommit(call.stream, scope.commitNumber);
+      this.#own(await this.host.commit(transaction, scope.durability, numbered, call));
+    } else {
+      this.host.rollback(transaction);
+    }
     return result;
   }
 

@@ -1,7 +1,11 @@
 import { VamosError } from '../../../src/protocol/errors.js';
+import { vamos } from '../../../src/protocol/generated/messages.js';
+import type { NativeStore } from './binding.js';
 import type { HostTable } from './catalogue.js';
+import { native } from './operations.js';
 
-const MAX_SAVEPOINTS = 1024;
+/** Those of statements counted too. */
+const MAX_SAVEPOINTS = 2048;
 
 /** A blob that a session wrote and no committed row owns yet. */
 export interface PendingBlob {
@@ -11,8 +15,10 @@ export interface PendingBlob {
 }
 
 interface Savepoint {
-  /** undefined: another took the name. */
+  /** undefined: another took the name, or it is a statement's. */
   name: string | undefined;
+  /** Of the statement that begins to write here; 0: a savepoint with a name. */
+  statement: number;
   rows: Map<HostTable, number>;
   adopted: number;
 }
@@ -22,15 +28,36 @@ export class HostTransaction {
   /** The store's. */
   readonly number: number;
   readonly isReadOnly: boolean;
+  readonly #store: NativeStore;
+  readonly #isolation: number;
+  /** Of the request that came last. */
+  #statement = 0;
   readonly #tables = new Set<HostTable>();
   /** Rows added, by table. */
   #rows = new Map<HostTable, number>();
   readonly #savepoints: Savepoint[] = [];
   #adopted: { blob: number; pending: PendingBlob }[] = [];
 
-  constructor(number: number, isReadOnly: boolean) {
+  constructor(store: NativeStore, number: number, isolation: number, isReadOnly: boolean) {
+    this.#store = store;
     this.number = number;
+    this.#isolation = isolation;
     this.isReadOnly = isReadOnly;
+  }
+
+  get statement(): number {
+    return this.#statement;
+  }
+
+  /** A request of this statement comes; 0: it is one by itself. */
+  beginStatement(statement: number): void {
+    if (statement !== 0 && statement === this.#statement) return;
+    this.#statement = statement;
+    if (this.#isolation === Number(vamos.tables.Isolation.READ_COMMITTED)) {
+      native(() => {
+        this.#store.beginStatement(this.number);
+      });
+    }
   }
 
   /** The table stays as it is until the transaction ends. */
@@ -63,29 +90,82 @@ export class HostTransaction {
     for (const { pending } of this.#adopted.splice(from)) pending.adoptedBy = undefined;
   }
 
+  /** Blobs that rows of the transaction came to own. */
+  get adoptedBlobs(): number[] {
+    return this.#adopted.map(({ blob }) => blob);
+  }
+
   setSavepoint(name: string): void {
     if (this.#savepoints.length >= MAX_SAVEPOINTS) {
       throw new VamosError('BAD_REQUEST', `a transaction has at most ${MAX_SAVEPOINTS} savepoints`);
     }
     const before = this.#savepoints.find((savepoint) => savepoint.name === name);
+    this.#push(name, 0);
     if (before) before.name = undefined;
-    this.#savepoints.push({ name, rows: new Map(this.#rows), adopted: this.#adopted.length });
   }
 
-  /** How many savepoints stand above this one. @throws VamosError SAVEPOINT_MISSING */
-  savepointsAbove(name: string): number {
+  /** Before each write of a statement: the first one sets a savepoint, in place of the statement's before. */
+  beginWrite(statement: number): void {
+    if (statement === 0 || this.#positionOf(statement) >= 0) return;
+    if ((this.#savepoints.at(-1)?.statement ?? 0) !== 0) this.#pop();
+    this.#push(undefined, statement);
+  }
+
+  /** Undoes what the statement wrote, if anything. */
+  rollbackStatement(statement: number): void {
+    const position = this.#positionOf(statement);
+    if (position < 0) return;
+    this.#popAbove(position);
+    this.#rollbackToLast();
+    this.#pop();
+  }
+
+  /** The savepoint and those after it go. @throws VamosError SAVEPOINT_MISSING */
+  releaseSavepoint(name: string): void {
+    this.#popAbove(this.#positionNamed(name) - 1);
+  }
+
+  /** To the savepoint, which stays. @throws VamosError SAVEPOINT_MISSING */
+  rollbackToSavepoint(name: string): void {
+    this.#popAbove(this.#positionNamed(name));
+    this.#rollbackToLast();
+  }
+
+  #positionNamed(name: string): number {
     const position = this.#savepoints.findIndex((savepoint) => savepoint.name === name);
     if (position < 0) throw new VamosError('SAVEPOINT_MISSING', `the transaction has no savepoint ${name}`);
-    return this.#savepoints.length - position - 1;
+    return position;
   }
 
-  /** The latest savepoint goes. */
-  releaseSavepoint(): void {
+  /** Of the savepoint of a statement, -1: none. It is the last one unless others were set within the statement. */
+  #positionOf(statement: number): number {
+    const last = this.#savepoints.length - 1;
+    if (last < 0 || this.#savepoints[last]!.statement === statement) return last;
+    return this.#savepoints.findLastIndex((savepoint) => savepoint.statement === statement);
+  }
+
+  #push(name: string | undefined, statement: number): void {
+    native(() => {
+      this.#store.setSavepoint(this.number);
+    });
+    this.#savepoints.push({ name, statement, rows: new Map(this.#rows), adopted: this.#adopted.length });
+  }
+
+  #pop(): void {
+    native(() => {
+      this.#store.releaseSavepoint(this.number);
+    });
     this.#savepoints.pop();
   }
 
-  /** To the latest savepoint, which stays. */
-  rollbackToSavepoint(): void {
+  #popAbove(position: number): void {
+    while (this.#savepoints.length - 1 > position) this.#pop();
+  }
+
+  #rollbackToLast(): void {
+    native(() => {
+      this.#store.rollbackToSavepoint(this.number);
+    });
     const savepoint = this.#savepoints.at(-1)!;
     this.#rows = new Map(savepoint.rows);
     this.#disown(savepoint.adopted);

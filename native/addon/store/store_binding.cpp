@@ -30,12 +30,19 @@ Napi::Function StoreBinding::define(Napi::Env env) {
                      {InstanceMethod<&StoreBinding::defineTable>("defineTable"),
                       InstanceMethod<&StoreBinding::dropTable>("dropTable"),
                       InstanceMethod<&StoreBinding::begin>("begin"),
+                      InstanceMethod<&StoreBinding::beginStatement>("beginStatement"),
                       InstanceMethod<&StoreBinding::write>("write"),
                       InstanceMethod<&StoreBinding::get>("get"),
                       InstanceMethod<&StoreBinding::openCursor>("openCursor"),
                       InstanceMethod<&StoreBinding::fetch>("fetch"),
                       InstanceMethod<&StoreBinding::closeCursor>("closeCursor"),
-                      InstanceMethod<&StoreBinding::commit>("commit"),
+                      InstanceMethod<&StoreBinding::unlock>("unlock"),
+                      InstanceMethod<&StoreBinding::end>("end"),
+                      InstanceMethod<&StoreBinding::setXid>("setXid"),
+                      InstanceMethod<&StoreBinding::prepared>("prepared"),
+                      InstanceMethod<&StoreBinding::numberCommit>("numberCommit"),
+                      InstanceMethod<&StoreBinding::lastCommit>("lastCommit"),
+                      InstanceMethod<&StoreBinding::forgetCommits>("forgetCommits"),
                       InstanceMethod<&StoreBinding::rollback>("rollback"),
                       InstanceMethod<&StoreBinding::setSavepoint>("setSavepoint"),
                       InstanceMethod<&StoreBinding::rollbackToSavepoint>("rollbackToSavepoint"),
@@ -157,7 +164,8 @@ Napi::Value StoreBinding::begin(const Info& info) {
 Napi::Value StoreBinding::write(const Info& info) {
   return use(info.Env(), [&](store::Store& store) {
     return toJavaScript(info.Env(), store.write(u64(info[0]), u32(info[1]), enumOf<store::WriteKind>(info[2]),
-                                                bytesOf(info[3]), enumOf<store::Wait>(info[4])));
+                                                bytesOf(info[3]), enumOf<store::Wait>(info[4]),
+                                                enumOf<store::Lock>(info[5])));
   });
 }
 
@@ -167,6 +175,10 @@ Napi::Value StoreBinding::get(const Info& info) {
                                               enumOf<store::Lock>(info[4]), enumOf<store::Wait>(info[5]),
                                               numbersOf(info[6]), boolean(info[7])));
   });
+}
+
+void StoreBinding::beginStatement(const Info& info) {
+  use(info.Env(), [&](store::Store& store) { store.beginStatement(u64(info[0])); });
 }
 
 Napi::Value StoreBinding::openCursor(const Info& info) {
@@ -185,17 +197,62 @@ void StoreBinding::closeCursor(const Info& info) {
   if (isOpen()) store_->closeCursor(u64(info[0]));
 }
 
-Napi::Value StoreBinding::commit(const Info& info) {
+void StoreBinding::unlock(const Info& info) {
+  use(info.Env(), [&](store::Store& store) { store.unlock(u64(info[0]), u32(info[1]), bytesOf(info[2])); });
+}
+
+Napi::Value StoreBinding::end(const Info& info) {
   return use(info.Env(), [&](store::Store& store) -> Napi::Value {
-    const auto array = info[0].As<Napi::Array>();
+    const auto array = info[1].As<Napi::Array>();
     std::vector<uint64_t> transactions(array.Length());
     for (uint32_t i = 0; i < transactions.size(); i++) transactions[i] = u64(array.Get(i));
-    const std::vector<uint64_t> operations = store.commit(transactions, enumOf<store::Durability>(info[1]));
+    const std::vector<uint64_t> operations =
+        store.end(enumOf<store::Ending>(info[0]), transactions, enumOf<store::Durability>(info[2]));
     addWaiting(info.Env(), operations.size());
     Napi::Array result = Napi::Array::New(info.Env(), operations.size());
     for (uint32_t i = 0; i < operations.size(); i++) result.Set(i, toNumber(info.Env(), operations[i]));
     return result;
   });
+}
+
+void StoreBinding::setXid(const Info& info) {
+  use(info.Env(), [&](store::Store& store) { store.setXid(u64(info[0]), std::string(bytesOf(info[1]))); });
+}
+
+Napi::Value StoreBinding::prepared(const Info& info) {
+  return use(info.Env(), [&](store::Store& store) -> Napi::Value {
+    const std::vector<store::PreparedTransaction> prepared = store.prepared();
+    Napi::Array result = Napi::Array::New(info.Env(), prepared.size());
+    for (uint32_t i = 0; i < prepared.size(); i++) {
+      Napi::Object object = Napi::Object::New(info.Env());
+      object.Set("xid", toBytes(info.Env(), prepared[i].xid));
+      object.Set("transaction", toNumber(info.Env(), prepared[i].transaction));
+      Napi::Array spaces = Napi::Array::New(info.Env());
+      for (const auto& [space, added] : prepared[i].addedKeys) {
+        Napi::Object item = Napi::Object::New(info.Env());
+        item.Set("space", Napi::Number::New(info.Env(), space));
+        item.Set("added", Napi::Number::New(info.Env(), static_cast<double>(added)));
+        spaces.Set(spaces.Length(), item);
+      }
+      object.Set("spaces", spaces);
+      result.Set(i, object);
+    }
+    return result;
+  });
+}
+
+void StoreBinding::numberCommit(const Info& info) {
+  use(info.Env(),
+      [&](store::Store& store) { store.numberCommit(u64(info[0]), bytesOf(info[1]), u64(info[2])); });
+}
+
+Napi::Value StoreBinding::lastCommit(const Info& info) {
+  return use(info.Env(),
+             [&](store::Store& store) { return toNumber(info.Env(), store.lastCommit(bytesOf(info[0]))); });
+}
+
+void StoreBinding::forgetCommits(const Info& info) {
+  if (isOpen()) store_->forgetCommits(bytesOf(info[0]));
 }
 
 void StoreBinding::rollback(const Info& info) {

@@ -89,6 +89,7 @@ function start(
       : undefined;
   if (transaction) transaction.use(table);
   else table.use.begin();
+  if (scope.inTransaction) transaction?.beginStatement(scope.statement);
   const cursor = { number: 0, stream: call.stream, table, scope, transaction };
   try {
     cursor.number = native(() => host.store.openCursor(transaction?.number ?? 0, options));

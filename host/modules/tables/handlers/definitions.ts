@@ -2,17 +2,20 @@ import { VamosError } from '../../../../src/protocol/errors.js';
 import { vamos } from '../../../../src/protocol/generated/messages.js';
 import type { Call } from '../../../../src/rpc/contract.js';
 import type { HostTable } from '../catalogue.js';
-import { decodeDefinition } from '../definition.js';
+import { decodeCreateTable, decodeRedefineTable } from '../definition.js';
 import { decode } from '../requests.js';
 import type { Handler, TablesSession } from '../session.js';
+import { statisticsOf } from './reads.js';
 
 const { Method } = vamos.tables;
 const EMPTY = new Uint8Array();
 /** In one reply, which with the longest names is smaller than the smallest frame. */
-const LISTED_TABLES = 200;
+const LISTED_TABLES = 100;
 
-function encodeInfo({ number, version, definition }: HostTable): Uint8Array {
-  return vamos.tables.TableInfo.encode({ table: number, version, definition }).finish();
+function encodeInfo(session: TablesSession, table: HostTable): Uint8Array {
+  const { number, version, definition } = table;
+  const statistics = statisticsOf(session, table);
+  return vamos.tables.TableInfo.encode({ table: number, version, definition, statistics }).finish();
 }
 
 /** The stream's own transaction may use the table, and would wait for itself. */
@@ -28,12 +31,23 @@ function untilUnused(session: TablesSession, call: Call): (table: HostTable) => 
 
 const create: Handler = async (session, body, call) => {
   checkNoTransaction(session, call);
-  return encodeInfo(await session.host.catalogue.create(decodeDefinition(body), call.signal));
+  const { definition, nextAutoIncrement } = decodeCreateTable(body);
+  return encodeInfo(session, await session.host.catalogue.create(definition, nextAutoIncrement, call.signal));
+};
+
+const redefine: Handler = async (session, body, call) => {
+  checkNoTransaction(session, call);
+  const redefined = await session.host.catalogue.redefine(
+    decodeRedefineTable(body),
+    call.signal,
+    untilUnused(session, call),
+  );
+  return encodeInfo(session, redefined);
 };
 
 const open: Handler = (session, body) => {
   const { name } = decode(vamos.tables.TableName, body);
-  return encodeInfo(session.host.catalogue.byName(name));
+  return encodeInfo(session, session.host.catalogue.byName(name));
 };
 
 const drop: Handler = async (session, body, call) => {
@@ -46,7 +60,8 @@ const drop: Handler = async (session, body, call) => {
 const truncate: Handler = async (session, body, call) => {
   checkNoTransaction(session, call);
   const { name } = decode(vamos.tables.TableName, body);
-  return encodeInfo(await session.host.catalogue.truncate(name, call.signal, untilUnused(session, call)));
+  const emptied = await session.host.catalogue.truncate(name, call.signal, untilUnused(session, call));
+  return encodeInfo(session, emptied);
 };
 
 const rename: Handler = async (session, body, call) => {
@@ -72,6 +87,7 @@ const list: Handler = (session, body) => {
 export const definitionHandlers: [number, Handler][] = [
   [Method.CREATE_TABLE, create],
   [Method.OPEN_TABLE, open],
+  [Method.REDEFINE_TABLE, redefine],
   [Method.DROP_TABLE, drop],
   [Method.TRUNCATE_TABLE, truncate],
   [Method.RENAME_TABLE, rename],

@@ -1,6 +1,7 @@
 import { readWindow } from '../../../../src/protocol/batches.js';
 import { vamos } from '../../../../src/protocol/generated/messages.js';
 import type { Call } from '../../../../src/rpc/contract.js';
+import type { HostTable } from '../catalogue.js';
 import { native } from '../operations.js';
 import {
   checkBounds,
@@ -18,6 +19,7 @@ import { readWindows, type RowRequest } from '../row_reader.js';
 import type { Handler, TablesSession } from '../session.js';
 
 const { Method } = vamos.tables;
+const EMPTY = new Uint8Array();
 
 /** Of one reply, so that it has room in a frame; a single row may be larger. */
 const MAX_REPLY_BYTES = 1024 * 1024 - 16 * 1024;
@@ -94,6 +96,18 @@ function firstRows(
   return { window: window.subarray(0, end), rows };
 }
 
+const unlock: Handler = (session, body, call) => {
+  const request = decode(vamos.tables.Unlock, body);
+  const table = session.host.catalogue.byNumber(request.table, request.version);
+  const transaction = session.transaction(call.stream);
+  // Another statement came meanwhile: too late.
+  if (checkScope(request.scope).statement !== transaction.statement) return EMPTY;
+  native(() => {
+    session.host.store.unlock(transaction.number, table.storeTable, request.keys);
+  });
+  return EMPTY;
+};
+
 const estimate: Handler = (session, body) => {
   const request = decode(vamos.tables.Estimate, body);
   const table = session.host.catalogue.byNumber(request.table, request.version);
@@ -103,11 +117,17 @@ const estimate: Handler = (session, body) => {
   return vamos.tables.Estimated.encode(estimated).finish();
 };
 
-const statistics: Handler = (session, body) => {
-  const { table: number } = decode(vamos.tables.Statistics, body);
-  const table = session.host.catalogue.latest(number);
+/** What a connector is told of a table's size, and of the values that it gave. */
+export function statisticsOf(session: TablesSession, table: HostTable): vamos.tables.ITableStatistics {
   const { bytes } = native(() => session.host.store.estimate(table.storeTable, 0, undefined, undefined));
-  return vamos.tables.TableStatistics.encode({ rows: Math.max(0, table.rows), bytes }).finish();
+  const nextAutoIncrement = table.definition.autoIncrement === 0 ? 0 : table.autoIncrement.next;
+  return { rows: Math.max(0, table.rows), bytes, nextAutoIncrement };
+}
+
+const statistics: Handler = (session, body) => {
+  const { table } = decode(vamos.tables.Statistics, body);
+  const found = statisticsOf(session, session.host.catalogue.latest(table));
+  return vamos.tables.TableStatistics.encode(found).finish();
 };
 
 const reserve: Handler = async (session, body) => {
@@ -119,6 +139,7 @@ const reserve: Handler = async (session, body) => {
 
 export const readHandlers: [number, Handler][] = [
   [Method.GET, get],
+  [Method.UNLOCK, unlock],
   [Method.ESTIMATE, estimate],
   [Method.STATISTICS, statistics],
   [Method.RESERVE_AUTO_INCREMENT, reserve],

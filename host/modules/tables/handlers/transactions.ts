@@ -1,7 +1,6 @@
 import { VamosError } from '../../../../src/protocol/errors.js';
 import { vamos } from '../../../../src/protocol/generated/messages.js';
-import { native } from '../operations.js';
-import { checkDurability, decode, refuse } from '../requests.js';
+import { checkCommitNumber, checkDurability, decode, refuse } from '../requests.js';
 import type { Handler } from '../session.js';
 
 const { Method, Isolation } = vamos.tables;
@@ -18,10 +17,34 @@ const begin: Handler = (session, body, call) => {
 };
 
 const commit: Handler = async (session, body, call) => {
-  const { durability } = decode(vamos.tables.Commit, body);
+  const { durability, number } = decode(vamos.tables.Commit, body);
   checkDurability(durability);
-  await session.commit(call.stream, durability, call);
+  await session.commit(call.stream, durability, checkCommitNumber(number), call);
   return EMPTY;
+};
+
+const prepare: Handler = async (session, body, call) => {
+  const { xid, durability } = decode(vamos.tables.Prepare, body);
+  checkDurability(durability);
+  await session.prepare(call.stream, xid, durability, call);
+  return EMPTY;
+};
+
+function endPrepared(isCommit: boolean): Handler {
+  return async (session, body, call) => {
+    const { xid, durability } = decode(vamos.tables.EndPrepared, body);
+    checkDurability(durability);
+    await session.host.prepared.end(xid, isCommit, durability, call);
+    return EMPTY;
+  };
+}
+
+const listPrepared: Handler = async (session) =>
+  vamos.tables.PreparedList.encode({ xids: await session.host.prepared.list() }).finish();
+
+const lastCommit: Handler = (session, body) => {
+  const { stream } = decode(vamos.tables.LastCommit, body);
+  return vamos.tables.LastCommitted.encode({ number: session.lastCommit(stream) }).finish();
 };
 
 const rollback: Handler = (session, _body, call) => {
@@ -30,8 +53,7 @@ const rollback: Handler = (session, _body, call) => {
 };
 
 const savepoint: Handler = (session, body, call) => {
-  const { action, name } = decode(vamos.tables.Savepoint, body);
-  const { store } = session.host;
+  const { action, name, statement } = decode(vamos.tables.Savepoint, body);
   const transaction = session.transaction(call.stream);
   switch (action) {
     case Action.SET:
@@ -39,27 +61,17 @@ const savepoint: Handler = (session, body, call) => {
         throw refuse(`a savepoint's name has at most ${MAX_NAME_BYTES} bytes`);
       }
       transaction.setSavepoint(name);
-      native(() => {
-        store.setSavepoint(transaction.number);
-      });
       return EMPTY;
     case Action.ROLLBACK_TO:
-    case Action.RELEASE: {
-      const isRelease = action === Action.RELEASE;
-      const released = transaction.savepointsAbove(name) + (isRelease ? 1 : 0);
-      for (let count = 0; count < released; count++) {
-        transaction.releaseSavepoint();
-        native(() => {
-          store.releaseSavepoint(transaction.number);
-        });
-      }
-      if (isRelease) return EMPTY;
-      transaction.rollbackToSavepoint();
-      native(() => {
-        store.rollbackToSavepoint(transaction.number);
-      });
+      transaction.rollbackToSavepoint(name);
       return EMPTY;
-    }
+    case Action.RELEASE:
+      transaction.releaseSavepoint(name);
+      return EMPTY;
+    case Action.ROLLBACK_STATEMENT:
+      if (statement === 0) throw refuse('a statement has a number from 1 on');
+      transaction.rollbackStatement(statement);
+      return EMPTY;
     default:
       throw new VamosError('BAD_REQUEST', `no savepoint action has number ${String(action)}`);
   }
@@ -71,6 +83,7 @@ const closeStream: Handler = (session, _body, call) => {
     if (cursor.stream === call.stream) session.closeCursor(number);
   }
   if (session.hasTransaction(call.stream)) session.rollback(call.stream);
+  session.forgetCommits(call.stream);
   return EMPTY;
 };
 
@@ -80,4 +93,9 @@ export const transactionHandlers: [number, Handler][] = [
   [Method.ROLLBACK, rollback],
   [Method.SAVEPOINT, savepoint],
   [Method.CLOSE_STREAM, closeStream],
+  [Method.PREPARE, prepare],
+  [Method.COMMIT_PREPARED, endPrepared(true)],
+  [Method.ROLLBACK_PREPARED, endPrepared(false)],
+  [Method.LIST_PREPARED, listPrepared],
+  [Method.LAST_COMMIT, lastCommit],
 ];

@@ -4,7 +4,7 @@ import { vamos } from '../../../../src/protocol/generated/messages.js';
 import type { Call } from '../../../../src/rpc/contract.js';
 import type { HostTable } from '../catalogue.js';
 import { readRows } from '../row_reader.js';
-import { checkScope, decode, refuse, type Scope, skipsLocked } from '../requests.js';
+import { checkLock, checkScope, decode, refuse, type Scope, skipsLocked } from '../requests.js';
 import type { Handler, TablesSession } from '../session.js';
 import type { HostTransaction, PendingBlob } from '../transaction.js';
 
@@ -24,6 +24,7 @@ interface WriteCall {
   scope: Scope;
   kind: Kind;
   batch: Uint8Array;
+  duplicateLock: number;
 }
 
 function write(kind: Kind): Handler {
@@ -31,23 +32,33 @@ function write(kind: Kind): Handler {
     const request = decode(vamos.tables.Write, body);
     const table = session.host.catalogue.byNumber(request.table, request.version);
     const scope = checkScope(request.scope);
-    const { batch } = request;
+    const { batch, duplicateLock } = request;
+    checkLock(duplicateLock);
     const seen = Number(request.autoIncrementSeen);
     const rows = await session.within(scope, call, table, 'commit', async (transaction) => {
       if (transaction.isReadOnly) throw new VamosError('READ_ONLY', 'the transaction was begun as read-only');
       if (seen > 0) table.autoIncrement.see(seen);
-      return run({ session, call, table, scope, kind, batch }, transaction);
+      if (scope.inTransaction) transaction.beginWrite(scope.statement);
+      return run({ session, call, table, scope, kind, batch, duplicateLock }, transaction);
     });
     return vamos.tables.Written.encode({ rows }).finish();
   };
 }
 
 async function run(request: WriteCall, transaction: HostTransaction): Promise<number> {
-  const { session, call, table, scope, kind, batch } = request;
+  const { session, call, table, scope, kind, batch, duplicateLock } = request;
   const blobs = table.hasBlobs ? await findBlobs(request, transaction) : undefined;
   const outcome = await session.host
     .finish(
-      () => session.host.store.write(transaction.number, table.storeTable, kind.number, batch, scope.wait),
+      () =>
+        session.host.store.write(
+          transaction.number,
+          table.storeTable,
+          kind.number,
+          batch,
+          scope.wait,
+          duplicateLock || Lock.SHARED,
+        ),
       call,
       scope,
     )
