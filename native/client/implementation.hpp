@@ -67,7 +67,7 @@ class Client::Implementation {
   void drain(Lock& lock, const std::shared_ptr<Connection>& connection);
   // Somebody who waits reads next; if nobody does, the role is free.
   void passReader();
-  void loseSession(Lock& lock, const std::shared_ptr<Connection>& connection, Failure error, bool isBroken);
+  void loseSession(Lock& lock, std::shared_ptr<Connection> connection, Failure error, bool isBroken);
 
   // The keeper: keeper.cpp.
   void startKeeper();
