@@ -36,6 +36,7 @@ export async function packageMariadb() {
 }
 
 async function build() {
+  process.umask(0o022);
   await rm(TREE, { recursive: true, force: true });
   for (const [source, target, mode] of FILES) {
     const file = path.join(TREE, target);
