@@ -5,6 +5,7 @@
 #include <sql_class.h>
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,12 +20,13 @@
 namespace vamos::mariadb {
 
 class Session;
+enum class Surfaces;
 
 // One use of a table by one statement. The members stand in files by concern, as below.
 class ha_vamos final : public handler {
  public:
   ha_vamos(handlerton* hton, TABLE_SHARE* share);
-  ~ha_vamos() override = default;
+  ~ha_vamos() override;
 
   // handler_definition.cpp: tables come, go and change their shape.
   int create(const char* path, TABLE* form, HA_CREATE_INFO* info) override;
@@ -51,7 +53,6 @@ class ha_vamos final : public handler {
   uint max_supported_keys() const override;
   uint max_supported_key_length() const override;
   uint max_supported_key_part_length() const override;
-  bool primary_key_is_clustered() override { return true; }
   uint8 table_cache_type() override { return HA_CACHE_TBL_TRANSACT; }
   uint lock_count() const override { return 0; }
   THR_LOCK_DATA** store_lock(THD* thd, THR_LOCK_DATA** to, thr_lock_type lockType) override;
@@ -78,13 +79,11 @@ class ha_vamos final : public handler {
   int index_last(uchar* record) override;
   int index_next_same(uchar* record, const uchar* key, uint keyBytes) override;
   int read_range_first(const key_range* start, const key_range* end, bool isEqual, bool sorted) override;
-  int read_range_next() override;
   void unlock_row() override;
 
   // handler_ranges.cpp: many ranges in one request.
-  ha_rows multi_range_read_info_const(uint index, RANGE_SEQ_IF* ranges, void* rangesArgument,
-                                      uint rangeCount, uint* bufferBytes, uint* flags,
-                                      Cost_estimate* cost) override;
+  ha_rows multi_range_read_info_const(uint index, RANGE_SEQ_IF* ranges, void* rangesArgument, uint rangeCount,
+                                      uint* bufferBytes, uint* flags, Cost_estimate* cost) override;
   ha_rows multi_range_read_info(uint index, uint rangeCount, uint keys, uint keyParts, uint* bufferBytes,
                                 uint* flags, Cost_estimate* cost) override;
   int multi_range_read_init(RANGE_SEQ_IF* ranges, void* rangesArgument, uint rangeCount, uint mode,
@@ -96,8 +95,6 @@ class ha_vamos final : public handler {
   int write_row(const uchar* record) override;
   int update_row(const uchar* before, const uchar* after) override;
   int delete_row(const uchar* record) override;
-  int delete_all_rows() override;
-  void start_bulk_insert(ha_rows rows, uint flags) override;
   int end_bulk_insert() override;
   void get_auto_increment(ulonglong offset, ulonglong increment, ulonglong wanted, ulonglong* first,
                           ulonglong* reserved) override;
@@ -108,10 +105,10 @@ class ha_vamos final : public handler {
 
   // handler_statistics.cpp.
   int info(uint flags) override;
-  ha_rows records_in_range(uint index, const key_range* min, const key_range* max, page_range* pages) override;
+  ha_rows records_in_range(uint index, const key_range* min, const key_range* max,
+                           page_range* pages) override;
   double scan_time() override;
   double read_time(uint index, uint ranges, ha_rows rows) override;
-  double keyread_time(uint index, uint ranges, ha_rows rows) override;
   ha_rows estimate_rows_upper_bound() override;
   int analyze(THD* thd, HA_CHECK_OPT* options) override;
   int check(THD* thd, HA_CHECK_OPT* options) override;
@@ -120,9 +117,127 @@ class ha_vamos final : public handler {
   Table& table_() const { return *share_; }
 
  private:
+  // What a scan's bounds are for the calls that go on from its first row.
+  enum class Bound {
+    RANGE,  // the scan ends where they do
+    EXACT,  // the rows with a search key: index_next goes on behind them
+  };
+
   Session& session() const;
 
+  // handler_open.cpp
+  void chooseLock(THD* thd, thr_lock_type lockType);
+  void beginUse(THD* thd);
+
+  // handler_read.cpp
+  void prepareRead();
+  bool readsAlone() const;
+  wire::Scope readScope(bool alone) const;
+  bool isUnique(uint index) const;
+  bool isPoint(uint index, const uchar* key, key_part_map parts) const;
+  wire::Bounds boundsOf(uint index, const key_range* start, const key_range* end) const;
+  uint32_t firstWindowBytes() const;
+  bool wantsKeys() const;
+  wire::OpenCursor scanRequest(uint32_t index, wire::Bounds bounds, bool reverse, bool alone) const;
+  int openScan(wire::Bounds bounds, bool reverse, Bound bound, uchar* record);
+  int nextOfScan(uchar* record);
+  int step(bool reverse, uchar* record);
+  int turn(bool reverse, uchar* record);
+  void endScan();
+  void giveBack(Cursor& cursor);
+  int get(uint32_t index, std::string_view key, uchar* record);
+  // One row by key; its bytes stand in got_.
+  int readRow(uint32_t index, std::string_view key, const std::vector<uint32_t>& columns, Row& row);
+  int deliver(const Row& row, const Projection& projection, uchar* record);
+  bool givesRowsBack() const;
+  void unlock(std::string keys);
+  void storePosition(std::string_view primaryKey);
+  bool mayRemember() const;
+  bool covers(const Projection& projection) const;
+
+  // handler_ranges.cpp
+  int takeRange();
+  bool nextIsPoint() const;
+  int takePoints();
+  int nextPoint(range_id_t* range);
+  int getPoints(bool alone);
+  wire::OpenCursor nextScanRequest(bool alone) const;
+  int takeScans();
+  void openScansAhead();
+  int nextOfScans(range_id_t* range);
+  void endRanges();
+
+  // handler_write.cpp
+  bool mayInsertLater() const;
+  uint64_t givenAutoIncrement(const uchar* record) const;
+  int send(uint32_t method, uint64_t seen, Surfaces surfaces);
+  int flushUnseen();
+  void noteDuplicate(const client::Failure& failure);
+  int restoreRefused(const client::Failure& failure, uint32_t method, std::string_view batch);
+  int beforeRow(const uchar* record, Row& row, int64_t& hiddenKey);
+  void appendOld(const Row& row, const uchar* record, int64_t hiddenKey);
+  void forgetCurrent();
+
+  // handler_statistics.cpp
+  void refreshStatistics();
+  void setRowsPerKey();
+
   Table* share_ = nullptr;
+  MEM_ROOT blobMemory_;
+  std::string scratch_;
+
+  // Of the statement.
+  wire::Lock lock_ = wire::Lock::NO_LOCK;
+  wire::Lock storedLock_ = wire::Lock::NO_LOCK;
+  bool isLockedForWrite_ = false;
+  bool skipsLocked_ = false;
+  bool modifies_ = false;           // rows that are read may be updated or deleted: whole, with their keys
+  bool ignoresDuplicates_ = false;  // the statement handles them itself: they must be known at once
+
+  // Of the scan.
+  Cursor cursor_;
+  Window got_;  // of the last GET
+  Projection projection_;
+  Bound bound_ = Bound::RANGE;
+  bool isReverse_ = false;
+  std::string exactKey_;                 // of Bound::EXACT: what its keys begin with
+  const key_range* rangeEnd_ = nullptr;  // while a range is opened
+  Row current_;                          // as last read; empty: none, or changed since
+  Positions positions_;
+  std::string rememberedKey_;  // of current_, where it is one of positions_
+
+  // Of a read of many ranges: keys of a unique index, or cursors.
+  struct Ranges {
+    struct Point {
+      range_id_t range;
+      size_t keyOffset;  // in keys
+    };
+    struct Scan {
+      Cursor cursor;
+      range_id_t range;
+    };
+    bool isDefault = false;  // the server reads one range after another
+    bool isOnly = false;     // there is one range
+    bool isFirst = true;     // no request was made yet
+    bool hasNext = false;    // `next` was taken from the sequence, and not read yet
+    KEY_MULTI_RANGE next;
+    std::vector<Point> points;
+    std::string keys;        // of points: a key batch
+    size_t taken = 0;        // points whose row was delivered, or is missing
+    size_t answered = 0;     // points whose answer is in got_
+    size_t batchPoints = 0;  // that the next request may have
+    std::deque<Scan> scans;  // the first is the one being read
+  } ranges_;
+
+  // Of writes.
+  std::string rows_;        // the batch that is being written
+  std::string refusedRow_;  // where the blobs of a row that was refused stand, for its message
+  bool isWriting_ = false;
+  bool isUnseen_ = false;  // nobody sees the table yet: its rows are committed as they go
+  std::string unseenRows_;
+  uint64_t unseenIncrement_ = 0;
+
+  client::CallPointer statisticsCall_;
 };
 
 }  // namespace vamos::mariadb

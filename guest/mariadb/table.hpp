@@ -1,42 +1,97 @@
 #pragma once
 
+#include <handler.h>
+#include <my_global.h>
+#include <sql_class.h>
+
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
 
 #include "mariadb/codec.hpp"
+#include "wire/tables.hpp"
 
 namespace vamos::mariadb {
+
+class Session;
 
 // An open table, shared by its handlers (a Handler_share): what the host knows it by, how its rows are coded,
 // and what was learnt of it.
 class Table : public Handler_share {
  public:
-  std::string name;  // as the host knows it: 'database/table', or the path of a temporary one
-  std::unique_ptr<Codec> codec;
+  Table(std::string name, std::unique_ptr<Codec> codec);
+
+  const std::string name;  // as the host knows it: 'database/table', or the path of a temporary one
+  const std::unique_ptr<Codec> codec;
 
   // The host's numbers. They change when the table is truncated or redefined.
-  uint32_t number = 0;
+  std::atomic<uint32_t> number{0};
   std::atomic<uint32_t> version{0};
 
-  // Statistics as last heard, and when: asked for again in the background of a statement, never for each.
+  // Takes the numbers and statistics of a table that was opened, truncated or redefined, and forgets what was
+  // learnt of its data before.
+  void become(const wire::TableInfo& info);
+
   struct Statistics {
     ha_rows rows = 0;
     uint64_t bytes = 0;
-    uint64_t heardMs = 0;
+    bool isStale = false;  // heard a while ago: to be asked for again when it costs nobody a wait
   };
   Statistics statistics();
-  void setStatistics(ha_rows rows, uint64_t bytes);
+  void setStatistics(const wire::TableStatistics& heard);
+  // Rows that this server added or removed since.
+  void addRows(int64_t rows) { addedRows_.fetch_add(rows, std::memory_order_relaxed); }
 
-  // Auto-increment values (and numbers of hidden keys) reserved at the host and not given out yet.
+  // What ANALYZE counted: different values of the first parts of the server's index; nothing: not analysed.
+  std::vector<std::vector<uint64_t>> distinctKeys();
+  void setDistinctKeys(std::vector<std::vector<uint64_t>> counts, ha_rows rows);
+  ha_rows analyzedRows();
+
+  // How many rows a range has, as the host said not long ago.
+  std::optional<ha_rows> estimate(const std::string& range);
+  void setEstimate(const std::string& range, ha_rows rows);
+
+  // Values of the host's counter, for auto-increment columns and hidden keys: `count` of them that lie
+  // `increment` apart, from the first on that is `offset` modulo `increment`. 0, or an error of handler.h.
+  int reserve(Session& session, uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first);
+  // A row came to have this value: the next ones are larger.
+  void see(uint64_t value);
+  // The value that comes next, as far as known here.
+  uint64_t nextAutoIncrement();
+
+ private:
   struct Range {
-    uint64_t next = 0;
-    uint64_t end = 0;
+    uint64_t next = 1;
+    uint64_t end = 1;  // before it
+    bool take(uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first);
   };
-  std::mutex mutex;  // of what follows
-  Range autoIncrement;
-  Statistics statistics_;
+
+  std::mutex mutex_;  // of what follows
+  Range values_;
+  uint64_t growth_ = 1;      // values asked for at least, next time
+  uint64_t generation_ = 0;  // of the counter: truncated tables begin anew
+  ha_rows rows_ = 0;
+  uint64_t bytes_ = 0;
+  ulonglong heardUs_ = 0;
+  std::vector<std::vector<uint64_t>> distinctKeys_;
+  ha_rows analyzedRows_ = 0;
+  struct Estimate {
+    ha_rows rows;
+    ulonglong heardUs;
+  };
+  std::unordered_map<std::string, Estimate> estimates_;
+  std::atomic<int64_t> addedRows_{0};
 };
+
+// The host's name of the table at the server's path: 'database/table' for './database/table', else the path.
+std::string hostName(const char* path);
+
+// Asks the host for the table at `path`, which `share` describes. 0, or an error of handler.h.
+int openTable(const char* path, const TABLE_SHARE& share, Session& session, std::unique_ptr<Table>& opened);
 
 }  // namespace vamos::mariadb

@@ -1,0 +1,233 @@
+// Writes: rows as write batches, auto-increment values and hidden keys, refusals that surface late.
+#include <sql_class.h>
+#include <sql_lex.h>
+#include <sql_priv.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "mariadb/blobs.hpp"
+#include "mariadb/errors.hpp"
+#include "mariadb/handler.hpp"
+#include "mariadb/session.hpp"
+#include "mariadb/variables.hpp"
+#include "wire/batch.hpp"
+#include "wire/crc32c.hpp"
+
+namespace vamos::mariadb {
+
+// Whether a duplicate key may be found after the call that wrote the row: nothing of the statement depends on
+// it but its error.
+bool ha_vamos::mayInsertLater() const {
+  if (ignoresDuplicates_ || table->triggers) return false;
+  LEX* lex = ha_thd()->lex;
+  switch (lex->sql_command) {
+    case SQLCOM_INSERT:
+    case SQLCOM_INSERT_SELECT:
+    case SQLCOM_LOAD:
+    case SQLCOM_CREATE_TABLE:
+      return lex->duplicates == DUP_ERROR && !lex->ignore && !lex->has_returning();
+    default:
+      return false;
+  }
+}
+
+// The value of the auto-increment column that the row brings with it, or 0.
+uint64_t ha_vamos::givenAutoIncrement(const uchar* record) const {
+  Field* field = table->found_next_number_field;
+  if (!field || record != table->record[0] || field->is_null()) return 0;
+  const longlong value = field->val_int();
+  if (value < 0 && !(field->flags & UNSIGNED_FLAG)) return 0;
+  return static_cast<uint64_t>(value);
+}
+
+int ha_vamos::write_row(const uchar* record) {
+  uint64_t seen = 0;
+  if (table->next_number_field && record == table->record[0]) {
+    const int error = update_auto_increment();
+    if (error) return error;
+  }
+  const Codec& codec = *share_->codec;
+  if (insert_id_for_cur_row == 0) seen = givenAutoIncrement(record);
+  int64_t hiddenKey = 0;
+  if (codec.hasHiddenKey()) {
+    // One counter serves both: what it gave out once, it never does again.
+    uint64_t value = insert_id_for_cur_row;
+    if (value == 0) {
+      const int error = share_->reserve(session(), 1, 1, 1, value);
+      if (error) return error;
+    }
+    hiddenKey = static_cast<int64_t>(value);
+  }
+  SessionBlobs blobs(session());
+  rows_.assign(sizeof(uint32_t), '\0');
+  const int error = codec.encodeRow(record, hiddenKey, blobs, rows_);
+  if (error) return error;
+  const auto rowBytes = static_cast<uint32_t>(rows_.size() - sizeof(uint32_t));
+  std::memcpy(rows_.data(), &rowBytes, sizeof rowBytes);
+  codec.appendEntries(record, hiddenKey, rows_);
+  if (seen) share_->see(seen);
+  const int failed =
+      send(wire::Method::INSERT, seen, mayInsertLater() ? Surfaces::IN_STATEMENT : Surfaces::AT_ONCE);
+  if (!failed) share_->addRows(1);
+  return failed;
+}
+
+int ha_vamos::send(uint32_t method, uint64_t seen, Surfaces surfaces) {
+  if (isUnseen_) {
+    unseenRows_ += rows_;
+    unseenIncrement_ = std::max(unseenIncrement_, seen);
+    return unseenRows_.size() < variables::writeBufferBytes() ? 0 : flushUnseen();
+  }
+  isWriting_ = true;
+  const int error = session().write(*this, method, rows_, seen, surfaces);
+  isWriting_ = false;
+  if (error == HA_ERR_FOUND_DUPP_KEY && surfaces == Surfaces::AT_ONCE) noteDuplicate(session().failure());
+  return error;
+}
+
+// Rows of a table that nobody sees yet are committed as they go.
+int ha_vamos::flushUnseen() {
+  if (unseenRows_.empty()) return 0;
+  const std::string rows = std::move(unseenRows_);
+  unseenRows_.clear();
+  const int error =
+      session().writeAlone(*share_, wire::Method::INSERT, rows, std::exchange(unseenIncrement_, 0));
+  return error == HA_ERR_FOUND_DUPP_KEY ? restoreRefused(session().failure(), wire::Method::INSERT, rows)
+                                        : error;
+}
+
+int ha_vamos::end_bulk_insert() {
+  const int error = flushUnseen();
+  if (error) my_errno = error;
+  return error;
+}
+
+// The server's number of the index that a refusal names.
+void ha_vamos::noteDuplicate(const client::Failure& failure) {
+  errkey = static_cast<uint>(-1);
+  Duplicate duplicate;
+  if (!duplicateOf(failure, duplicate)) return;
+  for (uint index = 0; index < table_share->keys; index++) {
+    if (share_->codec->indexOf(index) == duplicate.index) errkey = index;
+  }
+}
+
+// Puts the row that was refused back into the record, which the message takes the key's values from.
+int ha_vamos::restoreRefused(const client::Failure& failure, uint32_t method, std::string_view batch) {
+  noteDuplicate(failure);
+  Duplicate duplicate;
+  if (!duplicateOf(failure, duplicate)) return HA_ERR_FOUND_DUPP_KEY;
+  const size_t indexes = share_->codec->indexCount();
+  Reader reader(batch);
+  OldRow before;
+  NewRow after;
+  for (uint32_t row = 0; row <= duplicate.row; row++) {
+    if (method == wire::Method::UPDATE && !readOldRow(reader, indexes, before)) return HA_ERR_FOUND_DUPP_KEY;
+    if (!readNewRow(reader, indexes, after)) return HA_ERR_FOUND_DUPP_KEY;
+  }
+  refusedRow_.assign(after.row);
+  SessionBlobs blobs(session());
+  share_->codec->decodeRow(refusedRow_, share_->codec->projection(nullptr), table->record[0], blobs,
+                           &blobMemory_);
+  if (table->vfield) table->update_virtual_fields(this, VCOL_UPDATE_FOR_READ);
+  return HA_ERR_FOUND_DUPP_KEY;
+}
+
+int ha_vamos::raiseRefusal(const client::Failure& failure, uint32_t method, std::string_view batch) {
+  const int error = errorOf(failure);
+  if (error == HA_ERR_FOUND_DUPP_KEY) restoreRefused(failure, method, batch);
+  // The server says it where the call that failed is one for this row's table.
+  if (!isWriting_) print_error(error, MYF(0));
+  return error;
+}
+
+// The row as the host has it, for its fingerprint and its chunks, with its primary key.
+int ha_vamos::beforeRow(const uchar* record, Row& row, int64_t& hiddenKey) {
+  const Codec& codec = *share_->codec;
+  hiddenKey = 0;
+  if (codec.hasHiddenKey()) {
+    hiddenKey = Codec::hiddenKeyOf(current_.primaryKey);
+    scratch_.assign(current_.primaryKey);
+  } else {
+    scratch_.clear();
+    codec.encodeKey(0, record, 0, scratch_);
+  }
+  if (!current_.bytes.empty() && current_.primaryKey == scratch_ && modifies_) {
+    row = current_;
+    return 0;
+  }
+  const int error = readRow(0, scratch_, {}, row);
+  return error == HA_ERR_KEY_NOT_FOUND ? HA_ERR_RECORD_CHANGED : error;
+}
+
+void ha_vamos::appendOld(const Row& row, const uchar* record, int64_t hiddenKey) {
+  appendU32(rows_, crc32c(row.bytes.data(), row.bytes.size()));
+  share_->codec->appendEntries(record, hiddenKey, rows_);
+}
+
+int ha_vamos::update_row(const uchar* before, const uchar* after) {
+  const Codec& codec = *share_->codec;
+  Row row;
+  int64_t hiddenKey = 0;
+  int error = beforeRow(before, row, hiddenKey);
+  if (error) return error;
+  SessionBlobs blobs(session());
+  std::string changed;
+  error = codec.encodeChangedRow(row.bytes, after, table->write_set, blobs, changed);
+  if (error) return error;
+  bool isSame = changed == row.bytes;
+  bool keepsUnique = true;
+  for (uint index = 0; index < table_share->keys; index++) {
+    if (isUnique(index) && keepsUnique) keepsUnique = codec.sameKey(codec.indexOf(index), before, after);
+  }
+  if (isSame && keepsUnique) return HA_ERR_RECORD_IS_THE_SAME;
+  rows_.clear();
+  appendOld(row, before, hiddenKey);
+  appendLengthPrefixed(rows_, changed);
+  codec.appendEntries(after, hiddenKey, rows_);
+  uint64_t seen = 0;
+  if (table->found_next_number_field &&
+      bitmap_is_set(table->write_set, table->found_next_number_field->field_index)) {
+    seen = givenAutoIncrement(after);
+    if (seen) share_->see(seen);
+  }
+  forgetCurrent();
+  return send(wire::Method::UPDATE, seen, keepsUnique ? Surfaces::LATER : Surfaces::AT_ONCE);
+}
+
+int ha_vamos::delete_row(const uchar* record) {
+  Row row;
+  int64_t hiddenKey = 0;
+  int error = beforeRow(record, row, hiddenKey);
+  if (error) return error;
+  rows_.clear();
+  appendOld(row, record, hiddenKey);
+  forgetCurrent();
+  error = send(wire::Method::DELETE, 0, Surfaces::LATER);
+  if (!error) share_->addRows(-1);
+  return error;
+}
+
+// The row that was read last has changed: scratch_ is its key.
+void ha_vamos::forgetCurrent() {
+  positions_.forget(scratch_);
+  if (!share_->codec->hasHiddenKey()) current_.primaryKey = {};
+  current_.bytes = {};
+}
+
+void ha_vamos::get_auto_increment(ulonglong offset, ulonglong increment, ulonglong wanted, ulonglong* first,
+                                  ulonglong* reserved) {
+  uint64_t value = 0;
+  const int error = share_->reserve(session(), wanted, offset, increment, value);
+  if (error || value > table->next_number_field->get_max_int_value()) {
+    *first = ULONGLONG_MAX;
+    *reserved = 0;
+    return;
+  }
+  *first = value;
+  *reserved = wanted;
+}
+
+}  // namespace vamos::mariadb

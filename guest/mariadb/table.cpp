@@ -1,0 +1,170 @@
+#include "mariadb/table.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "mariadb/definition.hpp"
+#include "mariadb/session.hpp"
+
+namespace vamos::mariadb {
+namespace {
+
+constexpr ulonglong statisticsAgeUs = 5'000'000;
+constexpr ulonglong estimateAgeUs = 2'000'000;
+constexpr size_t maxEstimates = 1000;
+constexpr uint64_t maxGrowth = 256;
+// Of one request; the host refuses more.
+constexpr uint64_t maxReserved = 1 << 20;
+
+// The first value not below `least` that is `offset` modulo `increment`, as the server rounds. 0: none.
+uint64_t aligned(uint64_t least, uint64_t offset, uint64_t increment) {
+  if (increment <= 1) return least;
+  if (offset > increment) offset = 0;
+  if (least <= offset) return offset == 0 ? increment : offset;
+  const uint64_t steps = (least - offset + increment - 1) / increment;
+  if (steps > (std::numeric_limits<uint64_t>::max() - offset) / increment) return 0;
+  return steps * increment + offset;
+}
+
+}  // namespace
+
+Table::Table(std::string name, std::unique_ptr<Codec> codec)
+    : name(std::move(name)), codec(std::move(codec)) {}
+
+void Table::become(const wire::TableInfo& info) {
+  number = info.table;
+  version = info.version;
+  setStatistics(info.statistics);
+  const std::lock_guard lock(mutex_);
+  const uint64_t next = std::max<uint64_t>(info.statistics.nextAutoIncrement, 1);
+  values_ = {next, next};
+  growth_ = 1;
+  generation_++;
+  distinctKeys_.clear();
+  estimates_.clear();
+}
+
+Table::Statistics Table::statistics() {
+  const std::lock_guard lock(mutex_);
+  const int64_t added = addedRows_.load(std::memory_order_relaxed);
+  Statistics result;
+  result.rows = added >= 0 || rows_ > static_cast<ha_rows>(-added) ? rows_ + added : 0;
+  result.bytes =
+      rows_ == 0 ? bytes_ : static_cast<uint64_t>(static_cast<double>(bytes_) / rows_ * result.rows);
+  result.isStale = microsecond_interval_timer() - heardUs_ > statisticsAgeUs;
+  return result;
+}
+
+void Table::setStatistics(const wire::TableStatistics& heard) {
+  const std::lock_guard lock(mutex_);
+  rows_ = heard.rows;
+  bytes_ = heard.bytes;
+  heardUs_ = microsecond_interval_timer();
+  addedRows_.store(0, std::memory_order_relaxed);
+}
+
+std::vector<std::vector<uint64_t>> Table::distinctKeys() {
+  const std::lock_guard lock(mutex_);
+  return distinctKeys_;
+}
+
+void Table::setDistinctKeys(std::vector<std::vector<uint64_t>> counts, ha_rows rows) {
+  const std::lock_guard lock(mutex_);
+  distinctKeys_ = std::move(counts);
+  analyzedRows_ = rows;
+}
+
+ha_rows Table::analyzedRows() {
+  const std::lock_guard lock(mutex_);
+  return analyzedRows_;
+}
+
+std::optional<ha_rows> Table::estimate(const std::string& range) {
+  const std::lock_guard lock(mutex_);
+  const auto found = estimates_.find(range);
+  if (found == estimates_.end()) return std::nullopt;
+  if (microsecond_interval_timer() - found->second.heardUs > estimateAgeUs) return std::nullopt;
+  return found->second.rows;
+}
+
+void Table::setEstimate(const std::string& range, ha_rows rows) {
+  const std::lock_guard lock(mutex_);
+  if (estimates_.size() >= maxEstimates) estimates_.clear();
+  estimates_[range] = {rows, microsecond_interval_timer()};
+}
+
+bool Table::Range::take(uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first) {
+  first = aligned(next, offset, increment);
+  if (first == 0 || first >= end || (count - 1) > (end - 1 - first) / increment) return false;
+  next = first + (count - 1) * increment + 1;
+  return true;
+}
+
+int Table::reserve(Session& session, uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first) {
+  increment = std::max<uint64_t>(increment, 1);
+  count = std::clamp<uint64_t>(count, 1, maxReserved / increment > 1 ? maxReserved / increment - 1 : 1);
+  while (true) {
+    wire::Reserve request{number, version, 0};
+    uint64_t generation = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      if (values_.take(count, offset, increment, first)) return 0;
+      // What is left here is not enough, and what the host gives may begin behind another server's values.
+      request.count =
+          static_cast<uint32_t>(std::min(std::max(growth_, (count + 1) * increment), maxReserved));
+      growth_ = std::min(growth_ * 2, maxGrowth);
+      generation = generation_;
+    }
+    Reply reply;
+    const int error = session.callAlone(wire::Method::RESERVE_AUTO_INCREMENT, request.encode(), reply);
+    if (error) return error;
+    wire::Reserved reserved;
+    if (!wire::Reserved::decode(reply.body, reserved)) return HA_ERR_INTERNAL_ERROR;
+    if (reserved.count == 0) return HA_ERR_AUTOINC_READ_FAILED;
+    Range range{reserved.first, reserved.first + reserved.count};
+    const std::lock_guard lock(mutex_);
+    if (generation != generation_) continue;
+    // Where the values follow those that are left here, both are one range.
+    if (range.next == values_.end) range.next = std::max(values_.next, std::min(values_.next, range.next));
+    const bool taken = range.take(count, offset, increment, first);
+    // Others may have reserved meanwhile: the later range stays.
+    if (range.end > values_.end) values_ = range;
+    if (taken) return 0;
+    if (reserved.count < request.count) return HA_ERR_AUTOINC_READ_FAILED;
+  }
+}
+
+void Table::see(uint64_t value) {
+  const std::lock_guard lock(mutex_);
+  if (value < values_.next) return;
+  values_.next = value == std::numeric_limits<uint64_t>::max() ? value : value + 1;
+  values_.end = std::max(values_.end, values_.next);
+}
+
+uint64_t Table::nextAutoIncrement() {
+  const std::lock_guard lock(mutex_);
+  return values_.next;
+}
+
+std::string hostName(const char* path) { return path[0] == '.' && path[1] == '/' ? path + 2 : path; }
+
+int openTable(const char* path, const TABLE_SHARE& share, Session& session, std::unique_ptr<Table>& opened) {
+  std::string refusal;
+  std::unique_ptr<Codec> codec = Codec::make(share, refusal);
+  if (!codec) {
+    my_printf_error(ER_CANT_OPEN_FILE, "%s", MYF(0), refusal.c_str());
+    return HA_ERR_UNSUPPORTED;
+  }
+  const std::string name = hostName(path);
+  Reply reply;
+  const int error = session.callAlone(wire::Method::OPEN_TABLE, wire::TableName{name}.encode(), reply);
+  if (error) return error;
+  wire::TableInfo info;
+  if (!wire::TableInfo::decode(reply.body, info)) return HA_ERR_INTERNAL_ERROR;
+  if (!isSameDefinition(share, *codec, info.definition)) return HA_ERR_TABLE_DEF_CHANGED;
+  opened = std::make_unique<Table>(name, std::move(codec));
+  opened->become(info);
+  return 0;
+}
+
+}  // namespace vamos::mariadb
