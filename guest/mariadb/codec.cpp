@@ -1,5 +1,7 @@
 #include "mariadb/codec.hpp"
 
+#include <algorithm>
+
 #include "wire/batch.hpp"
 
 namespace vamos::mariadb {
@@ -34,6 +36,18 @@ int64_t Codec::hiddenKeyOf(std::string_view primaryKey) {
   return static_cast<int64_t>(bits ^ (uint64_t{1} << 63));
 }
 
+uint32_t Codec::maxPrimaryKeyBytes() const {
+  return hasHiddenKey() ? 8 : static_cast<uint32_t>(std::min(indexes_[0].maxKeyBytes(), maxKeyBytes));
+}
+
+bool Codec::readsAs(const Codec& other) const {
+  if (indexes_.size() != other.indexes_.size() || !rows_.readsAs(other.rows_)) return false;
+  for (size_t index = 0; index < indexes_.size(); index++) {
+    if (!indexes_[index].readsAs(other.indexes_[index])) return false;
+  }
+  return true;
+}
+
 bool Codec::encodeKey(uint32_t index, const uchar* record, int64_t hiddenKey, std::string& out) const {
   if (index == 0 && hasHiddenKey()) {
     appendHiddenKey(hiddenKey, out);
@@ -60,7 +74,9 @@ bool Codec::sameKey(uint32_t index, const uchar* left, const uchar* right) const
 }
 
 bool Codec::encodeSearchKey(uint serverIndex, const uchar* key, key_part_map parts, std::string& out) const {
-  return indexes_[indexOf_[serverIndex]].encodeSearchKey(key, parts, out);
+  const uint32_t index = indexOf_[serverIndex];
+  return indexes_[index].encodeSearchKey(key, parts, index == 0 || hasHiddenKey() ? nullptr : &indexes_[0],
+                                         out);
 }
 
 }  // namespace vamos::mariadb

@@ -30,6 +30,12 @@ class Codec {
   static void appendHiddenKey(int64_t hiddenKey, std::string& out);
   static int64_t hiddenKeyOf(std::string_view primaryKey);  // 0: not a key of that kind
 
+  // The most bytes that a primary key has.
+  uint32_t maxPrimaryKeyBytes() const;
+  // Whether rows and keys of the other are bytes of this one's, too: its columns may be named otherwise,
+  // wider, or nullable.
+  bool readsAs(const Codec& other) const;
+
   const RowFormat& rows() const { return rows_; }
   const IndexFormat& index(uint32_t hostIndex) const { return indexes_[hostIndex]; }
 

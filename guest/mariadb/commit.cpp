@@ -55,6 +55,8 @@ void Session::forgetTransaction() {
   waitingBytes_ = 0;
   savepoints_.clear();
   statement_ = 0;
+  for (const std::string& table : doomed_) later(Method::DROP_TABLE, wire::TableName{table}.encode());
+  doomed_.clear();
 }
 
 // Leaves nothing of the transaction on the host.

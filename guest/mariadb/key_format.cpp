@@ -121,6 +121,12 @@ bool isNull(const KeyPartFormat& part, const uchar* record) {
   return (record[part.nullOffset] & part.nullMask) != 0;
 }
 
+void appendSearchPart(const KeyPartFormat& part, const uchar* key, std::string& out) {
+  const bool partIsNull = part.nullMask != 0 && *key != 0;
+  const uchar* data = key + (part.nullMask != 0 ? 1 : 0);
+  appendPart(part, partIsNull, partIsNull ? std::string_view{} : searchData(part, data), out);
+}
+
 bool makePart(const TABLE_SHARE& share, const KEY_PART_INFO& keyPart, const RowFormat& rows,
               KeyPartFormat& part) {
   const Field& field = *share.field[keyPart.fieldnr - 1];
@@ -201,6 +207,43 @@ bool IndexFormat::make(const TABLE_SHARE& share, const KEY& key, const RowFormat
   return true;
 }
 
+size_t IndexFormat::maxKeyBytes() const {
+  size_t bytes = 0;
+  for (const KeyPartFormat& part : parts_) {
+    switch (part.coding) {
+      case KeyCoding::ESCAPED:
+        bytes += 2 * part.recordBytes + 2;
+        break;
+      case KeyCoding::SORT_KEY:
+        bytes += part.sortKey.maxBytes(part.recordBytes);
+        break;
+      case KeyCoding::BYTES:
+      case KeyCoding::FLOAT:
+      case KeyCoding::DOUBLE:
+        bytes += part.recordBytes;
+        break;
+      default:
+        bytes += part.keyBytes;
+        break;
+    }
+    if (part.nullMask != 0) bytes++;
+  }
+  return bytes;
+}
+
+bool IndexFormat::readsAs(const IndexFormat& other) const {
+  return std::equal(parts_.begin(), parts_.end(), other.parts_.begin(), other.parts_.end(),
+                    [](const KeyPartFormat& part, const KeyPartFormat& same) {
+                      return part.column == same.column && part.coding == same.coding &&
+                             part.isDescending == same.isDescending && part.charset == same.charset &&
+                             part.isPrefix == same.isPrefix && part.keyBytes == same.keyBytes &&
+                             (part.nullMask == 0) == (same.nullMask == 0) &&
+                             (part.storage == Storage::TEXT) == (same.storage == Storage::TEXT) &&
+                             (part.recordBytes == same.recordBytes ||
+                              (!part.isPrefix && !part.isFilled && part.charset != nullptr));
+                    });
+}
+
 bool IndexFormat::encode(const uchar* record, std::string& out) const {
   bool hasNull = false;
   for (const KeyPartFormat& part : parts_) {
@@ -211,13 +254,31 @@ bool IndexFormat::encode(const uchar* record, std::string& out) const {
   return hasNull;
 }
 
-bool IndexFormat::encodeSearchKey(const uchar* key, key_part_map given, std::string& out) const {
+bool IndexFormat::encodeSearchKey(const uchar* key, key_part_map given, const IndexFormat* primary,
+                                  std::string& out) const {
+  const uchar* first = key;
   for (const KeyPartFormat& part : parts_) {
     if ((given & 1) == 0) return false;
     given >>= 1;
-    const bool partIsNull = part.nullMask != 0 && *key != 0;
-    const uchar* data = key + (part.nullMask != 0 ? 1 : 0);
-    appendPart(part, partIsNull, partIsNull ? std::string_view{} : searchData(part, data), out);
+    appendSearchPart(part, key, out);
+    key += part.searchBytes;
+  }
+  if (primary == nullptr || given == 0) return true;
+  for (const KeyPartFormat& part : primary->parts_) {
+    // A column that the index has already is not given again, but stands in the primary key.
+    const uchar* own = first;
+    const auto same = std::find_if(parts_.begin(), parts_.end(), [&](const KeyPartFormat& each) {
+      if (each.column == part.column && !each.isPrefix) return true;
+      own += each.searchBytes;
+      return false;
+    });
+    if (same != parts_.end()) {
+      appendSearchPart(part, own, out);
+      continue;
+    }
+    if ((given & 1) == 0) break;
+    given >>= 1;
+    appendSearchPart(part, key, out);
     key += part.searchBytes;
   }
   return true;

@@ -50,10 +50,16 @@ class IndexFormat {
 
   const std::vector<KeyPartFormat>& parts() const { return parts_; }
 
+  size_t maxKeyBytes() const;
+  // Whether the other index has the same bytes.
+  bool readsAs(const IndexFormat& other) const;
+
   // Appends the record's key. True: it has a NULL part.
   bool encode(const uchar* record, std::string& out) const;
-  // Appends the parts given of a search key. True: these are all.
-  bool encodeSearchKey(const uchar* key, key_part_map parts, std::string& out) const;
+  // Appends the parts given of a search key. True: these are all of the index. Where `primary` is given,
+  // parts of the primary key that follow those of the index (the server's extended keys) are appended, too.
+  bool encodeSearchKey(const uchar* key, key_part_map parts, const IndexFormat* primary,
+                       std::string& out) const;
   // Whether two records have the same key.
   bool same(const uchar* left, const uchar* right) const;
 

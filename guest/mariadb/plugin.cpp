@@ -10,6 +10,7 @@
 #include <string>
 
 #include "mariadb/commit_prepared.hpp"
+#include "mariadb/discovery.hpp"
 #include "mariadb/errors.hpp"
 #include "mariadb/handler.hpp"
 #include "mariadb/session.hpp"
@@ -151,6 +152,7 @@ int initialise(void* argument) {
   theEngine->savepoint_rollback_can_release_mdl = canReleaseMetadataLocks;
   theEngine->start_consistent_snapshot = startConsistentSnapshot;
   theEngine->show_status = showStatus;
+  setDiscovery(theEngine);
   return 0;
 }
 

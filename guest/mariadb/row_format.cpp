@@ -254,6 +254,21 @@ bool RowFormat::describe(const Field& field, ColumnFormat& column) const {
   }
 }
 
+bool RowFormat::readsAs(const RowFormat& other) const {
+  const auto isVarchar = [](const ColumnFormat& column) {
+    return column.storage == Storage::VARCHAR8 || column.storage == Storage::VARCHAR16;
+  };
+  return std::equal(columns_.begin(), columns_.end(), other.columns_.begin(), other.columns_.end(),
+                    [&](const ColumnFormat& column, const ColumnFormat& before) {
+                      if (column.kind != before.kind || column.charset != before.charset) return false;
+                      if (before.nullMask != 0 && column.nullMask == 0) return false;
+                      if (column.storage == Storage::BLOB) return column.lengthBytes >= before.lengthBytes;
+                      if (isVarchar(column) && isVarchar(before))
+                        return column.widthBytes >= before.widthBytes;
+                      return column.storage == before.storage && column.widthBytes == before.widthBytes;
+                    });
+}
+
 Projection RowFormat::layout(std::vector<uint32_t> columns) const {
   Projection projection;
   projection.count = static_cast<uint32_t>(columns.size());

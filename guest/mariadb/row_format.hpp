@@ -73,6 +73,9 @@ class RowFormat {
   uint32_t columnOf(uint field) const { return columnOf_[field]; }
   uint32_t hiddenColumn() const { return hiddenColumn_; }
 
+  // Whether rows of the other are rows of this: names aside, columns may be wider or nullable.
+  bool readsAs(const RowFormat& other) const;
+
   Projection projection(const MY_BITMAP* fields) const;
   int encode(const uchar* record, int64_t hiddenKey, BlobStore& blobs, std::string& out) const;
   int encodeChanged(std::string_view before, const uchar* record, const MY_BITMAP* written, BlobStore& blobs,

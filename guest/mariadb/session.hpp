@@ -76,6 +76,11 @@ class Session {
   // With whatever is sent next, no answer wanted: the close of a cursor, an unlock.
   void later(uint32_t method, std::string body);
 
+  // A transaction is open on the host, which then changes no definitions for this stream.
+  bool hasBegun() const { return begun_; }
+  // A temporary table that the open transaction may use goes with its end.
+  void dropAfterTransaction(std::string table) { doomed_.push_back(std::move(table)); }
+
   // Rows of a write batch (FORMATS.md). Rows of the same handler, statement and kind join the batch before.
   // Where rows that waited are refused, the handler's raiseRefusal says so to the client, and the call that
   // met it returns what raiseRefusal did.
@@ -184,6 +189,7 @@ class Session {
   std::vector<Savepoint> savepoints_;  // a stack, as on the host
   uint64_t nextSavepoint_ = 1;
   uint64_t nextCommit_ = 1;
+  std::vector<std::string> doomed_;
 
   std::mutex mutex_;  // of what follows
   client::CallPointer current_;

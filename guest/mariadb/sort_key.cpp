@@ -59,6 +59,17 @@ SortKey::SortKey(CHARSET_INFO* charset, bool isPadded) : charset_(charset) {
   }
 }
 
+size_t SortKey::maxBytes(size_t textBytes) const {
+  size_t bytes = 0;
+  const size_t weightBytes = source_ == Source::OWN_BYTES ? textBytes : textBytes * bytesPerByte_ + 16;
+  for (uint8_t number = 0; number < levelCount_; number++) {
+    const uint unitBytes = levels_[number].unitBytes;
+    // Escapes double zeros; of runs, the worst is each space alone: flag and length behind two weights.
+    bytes += unitBytes == 0 ? 2 * weightBytes + 2 : weightBytes + weightBytes / unitBytes + unitBytes + 2;
+  }
+  return bytes;
+}
+
 void SortKey::append(std::string_view text, std::string& out) const {
   const auto appendLevel = [&](const Level& level, std::string_view weights) {
     if (level.unitBytes != 0) {

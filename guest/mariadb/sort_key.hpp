@@ -17,6 +17,8 @@ class SortKey {
   // isPadded: of values that count as filled up with spaces, whatever the collation (CHAR).
   SortKey(CHARSET_INFO* charset, bool isPadded);
 
+  // The most bytes of a text of so many.
+  size_t maxBytes(size_t textBytes) const;
   void append(std::string_view text, std::string& out) const;
 
  private:

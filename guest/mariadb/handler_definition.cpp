@@ -1,0 +1,191 @@
+// Tables come, go and change their shape.
+#include <my_global.h>
+#include <sql_class.h>
+#include <sql_lex.h>
+
+#include "mariadb/definition.hpp"
+#include "mariadb/errors.hpp"
+#include "mariadb/handler.hpp"
+#include "mariadb/session.hpp"
+
+namespace vamos::mariadb {
+namespace {
+
+using wire::Method;
+
+// A copying ALTER's and the like; after a crash one may be left under a name that is used again.
+bool isWorkName(std::string_view name) { return name.find("/#sql") != std::string_view::npos; }
+
+// The statement defines a foreign key.
+bool definesForeignKey(THD* thd) {
+  List_iterator_fast<Key> keys(thd->lex->alter_info.key_list);
+  while (const Key* key = keys++) {
+    if (key->type == Key::FOREIGN_KEY) return true;
+  }
+  return false;
+}
+
+std::unique_ptr<Codec> makeCodec(const TABLE_SHARE& share) {
+  std::string refusal;
+  std::unique_ptr<Codec> codec = Codec::make(share, refusal);
+  if (!codec) my_printf_error(ER_UNSUPPORTED_EXTENSION, "%s", MYF(0), refusal.c_str());
+  return codec;
+}
+
+// The .frm's bytes, as they are given with CREATE or stand beside the table.
+std::string frmImage(TABLE_SHARE& share) {
+  if (share.frm_image != nullptr) {
+    return {reinterpret_cast<const char*>(share.frm_image->str), share.frm_image->length};
+  }
+  const uchar* bytes = nullptr;
+  size_t lengthBytes = 0;
+  if (share.read_frm_image(&bytes, &lengthBytes)) return {};
+  std::string image(reinterpret_cast<const char*>(bytes), lengthBytes);
+  share.free_frm_image(bytes);
+  return image;
+}
+
+int drop(Session& session, const std::string& name) {
+  return callDefinition(session, Method::DROP_TABLE, wire::TableName{name}.encode());
+}
+
+// TRUNCATE of a temporary table within a transaction that uses it.
+int replaceByEmpty(Session& session, const std::string& name) {
+  Reply reply;
+  wire::TableInfo info;
+  const int error = session.callAlone(Method::OPEN_TABLE, wire::TableName{name}.encode(), reply);
+  if (error != 0) return error;
+  if (!wire::TableInfo::decode(reply.body, info)) return HA_ERR_INTERNAL_ERROR;
+  const wire::RenameTable away{name, name + "-" + std::to_string(info.table)};
+  if (const int failed = callDefinition(session, Method::RENAME_TABLE, away.encode())) return failed;
+  session.dropAfterTransaction(away.to);
+  return callDefinition(session, Method::CREATE_TABLE, wire::CreateTable{info.definition, 0}.encode());
+}
+
+}  // namespace
+
+int ha_vamos::create(const char* path, TABLE* form, HA_CREATE_INFO* info) {
+  THD* thd = ha_thd();
+  if (definesForeignKey(thd)) {
+    my_printf_error(ER_UNSUPPORTED_EXTENSION, "ENGINE=VAMOS has no foreign keys", MYF(0));
+    return HA_ERR_UNSUPPORTED;
+  }
+  if (info->data_file_name != nullptr || info->index_file_name != nullptr) {
+    push_warning_printf(thd, Sql_condition::WARN_LEVEL_WARN, WARN_OPTION_IGNORED,
+                        ER_THD(thd, WARN_OPTION_IGNORED), "DATA/INDEX DIRECTORY");
+  }
+  const std::unique_ptr<Codec> codec = makeCodec(*form->s);
+  if (!codec) return HA_ERR_UNSUPPORTED;
+  const std::string name = hostName(path);
+  const bool isTemporary = isTemporaryName(name);
+  const bool isPartition = isPartitionName(name);
+  Session& own = session();
+  dropLeftovers(own);
+  wire::CreateTable message;
+  message.definition =
+      definitionOf(*form->s, *codec, name, isTemporary || isPartition ? std::string{} : frmImage(*form->s));
+  message.nextAutoIncrement = info->auto_increment_value;
+  const std::string body = message.encode();
+  int error = callDefinition(own, Method::CREATE_TABLE, body);
+  if (error == HA_ERR_TABLE_EXIST && isWorkName(name)) {
+    error = drop(own, name);
+    if (error == 0) error = callDefinition(own, Method::CREATE_TABLE, body);
+  }
+  if (error != 0) return error;
+  // The server leaves the .frm to engines that discover tables.
+  if (!info->tmp_table() && !isPartition && form->s->write_frm_image()) {
+    drop(own, name);
+    return HA_ERR_GENERIC;
+  }
+  return 0;
+}
+
+int ha_vamos::delete_table(const char* path) {
+  const std::string name = hostName(path);
+  Session& own = session();
+  if (isTemporaryName(name) && own.hasBegun()) {
+    own.dropAfterTransaction(name);
+    return 0;
+  }
+  return drop(own, name);
+}
+
+int ha_vamos::rename_table(const char* from, const char* to) {
+  const std::string name = hostName(from);
+  const wire::RenameTable message{name, hostName(to)};
+  const int error = callDefinition(session(), Method::RENAME_TABLE, message.encode());
+  if (error != HA_ERR_TABLE_EXIST || !isWorkName(message.to)) return error;
+  if (const int failed = drop(session(), message.to)) return failed;
+  return callDefinition(session(), Method::RENAME_TABLE, message.encode());
+}
+
+int ha_vamos::truncate() {
+  Session& own = session();
+  const std::string name = wire::TableName{share_->name}.encode();
+  Reply reply;
+  if (own.hasBegun()) {
+    if (const int error = replaceByEmpty(own, share_->name)) return error;
+  } else if (const int error = own.callAlone(Method::TRUNCATE_TABLE, name, reply)) {
+    return error;
+  }
+  if (const int error = own.callAlone(Method::OPEN_TABLE, name, reply)) return error;
+  wire::TableInfo info;
+  if (!wire::TableInfo::decode(reply.body, info)) return HA_ERR_INTERNAL_ERROR;
+  share_->become(info);
+  return 0;
+}
+
+// TRUNCATE does it with the rows; ALTER TABLE … AUTO_INCREMENT redefines the table.
+int ha_vamos::reset_auto_increment(ulonglong) { return 0; }
+
+void ha_vamos::update_create_info(HA_CREATE_INFO* created) {
+  if ((created->used_fields & HA_CREATE_USED_AUTO) != 0 || table->found_next_number_field == nullptr) return;
+  info(HA_STATUS_AUTO);
+  created->auto_increment_value = stats.auto_increment_value;
+}
+
+bool ha_vamos::check_if_incompatible_data(HA_CREATE_INFO*, uint) { return COMPATIBLE_DATA_NO; }
+
+// What changes the definition and no row is done at once; all else copies.
+enum_alter_inplace_result ha_vamos::check_if_supported_inplace_alter(TABLE* altered,
+                                                                     Alter_inplace_info* info) {
+  constexpr alter_table_operations atOnce =
+      ALTER_COLUMN_NAME | ALTER_RENAME_COLUMN | ALTER_CHANGE_COLUMN_DEFAULT | ALTER_COLUMN_DEFAULT |
+      ALTER_COLUMN_OPTION | ALTER_OPTIONS | ALTER_CHANGE_CREATE_OPTION | ALTER_RENAME_INDEX |
+      ALTER_CHANGE_INDEX_COMMENT | ALTER_INDEX_IGNORABILITY | ALTER_COLUMN_NULLABLE |
+      ALTER_COLUMN_TYPE_CHANGE_BY_ENGINE | ALTER_COLUMN_INDEX_LENGTH | ALTER_DROP_CHECK_CONSTRAINT |
+      ALTER_RENAME | ALTER_INDEX_ORDER | ALTER_COLUMN_ORDER | ALTER_COLUMN_UNVERSIONED;
+  if ((info->handler_flags & ~atOnce) != 0) return HA_ALTER_INPLACE_NOT_SUPPORTED;
+  if ((info->create_info->used_fields & HA_CREATE_USED_ENGINE) != 0 &&
+      info->create_info->db_type != table->s->db_type()) {
+    return HA_ALTER_INPLACE_NOT_SUPPORTED;
+  }
+  std::string refusal;
+  const std::unique_ptr<Codec> codec = Codec::make(*altered->s, refusal);
+  if (!codec || !codec->readsAs(*share_->codec)) return HA_ALTER_INPLACE_NOT_SUPPORTED;
+  return HA_ALTER_INPLACE_INSTANT;
+}
+
+bool ha_vamos::prepare_inplace_alter_table(TABLE*, Alter_inplace_info*) { return false; }
+
+bool ha_vamos::inplace_alter_table(TABLE*, Alter_inplace_info*) { return false; }
+
+bool ha_vamos::commit_inplace_alter_table(TABLE* altered, Alter_inplace_info* info, bool isCommit) {
+  info->group_commit_ctx = nullptr;
+  if (!isCommit) return false;
+  const std::unique_ptr<Codec> codec = makeCodec(*altered->s);
+  if (!codec) return true;
+  wire::RedefineTable message;
+  message.name = share_->name;
+  message.definition = definitionOf(*altered->s, *codec, share_->name,
+                                    isPartitionName(share_->name) ? std::string{} : frmImage(*altered->s));
+  if ((info->create_info->used_fields & HA_CREATE_USED_AUTO) != 0) {
+    message.nextAutoIncrement = info->create_info->auto_increment_value;
+  }
+  Reply reply;
+  const int error = session().callAlone(Method::REDEFINE_TABLE, message.encode(), reply);
+  if (error != 0) print_error(error, MYF(0));
+  return error != 0;
+}
+
+}  // namespace vamos::mariadb
