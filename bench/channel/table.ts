@@ -1,3 +1,4 @@
+import { alignColumns } from '../table.js';
 import type { ChannelRow, Figures } from './measure.js';
 
 const COLUMNS: [string, (row: ChannelRow) => string][] = [
@@ -15,14 +16,7 @@ const COLUMNS: [string, (row: ChannelRow) => string][] = [
 
 export function formatTable(rows: ChannelRow[]): string {
   const lines = [COLUMNS.map(([title]) => title), ...rows.map((row) => COLUMNS.map(([, cell]) => cell(row)))];
-  const widths = COLUMNS.map((_, index) => Math.max(...lines.map((line) => line[index]!.length)));
-  return lines
-    .map((line) =>
-      line
-        .map((cell, index) => (index === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[index]!)))
-        .join('  '),
-    )
-    .join('\n');
+  return alignColumns(lines);
 }
 
 function rate({ roundTripsPerSecond, marginPercent }: Figures): string {

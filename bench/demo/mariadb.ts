@@ -1,16 +1,8 @@
 import { createServer } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createConnection, type Connection, type RowDataPacket } from 'mysql2/promise';
-import type { Vm } from '../../host/vm/index.js';
-import { guestShell } from './measure.js';
+import { startMariadb, type Vm } from '../../host/vm/index.js';
 
-/** Where MariaDB listens in the guest. */
-export const GUEST_PORT = 3306;
-const DATA = '/data/mysql';
-const LOG = '/tmp/mariadbd.log';
-const START_TIMEOUT_MS = 120_000;
-const STOP_TIMEOUT_MS = 60_000;
-const USER = 'demo';
+const CONNECT_TIMEOUT_MS = 20_000;
 
 /**
  * InnoDB at its best for small commits: a pool that holds everything, pages written only when they must be, no
@@ -25,86 +17,43 @@ const INNODB = [
   '--innodb-stats-auto-recalc=OFF',
 ];
 
-/** mariadbd in the guest, its data folder on the guest's data disk; reached from here through a forwarded port. */
+/** MariaDB in the guest with its files on the data disk, reached from here through a forwarded port. */
 export class GuestMariadb {
   readonly #connections: Connection[] = [];
-  #process: ReturnType<Vm['spawn']> | undefined;
 
-  constructor(
-    private readonly vm: Vm,
-    private readonly hostPort: number,
-    /** As the plugin's setting names it. */
-    private readonly channel: string,
-  ) {}
+  private constructor(private readonly port: number) {}
 
-  /** @throws Error with the server's log when it does not come up */
-  async start(signal: AbortSignal): Promise<void> {
-    // The system's copy of ibdata and logs, written here in full: InnoDB's first writes into a file with holes would
-    // cost it the file system's journal.
-    await guestShell(
-      this.vm,
-      `rm -rf ${DATA} && mkdir -p /run/mysqld && cp -a --sparse=never /var/lib/mysql ${DATA} &&
-       printf 'CREATE OR REPLACE USER ${USER};\\nGRANT ALL ON *.* TO ${USER};\\n' > /tmp/init.sql && sync`,
-    );
-    this.#process = this.vm.spawn([
-      'sh',
-      '-c',
-      `exec mariadbd --user=root --datadir=${DATA} --init-file=/tmp/init.sql --bind-address=0.0.0.0 --skip-name-resolve \
-         --port=${GUEST_PORT} --loose-vamos-channel=${this.channel} ${INNODB.join(' ')} >${LOG} 2>&1`,
-    ]);
-    let isOver = false;
-    void this.#process.exited.then(() => (isOver = true));
-    const deadline = performance.now() + START_TIMEOUT_MS;
-    for (;;) {
-      signal.throwIfAborted();
-      try {
-        await (await this.connect()).query('SELECT 1');
-        return;
-      } catch (error) {
-        // The forwarded port takes connections before anybody listens in the guest.
-        const isRefusedByServer = (error as { sqlMessage?: string }).sqlMessage !== undefined;
-        if (!isOver && !isRefusedByServer && performance.now() < deadline) {
-          await sleep(100);
-          continue;
-        }
-        const log = await guestShell(this.vm, `tail -n 30 ${LOG}`);
-        throw new Error(`mariadbd in the guest does not serve\n${log}`, { cause: error });
-      }
-    }
+  /** @param port of this machine, which leads to MariaDB's in the guest */
+  static async start(vm: Vm, port: number): Promise<GuestMariadb> {
+    await startMariadb(vm, INNODB);
+    return new GuestMariadb(port);
   }
 
   async connect(database?: string): Promise<Connection> {
     const connection = await createConnection({
       host: '127.0.0.1',
-      port: this.hostPort,
-      user: USER,
+      port: this.port,
+      user: 'root',
+      connectTimeout: CONNECT_TIMEOUT_MS,
       ...(database === undefined ? {} : { database }),
-      connectTimeout: 20_000,
     });
     this.#connections.push(connection);
     return connection;
   }
 
-  /** Of SHOW GLOBAL STATUS, those whose names match. */
-  async status(pattern: string): Promise<Record<string, number>> {
-    const [connection] = this.#connections;
-    const [rows] = await connection!.query<RowDataPacket[]>('SHOW GLOBAL STATUS LIKE ?', [pattern]);
+  /** Numbers of SHOW GLOBAL STATUS, by their names in lower case. */
+  async status(): Promise<Record<string, number>> {
+    const connection = this.#connections[0] ?? (await this.connect());
+    const [rows] = await connection.query<RowDataPacket[]>(
+      "SHOW GLOBAL STATUS WHERE Variable_name LIKE 'vamos%' OR Variable_name = 'Questions'",
+    );
     return Object.fromEntries(
       rows.map((row) => [String(row.Variable_name).toLowerCase(), Number(row.Value)]),
     );
   }
 
-  async stop(): Promise<void> {
+  disconnect(): void {
     for (const connection of this.#connections.splice(0)) connection.destroy();
-    const server = this.#process;
-    this.#process = undefined;
-    if (!server) return;
-    const timer = setTimeout(() => {
-      server.kill('SIGKILL');
-    }, STOP_TIMEOUT_MS);
-    server.kill('SIGTERM');
-    await server.exited;
-    clearTimeout(timer);
   }
 }
 

@@ -78,15 +78,13 @@ export async function measureOrderEntry(
     report('checking the consistency conditions');
     broken.push(...(await violations(connections[0]!)));
     result.violations.push(...broken.map((line) => `${ENGINES[engine]}: ${line}`));
-    for (const connection of connections) connection.destroy();
+    server.disconnect();
   }
   return result;
 }
 
 async function connectTerminals(server: GuestMariadb, database: string): Promise<Connection[]> {
-  const connection = await server.connect();
-  await connection.query(`CREATE DATABASE ${database}`);
-  connection.destroy();
+  await (await server.connect()).query(`CREATE DATABASE ${database}`);
   const terminals: Connection[] = [];
   while (terminals.length < TERMINALS) terminals.push(await server.connect(database));
   return terminals;
@@ -99,11 +97,11 @@ async function measureOne(
   operation: string,
   work: () => ReturnType<typeof runTerminals>,
 ): Promise<OrderEntryRow> {
-  const before = { ...(await server.status('vamos%')), ...(await server.status('Questions')) };
+  const before = await server.status();
   await vm.counters.start();
   const { transactions, retried, seconds } = await work();
   const { kicks, interrupts, dataDisk } = await vm.counters.stop();
-  const after = { ...(await server.status('vamos%')), ...(await server.status('Questions')) };
+  const after = await server.status();
   const delta = (name: string): number => (after[name] ?? 0) - (before[name] ?? 0);
   const isVamos = engine === 'vamos';
   return {

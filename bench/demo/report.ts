@@ -1,3 +1,6 @@
+import { short, size } from '../table.js';
+import type { OrderEntryRow } from './order_entry.js';
+
 /** One operation in one mode, as `--json` writes it. */
 export interface ReportRow {
   operation: string;
@@ -21,7 +24,8 @@ export interface Report {
   machine: string;
   accelerator: string;
   versions: Record<string, string>;
-  rows: ReportRow[];
+  /** One program, split and unsplit; then order entry on two engines of MariaDB, which have an `engine`. */
+  rows: (ReportRow | OrderEntryRow)[];
 }
 
 /** A split run beside its unsplit one. */
@@ -58,18 +62,6 @@ export function differences(rows: readonly ReportRow[]): string[] {
 }
 
 const transitions = (row: ReportRow) => row.kicks + row.interrupts;
-
-/** Three significant digits, no exponent. */
-function short(value: number): string {
-  if (value === 0) return '0';
-  const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));
-  return value.toFixed(Math.min(digits, 3));
-}
-
-function size(bytes: number): string {
-  if (bytes < 1024) return `${bytes} B`;
-  return bytes < 1024 * 1024 ? `${short(bytes / 1024)} KiB` : `${short(bytes / 1024 / 1024)} MiB`;
-}
 
 function modeCells(row: ReportRow): string[] {
   return [

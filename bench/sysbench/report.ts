@@ -1,3 +1,4 @@
+import { alignColumns } from '../table.js';
 import type { Sample, TestName } from './sysbench.js';
 
 export const ENGINES = ['vamos', 'innodb', 'rocksdb'] as const;
@@ -64,14 +65,7 @@ export function renderTable(rows: readonly SysbenchRow[]): string {
       String(group.reduce((total, row) => total + row.retried, 0)),
     ]);
   }
-  const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)));
-  return lines
-    .map((line) =>
-      line
-        .map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)))
-        .join('  '),
-    )
-    .join('\n');
+  return alignColumns(lines);
 }
 
 function ratio(rate: number | undefined, other: number | undefined): string {
