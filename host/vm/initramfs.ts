@@ -76,9 +76,9 @@ mkdir -p node_modules && ln -sfn /opt/vamos node_modules/vamos
 node /opt/vamos/dist/host/vm/agent/agent.js </dev/null
 echo "vamos: the agent ended with status $?"
 # A database server ends in order.
-$busybox killall5 -15
+kill -TERM -1
 for try in $(seq 150); do $busybox pidof mariadbd >/dev/null || break; sleep 0.1; done
-$busybox killall5 -9
+kill -KILL -1
 sync
 $busybox umount /data 2>/dev/null
 $busybox poweroff -f
