@@ -5,5 +5,9 @@ export const ENGINE = process.env['VAMOS_TEST_ENGINE'] ?? 'VAMOS';
 
 /** A server whose tables are of that engine where a statement names none. */
 export function onEngine(options: ServerOptions = {}): ServerOptions {
-  return { ...options, args: [`--default-storage-engine=${ENGINE}`, ...(options.args ?? [])] };
+  return {
+    ...options,
+    ...(ENGINE !== 'VAMOS' && { host: 'none' }),
+    args: [`--default-storage-engine=${ENGINE}`, ...(options.args ?? [])],
+  };
 }

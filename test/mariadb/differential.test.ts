@@ -1,0 +1,15 @@
+import { expect, test } from 'vitest';
+import { SERVER, checkSequences } from './differential/property.js';
+import { useServer } from './suite.js';
+
+// The long run: npm run test:differential.
+const RUNS = 15;
+const seed = Number(process.env['VAMOS_SEED'] ?? Date.now() % 0x7fffffff);
+const server = useServer(SERVER);
+
+test(`random statements mean the same on VAMOS and on InnoDB (VAMOS_SEED=${seed})`, async () => {
+  let sequences = 0;
+  const progress = () => void sequences++;
+  await checkSequences(server(), { runs: RUNS, seed, progress });
+  expect(sequences).toBe(RUNS);
+}, 600_000);

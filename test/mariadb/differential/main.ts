@@ -1,0 +1,43 @@
+/**
+ * The long run of the differential tests: `npm run test:differential -- [--runs N] [--seed N] [--engines A,B]`.
+ * Prints the seed first, and the smallest failing script last.
+ */
+import { parseArgs } from 'node:util';
+import { MariadbServer } from '../server.js';
+import { SERVER, checkSequences } from './property.js';
+
+const { values } = parseArgs({
+  options: {
+    runs: { type: 'string', default: '500' },
+    seed: { type: 'string' },
+    engines: { type: 'string', default: 'VAMOS,InnoDB' },
+  },
+});
+const say = (text: string) => process.stdout.write(`${text}\n`);
+const runs = Number(values.runs);
+const seed = values.seed === undefined ? Date.now() % 0x7fffffff : Number(values.seed);
+const engines = values.engines.split(',') as [string, string];
+
+say(`Differential test of ${engines.join(' and ')}: ${runs} sequences, seed ${seed}`);
+await using server = await MariadbServer.start({
+  ...SERVER,
+  ...(!engines.includes('VAMOS') && { host: 'none' }),
+});
+const started = Date.now();
+let shown = Date.now();
+try {
+  await checkSequences(server, {
+    runs,
+    seed,
+    engines,
+    progress: (done, statements) => {
+      if (Date.now() - shown < 10_000 && done < runs) return;
+      shown = Date.now();
+      say(`  ${done} sequences, ${statements} statements, ${Math.round((shown - started) / 1000)} s`);
+    },
+  });
+  say('They agree.');
+} catch (error) {
+  say((error as Error).message);
+  process.exitCode = 1;
+}
