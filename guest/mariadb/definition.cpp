@@ -65,7 +65,7 @@ wire::Definition definitionOf(const TABLE_SHARE& share, const Codec& codec, std:
   definition.detail = std::move(image);
   const uint32_t hidden = codec.rows().hiddenColumn();
   for (const ColumnFormat& format : codec.rows().columns()) {
-    wire::Column column;
+    wire::Column& column = definition.columns.emplace_back();
     column.name = format.name;
     column.kind = format.kind;
     column.nullable = format.nullMask != 0;
@@ -73,7 +73,6 @@ wire::Definition definitionOf(const TABLE_SHARE& share, const Codec& codec, std:
       column.widthBytes = format.widthBytes;
     }
     column.type = format.type;
-    definition.columns.push_back(std::move(column));
   }
   definition.indexes.resize(codec.indexCount());
   if (codec.hasHiddenKey()) definition.indexes[0] = {"PRIMARY", true, {{.column = hidden}}};
