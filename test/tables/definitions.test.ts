@@ -131,7 +131,7 @@ describe.each(MODES)('definitions, %s', (mode) => {
 
   const broken: [string, Partial<TableDefinition>, RegExp][] = [
     ['no name', { name: '' }, /name/],
-    ['a name that is too long', { name: 'n'.repeat(256) }, /name/],
+    ['a name that is too long', { name: 'n'.repeat(513) }, /name/],
     ['no columns', { columns: {}, primaryKey: [], autoIncrement: undefined as never }, /columns/],
     ['no primary key', { primaryKey: [] }, /parts/],
     ['a primary key that may be NULL', { primaryKey: ['text'] }, /primary key/],

@@ -49,7 +49,7 @@ export class Place implements AsyncDisposable {
   /** A connector of its own. */
   async connect(options: RpcClientOptions = {}): Promise<RpcClient> {
     const open = () => {
-      if (this.#mode === 'split') return connectChannel(`unix:${this.#socket}`);
+      if (this.#mode === 'split') return connectChannel(this.address);
       const [guestEnd, hostEnd] = createLocalPair();
       this.#server!.accept(hostEnd);
       return Promise.resolve(guestEnd);
@@ -100,6 +100,11 @@ export class Place implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stop();
     rmSync(this.#base, { recursive: true, force: true });
+  }
+
+  /** Split only. */
+  get address(): string {
+    return `unix:${this.#socket}`;
   }
 
   get #socket(): string {

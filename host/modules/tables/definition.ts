@@ -18,6 +18,14 @@ const MAX_DETAIL_BYTES = 1024 * 1024;
 /** Of the row's fixed part, so that a row fits a request. */
 const MAX_ROW_FIXED_BYTES = 512 * 1024;
 
+interface KeyPart {
+  column: number;
+  descending: boolean;
+  opaque: boolean;
+  /** 0: all. */
+  prefixCharacters: number;
+}
+
 /** A definition that was checked: all fields there, all numbers in range. */
 export interface Definition {
   name: string;
@@ -25,7 +33,7 @@ export interface Definition {
   indexes: {
     name: string;
     unique: boolean;
-    parts: { column: number; descending: boolean; opaque: boolean }[];
+    parts: KeyPart[];
   }[];
   /** Number of the column + 1; 0: none. */
   autoIncrement: number;
@@ -176,6 +184,7 @@ function checkIndexes(
       column: part.column ?? 0,
       descending: part.descending ?? false,
       opaque: part.opaque ?? false,
+      prefixCharacters: part.prefixCharacters ?? 0,
     }));
     if (parts.length === 0 || parts.length > MAX_PARTS)
       throw refuse(`index ${name} has not 1 to ${MAX_PARTS} parts`);

@@ -90,7 +90,7 @@ export class PreparedTransactions {
 
   /** After what goes on now: a connector that comes back to end its transactions must see all of them. */
   async list(): Promise<Uint8Array[]> {
-    await Promise.all([...this.#byXid.values()].map(({ change }) => change));
+    await Promise.all([...this.#byXid.values()].flatMap(({ change }) => change ?? []));
     return [...this.#byXid.values()].filter(({ change }) => !change).map(({ xid }) => xid);
   }
 
