@@ -7,7 +7,8 @@
 //   build/mariadb/server    the packages of the server, extracted: nothing of it is installed
 //
 // A plugin fits one patch version of the server, so the newest version is taken of which source, development and
-// server packages are all to be had. It stays until `--newest` looks again.
+// server packages are all to be had. It stays until `--newest` looks again. `--sanitize` builds the plugin with
+// sanitizers, too, in build/plugin-sanitize.
 import { existsSync, lstatSync } from 'node:fs';
 import { copyFile, mkdir, readFile, readdir, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { spawnSync } from 'node:child_process';
@@ -274,10 +275,18 @@ export async function plugin() {
   });
 }
 
+/** The plugin with AddressSanitizer and UndefinedBehaviorSanitizer; test/mariadb/sanitize.ts loads it. */
+export async function sanitizedPlugin() {
+  // Without optimisation to speak of, so that what it reports is what is written there.
+  const options = ['-DVAMOS_SANITIZE=ON', '-DCMAKE_BUILD_TYPE=Debug', '-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1'];
+  await buildPlugin('build/plugin-sanitize', options);
+}
+
 if (process.argv[1] === import.meta.filename) {
   try {
     await mariadb({ newest: process.argv.includes('--newest') });
     await plugin();
+    if (process.argv.includes('--sanitize')) await sanitizedPlugin();
   } catch (error) {
     if (!(error instanceof StepError)) throw error;
     console.error(`\n${error.message}`);
