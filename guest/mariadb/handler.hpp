@@ -110,6 +110,8 @@ class ha_vamos final : public handler {
   double scan_time() override;
   double read_time(uint index, uint ranges, ha_rows rows) override;
   ha_rows estimate_rows_upper_bound() override;
+
+  // handler_check.cpp.
   int analyze(THD* thd, HA_CHECK_OPT* options) override;
   int check(THD* thd, HA_CHECK_OPT* options) override;
 
@@ -181,6 +183,12 @@ class ha_vamos final : public handler {
   // handler_statistics.cpp
   void refreshStatistics();
   void setRowsPerKey();
+
+  // handler_check.cpp
+  int countDistinct(THD* thd, uint index, std::vector<uint64_t>& distinct);
+  int countEntries(THD* thd, uint index, ha_rows& entries, bool& isOrdered);
+  bool hasNull(uint index) const;
+  int complain(THD* thd, const std::string& what, int error);
 
   Table* share_ = nullptr;
   MEM_ROOT blobMemory_;

@@ -1,5 +1,6 @@
 // Reads: points, scans of an index, rows by position.
 #include <key.h>
+#include <opt_range.h>
 #include <sql_class.h>
 #include <sql_lex.h>
 #include <sql_priv.h>
@@ -27,11 +28,27 @@ void ha_vamos::prepareRead() {
   projection_ = share_->codec->projection(modifies_ ? nullptr : table->read_set);
 }
 
-// The only read of its statement needs no transaction. A row whose blobs stand beside it is read by more than
-// one request.
+// Whether a scan or point is all that its statement reads: then it needs no transaction. A row whose blobs
+// stand beside it, rows sorted by position, and several scans merged are read by more than one request.
 bool ha_vamos::readsAlone() const {
-  return lock_ == wire::Lock::NO_LOCK && !modifies_ && table_share->blob_fields == 0 &&
-         session().readsAlone();
+  if (lock_ != wire::Lock::NO_LOCK || modifies_ || table_share->blob_fields != 0 || inited == NONE)
+    return false;
+  const LEX* lex = ha_thd()->lex;
+  const SELECT_LEX* select = table->pos_in_table_list ? table->pos_in_table_list->select_lex : nullptr;
+  if (lex->sql_command != SQLCOM_SELECT || !select || lex->all_selects_list != select ||
+      lex->query_tables != table->pos_in_table_list || lex->query_tables->next_global) {
+    return false;
+  }
+  if (!table->const_table) {
+    const JOIN_TAB* use = table->reginfo.join_tab;
+    QUICK_SELECT_I* quick = use && use->select ? use->select->quick : nullptr;
+    if (!use || use->table != table || select->order_list.elements != 0 || select->group_list.elements != 0 ||
+        (select->options & SELECT_DISTINCT) != 0 ||
+        (quick && quick->get_type() != QUICK_SELECT_I::QS_TYPE_RANGE)) {
+      return false;
+    }
+  }
+  return session().readsAlone();
 }
 
 wire::Scope ha_vamos::readScope(bool alone) const {

@@ -1,4 +1,4 @@
-// What the optimizer asks, ANALYZE and CHECK TABLE.
+// What the optimizer asks.
 #include <sql_class.h>
 #include <sql_priv.h>
 

@@ -68,15 +68,9 @@ std::vector<std::vector<uint64_t>> Table::distinctKeys() {
   return distinctKeys_;
 }
 
-void Table::setDistinctKeys(std::vector<std::vector<uint64_t>> counts, ha_rows rows) {
+void Table::setDistinctKeys(std::vector<std::vector<uint64_t>> counts) {
   const std::lock_guard lock(mutex_);
   distinctKeys_ = std::move(counts);
-  analyzedRows_ = rows;
-}
-
-ha_rows Table::analyzedRows() {
-  const std::lock_guard lock(mutex_);
-  return analyzedRows_;
 }
 
 std::optional<ha_rows> Table::estimate(const std::string& range) {

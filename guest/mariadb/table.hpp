@@ -49,8 +49,7 @@ class Table : public Handler_share {
 
   // What ANALYZE counted: different values of the first parts of the server's index; nothing: not analysed.
   std::vector<std::vector<uint64_t>> distinctKeys();
-  void setDistinctKeys(std::vector<std::vector<uint64_t>> counts, ha_rows rows);
-  ha_rows analyzedRows();
+  void setDistinctKeys(std::vector<std::vector<uint64_t>> counts);
 
   // How many rows a range has, as the host said not long ago.
   std::optional<ha_rows> estimate(const std::string& range);
@@ -79,7 +78,6 @@ class Table : public Handler_share {
   uint64_t bytes_ = 0;
   ulonglong heardUs_ = 0;
   std::vector<std::vector<uint64_t>> distinctKeys_;
-  ha_rows analyzedRows_ = 0;
   struct Estimate {
     ha_rows rows;
     ulonglong heardUs;
