@@ -163,6 +163,7 @@ void fields(Visitor& visit, Message& message) {
   visit(3, message.scope);
   visit(4, message.batch);
   visit(5, message.autoIncrementSeen);
+  visit(6, message.duplicateLock);
 }
 
 template <typename Visitor, Is<Written> Message>

@@ -197,6 +197,7 @@ struct Write {
   Scope scope;
   std::string batch;
   uint64_t autoIncrementSeen = 0;
+  Lock duplicateLock = Lock::NO_LOCK;
 
   std::string encode() const;
   static bool decode(std::string_view bytes, Write& message);
