@@ -10,7 +10,7 @@ const STATEMENT_MS = 30_000;
 const CONNECTION_ERRORS = ['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', 'ECONNREFUSED', 'ENOENT'];
 
 /** What a client sees of a statement. */
-interface Outcome {
+export interface Outcome {
   error?: { errno: number; message: string };
   rows?: string[];
   affected?: number;
@@ -19,7 +19,7 @@ interface Outcome {
   warnings: string[];
 }
 
-interface Side {
+export interface Side {
   engine: string;
   connection: mysql.Connection;
 }
@@ -121,7 +121,7 @@ async function ask(connection: mysql.Connection, sql: string): Promise<unknown> 
   }
 }
 
-async function outcomeOf({ engine, connection }: Side, sql: Sql): Promise<Outcome> {
+export async function outcomeOf({ engine, connection }: Side, sql: Sql): Promise<Outcome> {
   let outcome: Outcome;
   try {
     const result = await ask(connection, sql.text);
@@ -163,7 +163,7 @@ function readable(value: Buffer | null): string {
   return isPlain ? `'${text}'` : `x'${value.subarray(0, 60).toString('hex')}'(${value.length})`;
 }
 
-function difference(engines: [string, string], one: Outcome, other: Outcome): string {
+export function difference(engines: [string, string], one: Outcome, other: Outcome): string {
   const lines: string[] = [];
   const show = (value: unknown) => JSON.stringify(value) ?? 'nothing';
   for (const part of ['error', 'affected', 'info', 'gaveId', 'warnings', 'rows'] as const) {
