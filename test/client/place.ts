@@ -1,0 +1,74 @@
+import { type ChildProcess, execFile, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { packageRoot } from '../../src/native.js';
+
+const HOST = path.join(packageRoot, 'dist/test/client/host-main.js');
+/** Built with the native tests. */
+const LOAD = path.join(packageRoot, process.env.VAMOS_NATIVE_TESTS ?? 'build/test', 'client_load');
+
+export interface Load {
+  threads: number;
+  seconds: number;
+  method: number;
+  bodyBytes: number;
+  timeoutMs: number;
+  gatherUs?: number;
+}
+
+/** The line that native/test/client_load.cpp prints. */
+export interface LoadReport {
+  answered: number;
+  /** Answers that were not the call's own. */
+  wrong: number;
+  /** By number. */
+  errors: Record<string, number>;
+  /** Of any call, answered or not. */
+  longestMs: number;
+  /** After the beginning. */
+  lastAnswerMs: number;
+  requestsPerFrame: number;
+  reconnects: number;
+}
+
+/** A socket in a folder of its own, hosts that serve the probe module there, and a native program that calls them. */
+export class Place implements AsyncDisposable {
+  readonly #folder = mkdtempSync(path.join(os.tmpdir(), 'vamos-client-'));
+  readonly #hosts: ChildProcess[] = [];
+
+  get socket(): string {
+    return path.join(this.#folder, 'socket');
+  }
+
+  async startHost(): Promise<ChildProcess> {
+    const host = fork(HOST, [this.socket]);
+    this.#hosts.push(host);
+    await once(host, 'message');
+    return host;
+  }
+
+  async killHost(host: ChildProcess): Promise<void> {
+    const ended = once(host, 'exit');
+    host.kill('SIGKILL');
+    await ended;
+  }
+
+  load({ threads, seconds, method, bodyBytes, timeoutMs, gatherUs = 0 }: Load): Promise<LoadReport> {
+    if (!existsSync(LOAD)) throw new Error(`${LOAD} is not built: npm test -- --only native`);
+    const args = [threads, seconds, method, bodyBytes, timeoutMs, gatherUs].map(String);
+    return new Promise((resolve, reject) => {
+      execFile(LOAD, [`unix:${this.socket}`, ...args], (error, stdout, stderr) => {
+        if (error) reject(new Error(`client_load: ${error.message}\n${stderr}`));
+        else resolve(JSON.parse(stdout) as LoadReport);
+      });
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const host of this.#hosts)
+      if (host.exitCode === null && host.signalCode === null) await this.killHost(host);
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
