@@ -14,6 +14,7 @@ if (major < 20 || (major === 20 && minor < 17)) {
   process.exit(1);
 }
 const { RUNTIME_PACKAGES, mariadb, plugin } = await import('./mariadb.mjs');
+const { packageMariadb } = await import('./package_mariadb.mjs');
 const { StepError, filesBelow, fingerprint, root, run, seconds, unlessCurrent } =
   await import('./shared.mjs');
 
@@ -45,6 +46,7 @@ try {
     await typescript(),
     purpose !== 'build' && (await mariadb()),
     purpose !== 'build' && (await plugin()),
+    purpose !== 'build' && (await packageMariadb()),
   ];
   if (changed.includes(true)) console.log(`Set up in ${seconds(started)}.`);
 } catch (error) {

@@ -7,6 +7,8 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { clangFormat, clangTidy } from './clang.mjs';
+import { buildPlugin } from './mariadb.mjs';
+import { packageMariadb } from './package_mariadb.mjs';
 import { StepError, filesBelow, root, run, seconds } from './shared.mjs';
 
 const FUZZ_SECONDS = 20;
@@ -24,6 +26,7 @@ const STEPS = {
       '-DCMAKE_BUILD_TYPE=Debug',
       '-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1',
     ),
+  plugin: storageEngine,
   tidy: clangTidyAll,
   fuzz: fuzzers,
   vitest,
@@ -109,22 +112,37 @@ async function nativeTests(folder, ...options) {
   return count;
 }
 
-/** All but the tests' own: sources of the addons as their build compiles them, the rest as the native tests' build does. */
+/** The storage engine builds without a warning, and so does its Debian package. */
+async function storageEngine() {
+  await buildPlugin('build/plugin', [], ['ha_vamos', 'vamos-doctor']);
+  await packageMariadb();
+  return { passed: 2, failed: 0 };
+}
+
+/**
+ * All but the tests' own: sources of the addons and of the storage engine as their builds compile them, the rest as the
+ * native tests' build does.
+ */
 async function clangTidyAll() {
-  const sources = filesBelow(['native'], /\.cpp$/).filter((file) => !file.startsWith('native/test/'));
+  const sources = filesBelow(['native', 'guest'], /\.cpp$/).filter(
+    (file) => !file.startsWith('native/test/'),
+  );
   const compiledBy = (folder) => {
     const file = path.join(root, folder, 'compile_commands.json');
     if (!existsSync(file))
-      throw new StepError(`${folder} is not built: run the step \`native\` before \`tidy\``);
+      throw new StepError(`${folder} is not built: run the steps \`native\` and \`plugin\` before \`tidy\``);
     return new Set(JSON.parse(readFileSync(file, 'utf8')).map((entry) => path.relative(root, entry.file)));
   };
-  const addons = compiledBy('build/native');
-  const tests = compiledBy('build/test');
-  const ofAddons = sources.filter((file) => addons.has(file));
-  const ofTests = sources.filter((file) => !addons.has(file) && tests.has(file));
-  await clangTidy('build/native', ofAddons);
-  await clangTidy('build/test', ofTests);
-  return { passed: ofAddons.length + ofTests.length, failed: 0 };
+  let left = sources;
+  for (const folder of ['build/native', 'build/test', 'build/plugin']) {
+    const compiled = compiledBy(folder);
+    await clangTidy(
+      folder,
+      left.filter((file) => compiled.has(file)),
+    );
+    left = left.filter((file) => !compiled.has(file));
+  }
+  return { passed: sources.length - left.length, failed: 0 };
 }
 
 /** A short run of each fuzzer from its committed seeds; a finding is left in build/fuzz for `FUZZER FILE`. */

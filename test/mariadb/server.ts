@@ -61,7 +61,7 @@ export class MariadbServer implements AsyncDisposable {
 
   /** @throws Error with the server's log when it does not come up */
   static async start(options: ServerOptions = {}): Promise<MariadbServer> {
-    const plugin = options.plugin ?? PLUGIN;
+    const plugin = path.resolve(options.plugin ?? PLUGIN);
     for (const file of [path.join(INSTALLATION, 'sbin/mariadbd'), plugin]) {
       if (!existsSync(file)) throw new Error(`${file} is missing: run \`npm run build:mariadb\``);
     }
@@ -109,7 +109,7 @@ export class MariadbServer implements AsyncDisposable {
       '--skip-networking',
       '--plugin-maturity=experimental',
       ...plugins.map((name) => `--plugin-load-add=${name}`),
-      ...(this.host ? ['--plugin-load-add=ha_vamos.so', `--loose-vamos-channel=${this.host.channel}`] : []),
+      ...(this.host ? ['--plugin-load-add=ha_vamos.so', `--vamos-channel=${this.host.channel}`] : []),
       ...args,
       ...extraArgs,
     ];
@@ -216,7 +216,6 @@ function commonArguments(dataFolder: string): string[] {
     `--datadir=${dataFolder}`,
     `--lc-messages-dir=${SHARE}`,
     `--character-sets-dir=${path.join(SHARE, 'charsets')}`,
-    '--loose-pam-use-cleartext-plugin=OFF',
     ...SMALL,
   ];
 }
