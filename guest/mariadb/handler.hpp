@@ -238,7 +238,8 @@ class ha_vamos final : public handler {
   } ranges_;
 
   // Of writes.
-  std::string rows_;        // the batch that is being written
+  std::string rows_;                             // the batch that is being written
+  uint duplicateIndex_ = static_cast<uint>(-1);  // the server's, of the last refusal
   std::string refusedRow_;  // where the blobs of a row that was refused stand, for its message
   bool isWriting_ = false;
   bool isUnseen_ = false;  // nobody sees the table yet: its rows are committed as they go

@@ -45,6 +45,7 @@ int ha_vamos::info(uint flags) {
     stats.block_size = 16384;
     setRowsPerKey();
   }
+  if (flags & HA_STATUS_ERRKEY) errkey = duplicateIndex_;
   if (flags & HA_STATUS_AUTO) stats.auto_increment_value = share_->nextAutoIncrement();
   return 0;
 }

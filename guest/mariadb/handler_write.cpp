@@ -106,11 +106,11 @@ int ha_vamos::end_bulk_insert() {
 
 // The server's number of the index that a refusal names.
 void ha_vamos::noteDuplicate(const client::Failure& failure) {
-  errkey = static_cast<uint>(-1);
+  duplicateIndex_ = static_cast<uint>(-1);
   Duplicate duplicate;
   if (!duplicateOf(failure, duplicate)) return;
   for (uint index = 0; index < table_share->keys; index++) {
-    if (share_->codec->indexOf(index) == duplicate.index) errkey = index;
+    if (share_->codec->indexOf(index) == duplicate.index) duplicateIndex_ = index;
   }
 }
 

@@ -96,19 +96,6 @@ void describeBytes(const Field& field, Storage storage, ColumnFormat& column) {
   column.widthBytes = field.field_length;
 }
 
-// The type as SHOW COLUMNS has it, the collation, and whether the server computes the value.
-std::string typeText(const Field& field) {
-  StringBuffer<256> text(system_charset_info);
-  field.sql_type(text);
-  std::string type = "mariadb:" + std::string(text.ptr(), text.length());
-  if (field.has_charset()) {
-    const LEX_CSTRING& collation = field.charset()->coll_name;
-    type += " collate " + std::string(collation.str, collation.length);
-  }
-  if (field.vcol_info != nullptr) type += " generated";
-  return type;
-}
-
 // Fields that an index has, so that their values are stored even where the server computes them.
 std::vector<bool> indexedFields(const TABLE_SHARE& share) {
   std::vector<bool> indexed(share.fields);
@@ -138,10 +125,10 @@ bool RowFormat::make(const TABLE_SHARE& share, bool withHiddenKey, std::string& 
     }
     column.charset = field.charset();
     if (!describe(field, column)) {
-      refusal = "column " + column.name + ": ENGINE=VAMOS can't hold " + typeText(field).substr(8);
+      const LEX_CSTRING type = field.type_handler()->name().lex_cstring();
+      refusal = "column " + column.name + ": ENGINE=VAMOS can't hold " + std::string(type.str, type.length);
       return false;
     }
-    column.type = typeText(field);
     columnOf_[number] = static_cast<uint32_t>(columns_.size());
     columns_.push_back(std::move(column));
   }
