@@ -17,6 +17,19 @@ namespace {
 
 constexpr size_t versionBytes = 16;  // a UUID
 
+// The type as SHOW COLUMNS has it, the collation, and whether the server computes the value.
+std::string typeOf(const Field& field) {
+  StringBuffer<256> text(system_charset_info);
+  field.sql_type(text);
+  std::string type = "mariadb:" + std::string(text.ptr(), text.length());
+  if (field.has_charset()) {
+    const LEX_CSTRING& collation = field.charset()->coll_name;
+    type += " collate " + std::string(collation.str, collation.length);
+  }
+  if (field.vcol_info != nullptr) type += " generated";
+  return type;
+}
+
 // What an index of the host is called and whether it is unique by itself.
 void nameIndex(const KEY& key, wire::Index& index) {
   index.name.assign(key.name.str, key.name.length);
@@ -58,8 +71,8 @@ std::atomic<bool> haveLeftovers{true};
 
 }  // namespace
 
-wire::Definition definitionOf(const TABLE_SHARE& share, const Codec& codec, std::string name,
-                              std::string image) {
+wire::Definition definitionOf(const TABLE& table, const Codec& codec, std::string name, std::string image) {
+  const TABLE_SHARE& share = *table.s;
   wire::Definition definition;
   definition.name = std::move(name);
   definition.detail = std::move(image);
@@ -72,7 +85,7 @@ wire::Definition definitionOf(const TABLE_SHARE& share, const Codec& codec, std:
     if (format.kind == ColumnKind::FIXED || format.kind == ColumnKind::BYTES) {
       column.widthBytes = format.widthBytes;
     }
-    column.type = format.type;
+    if (format.storage != Storage::HIDDEN) column.type = typeOf(*table.field[format.field]);
   }
   definition.indexes.resize(codec.indexCount());
   if (codec.hasHiddenKey()) definition.indexes[0] = {"PRIMARY", true, {{.column = hidden}}};

@@ -13,8 +13,7 @@
 namespace vamos::mariadb {
 
 // What the host is told of a table. `image`: the .frm's bytes, kept for discovery.
-wire::Definition definitionOf(const TABLE_SHARE& share, const Codec& codec, std::string name,
-                              std::string image);
+wire::Definition definitionOf(const TABLE& table, const Codec& codec, std::string name, std::string image);
 
 // Tables that come and go with statements of their own, known by their paths only.
 bool isTemporaryName(std::string_view name);

@@ -83,7 +83,7 @@ int ha_vamos::create(const char* path, TABLE* form, HA_CREATE_INFO* info) {
   dropLeftovers(own);
   wire::CreateTable message;
   message.definition =
-      definitionOf(*form->s, *codec, name, isTemporary || isPartition ? std::string{} : frmImage(*form->s));
+      definitionOf(*form, *codec, name, isTemporary || isPartition ? std::string{} : frmImage(*form->s));
   message.nextAutoIncrement = info->auto_increment_value;
   const std::string body = message.encode();
   int error = callDefinition(own, Method::CREATE_TABLE, body);
@@ -177,7 +177,7 @@ bool ha_vamos::commit_inplace_alter_table(TABLE* altered, Alter_inplace_info* in
   if (!codec) return true;
   wire::RedefineTable message;
   message.name = share_->name;
-  message.definition = definitionOf(*altered->s, *codec, share_->name,
+  message.definition = definitionOf(*altered, *codec, share_->name,
                                     isPartitionName(share_->name) ? std::string{} : frmImage(*altered->s));
   if ((info->create_info->used_fields & HA_CREATE_USED_AUTO) != 0) {
     message.nextAutoIncrement = info->create_info->auto_increment_value;

@@ -40,7 +40,6 @@ enum class Storage : uint8_t {
 
 struct ColumnFormat {
   std::string name;
-  std::string type;  // for Column.type
   ColumnKind kind = ColumnKind::INT8;
   Storage storage = Storage::BYTES;
   uint8_t nullMask = 0;     // 0: never NULL
