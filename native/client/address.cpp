@@ -2,7 +2,6 @@
 
 #include <poll.h>
 
-#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <string_view>
@@ -31,7 +30,7 @@ Descriptor openVsock(const std::string& address, std::string_view target, TimePo
   if (!cid || !port) refuse(address, "expected vsock:CID:PORT with the other end's CID (the host is 2)");
   Descriptor socket = beginConnectVsock(*cid, *port);
   pollfd state{.fd = socket.get(), .events = POLLOUT, .revents = 0};
-  while (poll(&state, 1, pollTimeoutMs(deadline, kStopCheckMs)) <= 0) {
+  while (poll(&state, 1, kStopCheckMs) <= 0) {
     if (isStopping || Clock::now() >= deadline) {
       throw ChannelError(ErrorCode::CHANNEL_ABSENT, address + ": nobody answered in time");
     }
@@ -41,13 +40,6 @@ Descriptor openVsock(const std::string& address, std::string_view target, TimePo
 }
 
 }  // namespace
-
-int pollTimeoutMs(TimePoint deadline, int most) {
-  if (deadline == kNever) return most;
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  const int64_t limit = most < 0 ? INT32_MAX : most;
-  return static_cast<int>(std::clamp<int64_t>(left, 0, limit));
-}
 
 OpenChannel openChannel(const std::string& address, TimePoint deadline, const std::atomic<bool>& isStopping) {
   const size_t colon = address.find(':');

@@ -18,7 +18,4 @@ struct OpenChannel {
 // with CHANNEL_ABSENT at the deadline or soon after isStopping. Throws ChannelError.
 OpenChannel openChannel(const std::string& address, TimePoint deadline, const std::atomic<bool>& isStopping);
 
-// How long to poll: milliseconds until the deadline, rounded up, at most `most`; -1: without end.
-int pollTimeoutMs(TimePoint deadline, int most = -1);
-
 }  // namespace vamos::client

@@ -57,7 +57,9 @@ Client::Implementation::~Implementation() {
   toKick_ = connection;
   wakesKeeper_ = true;
   leave(lock);
+  idlerSignal_.set();
   if (keeper_.joinable()) keeper_.join();
+  if (idler_.joinable()) idler_.join();
   for (lock.lock(); callersInside_ > 0 || isSending_; lock.lock()) {
     lock.unlock();
     usleep(1000);
@@ -108,7 +110,7 @@ CallPointer Client::Implementation::send(uint32_t stream, std::vector<Request> c
       wakeKeeper();
     } else {
       callsSent_++;
-      flush(lock);
+      if (!gathers()) flush(lock);
     }
     if (queue_.bytes() > kMaxQueuedBytes && !isLater) {
       call->waitsForRoom = true;
@@ -194,18 +196,28 @@ bool Client::Implementation::isRefused(Call& call) {
 void Client::Implementation::await(Lock& lock, const CallPointer& call, IsOver isOver) {
   addWaiter(*call);
   while (!call->isDone && !isOver(*this, *call) && !expire(*call)) {
+    if (gatherUntil_ != kNever && Clock::now() >= gatherUntil_) flush(lock);
     if (connection_ && (reader_ == nullptr || reader_ == call.get())) {
       reader_ = call.get();
-      readOnce(lock, expiryOf(*call));
+      readOnce(lock, std::min(expiryOf(*call), gatherUntil_));
       continue;
     }
-    const TimePoint expiry = expiryOf(*call);
+    const TimePoint until = std::min(expiryOf(*call), gatherUntil_);
     leave(lock);
-    call->signal.waitUntil(expiry);
+    call->signal.waitUntil(until);
     lock.lock();
   }
   removeWaiter(*call);
   if (reader_ == call.get()) passReader();
+}
+
+bool Client::Implementation::gathers() {
+  // Alone it gains nothing by waiting.
+  if (options_.gatherUs == 0 || connection_->inFlight.requestCount() == 0) return false;
+  if (gatherUntil_ != kNever) return true;
+  gatherUntil_ = Clock::now() + std::chrono::microseconds(options_.gatherUs);
+  wakesIdler_ = true;
+  return true;
 }
 
 TimePoint Client::Implementation::expiryOf(const Call& call) const {
@@ -247,10 +259,12 @@ void Client::Implementation::leave(Lock& lock) {
   if (!toWake_.empty()) calls.swap(toWake_);
   const std::shared_ptr<Connection> kicked = std::move(toKick_);
   const bool wakesKeeper = std::exchange(wakesKeeper_, false);
+  const bool wakesIdler = std::exchange(wakesIdler_, false);
   lock.unlock();
   for (const CallPointer& call : calls) call->signal.set();
   if (kicked) kicked->kick();
   if (wakesKeeper) keeperSignal_.set();
+  if (wakesIdler) idlerSignal_.set();
 }
 
 Client::Client(Options options) : implementation_(std::make_unique<Implementation>(std::move(options))) {}

@@ -34,7 +34,11 @@ Connection::Event Connection::poll(TimePoint deadline, bool wantsWrite) {
   pollfd states[] = {{.fd = stream_.descriptor(), .events = events, .revents = 0},
                      {.fd = kickEvent_.get(), .events = POLLIN, .revents = 0}};
   pollCalls_++;
-  if (::poll(states, 2, pollTimeoutMs(deadline)) <= 0) return Event::None;
+  const auto left = std::max(Clock::duration::zero(), deadline - Clock::now());
+  timespec timeout{};
+  timeout.tv_sec = std::chrono::duration_cast<std::chrono::seconds>(left).count();
+  timeout.tv_nsec = (left % std::chrono::seconds(1)).count();
+  if (ppoll(states, 2, deadline == kNever ? nullptr : &timeout, nullptr) <= 0) return Event::None;
   if (states[1].revents != 0) {
     uint64_t count;
     pollCalls_++;
@@ -46,7 +50,6 @@ Connection::Event Connection::poll(TimePoint deadline, bool wantsWrite) {
 }
 
 void Connection::read() {
-  incoming.mostAnswers = openRequests.load(std::memory_order_acquire);
   try {
     stream_.read(nowMs());
   } catch (const std::bad_alloc&) {

@@ -40,12 +40,8 @@ class Connection {
   // What ended writing, if anything did.
   std::optional<Failure> writeEnd() const;
 
-  // Any thread's.
-
-  // Makes poll() return.
+  // Any thread's: makes poll() return.
   void kick();
-  // As many as `inFlight` has: more answers break the protocol.
-  std::atomic<size_t> openRequests{0};
 
   // Guarded by the client's mutex.
 

@@ -22,7 +22,8 @@ std::string randomBytes(size_t count);
 // thread's at a time: the sender's (who writes frames; calls that come meanwhile go with its next one) and
 // the reader's (who polls the channel and settles what it reads). A thread that waits for its answer is the
 // reader where no other is, and hands the role on when it has its answer. The keeper, a thread of our own,
-// connects, and reads while nobody waits.
+// connects, and reads while nobody waits. Where calls gather, a second one of idle priority tells it when the
+// processor has nothing else to do.
 class Client::Implementation {
  public:
   explicit Implementation(Options options);
@@ -58,6 +59,9 @@ class Client::Implementation {
   // Leaves the mutex, then wakes whoever is to wake.
   void leave(Lock& lock);
 
+  // Whether a call that was just issued is left for others to share its frame, for a moment.
+  bool gathers();
+
   // The roles: roles.cpp. These leave the mutex for a while.
   void flush(Lock& lock);
   bool takeFrames(Connection& connection);
@@ -73,6 +77,7 @@ class Client::Implementation {
   void startKeeper();
   void wakeKeeper();
   void keep();
+  void watchForIdleness();
   void tryConnect();
   void beginSession(Lock& lock, std::shared_ptr<Connection> connection);
   void stayWithout(Failure error);
@@ -96,9 +101,11 @@ class Client::Implementation {
   std::vector<CallPointer> toWake_;
   std::shared_ptr<Connection> toKick_;
   bool wakesKeeper_ = false;
+  bool wakesIdler_ = false;
 
   const void* reader_ = nullptr;  // the call whose thread reads, or the keeper (this)
   bool isSending_ = false;
+  TimePoint gatherUntil_ = kNever;  // what waits is sent then at the latest
   uint32_t callersInside_ = 0;
   Counters counters_;
   // While there is no session.
@@ -118,6 +125,8 @@ class Client::Implementation {
   // Its own.
   std::thread keeper_;
   Signal keeperSignal_;
+  std::thread idler_;
+  Signal idlerSignal_;
   bool hadSession_ = false;
   uint32_t failedAttempts_ = 0;
   uint64_t callsSeen_ = 0;

@@ -27,7 +27,7 @@ void Incoming::onFrame(uint8_t kind, std::span<const uint8_t> bytes, std::unique
       takeReplies(body, std::move(owned));
     } else if (kind == FrameKind::PARKED) {
       wire::Parked message;
-      if (!wire::Parked::decode(body, message) || message.ids.size() > mostAnswers) {
+      if (!wire::Parked::decode(body, message) || message.ids.size() > openRequests) {
         return refuse(ErrorCode::BAD_FRAME, "a report of parked requests makes no sense");
       }
       parked.insert(parked.end(), message.ids.begin(), message.ids.end());
@@ -74,7 +74,8 @@ void Incoming::takeGoodbye(std::string_view body) {
 }
 
 void Incoming::takeReplies(std::string_view body, std::unique_ptr<uint8_t[]> owned) {
-  if (!wire::ReplyBatch::decode(body, mostAnswers - std::min(mostAnswers, answers.size()), batch_)) {
+  const size_t most = openRequests;
+  if (!wire::ReplyBatch::decode(body, most - std::min(most, answers.size()), batch_)) {
     return refuse(ErrorCode::BAD_FRAME, "a frame of replies makes no sense");
   }
   const std::shared_ptr<const uint8_t[]> frame(std::move(owned));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <span>
@@ -29,7 +30,9 @@ class Incoming final : public FrameReceiver {
   };
 
   std::optional<wire::Welcome> welcome;  // stays
-  size_t mostAnswers = 0;                // requests that are open: more answers than these break the protocol
+  // Requests that are open: more answers than these break the protocol. Set before they are sent, by any
+  // thread.
+  std::atomic<size_t> openRequests{0};
 
   // Since clear().
   uint64_t frames = 0;

@@ -12,6 +12,7 @@ using wire::FrameKind;
 static constexpr size_t kKeptBytes = 1 << 20;
 
 void Client::Implementation::flush(Lock& lock) {
+  gatherUntil_ = kNever;
   // A sender looks again before it stops.
   if (isSending_) return;
   while (connection_ && takeFrames(*connection_)) {
@@ -41,7 +42,7 @@ bool Client::Implementation::takeFrames(Connection& connection) {
     queue_.takeBatch(maxFrameBytes_ - wire::kBatchOverheadBytes, connection.inFlight, batch_);
     if (!batch_.empty()) {
       connection.inFlight.add(batch_);
-      connection.openRequests = connection.inFlight.requestCount();
+      connection.incoming.openRequests = connection.inFlight.requestCount();
       connection.creditedBytes = connection.receivedBytes;
       counters_.frames++;
       for (const CallPointer& call : batch_) {
@@ -134,7 +135,7 @@ void Client::Implementation::settle(Connection& connection) {
     removeWaiter(call);
     if (reader_ != &call) wakeLater(call);
   }
-  connection.openRequests = connection.inFlight.requestCount();
+  connection.incoming.openRequests = connection.inFlight.requestCount();
   incoming.clear();
   if (!makesSense && !incoming.end) {
     incoming.isBroken = true;

@@ -70,13 +70,13 @@ class Session {
 
   // False: the session is over.
   bool frame(uint8_t kind, std::string_view body) {
-    incoming_.mostAnswers = inFlight_.requestCount();
+    incoming_.openRequests = inFlight_.requestCount();
     // As a large frame comes: in memory of its own, which nothing may outlive.
     auto owned = std::make_unique<uint8_t[]>(body.size());
     if (!body.empty()) std::memcpy(owned.get(), body.data(), body.size());
     const std::span<const uint8_t> bytes(owned.get(), body.size());
     incoming_.onFrame(kind, bytes, std::move(owned));
-    require(incoming_.answers.size() <= incoming_.mostAnswers);
+    require(incoming_.answers.size() <= incoming_.openRequests);
     for (const uint32_t id : incoming_.parked) inFlight_.park(id);
     for (Incoming::Answer& answer : incoming_.answers) {
       const InFlight::Answered answered = inFlight_.settle(answer.id);
