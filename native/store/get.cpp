@@ -136,8 +136,8 @@ GetOperation::Step GetOperation::fail(Outcome failure) {
   return Step::FAILED;
 }
 
-GetOperation::Step GetOperation::lockKey(std::string_view key) {
-  switch (transaction->lockRow(key, lockMode(request_.lock), ifLocked(request_.wait))) {
+GetOperation::Step GetOperation::lockKey(std::string_view key, LockMode mode) {
+  switch (transaction->lockRow(key, mode, ifLocked(request_.wait))) {
     case LockAnswer::GRANTED:
       return Step::FOUND;
     case LockAnswer::QUEUED:
@@ -157,76 +157,55 @@ GetOperation::Step GetOperation::read(const View& view, std::string_view key, co
   return status.IsIncomplete() ? Step::AGAIN : fail(database_.failure(status));
 }
 
-// A row's lock is enough where the key is there: who removes the key from an index locks the row first.
+// A row's lock is enough where the key is there: who removes the key from an index locks the row first. It is
+// read before it is locked, and again if anything was committed meanwhile.
 GetOperation::Step GetOperation::lockedRow(std::string_view key, const Budget& budget) {
   if (!std::exchange(hasBegunKey_, true)) lockMark_ = transaction->lockMark();
   const View view = transaction->latestView();
-  return request_.index == 0 ? lockedPrimary(view, key, budget) : lockedSecondary(view, key, budget);
-}
-
-GetOperation::Step GetOperation::lockedPrimary(const View& view, std::string_view key, const Budget& budget) {
-  const std::string rowKey = spaceKey(table_->indexes[0].space, key);
+  const std::string entry = spaceKey(table_->indexes[request_.index].space, key);
+  std::string rowKey = entry;
   primaryKey_.assign(key);
   while (true) {
-    Step step = lockKey(rowKey);
-    if (step != Step::FOUND) return step;
-    step = read(view, rowKey, budget);
-    if (step != Step::MISSING) return step;
-    step = lockMissing(view, rowKey, budget);
-    if (step != Step::FOUND) return step;
-  }
-}
-
-GetOperation::Step GetOperation::lockedSecondary(const View& view, std::string_view key,
-                                                 const Budget& budget) {
-  const std::string entry = spaceKey(table_->indexes[request_.index].space, key);
-  while (true) {
+    const uint64_t sequence = database_.base().GetLatestSequenceNumber();
     Step step = read(view, entry, budget);
-    if (step == Step::MISSING) {
-      // Another may be about to add it.
-      step = lockKey(entry);
-      if (step == Step::FOUND) step = read(view, entry, budget);
-      if (step == Step::MISSING) step = lockMissing(view, entry, budget);
+    if (step == Step::MISSING) step = lockMissing(view, entry, budget);
+    if (step != Step::FOUND) return step;
+    if (request_.index != 0) {
+      std::string_view found;
+      if (!entryPrimaryKey(entry, toView(value_), found)) {
+        return fail(database_.failure(rocksdb::Status::Corruption("an index entry without its primary key")));
+      }
+      primaryKey_.assign(found);
+      rowKey = spaceKey(table_->indexes[0].space, primaryKey_);
+    }
+    step = lockKey(rowKey, lockMode(request_.lock));
+    if (step != Step::FOUND) return step;
+    if (database_.base().GetLatestSequenceNumber() != sequence) {
+      step = read(view, entry, budget);
+      std::string_view found = primaryKey_;
+      if (step == Step::FOUND && request_.index != 0) entryPrimaryKey(entry, toView(value_), found);
+      if (step == Step::MISSING || found != primaryKey_) {
+        transaction->unlockRow(rowKey, lockMark_);
+        continue;
+      }
       if (step != Step::FOUND) return step;
-      transaction->unlockRow(entry, lockMark_);
-      continue;
     }
-    if (step != Step::FOUND) return step;
-    std::string_view found;
-    if (!entryPrimaryKey(entry, toView(value_), found)) {
-      return fail(database_.failure(rocksdb::Status::Corruption("an index entry without its primary key")));
-    }
-    primaryKey_.assign(found);
-    const std::string rowKey = spaceKey(table_->indexes[0].space, primaryKey_);
-    step = lockKey(rowKey);
-    if (step != Step::FOUND) return step;
-    step = read(view, entry, budget);
-    if (step == Step::FOUND && entryPrimaryKey(entry, toView(value_), found) && found == primaryKey_) {
-      return read(view, rowKey, budget);
-    }
-    if (step != Step::FOUND && step != Step::MISSING) return step;
-    // It went to another row meanwhile.
-    transaction->unlockRow(rowKey, lockMark_);
+    return request_.index == 0 ? Step::FOUND : read(view, rowKey, budget);
   }
 }
 
+// Another may be about to add the key: its lock is waited for.
 GetOperation::Step GetOperation::lockMissing(const View& view, const std::string& key, const Budget& budget) {
-  transaction->unlockRow(key, lockMark_);
-  if (!transaction->locksGaps()) return Step::MISSING;
-  // As every scan: an iterator over the block cache alone may end too early.
-  if (budget.cachedOnly) return Step::AGAIN;
-  const uint64_t sequence = database_.base().GetLatestSequenceNumber();
-  switch (transaction->lockGapAround(key, gapOf(view, key), ifLocked(request_.wait))) {
-    case LockAnswer::GRANTED:
-      break;
-    case LockAnswer::QUEUED:
-      return Step::PARKED;
-    case LockAnswer::REFUSED:
-      return request_.wait == Wait::SKIP_LOCKED ? Step::MISSING : fail(lockedOutcome());
-    case LockAnswer::DEADLOCK:
-      return fail(deadlockOutcome());
+  Step step = lockKey(key, LockMode::SHARED);
+  if (step != Step::FOUND) return step;
+  step = read(view, key, budget);
+  if (step == Step::MISSING && transaction->locksGaps()) {
+    // As every scan: an iterator over the block cache alone may end too early.
+    if (budget.cachedOnly) return Step::AGAIN;
+    transaction->lockGapAround(key, gapOf(view, key));
   }
-  return database_.base().GetLatestSequenceNumber() == sequence ? Step::MISSING : read(view, key, budget);
+  if (step == Step::MISSING || step == Step::FOUND) transaction->unlockRow(key, lockMark_);
+  return step;
 }
 
 // Between the nearest keys of the index on both sides.

@@ -33,13 +33,11 @@ class GetOperation : public Operation {
   Progress runPlain(const Budget& budget);
   Progress runLocking(const Budget& budget);
   Step lockedRow(std::string_view key, const Budget& budget);
-  Step lockedPrimary(const View& view, std::string_view key, const Budget& budget);
-  Step lockedSecondary(const View& view, std::string_view key, const Budget& budget);
   // Nothing has the key: its gap is locked, where gaps are. FOUND: something has it now.
   Step lockMissing(const View& view, const std::string& key, const Budget& budget);
   KeyRange gapOf(const View& view, const std::string& key) const;
   // FOUND: the lock is held; MISSING: it is to be skipped.
-  Step lockKey(std::string_view key);
+  Step lockKey(std::string_view key, LockMode mode);
   Step read(const View& view, std::string_view key, const Budget& budget);
   Step fail(Outcome failure);
   // False: the outcome says why not.

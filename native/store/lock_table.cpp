@@ -122,36 +122,21 @@ LockAnswer LockTable::lockGap(LockOwner& owner, const KeyRange& range, IfLocked 
   return answer;
 }
 
-LockAnswer LockTable::lockGapAround(LockOwner& owner, std::string_view key, KeyRange range,
-                                    IfLocked ifLocked) {
-  Woken woken;
-  LockAnswer answer = LockAnswer::GRANTED;
-  {
-    const std::lock_guard guard(mutex_);
-    leaveQueue(owner, woken);
-    const auto isAnothers = [&](const LockRow& row) {
-      return std::any_of(row.holders.begin(), row.holders.end(), [&](const LockRow::Holder& holder) {
-        return holder.owner != &owner && holder.mode == LockMode::EXCLUSIVE;
-      });
-    };
-    const auto at = rows_.lower_bound(key);
-    const bool isThere = at != rows_.end() && at->first == key;
-    if (isThere && isAnothers(at->second) && ifLocked != IfLocked::IGNORE) {
-      answer = ifLocked == IfLocked::REFUSE
-                   ? LockAnswer::REFUSED
-                   : parkForRange(owner, Waiting::GAP, {std::string(key), std::string(key) + '\0'}, woken);
-    } else {
-      for (auto row = isThere ? std::next(at) : at; row != rows_.end() && row->first < range.high; ++row) {
-        if (isAnothers(row->second)) range.high = row->first;
-      }
-      for (auto row = at; row != rows_.begin() && (--row)->first >= range.low;) {
-        if (isAnothers(row->second)) range.low = row->first + '\0';
-      }
-      holdGap(owner, range);
-    }
+void LockTable::lockGapAround(LockOwner& owner, std::string_view key, KeyRange range) {
+  const std::lock_guard guard(mutex_);
+  const auto isAnothers = [&](const LockRow& row) {
+    return std::any_of(row.holders.begin(), row.holders.end(), [&](const LockRow::Holder& holder) {
+      return holder.owner != &owner && holder.mode == LockMode::EXCLUSIVE;
+    });
+  };
+  const auto at = rows_.lower_bound(key);
+  for (auto row = at; row != rows_.end() && row->first < range.high; ++row) {
+    if (isAnothers(row->second)) range.high = row->first;
   }
-  wakeAll(woken);
-  return answer;
+  for (auto row = at; row != rows_.begin() && (--row)->first >= range.low;) {
+    if (isAnothers(row->second)) range.low = row->first + '\0';
+  }
+  holdGap(owner, range);
 }
 
 void LockTable::hold(LockOwner& owner, LockRow& row, LockMode mode, bool isInsert) {

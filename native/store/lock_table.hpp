@@ -100,9 +100,9 @@ class LockTable {
   LockAnswer lockInsert(LockOwner& owner, std::string_view key, IfLocked ifLocked);
   LockAnswer lockGap(LockOwner& owner, const KeyRange& range, IfLocked ifLocked);
 
-  // The gap around a key that is not there, within this range: up to the nearest rows on both sides that
-  // others may be inserting. Waits while another has the key itself.
-  LockAnswer lockGapAround(LockOwner& owner, std::string_view key, KeyRange range, IfLocked ifLocked);
+  // The gap around a key that is not there and whose row the owner has locked, within this range: up to the
+  // nearest rows on both sides that others may be inserting.
+  void lockGapAround(LockOwner& owner, std::string_view key, KeyRange range);
 
   // Leaves the queue, if the owner waits.
   void stopWaiting(LockOwner& owner);

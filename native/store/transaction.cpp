@@ -51,10 +51,6 @@ LockAnswer Transaction::lockGap(const KeyRange& range, IfLocked ifLocked) {
   return locks_.lockGap(owner_, range, ifLocked);
 }
 
-LockAnswer Transaction::lockGapAround(std::string_view key, KeyRange range, IfLocked ifLocked) {
-  return locks_.lockGapAround(owner_, key, std::move(range), ifLocked);
-}
-
 bool Transaction::hasWritten(std::string_view key) const {
   if (!hasWrites()) return false;
   const std::unique_ptr<rocksdb::WBWIIterator> own(writes_->GetWriteBatch()->NewIterator());

@@ -41,7 +41,9 @@ class Transaction {
   LockAnswer lockRow(std::string_view key, LockMode mode, IfLocked ifLocked);
   LockAnswer lockInsert(std::string_view key, IfLocked ifLocked);
   LockAnswer lockGap(const KeyRange& range, IfLocked ifLocked);
-  LockAnswer lockGapAround(std::string_view key, KeyRange range, IfLocked ifLocked);
+  void lockGapAround(std::string_view key, KeyRange range) {
+    locks_.lockGapAround(owner_, key, std::move(range));
+  }
   // Gives back the lock of a row, or makes it a shared one, if it was first taken since and the transaction
   // has not changed the row.
   void unlockRow(std::string_view key, uint64_t since);

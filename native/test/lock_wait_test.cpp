@@ -96,9 +96,116 @@ TEST_CASE_FIXTURE(TwoRows, "a key locked where nothing is can't be inserted by o
   const uint64_t two = begin();
   CHECK(wait(insert(two, {{50, "", "x"}}, Wait::NO_WAIT)).code == ErrorCode::LOCK_NOT_AVAILABLE);
   CHECK(wait(insert(one, {{50, "", "x"}}, Wait::NO_WAIT)).ok());
+  CHECK(wait(insert(two, {{55, "", "x"}}, Wait::NO_WAIT)).code == ErrorCode::LOCK_NOT_AVAILABLE);
+  store->rollback(one);
   const uint64_t committed = begin(Isolation::READ_COMMITTED);
   CHECK(read(committed, 60, Lock::EXCLUSIVE) == Texts{"-"});
   CHECK(wait(insert(two, {{60, "", "x"}}, Wait::NO_WAIT)).ok());
+}
+
+TEST_CASE_FIXTURE(TwoRows, "a missing key's gap ends at the rows beside it, and is no one's alone") {
+  load({{10, "j", "x"}});
+  const uint64_t one = begin();
+  const uint64_t two = begin();
+  for (const uint64_t each : {one, two}) {
+    CHECK(rows(wait(get(each, 5, Lock::EXCLUSIVE, Wait::NO_WAIT))) == Texts{"-"});
+  }
+  const uint64_t three = begin();
+  for (const uint32_t number : {4U, 5U, 9U}) {
+    CHECK(wait(insert(three, {{number, "", "x"}}, Wait::NO_WAIT)).code == ErrorCode::LOCK_NOT_AVAILABLE);
+  }
+  CHECK(wait(insert(three, {{11, "", "x"}}, Wait::NO_WAIT)).ok());
+  CHECK(wait(get(three, 3, Lock::EXCLUSIVE, Wait::NO_WAIT)).ok());
+  CHECK(wait(get(three, 10, Lock::EXCLUSIVE, Wait::NO_WAIT)).ok());
+  const Answer first = insert(one, {{5, "", "x"}});
+  REQUIRE(waitParked(first));
+  CHECK(wait(insert(two, {{5, "", "x"}})).code == ErrorCode::DEADLOCK);
+  CHECK(wait(first).ok());
+}
+
+TEST_CASE_FIXTURE(TwoRows, "a read by unique keys that finds its row locks no gap, and the row alone") {
+  const uint64_t one = begin();
+  const auto named = [&](uint64_t transaction, const std::string& name) {
+    return wait(store->get(transaction, table, byName, keyBatch(nullableKey(name)), Lock::EXCLUSIVE,
+                           Wait::NO_WAIT, {}, false));
+  };
+  CHECK(rows(named(one, "b")) == Texts{"2/b/x"});
+  const std::string key = nullableKey("a");
+  CHECK(scan(one, {.index = byName, .lower = key, .upper = key, .lock = Lock::EXCLUSIVE}) == Texts{"1/a/x"});
+  CHECK(store->statistics().locksHeld == 2);
+  const uint64_t two = begin();
+  CHECK(named(two, "b").code == ErrorCode::LOCK_NOT_AVAILABLE);
+  CHECK(wait(get(two, 1, Lock::SHARED, Wait::NO_WAIT)).code == ErrorCode::LOCK_NOT_AVAILABLE);
+  CHECK(wait(insert(two, {{5, "aa", "x"}, {6, "bb", "x"}}, Wait::NO_WAIT)).ok());
+}
+
+TEST_CASE_FIXTURE(TwoRows, "a locking read of a key that another inserts waits for it") {
+  for (const Isolation isolation : {Isolation::REPEATABLE_READ, Isolation::READ_COMMITTED}) {
+    CAPTURE(static_cast<int>(isolation));
+    const uint64_t one = begin();
+    CHECK(wait(insert(one, {{50, "new", "x"}})).ok());
+    const uint64_t two = begin(isolation);
+    const uint64_t three = begin(isolation);
+    const Answer byPrimary = get(two, 50, Lock::SHARED);
+    const Answer bySecondary =
+        store->get(three, table, byName, keyBatch(nullableKey("new")), Lock::SHARED, Wait::WAIT, {}, false);
+    REQUIRE(waitParked(byPrimary));
+    REQUIRE(waitParked(bySecondary));
+    CHECK(commit(one).ok());
+    const auto end = [&](uint64_t transaction, const Answer& answer) {
+      CHECK(rows(wait(answer)) == Texts{"50/new/x"});
+      store->rollback(transaction);
+    };
+    end(two, byPrimary);
+    end(three, bySecondary);
+    const uint64_t four = begin();
+    CHECK(wait(remove(four, {{50, "new", "x"}})).ok());
+    CHECK(commit(four).ok());
+    CHECK(store->statistics().locksHeld == 0);
+  }
+}
+
+TEST_CASE_FIXTURE(TwoRows,
+                  "an insert whose key is there shares its row with others, and waits for who removes it") {
+  const uint64_t one = begin();
+  const uint64_t two = begin();
+  CHECK(wait(insert(one, {{1, "", "x"}})).code == ErrorCode::DUPLICATE_KEY);
+  CHECK(wait(insert(two, {{1, "", "x"}}, Wait::NO_WAIT)).code == ErrorCode::DUPLICATE_KEY);
+  CHECK(wait(get(two, 1, Lock::EXCLUSIVE, Wait::NO_WAIT)).code == ErrorCode::LOCK_NOT_AVAILABLE);
+  store->rollback(one);
+  store->rollback(two);
+  const uint64_t remover = begin();
+  CHECK(wait(remove(remover, {{1, "a", "x"}})).ok());
+  const uint64_t three = begin();
+  const Answer inserting = insert(three, {{1, "again", "x"}});
+  REQUIRE(waitParked(inserting));
+  SUBCASE("removed, the key is free") {
+    CHECK(commit(remover).ok());
+    CHECK(wait(inserting).ok());
+    CHECK(commit(three).ok());
+    CHECK(read(0, 1) == Texts{"1/again/x"});
+  }
+  SUBCASE("kept, it is a duplicate") {
+    store->rollback(remover);
+    CHECK(wait(inserting).code == ErrorCode::DUPLICATE_KEY);
+    // Whoever waited first for the row shares it now.
+    const uint64_t four = begin();
+    CHECK(wait(get(four, 1, Lock::SHARED, Wait::NO_WAIT)).ok());
+  }
+}
+
+TEST_CASE_FIXTURE(TwoRows,
+                  "an insert that waited for another's insert of its key shares the row that is there then") {
+  const uint64_t one = begin();
+  CHECK(wait(insert(one, {{50, "", "x"}})).ok());
+  const uint64_t two = begin();
+  const Answer inserting = insert(two, {{50, "", "x"}});
+  REQUIRE(waitParked(inserting));
+  CHECK(commit(one).ok());
+  CHECK(wait(inserting).code == ErrorCode::DUPLICATE_KEY);
+  const uint64_t three = begin();
+  CHECK(wait(get(three, 50, Lock::SHARED, Wait::NO_WAIT)).ok());
+  CHECK(wait(get(three, 50, Lock::EXCLUSIVE, Wait::NO_WAIT)).code == ErrorCode::LOCK_NOT_AVAILABLE);
 }
 
 TEST_CASE_FIXTURE(TwoRows, "sixty-four parked requests hold no thread, and a commit gets past them") {

@@ -79,6 +79,8 @@ TEST_CASE_FIXTURE(StoreFixture, "REPEATABLE READ keeps its first view, READ COMM
   CHECK(wait(update(writer, {{{1, "ann", "oslo"}, {1, "ann", "rome"}}})).ok());
   CHECK(commit(writer).ok());
   CHECK(read(repeatable, 1) == Texts{"1/ann/oslo"});
+  CHECK(read(committed, 1) == Texts{"1/ann/oslo"});  // still the same statement
+  store->beginStatement(committed);
   CHECK(read(committed, 1) == Texts{"1/ann/rome"});
   CHECK(read(early, 1) == Texts{"1/ann/oslo"});
   CHECK(read(repeatable, 1, Lock::SHARED) == Texts{"1/ann/rome"});  // a locking read sees the latest
