@@ -27,6 +27,7 @@ const STEPS = {
       '-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1',
     ),
   plugin: storageEngine,
+  threads: threadTests,
   tidy: clangTidyAll,
   fuzz: fuzzers,
   vitest,
@@ -103,9 +104,24 @@ async function cmake(folder, options, targets = ['all']) {
 
 async function nativeTests(folder, ...options) {
   await cmake(folder, ['-DVAMOS_TESTS=ON', '-DCMAKE_EXPORT_COMPILE_COMMANDS=ON', ...options]);
+  return runNativeTests(folder, testNames(/_test\.cpp$/));
+}
+
+/** What has threads of its own, under ThreadSanitizer. */
+async function threadTests() {
+  const names = testNames(/client_\w+_test\.cpp$/);
+  const options = ['-DCMAKE_BUILD_TYPE=Debug', '-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1'];
+  await cmake('build/threads', ['-DVAMOS_TESTS=ON', '-DVAMOS_SANITIZE_THREADS=ON', ...options], names);
+  return runNativeTests('build/threads', names);
+}
+
+function testNames(pattern) {
+  return filesBelow(['native/test'], pattern).map((source) => path.basename(source, '.cpp'));
+}
+
+async function runNativeTests(folder, names) {
   const count = { passed: 0, failed: 0 };
-  for (const source of filesBelow(['native/test'], /_test\.cpp$/)) {
-    const name = path.basename(source, '.cpp');
+  for (const name of names) {
     const { output } = await run(path.join(root, folder, name), [], { title: `${folder}/${name}` });
     count.passed += Number(/test cases:\s+\d+ \|\s+(\d+) passed/.exec(output)?.[1] ?? 0);
   }
