@@ -99,7 +99,8 @@ export class TableCodec {
   }
 
   indexNumber(name: string): number {
-    const number = this.indexes.findIndex((index) => index.name === name);
+    // The first one, whatever its connector called it.
+    const number = name === 'primary' ? 0 : this.indexes.findIndex((index) => index.name === name);
     if (number < 0) throw new VamosError('INDEX_MISSING', `no index ${name}`);
     return number;
   }
