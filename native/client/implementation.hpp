@@ -71,7 +71,7 @@ class Client::Implementation {
   void drain(Lock& lock, const std::shared_ptr<Connection>& connection);
   // Somebody who waits reads next; if nobody does, the role is free.
   void passReader();
-  void loseSession(Lock& lock, std::shared_ptr<Connection> connection, Failure error, bool isBroken);
+  void loseSession(Lock& lock, const std::shared_ptr<Connection>& connection, Failure error, bool isBroken);
 
   // The keeper: keeper.cpp.
   void startKeeper();
@@ -79,11 +79,11 @@ class Client::Implementation {
   void keep();
   void watchForIdleness();
   void tryConnect();
-  void beginSession(Lock& lock, std::shared_ptr<Connection> connection);
+  void beginSession(Lock& lock, const std::shared_ptr<Connection>& connection);
   void stayWithout(Failure error);
   void pause();
   void lookAfter(Lock& lock);
-  void ping(Lock& lock, TimePoint now);
+  void ping(Lock& lock, const std::shared_ptr<Connection>& connection, TimePoint now);
 
   const Options options_;
   const std::string session_;

@@ -100,12 +100,12 @@ void Client::Implementation::tryConnect() {
                       .token = options_.token,
                       .program = options_.program.substr(0, 200),
                       .replyWindowBytes = std::max(options_.replyWindowBytes, wire::kMinWindowBytes)};
-    auto connection =
+    const auto connection =
         std::make_shared<Connection>(openChannel(options_.address, deadline, isClosing_), hello.nonce);
     if (auto failure = greet(*connection, hello, deadline, isClosing_))
       return stayWithout(std::move(*failure));
     Lock lock(mutex_);
-    beginSession(lock, std::move(connection));
+    beginSession(lock, connection);
   } catch (const ChannelError& error) {
     stayWithout({error.code, error.what()});
   } catch (const std::exception& error) {
@@ -113,7 +113,7 @@ void Client::Implementation::tryConnect() {
   }
 }
 
-void Client::Implementation::beginSession(Lock& lock, std::shared_ptr<Connection> connection) {
+void Client::Implementation::beginSession(Lock& lock, const std::shared_ptr<Connection>& connection) {
   const wire::Welcome& welcome = *connection->incoming.welcome;
   connection->inFlight = InFlight(welcome);
   maxFrameBytes_ = welcome.maxFrameBytes;
@@ -173,7 +173,7 @@ void Client::Implementation::lookAfter(Lock& lock) {
   const std::shared_ptr<Connection> connection = connection_;
   const TimePoint now = Clock::now();
   if (now - connection->startedAt > milliseconds(options_.maxReconnectDelayMs)) failedAttempts_ = 0;
-  ping(lock, now);
+  ping(lock, connection, now);
   if (std::exchange(hasLater_, false)) laterSeenAt_ = now;
   flush(lock);
   if (connection_ != connection) return leave(lock);
@@ -194,19 +194,19 @@ void Client::Implementation::lookAfter(Lock& lock) {
 
 // Only while an answer is awaited: a ping costs a transition like any frame. Counts pings, not time: a
 // process that stood still must first get to read what came meanwhile.
-void Client::Implementation::ping(Lock& lock, TimePoint now) {
+void Client::Implementation::ping(Lock& lock, const std::shared_ptr<Connection>& connection, TimePoint now) {
   if (options_.pingIntervalMs == 0) return;
-  if (connection_->inFlight.requestCount() == 0) {
-    connection_->unansweredPings = 0;
+  if (connection->inFlight.requestCount() == 0) {
+    connection->unansweredPings = 0;
     pingDueAt_ = kNever;
   } else if (pingDueAt_ == kNever) {
     pingDueAt_ = now + milliseconds(options_.pingIntervalMs);
   } else if (now >= pingDueAt_) {
     pingDueAt_ = now + milliseconds(options_.pingIntervalMs);
-    if (connection_->unansweredPings++ < kMaxUnansweredPings) {
-      connection_->owesPing = true;
+    if (connection->unansweredPings++ < kMaxUnansweredPings) {
+      connection->owesPing = true;
     } else {
-      loseSession(lock, connection_,
+      loseSession(lock, connection,
                   {ErrorCode::CHANNEL_CLOSED, "the host answers neither requests nor pings"}, false);
     }
   }

@@ -169,8 +169,8 @@ void Client::Implementation::passReader() {
   }
 }
 
-void Client::Implementation::loseSession(Lock& lock, std::shared_ptr<Connection> connection, Failure error,
-                                         bool isBroken) {
+void Client::Implementation::loseSession(Lock& lock, const std::shared_ptr<Connection>& connection,
+                                         Failure error, bool isBroken) {
   if (connection_ != connection) return;
   connection_ = nullptr;
   reader_ = nullptr;
