@@ -99,15 +99,6 @@ const pluginFile = path.join(
   options.sanitized ? 'build/plugin-sanitize' : 'build/plugin',
   'ha_vamos.so',
 );
-const started = Date.now();
-try {
-  process.exitCode = await main();
-} catch (error) {
-  if (!(error instanceof StepError)) throw error;
-  console.error(error.message);
-  process.exitCode = 1;
-}
-
 async function main() {
   if (!['vamos', 'innodb'].includes(options.engine))
     throw new StepError(`--engine ${options.engine}: no such engine`);
@@ -369,4 +360,13 @@ class Host {
     }
     rmSync(this.#folder, { recursive: true, force: true });
   }
+}
+
+const started = Date.now();
+try {
+  process.exitCode = await main();
+} catch (error) {
+  if (!(error instanceof StepError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
 }
