@@ -48,9 +48,8 @@ bool isRepeatable(uint32_t method) {
   }
 }
 
-// A change of definitions is not given up half-way: the server has files that go with it.
-bool mayCancel(uint32_t method) {
-  return method < Method::CREATE_TABLE || method > Method::REDEFINE_TABLE || isRepeatable(method);
+bool isDefinition(uint32_t method) {
+  return method >= Method::CREATE_TABLE && method <= Method::REDEFINE_TABLE && !isRepeatable(method);
 }
 
 bool isLost(const client::Failure& failure) {
@@ -323,17 +322,24 @@ int Session::call(uint32_t method, std::string body, Reply& reply) {
 }
 
 int Session::callAlone(uint32_t method, std::string body, Reply& reply) {
+  const int error = callOutside(method, std::move(body), reply);
+  // Of definitions the server would tell the number, and no more.
+  return error >= FIRST_ERROR && isDefinition(method) ? raise(error) : error;
+}
+
+int Session::callOutside(uint32_t method, std::string body, Reply& reply) {
+  // A change of definitions is not given up half-way: the server has files that go with it.
+  const bool mayCancel = !isDefinition(method);
   for (int attempt = 1;; ++attempt) {
     if (dead_) return HA_ERR_LOCK_DEADLOCK;
-    const bool mayStop = mayCancel(method);
-    const uint32_t epoch = begun_ ? epoch_ : connect(mayStop);
+    const uint32_t epoch = begun_ ? epoch_ : connect(mayCancel);
     if (epoch == 0) return errorOfLast();
     epoch_ = epoch;
     client::CallOptions options;
     options.timeoutMs = timeoutMs();
     options.epoch = epoch;
     reply.call = host().send(stream_, {{method, isRepeatable(method) ? body : std::move(body)}}, options);
-    if (waitFor(reply.call, mayStop)) {
+    if (waitFor(reply.call, mayCancel)) {
       reply.body = client::replyBody(reply.call, 0);
       return 0;
     }

@@ -143,6 +143,7 @@ class Session {
   std::vector<client::Request> chain(uint32_t lastMethod, std::string lastBody) const;
   bool exceedsFrame(size_t lastBytes) const;
   int run(uint32_t method, std::string body, Reply& reply);
+  int callOutside(uint32_t method, std::string body, Reply& reply);
   bool waitFor(const client::CallPointer& call, bool mayCancel);
   void dropWaiting();
 
