@@ -30,6 +30,7 @@ constexpr const char* kUsage =
     "  --channel ADDRESS   virtio-serial:NAME, unix:PATH or vsock:CID:PORT (default: vamos_channel of the\n"
     "                      server's configuration)\n"
     "  --server FILE       default /usr/sbin/mariadbd\n"
+    "  --defaults-file FILE  the server's configuration (default: what the server reads by itself)\n"
     "  --plugin-dir DIR    default /usr/lib/mysql/plugin\n"
     "  --user NAME         whom the server runs as (default mysql)\n"
     "  --client COMMAND    asks a running server, options included (default mariadb)\n"
@@ -40,6 +41,7 @@ struct Options {
   std::string channel;
   std::string tokenFile;
   std::string server = "/usr/sbin/mariadbd";
+  std::string defaultsFile;
   std::string pluginFolder = "/usr/lib/mysql/plugin";
   std::string user = "mysql";
   std::string client = "mariadb";
@@ -125,7 +127,10 @@ void checkServer(const Options& options, Report& report) {
 
 // What the server's files say (my.cnf and what it includes), as arguments.
 std::string serverArguments(const Options& options) {
-  return runCommand({options.server, "--print-defaults"}).output;
+  std::vector<std::string> command{options.server};
+  if (!options.defaultsFile.empty()) command.push_back("--defaults-file=" + options.defaultsFile);
+  command.emplace_back("--print-defaults");
+  return runCommand(command).output;
 }
 
 void checkPlugin(const Options& options, const std::string& arguments, Report& report) {
@@ -287,6 +292,8 @@ bool parse(int count, char** values, Options& options) {
       options.channel = value;
     else if (name == "--server")
       options.server = value;
+    else if (name == "--defaults-file")
+      options.defaultsFile = value;
     else if (name == "--plugin-dir")
       options.pluginFolder = value;
     else if (name == "--user")
