@@ -171,6 +171,18 @@ export function* readKeyBatch(bytes: Uint8Array): Generator<Buffer> {
   while (!source.isAtEnd) yield source.block();
 }
 
+/** How many keys a batch has; undefined: more than `most`, or bytes that are no key batch. */
+export function countKeys(bytes: Uint8Array, most: number): number | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let count = 0;
+  for (let offset = 0; offset < bytes.length; count++) {
+    if (count === most || offset + 4 > bytes.length) return undefined;
+    offset += 4 + view.getUint32(offset, true);
+    if (offset > bytes.length) return undefined;
+  }
+  return count;
+}
+
 /** A row of a window, a view into it. */
 export interface WindowRow {
   /** undefined: no such row (GET only). */

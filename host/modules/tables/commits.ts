@@ -44,7 +44,7 @@ export class Commits {
     this.#waiting = [];
     for (const { ending, durability, transactions, resolve } of groups) {
       for (const [number, operation] of this.#end(ending, transactions, durability).entries()) {
-        void this.#operations.settle(operation).then(resolve[number]);
+        this.#operations.onEnd(operation, resolve[number]!);
       }
     }
   }

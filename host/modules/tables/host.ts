@@ -3,6 +3,7 @@ import type { Call } from '../../../src/rpc/contract.js';
 import { Ending, type NativeStore, type Outcome } from './binding.js';
 import type { Catalogue } from './catalogue.js';
 import type { Commits } from './commits.js';
+import type { NowOrLater } from './now_or_later.js';
 import { checked, native, parkIfSlow, type Operations } from './operations.js';
 import type { PreparedTransactions } from './prepared.js';
 import type { Scope } from './requests.js';
@@ -57,8 +58,26 @@ export class TablesHost {
     return this.begin(vamos.tables.Isolation.REPEATABLE_READ, false, false);
   }
 
-  /** Ends the transaction; the blobs that have an owner now. @throws VamosError: then it is rolled back */
-  async commit(
+  /**
+   * Ends the transaction; the blobs that have an owner now, at once where it wrote nothing.
+   * @throws VamosError: then it is rolled back
+   */
+  commit(
+    transaction: HostTransaction,
+    durability: number,
+    numbered: CommitNumber | undefined,
+    call: Call,
+  ): NowOrLater<number[]> {
+    if (!transaction.hasWritten) {
+      native(() => {
+        this.store.rollback(transaction.number);
+      });
+      return transaction.end(true);
+    }
+    return this.#commitWrites(transaction, durability, numbered, call);
+  }
+
+  async #commitWrites(
     transaction: HostTransaction,
     durability: number,
     numbered: CommitNumber | undefined,
@@ -89,8 +108,8 @@ export class TablesHost {
     this.counters.rollbacks++;
   }
 
-  /** The good outcome of a store call. @throws VamosError */
-  async finish(started: () => Outcome | number, call: Call, scope?: Scope): Promise<Outcome> {
+  /** The good outcome of a store call. @throws VamosError, also through the promise */
+  finish(started: () => Outcome | number, call: Call, scope?: Scope): NowOrLater<Outcome> {
     const lockTimeoutMs = scope?.lockTimeoutMs || this.limits.lockTimeoutMs;
     return this.operations.finish(native(started), call, lockTimeoutMs);
   }

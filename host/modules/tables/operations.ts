@@ -83,9 +83,18 @@ export class Operations {
   settle(started: Outcome | number): Promise<Outcome> {
     if (typeof started !== 'number') return Promise.resolve(started);
     return new Promise((resolve) => {
-      this.#running.set(started, { resolve, onParked: () => undefined, release: () => undefined });
+      this.onEnd(started, resolve);
     });
   }
+
+  /** The same, told by a call. */
+  onEnd(operation: number, resolve: (outcome: Outcome) => void): void {
+    this.#running.set(operation, { resolve, onParked: nothing, release: nothing });
+  }
+}
+
+function nothing(): void {
+  // Nobody waits in between.
 }
 
 /** After so long a call is slow: its frame need not be waited for. */

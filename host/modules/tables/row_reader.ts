@@ -1,11 +1,19 @@
-import { readKeyBatch, readWindow, writeKeyBatch, type WindowRow } from '../../../src/protocol/batches.js';
+import {
+  readKeyBatch,
+  readWindow as rowsOf,
+  writeKeyBatch,
+  type WindowRow,
+} from '../../../src/protocol/batches.js';
 import type { Call } from '../../../src/rpc/contract.js';
 import type { HostTable } from './catalogue.js';
 import type { TablesHost } from './host.js';
+import { goOn, type NowOrLater } from './now_or_later.js';
 import type { Scope } from './requests.js';
 
+const EMPTY = new Uint8Array();
+
 /** Keys of one store call: what it returns must fit memory whatever the rows' size. */
-const KEYS_AT_ONCE = 64;
+export const KEYS_AT_ONCE = 64;
 
 export interface RowRequest {
   /** The store's; 0: none. */
@@ -19,6 +27,26 @@ export interface RowRequest {
   withKeys: boolean;
 }
 
+/** The window that the store answers for these keys. */
+export function readWindow(
+  host: TablesHost,
+  request: RowRequest,
+  keys: Uint8Array,
+  call: Call,
+  scope: Scope,
+): NowOrLater<Uint8Array> {
+  const { transaction, table, index, lock, columns, withKeys } = request;
+  return goOn(
+    () =>
+      host.finish(
+        () => host.store.get(transaction, table.storeTable, index, keys, lock, scope.wait, columns, withKeys),
+        call,
+        scope,
+      ),
+    (outcome) => outcome.result ?? EMPTY,
+  );
+}
+
 /** The windows that the store answers for so many keys each, in order. */
 export async function* readWindows(
   host: TablesHost,
@@ -28,16 +56,10 @@ export async function* readWindows(
 ): AsyncGenerator<{ keys: number; window: Uint8Array }> {
   let keys: Buffer[] = [];
   const read = async (): Promise<{ keys: number; window: Uint8Array }> => {
-    const batch = writeKeyBatch(keys);
-    const { transaction, table, index, lock, columns, withKeys } = request;
-    const outcome = await host.finish(
-      () => host.store.get(transaction, table.storeTable, index, batch, lock, scope.wait, columns, withKeys),
-      call,
-      scope,
-    );
     const count = keys.length;
+    const batch = writeKeyBatch(keys);
     keys = [];
-    return { keys: count, window: outcome.result ?? new Uint8Array() };
+    return { keys: count, window: await readWindow(host, request, batch, call, scope) };
   };
   for (const key of readKeyBatch(request.keys)) {
     keys.push(key);
@@ -53,5 +75,5 @@ export async function* readRows(
   scope: Scope,
 ): AsyncGenerator<WindowRow> {
   for await (const { window } of readWindows(host, request, call, scope))
-    yield* readWindow(window, request.withKeys);
+    yield* rowsOf(window, request.withKeys);
 }

@@ -2,6 +2,7 @@ import { VamosError } from '../../../src/protocol/errors.js';
 import type { Call, ModuleSession } from '../../../src/rpc/contract.js';
 import type { HostTable } from './catalogue.js';
 import type { CommitNumber, TablesHost } from './host.js';
+import { goOn, type NowOrLater } from './now_or_later.js';
 import { native } from './operations.js';
 import type { Scope } from './requests.js';
 import type { HostTransaction, PendingBlob } from './transaction.js';
@@ -91,9 +92,14 @@ export class TablesSession implements ModuleSession {
     return transaction;
   }
 
-  async commit(stream: number, durability: number, number: number, call: Call): Promise<void> {
+  commit(stream: number, durability: number, number: number, call: Call): NowOrLater<void> {
     const transaction = this.#take(stream);
-    this.#own(await this.host.commit(transaction, durability, this.#numberCommit(stream, number), call));
+    return goOn(
+      () => this.host.commit(transaction, durability, this.#numberCommit(stream, number), call),
+      (blobs) => {
+        this.#own(blobs);
+      },
+    );
   }
 
   /** The transaction is no stream's any more. @throws VamosError PREPARED_EXISTS: it stays; others: it is rolled back */
@@ -148,40 +154,49 @@ export class TablesSession implements ModuleSession {
    * Runs a request in its stream's transaction, or in one of its own that ends with it.
    * @param ending what becomes of one of its own
    */
-  async within<Result>(
+  within<Result>(
     scope: Scope,
     call: Call,
     table: HostTable,
     ending: 'commit' | 'rollback',
-    body: (transaction: HostTransaction) => Promise<Result>,
-  ): Promise<Result> {
+    body: (transaction: HostTransaction) => NowOrLater<Result>,
+  ): NowOrLater<Result> {
     if (scope.inTransaction) {
       const transaction = this.transaction(call.stream);
       transaction.use(table);
       transaction.beginStatement(scope.statement);
-      try {
-        return await body(transaction);
-      } catch (error) {
-        this.endIfVictim(call.stream, error);
-        throw error;
-      }
+      return goOn(
+        () => body(transaction),
+        (result) => result,
+        (error) => {
+          this.endIfVictim(call.stream, error);
+          throw error;
+        },
+      );
     }
     const transaction = this.host.beginAutocommit();
     transaction.use(table);
-    let result: Result;
-    try {
-      result = await body(transaction);
-    } catch (error) {
-      this.host.rollback(transaction);
-      throw error;
-    }
-    if (ending === 'commit') {
-      const numbered = this.#numberCommit(call.stream, scope.commitNumber);
-      this.#own(await this.host.commit(transaction, scope.durability, numbered, call));
-    } else {
-      this.host.rollback(transaction);
-    }
-    return result;
+    return goOn(
+      () => body(transaction),
+      (result): NowOrLater<Result> => {
+        if (ending === 'rollback') {
+          this.host.rollback(transaction);
+          return result;
+        }
+        const numbered = this.#numberCommit(call.stream, scope.commitNumber);
+        return goOn(
+          () => this.host.commit(transaction, scope.durability, numbered, call),
+          (blobs) => {
+            this.#own(blobs);
+            return result;
+          },
+        );
+      },
+      (error) => {
+        this.host.rollback(transaction);
+        throw error;
+      },
+    );
   }
 
   /** A deadlock's victim is rolled back. */

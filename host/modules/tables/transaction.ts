@@ -33,6 +33,7 @@ export class HostTransaction {
   /** Of the request that came last. */
   #statement = 0;
   readonly #tables = new Set<HostTable>();
+  #hasWritten = false;
   /** Rows added, by table. */
   #rows = new Map<HostTable, number>();
   readonly #savepoints: Savepoint[] = [];
@@ -67,7 +68,14 @@ export class HostTransaction {
     table.use.begin();
   }
 
+  /** Whether there may be something to commit. */
+  get hasWritten(): boolean {
+    return this.#hasWritten;
+  }
+
+  /** A write was done, which adds so many rows. */
   addRows(table: HostTable, count: number): void {
+    this.#hasWritten = true;
     this.#rows.set(table, (this.#rows.get(table) ?? 0) + count);
   }
 

@@ -48,7 +48,7 @@ const read: Handler = async (session, body, call) => {
   if (lengthBytes === 0 || lengthBytes > MAX_CHUNK_BYTES)
     throw refuse(`a read has 1 to ${MAX_CHUNK_BYTES} bytes`);
   if (Number(offset) > MAX_BLOB_BYTES) throw refuse(`a blob has at most ${MAX_BLOB_BYTES} bytes`);
-  const from = (transaction: number): Promise<Outcome> =>
+  const from = async (transaction: number): Promise<Outcome> =>
     session.host.finish(
       () => session.host.store.readBlob(transaction, Number(blob), Number(offset), lengthBytes),
       call,

@@ -1,7 +1,8 @@
-import { readWindow } from '../../../../src/protocol/batches.js';
+import { countKeys, readWindow as rowsOf } from '../../../../src/protocol/batches.js';
 import { vamos } from '../../../../src/protocol/generated/messages.js';
 import type { Call } from '../../../../src/rpc/contract.js';
 import type { HostTable } from '../catalogue.js';
+import { goOn, whenOver, type NowOrLater } from '../now_or_later.js';
 import { native } from '../operations.js';
 import {
   checkBounds,
@@ -15,7 +16,7 @@ import {
   isLocking,
   skipsLocked,
 } from '../requests.js';
-import { readWindows, type RowRequest } from '../row_reader.js';
+import { KEYS_AT_ONCE, readWindow, readWindows, type RowRequest } from '../row_reader.js';
 import type { Handler, TablesSession } from '../session.js';
 
 const { Method } = vamos.tables;
@@ -24,7 +25,7 @@ const EMPTY = new Uint8Array();
 /** Of one reply, so that it has room in a frame; a single row may be larger. */
 const MAX_REPLY_BYTES = 1024 * 1024 - 16 * 1024;
 
-const get: Handler = async (session, body, call) => {
+const get: Handler = (session, body, call) => {
   const request = decode(vamos.tables.Get, body);
   const table = session.host.catalogue.byNumber(request.table, request.version);
   const scope = checkScope(request.scope);
@@ -43,18 +44,44 @@ const get: Handler = async (session, body, call) => {
   };
   if (!scope.inTransaction && !isLocking(lock)) {
     table.use.begin();
-    try {
-      return await readReply(session, read, call, scope);
-    } finally {
-      table.use.end();
-    }
+    return whenOver(
+      () => readReply(session, read, call, scope),
+      () => {
+        table.use.end();
+      },
+    );
   }
   return session.within(scope, call, table, 'rollback', (transaction) =>
     readReply(session, { ...read, transaction: transaction.number }, call, scope),
   );
 };
 
-async function readReply(
+function readReply(
+  session: TablesSession,
+  read: RowRequest,
+  call: Call,
+  scope: Scope,
+): NowOrLater<Uint8Array> {
+  const count = countKeys(read.keys, KEYS_AT_ONCE);
+  if (count === undefined) return readManyReply(session, read, call, scope);
+  return goOn(
+    () => readWindow(session.host, read, read.keys, call, scope),
+    (window) => {
+      if (window.length > MAX_REPLY_BYTES) {
+        const fitting = firstRows(window, read.withKeys, MAX_REPLY_BYTES, true);
+        return reply(session, fitting.window, fitting.rows);
+      }
+      return reply(session, window, count);
+    },
+  );
+}
+
+function reply(session: TablesSession, window: Uint8Array, count: number): Uint8Array {
+  session.host.counters.rowsRead += count;
+  return vamos.tables.Rows.encode({ window, count }).finish();
+}
+
+async function readManyReply(
   session: TablesSession,
   read: RowRequest,
   call: Call,
@@ -74,9 +101,7 @@ async function readReply(
     bytes += window.length;
     count += keys;
   }
-  session.host.counters.rowsRead += count;
-  const window = windows.length === 1 ? windows[0]! : Buffer.concat(windows);
-  return vamos.tables.Rows.encode({ window, count }).finish();
+  return reply(session, Buffer.concat(windows), count);
 }
 
 /** As many rows of a window as maxBytes hold; the first in any case, if the caller needs one. */
@@ -88,7 +113,7 @@ function firstRows(
 ): { window: Uint8Array; rows: number } {
   let end = 0;
   let rows = 0;
-  for (const row of readWindow(window, withKeys)) {
+  for (const row of rowsOf(window, withKeys)) {
     if (row.end > maxBytes && !(atLeastOne && rows === 0)) break;
     end = row.end;
     rows++;

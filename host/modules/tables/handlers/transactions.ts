@@ -1,5 +1,6 @@
 import { VamosError } from '../../../../src/protocol/errors.js';
 import { vamos } from '../../../../src/protocol/generated/messages.js';
+import { goOn } from '../now_or_later.js';
 import { checkCommitNumber, checkDurability, decode, refuse } from '../requests.js';
 import type { Handler } from '../session.js';
 
@@ -16,11 +17,13 @@ const begin: Handler = (session, body, call) => {
   return EMPTY;
 };
 
-const commit: Handler = async (session, body, call) => {
+const commit: Handler = (session, body, call) => {
   const { durability, number } = decode(vamos.tables.Commit, body);
   checkDurability(durability);
-  await session.commit(call.stream, durability, checkCommitNumber(number), call);
-  return EMPTY;
+  return goOn(
+    () => session.commit(call.stream, durability, checkCommitNumber(number), call),
+    () => EMPTY,
+  );
 };
 
 const prepare: Handler = async (session, body, call) => {

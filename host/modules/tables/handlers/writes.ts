@@ -3,6 +3,7 @@ import { VamosError } from '../../../../src/protocol/errors.js';
 import { vamos } from '../../../../src/protocol/generated/messages.js';
 import type { Call } from '../../../../src/rpc/contract.js';
 import type { HostTable } from '../catalogue.js';
+import { goOn, type NowOrLater } from '../now_or_later.js';
 import { readRows } from '../row_reader.js';
 import { checkLock, checkScope, decode, refuse, type Scope, skipsLocked } from '../requests.js';
 import type { Handler, TablesSession } from '../session.js';
@@ -28,49 +29,60 @@ interface WriteCall {
 }
 
 function write(kind: Kind): Handler {
-  return async (session, body, call) => {
+  return (session, body, call) => {
     const request = decode(vamos.tables.Write, body);
     const table = session.host.catalogue.byNumber(request.table, request.version);
     const scope = checkScope(request.scope);
     const { batch, duplicateLock } = request;
     checkLock(duplicateLock);
     const seen = Number(request.autoIncrementSeen);
-    const rows = await session.within(scope, call, table, 'commit', async (transaction) => {
+    const done = session.within(scope, call, table, 'commit', (transaction) => {
       if (transaction.isReadOnly) throw new VamosError('READ_ONLY', 'the transaction was begun as read-only');
       if (seen > 0) table.autoIncrement.see(seen);
       if (scope.inTransaction) transaction.beginWrite(scope.statement);
-      return run({ session, call, table, scope, kind, batch, duplicateLock }, transaction);
+      const writeCall = { session, call, table, scope, kind, batch, duplicateLock };
+      return table.hasBlobs ? runWithBlobs(writeCall, transaction) : run(writeCall, transaction);
     });
-    return vamos.tables.Written.encode({ rows }).finish();
+    return goOn(
+      () => done,
+      (rows) => vamos.tables.Written.encode({ rows }).finish(),
+    );
   };
 }
 
-async function run(request: WriteCall, transaction: HostTransaction): Promise<number> {
+function run(request: WriteCall, transaction: HostTransaction): NowOrLater<number> {
   const { session, call, table, scope, kind, batch, duplicateLock } = request;
-  const blobs = table.hasBlobs ? await findBlobs(request, transaction) : undefined;
-  const outcome = await session.host
-    .finish(
-      () =>
-        session.host.store.write(
-          transaction.number,
-          table.storeTable,
-          kind.number,
-          batch,
-          scope.wait,
-          duplicateLock || Lock.SHARED,
-        ),
-      call,
-      scope,
-    )
-    .catch((error: unknown) => {
-      for (const pending of blobs?.adopted.values() ?? []) pending.adoptedBy = undefined;
+  const { host } = session;
+  const lock = duplicateLock || Lock.SHARED;
+  return goOn(
+    () =>
+      host.finish(
+        () => host.store.write(transaction.number, table.storeTable, kind.number, batch, scope.wait, lock),
+        call,
+        scope,
+      ),
+    (outcome) => {
+      const rows = outcome.count ?? 0;
+      host.counters.rowsWritten += rows;
+      transaction.addRows(table, kind.addedRows * rows);
+      return rows;
+    },
+    (error) => {
       throw named(error, table);
-    });
-  const rows = outcome.count ?? 0;
-  session.host.counters.rowsWritten += rows;
-  transaction.addRows(table, kind.addedRows * rows);
-  if (blobs) changeOwners(request, transaction, blobs);
-  return rows;
+    },
+  );
+}
+
+async function runWithBlobs(request: WriteCall, transaction: HostTransaction): Promise<number> {
+  const blobs = await findBlobs(request, transaction);
+  try {
+    const rows = await run(request, transaction);
+    changeOwners(request, transaction, blobs);
+    return rows;
+  } catch (error) {
+    for (const pending of blobs.adopted.values()) pending.adoptedBy = undefined;
+    throw error;
+  }
 }
 
 /** A duplicate key with the names of table and index. */
