@@ -11,9 +11,11 @@ import { showLogs } from './suite.js';
 
 const ARGS = [
   '--default-storage-engine=VAMOS',
-  '--loose-vamos-connect-timeout-ms=1500',
+  '--loose-vamos-connect-timeout-ms=20000',
   '--loose-vamos-ping-interval-ms=500',
 ];
+
+const IMPATIENT = '--loose-vamos-connect-timeout-ms=500';
 
 let server: MariadbServer;
 showLogs(() => server);
@@ -111,6 +113,7 @@ describe('a host that is there', () => {
 
   test('and stops for long: the session ends, statements find the next one', async () => {
     await using session = await withTable();
+    await session.sql('SET GLOBAL vamos_connect_timeout_ms = 1000');
     const worker = await server.host!.workerPid();
     process.kill(worker, 'SIGSTOP');
     try {
@@ -119,6 +122,7 @@ describe('a host that is there', () => {
     } finally {
       process.kill(worker, 'SIGCONT');
     }
+    await session.sql('SET GLOBAL vamos_connect_timeout_ms = 20000');
     expect(await session.sql('SELECT v FROM t')).toEqual([[10]]);
   });
 
@@ -135,7 +139,10 @@ describe('a host that is there', () => {
 
   test('and stops at a commit: the statement says that its outcome is not known', async () => {
     await using session = await withTable();
-    await session.sql('SET SESSION vamos_request_timeout_ms = 300');
+    await session.sql(
+      'SET SESSION vamos_request_timeout_ms = 300',
+      'SET GLOBAL vamos_connect_timeout_ms = 300',
+    );
     const worker = await server.host!.workerPid();
     process.kill(worker, 'SIGSTOP');
     try {
@@ -143,12 +150,17 @@ describe('a host that is there', () => {
     } finally {
       process.kill(worker, 'SIGCONT');
     }
-    await session.sql('SET SESSION vamos_request_timeout_ms = 30000', 'INSERT INTO t VALUES (3, 30)');
+    await session.sql(
+      'SET GLOBAL vamos_connect_timeout_ms = 20000',
+      'SET SESSION vamos_request_timeout_ms = 30000',
+    );
+    await session.sql('INSERT INTO t VALUES (3, 30)');
     expect(await session.count('id = 3')).toBe(1);
   });
 
   test('and goes away: statements say where it was looked for; it may come back', async () => {
     await using session = await withTable();
+    await session.sql('SET GLOBAL vamos_connect_timeout_ms = 500');
     await server.host!.stop();
     const { channel } = server.host!;
     for (const statement of ['SELECT * FROM t', 'INSERT INTO t VALUES (2, 20)', 'CREATE TABLE u (a INT)']) {
@@ -156,8 +168,9 @@ describe('a host that is there', () => {
       expect(refusal.message).toContain(`host daemon unreachable at ${channel}`);
     }
     expect(await session.sql("SHOW STATUS LIKE 'Vamos_connection'")).toMatchObject([
-      [, expect.stringMatching(/not connected/)],
+      ['Vamos_connection', expect.stringMatching(/not connected/)],
     ]);
+    await session.sql('SET GLOBAL vamos_connect_timeout_ms = 20000');
     await server.host!.start();
     await session.sql('INSERT INTO t VALUES (2, 20)');
     expect(await session.count()).toBe(2);
@@ -178,11 +191,12 @@ describe('a host that is not there', () => {
   test('at the start of the server: it starts, statements fail clearly, and work once it is there', async () => {
     using folder = new Folder();
     await using host = new Host(folder);
-    server = await MariadbServer.start({ args: ARGS, host });
+    server = await MariadbServer.start({ args: [...ARGS, IMPATIENT], host });
     await using session = await Session.open(server);
     const refusal = await session.refusal('CREATE TABLE t (id INT PRIMARY KEY)');
     expect(refusal.message).toContain(`host daemon unreachable at ${host.channel}`);
     await host.start();
+    await session.sql('SET GLOBAL vamos_connect_timeout_ms = 20000');
     await session.sql('CREATE TABLE t (id INT PRIMARY KEY)', 'INSERT INTO t VALUES (1)');
     expect(await session.count()).toBe(1);
     await server.stop();
@@ -204,7 +218,7 @@ describe('a host that is not there', () => {
     try {
       server = await MariadbServer.start({
         host: 'none',
-        args: ['--plugin-load-add=ha_vamos.so', `--loose-vamos-channel=unix:${file}`, ...ARGS],
+        args: ['--plugin-load-add=ha_vamos.so', `--loose-vamos-channel=unix:${file}`, ...ARGS, IMPATIENT],
       });
       await using session = await Session.open(server);
       for (let round = 0; round < 2; round++) {
