@@ -1,6 +1,7 @@
 #include "mariadb/definition.hpp"
 
 #include <mysqld.h>
+#include <sql_type_json.h>
 
 #include <algorithm>
 #include <atomic>
@@ -17,10 +18,15 @@ namespace {
 
 constexpr size_t versionBytes = 16;  // a UUID
 
-// The type as SHOW COLUMNS has it, the collation, and whether the server computes the value.
+// The type as SHOW COLUMNS has it (JSON, which the server keeps as LONGTEXT with a check, as json), the
+// collation, and whether the server computes the value.
 std::string typeOf(const Field& field) {
   StringBuffer<256> text(system_charset_info);
-  field.sql_type(text);
+  if (Type_handler_json_common::has_json_valid_constraint(&field)) {
+    text.append(STRING_WITH_LEN("json"));
+  } else {
+    field.sql_type(text);
+  }
   std::string type = "mariadb:" + std::string(text.ptr(), text.length());
   if (field.has_charset()) {
     const LEX_CSTRING& collation = field.charset()->coll_name;

@@ -39,7 +39,7 @@ export function isHiddenColumn(name: string): boolean {
 
 /**
  * The column's type with values as mysql2 maps them: integers and floats as number (64 bits: a string where a number would
- * lose digits), DECIMAL, TIME and text as string, DATE, DATETIME and TIMESTAMP as Date, binary types and BIT as Buffer,
+ * lose digits), DECIMAL, TIME and text as string, JSON as what it says, DATE, DATETIME and TIMESTAMP as Date, binary types and BIT as Buffer,
  * geometry as objects.
  * @returns undefined for a column that another connector made
  */
@@ -118,6 +118,13 @@ function mappingOf(
       return mapping(inet6Of, packedInet6);
     case 'uuid':
       return mapping(uuidOf, packedUuid);
+    case 'json': {
+      const { decode, encode } = text(collation ?? 'utf8mb4_bin');
+      return mapping(
+        (raw: Uint8Array) => JSON.parse(decode(raw as never) as string) as unknown,
+        (value: unknown) => encode(JSON.stringify(value) as never),
+      );
+    }
     case 'geometry':
     case 'point':
     case 'linestring':
