@@ -1,10 +1,10 @@
-import { vamos } from '../../src/protocol/generated/messages.js';
+import { VamosError } from '../../src/protocol/errors.js';
 import type { CallOptions } from '../../src/rpc/contract.js';
 import type { Link, StreamPool, TableStream, WriteOptions } from './stream.js';
 import { Transaction } from './transaction.js';
 
-const { Method } = vamos.tables;
-const WRITES: ReadonlySet<number> = new Set<number>([Method.INSERT, Method.UPDATE, Method.DELETE]);
+/** Of a write that is known to be done though its reply was lost: nobody reads it. */
+const NO_REPLY = new Uint8Array();
 
 /** Requests outside transactions: each is one of its own, committed before it is answered. */
 export class AutocommitLink implements Link {
@@ -22,8 +22,21 @@ export class AutocommitLink implements Link {
     return this.#stream.epoch;
   }
 
-  send(method: number, body: Uint8Array, options: CallOptions): Promise<Uint8Array> {
-    return this.#stream.call(method, body, { ...options, isCommit: WRITES.has(method) });
+  nextCommit(): number {
+    return this.#stream.nextCommit();
+  }
+
+  async send(
+    method: number,
+    body: Uint8Array,
+    { commitNumber = 0, ...options }: CallOptions & { commitNumber?: number },
+  ): Promise<Uint8Array> {
+    try {
+      return await this.#stream.call(method, body, { ...options, isCommit: commitNumber > 0 });
+    } catch (error) {
+      await this.#stream.learnOutcome(commitNumber, VamosError.from(error), options);
+      return NO_REPLY;
+    }
   }
 
   sendApart(method: number, body: Uint8Array, options: CallOptions): Promise<Uint8Array> {

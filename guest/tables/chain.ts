@@ -74,10 +74,15 @@ export class Chain {
   }
 
   /** Its requests, one frame at a time: nearly always one. */
-  async frames(link: Link, maxFrameBytes: number, options: WriteOptions): Promise<Request[][]> {
+  async frames(
+    link: Link,
+    maxFrameBytes: number,
+    options: WriteOptions,
+    commitNumber: number,
+  ): Promise<Request[][]> {
     const frames: Request[][] = [];
     let bytes = Infinity;
-    for (const request of await this.#requests(link, options)) {
+    for (const request of await this.#requests(link, options, commitNumber)) {
       const requestBytes = request.body.length + OVERHEAD_BYTES;
       if (bytes + requestBytes > maxFrameBytes) {
         frames.push([]);
@@ -90,7 +95,7 @@ export class Chain {
   }
 
   /** Neighbours of one kind and table share a request. */
-  async #requests(link: Link, options: WriteOptions): Promise<Request[]> {
+  async #requests(link: Link, options: WriteOptions, commitNumber: number): Promise<Request[]> {
     const requests: Request[] = [];
     this.#origins = [];
     for (const { table, kind, writes } of this.#steps) {
@@ -101,7 +106,8 @@ export class Chain {
       }
     }
     if (this.commits) {
-      const body = vamos.tables.Commit.encode({ durability: durabilityNumber(this.#durability) }).finish();
+      const durability = durabilityNumber(this.#durability);
+      const body = vamos.tables.Commit.encode({ durability, number: commitNumber }).finish();
       requests.push({ method: vamos.tables.Method.COMMIT, body });
     }
     return requests;

@@ -1,4 +1,4 @@
-import type { VamosError } from '../../src/protocol/errors.js';
+import { VamosError } from '../../src/protocol/errors.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
 import type { CallOptions, RpcStream } from '../../src/rpc/contract.js';
 import type { BlobReader } from './blob.js';
@@ -55,6 +55,14 @@ export interface Link extends BlobReader {
   readonly epoch: number;
   /** Of locks, where a call gives none. */
   readonly lockTimeoutMs: number | undefined;
+  /** The number of a write that is about to be sent, where it commits by itself; else 0. */
+  nextCommit(): number;
+  /** @param options.commitNumber of `nextCommit`, as the request has it */
+  send(
+    method: number,
+    body: Uint8Array,
+    options: CallOptions & { commitNumber?: number },
+  ): Promise<Uint8Array>;
   /** A request that is no part of the transaction, on the same stream. */
   sendApart(method: number, body: Uint8Array, options: CallOptions): Promise<Uint8Array>;
   /** The cursor is not needed any more: tells the host with the next request, or soon. */
@@ -71,6 +79,7 @@ export class TableStream {
   readonly #stream: RpcStream;
   #leftCursors: { cursor: number; epoch: number }[] = [];
   #timer: NodeJS.Timeout | undefined;
+  #commits = 0;
 
   constructor(stream: RpcStream) {
     this.#stream = stream;
@@ -92,6 +101,45 @@ export class TableStream {
   chain(requests: { method: number; body: Uint8Array }[], options?: CallOptions): Promise<Uint8Array[]> {
     this.#closeLeftCursors();
     return this.#stream.chain(requests, options);
+  }
+
+  /** Numbers a commit: the host keeps the number of the stream's last one that was done. */
+  nextCommit(): number {
+    return ++this.#commits;
+  }
+
+  /**
+   * Asks the host, once there is a session again, what became of a commit whose session ended before the answer: done
+   * if this returns.
+   * @param error the commit's; another one than OUTCOME_UNKNOWN is thrown as it is
+   * @throws VamosError SESSION_LOST: it was not done; OUTCOME_UNKNOWN: the host can't be asked, or a later commit of the
+   *   stream was done, and this one may have failed before it
+   */
+  async learnOutcome(number: number, error: VamosError, { signal, timeoutMs }: CallOptions): Promise<void> {
+    if (error.code !== 'OUTCOME_UNKNOWN') throw error;
+    const options = { ...(signal && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) };
+    const last = await this.#lastCommit(options).catch(() => Infinity);
+    if (last === number) return;
+    if (last > number) throw error;
+    throw new VamosError(
+      'SESSION_LOST',
+      'the session ended before the commit was done; nothing was written',
+      {
+        cause: error,
+      },
+    );
+  }
+
+  async #lastCommit(options: CallOptions): Promise<number> {
+    const body = vamos.tables.LastCommit.encode({ stream: this.#stream.id }).finish();
+    for (;;) {
+      try {
+        const reply = await this.#stream.call(Method.LAST_COMMIT, body, options);
+        return vamos.tables.LastCommitted.decode(reply).number;
+      } catch (error) {
+        if (VamosError.from(error).code !== 'SESSION_LOST') throw error;
+      }
+    }
   }
 
   closeCursor(cursor: number, epoch: number): void {

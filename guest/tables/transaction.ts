@@ -81,13 +81,17 @@ export class Transaction implements Link, AsyncDisposable {
 
   /**
    * Makes all of it durable and visible, and ends the transaction.
-   * @throws VamosError then it is rolled back; OUTCOME_UNKNOWN, CANCELLED, DEADLINE_EXCEEDED: it may have been done
+   * Where the session ends before the answer, the host is asked for the outcome once it is back.
+   * @throws VamosError then it is rolled back; OUTCOME_UNKNOWN (the host could not be asked), CANCELLED,
+   *   DEADLINE_EXCEEDED: it may have been done
    */
   async commit(options: CallOptions & { durability?: Durability } = {}): Promise<void> {
     this.#check();
     if (this.#epoch === undefined) return this.#finish(committed());
-    const body = vamos.tables.Commit.encode({ durability: durabilityNumber(options.durability) }).finish();
-    await this.#last(Method.COMMIT, body, { ...options, isCommit: true }, committed());
+    const number = this.#stream.nextCommit();
+    const durability = durabilityNumber(options.durability);
+    const body = vamos.tables.Commit.encode({ durability, number }).finish();
+    await this.#last(Method.COMMIT, body, { ...options, isCommit: true }, committed(), number);
   }
 
   /** Undoes all of it and ends the transaction; none if it has ended already. */
@@ -134,15 +138,26 @@ export class Transaction implements Link, AsyncDisposable {
     this.#check();
     const chain = new Chain();
     build(chain);
-    const frames = await chain.frames(this, this.#stream.maxBodyBytes, options);
+    const commitNumber = chain.commits ? this.#stream.nextCommit() : 0;
+    const frames = await chain.frames(this, this.#stream.maxBodyBytes, options, commitNumber);
     try {
       for (const frame of frames) {
         this.#check();
         const scope = this.#begin();
         await this.#stream.chain(frame, { ...options, ...scope, isCommit: chain.commits });
       }
-    } catch (error) {
-      const failure = this.#failed(chain.explain(VamosError.from(error)));
+    } catch (thrown) {
+      let error = chain.explain(VamosError.from(thrown));
+      if (error.code === 'OUTCOME_UNKNOWN') {
+        try {
+          await this.#stream.learnOutcome(commitNumber, error, options);
+          if (!this.#end) this.#finish(committed());
+          return;
+        } catch (learnt) {
+          error = VamosError.from(learnt);
+        }
+      }
+      const failure = this.#failed(error);
       if (chain.commits && GIVES_UP.has(failure.code) && !this.#end) {
         this.#undoIfOpen();
         this.#finish(failure);
@@ -150,6 +165,11 @@ export class Transaction implements Link, AsyncDisposable {
       throw failure;
     }
     if (chain.commits) this.#finish(committed());
+  }
+
+  /** The transaction commits, not its writes. */
+  nextCommit(): number {
+    return 0;
   }
 
   async send(method: number, body: Uint8Array, options: CallOptions): Promise<Uint8Array> {
@@ -205,16 +225,25 @@ export class Transaction implements Link, AsyncDisposable {
     return scope;
   }
 
-  async #last(method: number, body: Uint8Array, options: CallOptions, end: VamosError): Promise<void> {
+  async #last(
+    method: number,
+    body: Uint8Array,
+    options: CallOptions,
+    end: VamosError,
+    commitNumber = 0,
+  ): Promise<void> {
     const scope = this.#begin();
     // Later requests fail at once, before the reply: nothing may follow on this stream.
     this.#end = end;
     this.#stream.forgetCursors();
     try {
       await this.#stream.call(method, body, { ...options, ...scope });
-    } catch (error) {
+    } catch (thrown) {
+      const error = VamosError.from(thrown);
       this.#undoIfOpen();
-      throw this.#explain(VamosError.from(error));
+      // Nothing that commits may follow on the stream before this is known.
+      if (error.code === 'OUTCOME_UNKNOWN') await this.#stream.learnOutcome(commitNumber, error, options);
+      else throw this.#explain(error);
     } finally {
       this.#pool.giveBack(this.#stream);
     }

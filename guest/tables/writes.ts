@@ -174,10 +174,11 @@ export async function sendWrite(
   link: Link,
   options: WriteOptions,
 ): Promise<void> {
-  const requests = writeRequests(table, kind, writes, scopeOf(link, options));
+  const commitNumber = link.nextCommit();
+  const requests = writeRequests(table, kind, writes, { ...scopeOf(link, options), commitNumber });
   const first = requests.next();
   if (first.done) return;
-  if (requests.next().done) return sendRequest(table, first.value, link, options);
+  if (requests.next().done) return sendRequest(table, first.value, link, { ...options, commitNumber });
   await link.atomically(options, async (each) => {
     for (const request of writeRequests(table, kind, writes, scopeOf(each, options))) {
       await sendRequest(table, request, each, options);
@@ -189,7 +190,7 @@ async function sendRequest(
   table: OpenedTable,
   request: WriteRequest,
   link: Link,
-  options: WriteOptions,
+  options: WriteOptions & { commitNumber?: number },
 ): Promise<void> {
   try {
     await link.send(request.method, request.body, options);
