@@ -257,6 +257,7 @@ bool IndexFormat::encode(const uchar* record, std::string& out) const {
 bool IndexFormat::encodeSearchKey(const uchar* key, key_part_map given, const IndexFormat* primary,
                                   std::string& out) const {
   const uchar* first = key;
+  if (given == HA_WHOLE_KEY) primary = nullptr;  // of the index alone
   for (const KeyPartFormat& part : parts_) {
     if ((given & 1) == 0) return false;
     given >>= 1;
