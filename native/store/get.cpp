@@ -45,6 +45,11 @@ Progress GetOperation::runPlain(const Budget& budget) {
     if (!view_->snapshot && !isOneRead)
       view_->snapshot = std::make_shared<rocksdb::ManagedSnapshot>(view_->base);
   }
+  if (request_.index == 0 && offset_ == 0) {
+    Reader reader(keys_.bytes());
+    std::string_view key;
+    if (readKey(reader, key) && reader.atEnd()) return runPlainOne(key, budget);
+  }
   const uint32_t space = table_->indexes[request_.index].space;
   std::array<std::string, keysAtOnce> keys;
   std::array<rocksdb::Slice, keysAtOnce> slices;
@@ -102,6 +107,21 @@ Progress GetOperation::runPlain(const Budget& budget) {
     if (budget.isSpent() && offset_ < keys_.bytes().size()) return Progress::AGAIN;
   }
   return Progress::DONE;
+}
+
+Progress GetOperation::runPlainOne(std::string_view key, const Budget& budget) {
+  switch (read(*view_, spaceKey(table_->indexes[0].space, key), budget)) {
+    case Step::FOUND:
+      if (append(key, toView(value_))) outcome.count++;
+      return Progress::DONE;
+    case Step::MISSING:
+      appendU32(outcome.result, missingRow);
+      return Progress::DONE;
+    case Step::AGAIN:
+      return Progress::AGAIN;
+    default:
+      return Progress::DONE;
+  }
 }
 
 Progress GetOperation::runLocking(const Budget& budget) {

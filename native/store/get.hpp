@@ -31,6 +31,8 @@ class GetOperation : public Operation {
   enum class Step { FOUND, MISSING, PARKED, AGAIN, FAILED };
 
   Progress runPlain(const Budget& budget);
+  // One key of the primary key: the common case, without room for many.
+  Progress runPlainOne(std::string_view key, const Budget& budget);
   Progress runLocking(const Budget& budget);
   Step lockedRow(std::string_view key, const Budget& budget);
   // Nothing has the key: its gap is locked, where gaps are. FOUND: something has it now.

@@ -40,6 +40,11 @@ export interface Call {
   readonly session: HostSession;
   /** Aborted by Cancel, by the deadline or by the session's end; `reason` is a VamosError. */
   readonly signal: AbortSignal;
+  /**
+   * The one who is told when `signal` aborts, at once if it has; undefined: nobody any more. As a listener of the signal,
+   * at a fraction of its cost.
+   */
+  onAbort(listener: ((reason: VamosError) => void) | undefined): void;
   /** Tells that the call waits (lock, long scan, slow sync), so that its frame need not be waited for; false: runs again. */
   setParked(isParked: boolean): void;
 }

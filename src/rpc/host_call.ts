@@ -35,6 +35,7 @@ export class HostCall implements Call {
   deadlineTimer: NodeJS.Timeout | undefined;
   #abortReason: VamosError | undefined;
   #controller: AbortController | undefined;
+  #abortListener: ((reason: VamosError) => void) | undefined;
 
   constructor(
     readonly session: HostSession,
@@ -70,6 +71,12 @@ export class HostCall implements Call {
     if (this.#abortReason) return;
     this.#abortReason = reason;
     this.#controller?.abort(reason);
+    this.#abortListener?.(reason);
+  }
+
+  onAbort(listener: ((reason: VamosError) => void) | undefined): void {
+    this.#abortListener = listener;
+    if (this.#abortReason) listener?.(this.#abortReason);
   }
 
   setParked(isParked: boolean): void {

@@ -115,7 +115,9 @@ describe('a session that is lost', () => {
     const directory = mkdtempSync(path.join(os.tmpdir(), 'vamos-commits-'));
     const module = await openTablesModule({ path: directory });
     const session = { id: '0123456789abcdef0123456789abcdef', epoch: 1, program: '' };
-    const call = { stream: 3, session, signal: new AbortController().signal, setParked: () => undefined };
+    const nothing = (): void => undefined;
+    const { signal } = new AbortController();
+    const call = { stream: 3, session, signal, onAbort: nothing, setParked: nothing };
     const { Method, CreateTable, LastCommit, LastCommitted, TableInfo, Write } = vamos.tables;
     const lastCommit = async (): Promise<number> => {
       const body = LastCommit.encode({ stream: 3 }).finish();

@@ -55,10 +55,6 @@ export class Operations {
     return new Promise((resolve) => {
       let timer: NodeJS.Timeout | undefined;
       const slow = parkIfSlow(call);
-      const { signal } = call;
-      const onAbort = (): void => {
-        this.#cancel(operation, ErrorCode[VamosError.from(signal.reason).code]);
-      };
       this.#running.set(operation, {
         resolve,
         onParked: () => {
@@ -70,12 +66,13 @@ export class Operations {
         },
         release: () => {
           clearTimeout(timer);
-          signal.removeEventListener('abort', onAbort);
+          call.onAbort(undefined);
           slow.done();
         },
       });
-      if (signal.aborted) onAbort();
-      else signal.addEventListener('abort', onAbort, { once: true });
+      call.onAbort(({ code }) => {
+        this.#cancel(operation, ErrorCode[code]);
+      });
     });
   }
 
