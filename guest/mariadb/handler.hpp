@@ -113,6 +113,7 @@ class ha_vamos final : public handler {
 
   // handler_check.cpp.
   int analyze(THD* thd, HA_CHECK_OPT* options) override;
+  int optimize(THD* thd, HA_CHECK_OPT* options) override;
   int check(THD* thd, HA_CHECK_OPT* options) override;
 
   // The table as this engine knows it; from open() to close().
@@ -212,6 +213,8 @@ class ha_vamos final : public handler {
   const key_range* rangeEnd_ = nullptr;  // while a range is opened
   Row current_;                          // as last read; empty: none, or changed since
   Positions positions_;
+  bool isSuspended_ = false;   // the scan was closed between two statements, and goes on behind current_
+  std::string suspendedKey_;   // of current_, then
   std::string rememberedKey_;  // of current_, where it is one of positions_
 
   // Of a read of many ranges: keys of a unique index, or cursors.

@@ -116,7 +116,11 @@ int ha_vamos::external_lock(THD* thd, int lockType) {
   Session& session = Session::of(thd);
   if (lockType == F_UNLCK) {
     const int error = flushUnseen();
+    // HANDLER goes on from its row, in another transaction.
+    isSuspended_ = inited != NONE && cursor_.isOpen() && thd_sql_command(thd) == SQLCOM_HA_READ;
+    if (isSuspended_) suspendedKey_.assign(current_.primaryKey);
     endScan();
+    if (isSuspended_) current_.primaryKey = suspendedKey_;
     session.forget(*this);
     isLockedForWrite_ = false;
     return error;
@@ -149,8 +153,9 @@ int ha_vamos::start_stmt(THD* thd, thr_lock_type lockType) {
 void ha_vamos::beginUse(THD* thd) {
   const int command = thd_sql_command(thd);
   modifies_ = lock_ == wire::Lock::EXCLUSIVE && command != SQLCOM_SELECT && command != SQLCOM_HA_READ;
-  // ALTER TABLE copies with transactions off, into a table that only it sees.
-  isUnseen_ = modifies_ && !thd->transaction->on;
+  // ALTER TABLE copies with transactions off, into a table that only it sees. Keys that the server hashes it
+  // also looks up by itself, in the transaction.
+  isUnseen_ = modifies_ && !thd->transaction->on && !table_share->long_unique_table;
   if (isUnseen_) return;
   Session::of(thd).beginStatement(modifies_                      ? Use::WRITE
                                   : lock_ == wire::Lock::NO_LOCK ? Use::READ

@@ -25,7 +25,11 @@ constexpr uint positionLengthBytes = 2;
 // What the reads to come ask for. Rows that may be changed are wanted whole: the host checks that they are
 // what was read.
 void ha_vamos::prepareRead() {
-  projection_ = share_->codec->projection(modifies_ ? nullptr : table->read_set);
+  // Unique keys that the server checks itself (long ones, WITHOUT OVERLAPS) it looks up by another handler,
+  // and compares columns that the statement does not read.
+  const bool looksUp = (table_share->long_unique_table || table_share->period.unique_keys != 0) &&
+                       table->reginfo.lock_type >= TL_FIRST_WRITE;
+  projection_ = share_->codec->projection(modifies_ || looksUp ? nullptr : table->read_set);
 }
 
 // Whether a scan or point is all that its statement reads: then it needs no transaction. A row whose blobs
@@ -196,6 +200,7 @@ void ha_vamos::giveBack(Cursor& cursor) {
 
 int ha_vamos::rnd_init(bool) {
   endScan();
+  isSuspended_ = false;
   prepareRead();
   return 0;
 }
@@ -207,6 +212,7 @@ int ha_vamos::rnd_end() {
 
 int ha_vamos::rnd_next(uchar* record) {
   if (cursor_.isOpen()) return nextOfScan(record);
+  if (isSuspended_) return turn(false, record);
   return openScan({}, false, Bound::RANGE, record);
 }
 
@@ -318,7 +324,7 @@ int ha_vamos::step(bool reverse, uchar* record) {
   if (cursor_.isOpen() && reverse == isReverse_) {
     const int error = nextOfScan(record);
     if (error != HA_ERR_END_OF_FILE || bound_ != Bound::EXACT) return error;
-  } else if (cursor_.isOpen() || bound_ != Bound::EXACT) {
+  } else {
     return turn(reverse, record);
   }
   // Behind the rows with the search key.
@@ -329,10 +335,10 @@ int ha_vamos::step(bool reverse, uchar* record) {
   return openScan(std::move(bounds), reverse, Bound::RANGE, record);
 }
 
-// The other way from the row in the record.
+// A new scan from the row in the record: the other way, or where there is none.
 int ha_vamos::turn(bool reverse, uchar* record) {
   const Codec& codec = *share_->codec;
-  const uint32_t index = codec.indexOf(active_index);
+  const uint32_t index = inited == INDEX ? codec.indexOf(active_index) : 0;
   const int64_t hiddenKey = codec.hasHiddenKey() ? Codec::hiddenKeyOf(current_.primaryKey) : 0;
   std::string key;
   const bool hasNull = codec.encodeKey(index, record, hiddenKey, key);

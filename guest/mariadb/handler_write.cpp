@@ -221,9 +221,12 @@ void ha_vamos::get_auto_increment(ulonglong offset, ulonglong increment, ulonglo
                                   ulonglong* reserved) {
   uint64_t value = 0;
   const int error = share_->reserve(session(), wanted, offset, increment, value);
-  if (error || value > table->next_number_field->get_max_int_value()) {
-    *first = ULONGLONG_MAX;
-    *reserved = 0;
+  if (error) {
+    // Behind the column's last value the server says so itself, for all but the widest columns.
+    const uint64_t next = share_->nextAutoIncrement();
+    const bool isBehind = next < ULONGLONG_MAX && next > table->next_number_field->get_max_int_value();
+    *first = isBehind ? next : ULONGLONG_MAX;
+    *reserved = isBehind ? 1 : 0;
     return;
   }
   *first = value;

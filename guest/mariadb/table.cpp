@@ -90,13 +90,15 @@ void Table::setEstimate(const std::string& range, ha_rows rows) {
 bool Table::Range::take(uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first) {
   first = aligned(next, offset, increment);
   if (first == 0 || first >= end || (count - 1) > (end - 1 - first) / increment) return false;
-  next = first + (count - 1) * increment + 1;
+  const uint64_t last = first + (count - 1) * increment;
+  // The next value of the series, also for those who ask for another one.
+  next = last > std::numeric_limits<uint64_t>::max() - increment ? last + 1 : last + increment;
   return true;
 }
 
 int Table::reserve(Session& session, uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first) {
   increment = std::max<uint64_t>(increment, 1);
-  count = std::clamp<uint64_t>(count, 1, maxReserved / increment > 1 ? maxReserved / increment - 1 : 1);
+  count = std::clamp<uint64_t>(count, 1, std::max<uint64_t>(maxReserved / increment, 2) - 1);
   while (true) {
     wire::Reserve request{number, version, 0};
     uint64_t generation = 0;
@@ -104,8 +106,9 @@ int Table::reserve(Session& session, uint64_t count, uint64_t offset, uint64_t i
       const std::lock_guard lock(mutex_);
       if (values_.take(count, offset, increment, first)) return 0;
       // What is left here is not enough, and what the host gives may begin behind another server's values.
-      request.count =
-          static_cast<uint32_t>(std::min(std::max(growth_, (count + 1) * increment), maxReserved));
+      const uint64_t skipped = values_.next > values_.end ? values_.next - values_.end : 0;
+      const uint64_t wanted = std::max(growth_, (count + 1) * increment) + std::min(skipped, maxReserved);
+      request.count = static_cast<uint32_t>(std::min(wanted, maxReserved));
       growth_ = std::min(growth_ * 2, maxGrowth);
       generation = generation_;
     }
@@ -115,11 +118,11 @@ int Table::reserve(Session& session, uint64_t count, uint64_t offset, uint64_t i
     wire::Reserved reserved;
     if (!wire::Reserved::decode(reply.body, reserved)) return HA_ERR_INTERNAL_ERROR;
     if (reserved.count == 0) return HA_ERR_AUTOINC_READ_FAILED;
-    Range range{reserved.first, reserved.first + reserved.count};
     const std::lock_guard lock(mutex_);
     if (generation != generation_) continue;
-    // Where the values follow those that are left here, both are one range.
-    if (range.next == values_.end) range.next = std::max(values_.next, std::min(values_.next, range.next));
+    // What follows the values that are left here is one range with them, and the next value never goes back.
+    Range range{std::max(reserved.first, values_.next), reserved.first + reserved.count};
+    if (reserved.first == values_.end) range.next = values_.next;
     const bool taken = range.take(count, offset, increment, first);
     // Others may have reserved meanwhile: the later range stays.
     if (range.end > values_.end) values_ = range;
@@ -132,7 +135,6 @@ void Table::see(uint64_t value) {
   const std::lock_guard lock(mutex_);
   if (value < values_.next) return;
   values_.next = value == std::numeric_limits<uint64_t>::max() ? value : value + 1;
-  values_.end = std::max(values_.end, values_.next);
 }
 
 uint64_t Table::nextAutoIncrement() {
@@ -152,10 +154,18 @@ int openTable(const char* path, const TABLE_SHARE& share, Session& session, std:
   const std::string name = hostName(path);
   Reply reply;
   const int error = session.callAlone(wire::Method::OPEN_TABLE, wire::TableName{name}.encode(), reply);
+  if (error == HA_ERR_NO_SUCH_TABLE) {
+    // As such it would have the server throw the .frm away, which is all that is left of the table.
+    my_error(ER_NO_SUCH_TABLE_IN_ENGINE, MYF(0), share.db.str, share.table_name.str);
+    return HA_ERR_TABLESPACE_MISSING;
+  }
   if (error) return error;
   wire::TableInfo info;
   if (!wire::TableInfo::decode(reply.body, info)) return HA_ERR_INTERNAL_ERROR;
-  if (!isSameDefinition(share, *codec, info.definition)) return HA_ERR_TABLE_DEF_CHANGED;
+  if (!isSameDefinition(share, *codec, info.definition)) {
+    // The server then discovers the host's; but not that of a partition.
+    return isPartitionName(name) ? HA_ERR_INCOMPATIBLE_DEFINITION : HA_ERR_TABLE_DEF_CHANGED;
+  }
   opened = std::make_unique<Table>(name, std::move(codec));
   opened->become(info);
   return 0;

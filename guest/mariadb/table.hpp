@@ -64,9 +64,10 @@ class Table : public Handler_share {
   uint64_t nextAutoIncrement();
 
  private:
+  // Values that are the host's until `end`; `next` may lie behind it.
   struct Range {
     uint64_t next = 1;
-    uint64_t end = 1;  // before it
+    uint64_t end = 1;
     bool take(uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first);
   };
 
