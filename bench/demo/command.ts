@@ -3,7 +3,9 @@ import type { DemoOptions } from './demo.js';
 
 const HELP = `
 Boots a guest and runs one program in it twice: split, with its tables and files on the host, and unsplit on the guest's
-own disk. Compares the results byte for byte and counts the transitions of both. Exit status 1 if they differ.`;
+own disk. Compares the results byte for byte and counts the transitions of both. Then MariaDB in the same guest takes
+orders, on ENGINE=VAMOS and on InnoDB: transitions by transaction, and TPC-C's consistency conditions at the end. Exit
+status 1 if results differ or a condition does not hold.`;
 
 export function register(program: Command): void {
   program

@@ -14,11 +14,19 @@ import { settle } from './measure.js';
 
 export const TERMINALS = 8;
 const ENGINES = { vamos: 'VAMOS', innodb: 'InnoDB' } as const;
+type EngineName = keyof typeof ENGINES;
+const ENGINE_NAMES = Object.keys(ENGINES) as EngineName[];
+
+/** What was done while the transitions were counted. */
+interface Work {
+  transactions: number;
+  retried: number;
+}
 
 /** One kind of work on one engine, as `--json` writes it. */
 export interface OrderEntryRow {
   operation: string;
-  engine: keyof typeof ENGINES;
+  engine: EngineName;
   mode: 'split' | 'unsplit';
   transactions: number;
   statements: number;
@@ -43,43 +51,67 @@ export interface OrderEntryResult {
 }
 
 export const SCALES: Record<'full' | 'quick', Scale & { mixDecks: number; singles: number }> = {
-  full: { warehouses: 2, districts: 10, customers: 60, items: 1000, mixDecks: 3, singles: 3 },
+  full: { warehouses: 2, districts: 10, customers: 60, items: 1000, mixDecks: 2, singles: 2 },
   quick: { warehouses: 1, districts: 10, customers: 30, items: 200, mixDecks: 1, singles: 1 },
 };
 
+/** Each engine's order entry, one after the other; then a new server, with nothing cached, reads what both hold. */
 export async function measureOrderEntry(
   vm: Vm,
   server: GuestMariadb,
   scaleName: 'full' | 'quick',
   onProgress: (message: string) => void,
   signal: AbortSignal,
-  engines = Object.keys(ENGINES) as OrderEntryRow['engine'][],
 ): Promise<OrderEntryResult> {
   const scale = SCALES[scaleName];
   const result: OrderEntryResult = { rows: [], violations: [] };
-  for (const engine of engines) {
+  const each = async (visit: (engine: EngineName, report: (message: string) => void) => Promise<void>) => {
+    for (const engine of ENGINE_NAMES) {
+      signal.throwIfAborted();
+      await visit(engine, (message) => onProgress(`${ENGINES[engine]}: ${message}`));
+      server.disconnect();
+    }
+  };
+  const measureWork = async (engine: EngineName, operation: string, work: () => Promise<Work>) => {
     signal.throwIfAborted();
-    const report = (message: string) => onProgress(`${ENGINES[engine]}: ${message}`);
+    await settle(vm);
+    result.rows.push(await measureOne(vm, server, engine, operation, work));
+  };
+  const add = (engine: EngineName, broken: string[]) => {
+    result.violations.push(...broken.map((line) => `${ENGINES[engine]}: ${line}`));
+  };
+
+  await each(async (engine, report) => {
     report('loading the nine tables');
     const connections = await connectTerminals(server, `orders_${engine}`);
-    await load(connections[0]!, ENGINES[engine], scale);
-    const broken = await initialViolations(connections[0]!, firstUndeliveredOrder(scale) - 1);
+    await measureWork(engine, 'load', async () => {
+      await load(connections[0]!, ENGINES[engine], scale);
+      return { transactions: 1, retried: 0 };
+    });
+    add(engine, await initialViolations(connections[0]!, firstUndeliveredOrder(scale) - 1));
     const works: [string, readonly TransactionType[], number][] = [
       ...TRANSACTION_TYPES.map((type): [string, TransactionType[], number] => [type, [type], scale.singles]),
       ['the mix', MIX, scale.mixDecks],
     ];
     for (const [operation, deck, decks] of works) {
-      signal.throwIfAborted();
-      await settle(vm);
-      const onTransaction = (done: number, total: number) => report(`${operation} ${done}/${total}`);
-      const work = () => runTerminals(connections, scale, { deck, decks }, onTransaction);
-      result.rows.push(await measureOne(vm, server, engine, operation, work));
+      await measureWork(engine, operation, async () => {
+        const onTransaction = (done: number, total: number) => report(`${operation} ${done}/${total}`);
+        const done = await runTerminals(connections, scale, { deck, decks }, onTransaction);
+        const transactions = Object.values(done.transactions).reduce((sum, count) => sum + count, 0);
+        return { transactions, retried: done.retried };
+      });
     }
+  });
+  onProgress('a new server');
+  await server.restart();
+  await each(async (engine, report) => {
     report('checking the consistency conditions');
-    broken.push(...(await violations(connections[0]!)));
-    result.violations.push(...broken.map((line) => `${ENGINES[engine]}: ${line}`));
-    server.disconnect();
-  }
+    const connection = await server.connect(`orders_${engine}`);
+    await measureWork(engine, 'all conditions, cold', async () => {
+      add(engine, await violations(connection));
+      return { transactions: 1, retried: 0 };
+    });
+  });
   return result;
 }
 
@@ -93,14 +125,16 @@ async function connectTerminals(server: GuestMariadb, database: string): Promise
 async function measureOne(
   vm: Vm,
   server: GuestMariadb,
-  engine: OrderEntryRow['engine'],
+  engine: EngineName,
   operation: string,
-  work: () => ReturnType<typeof runTerminals>,
+  work: () => Promise<Work>,
 ): Promise<OrderEntryRow> {
   const before = await server.status();
+  const started = performance.now();
   await vm.counters.start();
-  const { transactions, retried, seconds } = await work();
+  const { transactions, retried } = await work();
   const { kicks, interrupts, dataDisk } = await vm.counters.stop();
+  const seconds = (performance.now() - started) / 1000;
   const after = await server.status();
   const delta = (name: string): number => (after[name] ?? 0) - (before[name] ?? 0);
   const isVamos = engine === 'vamos';
@@ -108,7 +142,7 @@ async function measureOne(
     operation: `order entry: ${operation}`,
     engine,
     mode: isVamos ? 'split' : 'unsplit',
-    transactions: Object.values(transactions).reduce((sum, count) => sum + count, 0),
+    transactions,
     statements: delta('questions'),
     retried,
     kicks,
