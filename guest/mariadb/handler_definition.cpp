@@ -144,7 +144,10 @@ void ha_vamos::update_create_info(HA_CREATE_INFO* created) {
   created->auto_increment_value = stats.auto_increment_value;
 }
 
-bool ha_vamos::check_if_incompatible_data(HA_CREATE_INFO*, uint) { return COMPATIBLE_DATA_NO; }
+// Of EXCHANGE PARTITION.
+bool ha_vamos::check_if_incompatible_data(HA_CREATE_INFO*, uint changes) {
+  return changes == IS_EQUAL_YES ? COMPATIBLE_DATA_YES : COMPATIBLE_DATA_NO;
+}
 
 // What changes the definition and no row is done at once; all else copies.
 enum_alter_inplace_result ha_vamos::check_if_supported_inplace_alter(TABLE* altered,
@@ -154,7 +157,8 @@ enum_alter_inplace_result ha_vamos::check_if_supported_inplace_alter(TABLE* alte
       ALTER_COLUMN_OPTION | ALTER_OPTIONS | ALTER_CHANGE_CREATE_OPTION | ALTER_RENAME_INDEX |
       ALTER_CHANGE_INDEX_COMMENT | ALTER_INDEX_IGNORABILITY | ALTER_COLUMN_NULLABLE |
       ALTER_COLUMN_TYPE_CHANGE_BY_ENGINE | ALTER_COLUMN_INDEX_LENGTH | ALTER_DROP_CHECK_CONSTRAINT |
-      ALTER_RENAME | ALTER_INDEX_ORDER | ALTER_COLUMN_ORDER | ALTER_COLUMN_UNVERSIONED;
+      ALTER_RENAME | ALTER_INDEX_ORDER | ALTER_COLUMN_ORDER | ALTER_COLUMN_UNVERSIONED |
+      ALTER_ADD_VIRTUAL_COLUMN | ALTER_DROP_VIRTUAL_COLUMN | ALTER_VIRTUAL_COLUMN_ORDER;
   if ((info->handler_flags & ~atOnce) != 0) return HA_ALTER_INPLACE_NOT_SUPPORTED;
   if ((info->create_info->used_fields & HA_CREATE_USED_ENGINE) != 0 &&
       info->create_info->db_type != table->s->db_type()) {
