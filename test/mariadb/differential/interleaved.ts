@@ -127,15 +127,15 @@ async function runSchedule(
       if (isDeadlock(places)) return { statements, waits };
     }
     // All end; each end lets others go on.
-    let open_ = new Set(places[0]!.sides.keys());
-    while (open_.size > 0) {
-      const free = [...open_].find((connection) => !places[0]!.pending.has(connection));
+    const unfinished = new Set(places[0]!.sides.keys());
+    while (unfinished.size > 0) {
+      const free = [...unfinished].find((connection) => !places[0]!.pending.has(connection));
       if (free === undefined) throw new Mismatch('all wait for one another');
       script.push(`${free}: COMMIT`);
       for (const place of places) ask(place, free, 'COMMIT');
       await settle(places, script);
       if (isDeadlock(places)) return { statements, waits };
-      open_.delete(free);
+      unfinished.delete(free);
     }
     script.push('0: SELECT * FROM t ORDER BY id');
     for (const place of places) ask(place, 0, 'SELECT * FROM t ORDER BY id');

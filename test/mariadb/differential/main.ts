@@ -1,15 +1,18 @@
 /**
- * The long run of the differential tests: `npm run test:differential -- [--runs N] [--seed N] [--engines A,B]`.
+ * The long run of the differential tests: `npm run test:differential -- [--runs N] [--seed N] [--interleaved]
+ * [--engines A,B]`. Interleaved: statements of three connections, and who waits for whom.
  * Prints the seed first, and the smallest failing script last.
  */
 import { parseArgs } from 'node:util';
 import { MariadbServer } from '../server.js';
+import { checkInterleaved } from './interleaved.js';
 import { SERVER, checkSequences } from './property.js';
 
 const { values } = parseArgs({
   options: {
     runs: { type: 'string', default: '500' },
     seed: { type: 'string' },
+    interleaved: { type: 'boolean', default: false },
     engines: { type: 'string', default: 'VAMOS,InnoDB' },
   },
 });
@@ -26,16 +29,20 @@ await using server = await MariadbServer.start({
 const started = Date.now();
 let shown = Date.now();
 try {
-  await checkSequences(server, {
-    runs,
-    seed,
-    engines,
-    progress: (done, statements) => {
-      if (Date.now() - shown < 10_000 && done < runs) return;
-      shown = Date.now();
-      say(`  ${done} sequences, ${statements} statements, ${Math.round((shown - started) / 1000)} s`);
-    },
-  });
+  if (values.interleaved) {
+    const { statements, waits } = await checkInterleaved(server, { runs, seed, engines });
+    say(`  ${statements} statements, of which ${waits} waited`);
+  } else
+    await checkSequences(server, {
+      runs,
+      seed,
+      engines,
+      progress: (done, statements) => {
+        if (Date.now() - shown < 10_000 && done < runs) return;
+        shown = Date.now();
+        say(`  ${done} sequences, ${statements} statements, ${Math.round((shown - started) / 1000)} s`);
+      },
+    });
   say('They agree.');
 } catch (error) {
   say((error as Error).message);
