@@ -8,6 +8,7 @@
 #include "mariadb/errors.hpp"
 #include "mariadb/handler.hpp"
 #include "mariadb/plugin.hpp"
+#include "mariadb/retry.hpp"
 #include "mariadb/session.hpp"
 #include "mariadb/variables.hpp"
 
@@ -17,20 +18,11 @@ using wire::Method;
 
 namespace {
 
-constexpr int ATTEMPTS = 4;
 constexpr size_t END_BYTES = 256;  // of a COMMIT or PREPARE, at most
 // A rollback is waited for so that its locks are gone when it returns; no longer than this.
 constexpr uint32_t ROLLBACK_WAIT_MS = 2000;
 // Savepoints that nobody wrote after are not worth more of a chain.
 constexpr size_t MOST_WAITING = 1000;
-
-bool isLost(const client::Failure& failure) {
-  return failure.code == ErrorCode::SESSION_LOST || failure.code == ErrorCode::OUTCOME_UNKNOWN;
-}
-
-bool isGivenUp(const client::Failure& failure) {
-  return failure.code == ErrorCode::CANCELLED || failure.code == ErrorCode::DEADLINE_EXCEEDED;
-}
 
 std::string savepointBody(wire::SavepointAction action, uint64_t number, uint32_t statement = 0) {
   wire::Savepoint savepoint;
@@ -49,6 +41,10 @@ int Session::raise(int error) {
 }
 
 void Session::forgetTransaction() {
+  if (thd_->rgi_slave) {
+    std::lock_guard lock(mutex_);
+    replicates_ = false;
+  }
   begun_ = dead_ = locked_ = wrote_ = wantsSnapshot_ = inStatement_ = statementSent_ = false;
   prepared_.clear();
   waiting_.clear();
@@ -235,6 +231,10 @@ int Session::prepare(const std::string& xid) {
       forgetTransaction();
       prepared_ = xid;
       wrote_ = true;
+      if (thd_->rgi_slave) {
+        std::lock_guard lock(mutex_);
+        replicates_ = true;
+      }
       return 0;
     }
     const client::Failure failure = client::failureOf(call);

@@ -8,13 +8,13 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstring>
 #include <mutex>
 #include <vector>
 
 #include "mariadb/errors.hpp"
 #include "mariadb/plugin.hpp"
+#include "mariadb/retry.hpp"
 #include "mariadb/session.hpp"
 #include "mariadb/variables.hpp"
 
@@ -45,11 +45,6 @@ bool isListed = false;
 std::mutex finishing;  // one thread does what is remembered
 std::atomic<size_t> unfinishedCount{0};
 std::atomic<bool> missedRecovery{false};
-
-uint64_t nowMs() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-}
 
 Ended tryToEnd(const Unfinished& end, uint32_t timeoutMs, client::Failure& failure) {
   const uint64_t untilMs = nowMs() + timeoutMs;

@@ -3,15 +3,18 @@
 #include <mysql/service_thd_wait.h>
 
 #include <algorithm>
-#include <chrono>
 #include <iterator>
 
 #include "mariadb/commit_prepared.hpp"
 #include "mariadb/errors.hpp"
 #include "mariadb/handler.hpp"
 #include "mariadb/plugin.hpp"
+#include "mariadb/retry.hpp"
 #include "mariadb/session_watch.hpp"
 #include "mariadb/variables.hpp"
+
+// The server has it for engines, in no header.
+extern "C" int thd_rpl_deadlock_check(THD* thd, THD* other);
 
 namespace vamos::mariadb {
 
@@ -19,17 +22,10 @@ using wire::Method;
 
 namespace {
 
-// A session may be lost again while a request is made again.
-constexpr int ATTEMPTS = 4;
 // How long a thread that waits for a session goes without a look at whether it was killed.
 constexpr uint64_t LOOK_MS = 200;
 // What a request takes beside its body, at most.
 constexpr size_t REQUEST_OVERHEAD_BYTES = 192;
-
-uint64_t nowMs() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-}
 
 // Made twice, it is as made once.
 bool isRepeatable(uint32_t method) {
@@ -50,15 +46,6 @@ bool isRepeatable(uint32_t method) {
 
 bool isDefinition(uint32_t method) {
   return method >= Method::CREATE_TABLE && method <= Method::REDEFINE_TABLE && !isRepeatable(method);
-}
-
-bool isLost(const client::Failure& failure) {
-  return failure.code == ErrorCode::SESSION_LOST || failure.code == ErrorCode::OUTCOME_UNKNOWN;
-}
-
-// The host's answer is not known, and the session goes on.
-bool isGivenUp(const client::Failure& failure) {
-  return failure.code == ErrorCode::CANCELLED || failure.code == ErrorCode::DEADLINE_EXCEEDED;
 }
 
 }  // namespace
@@ -93,6 +80,10 @@ void Session::beginStatement(Use use) {
     statementSent_ = false;
     statementUse_ = use;
     ++statement_;
+    if (thd_->rgi_slave) {
+      std::lock_guard lock(mutex_);
+      replicates_ = true;
+    }
   }
   statementUse_ = std::max(statementUse_, use);
 }
@@ -178,6 +169,16 @@ void Session::interrupt() {
     call = current_;
   }
   if (call) host().cancel(call);
+}
+
+bool Session::replicates() {
+  std::lock_guard lock(mutex_);
+  return replicates_;
+}
+
+void Session::mayBlock(THD* waiting) {
+  std::lock_guard lock(mutex_);  // so that the transaction does not end meanwhile
+  if (replicates_) thd_rpl_deadlock_check(waiting, thd_);
 }
 
 uint64_t Session::waitingSinceMs() {

@@ -116,6 +116,10 @@ class Session {
 
   // From other threads: what waits for an answer fails with CANCELLED.
   void interrupt();
+  // It applies a transaction for replication, and has it open: another that has to be committed before waits,
+  // perhaps for locks of this one. The server has this one made again if so.
+  bool replicates();
+  void mayBlock(THD* waiting);
   // Since when it waits for an answer that may be cancelled (ms of the steady clock); 0: it doesn't.
   uint64_t waitingSinceMs();
 
@@ -193,6 +197,7 @@ class Session {
   std::vector<std::string> doomed_;
 
   std::mutex mutex_;  // of what follows
+  bool replicates_ = false;
   client::CallPointer current_;
   uint64_t sinceMs_ = 0;
 };

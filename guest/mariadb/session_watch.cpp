@@ -1,24 +1,21 @@
+#include "mariadb/session_watch.hpp"
+
 #include <my_global.h>
 #include <sql_class.h>
 #include <violite.h>
 
-// The server's headers come first: they define what the standard's must not see.
-#include <chrono>
-
+#include "mariadb/retry.hpp"
 #include "mariadb/session.hpp"
-#include "mariadb/session_watch.hpp"
 
 namespace vamos::mariadb {
 
 namespace {
 
 constexpr std::chrono::milliseconds LOOK_EACH{500};
+constexpr std::chrono::milliseconds LOOK_EACH_REPLICATING{50};
 constexpr uint64_t PATIENCE_MS = 500;
-
-uint64_t nowMs() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-}
+// The host does not say whose lock is waited for, so that the wait has to look like one for a lock.
+constexpr uint64_t REPLICATION_PATIENCE_MS = 50;
 
 bool isClientGone(THD* thd) {
   mysql_mutex_lock(&thd->LOCK_thd_data);
@@ -58,17 +55,38 @@ size_t SessionWatch::count() {
 void SessionWatch::run() {
   my_thread_init();
   std::unique_lock lock(mutex_);
-  while (!ending_.wait_for(lock, LOOK_EACH, [this] { return isEnding_; })) {
+  auto each = LOOK_EACH;
+  while (!ending_.wait_for(lock, each, [this] { return isEnding_; })) {
     const uint64_t now = nowMs();
-    for (Session* session : sessions_) {
-      const uint64_t since = session->waitingSinceMs();
-      if (since == 0 || now < since + PATIENCE_MS) continue;
-      // The session is among these while its THD lives.
-      THD* thd = session->thd();
-      if (thd->killed == NOT_KILLED && isClientGone(thd)) thd->awake(KILL_CONNECTION);
-    }
+    each = unblockReplication(now) ? LOOK_EACH_REPLICATING : LOOK_EACH;
+    endAbandoned(now);
   }
   my_thread_end();
+}
+
+// A session is among these while its THD lives.
+
+void SessionWatch::endAbandoned(uint64_t nowMs) {
+  for (Session* session : sessions_) {
+    const uint64_t since = session->waitingSinceMs();
+    if (since == 0 || nowMs < since + PATIENCE_MS) continue;
+    THD* thd = session->thd();
+    if (thd->killed == NOT_KILLED && isClientGone(thd)) thd->awake(KILL_CONNECTION);
+  }
+}
+
+bool SessionWatch::unblockReplication(uint64_t nowMs) {
+  bool replicates = false;
+  for (Session* session : sessions_) {
+    if (!session->replicates()) continue;
+    replicates = true;
+    const uint64_t since = session->waitingSinceMs();
+    if (since == 0 || nowMs < since + REPLICATION_PATIENCE_MS) continue;
+    for (Session* other : sessions_) {
+      if (other != session) other->mayBlock(session->thd());
+    }
+  }
+  return replicates;
 }
 
 }  // namespace vamos::mariadb

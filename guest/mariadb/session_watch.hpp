@@ -10,8 +10,9 @@ namespace vamos::mariadb {
 
 class Session;
 
-// All sessions. The server looks at a client's socket only between statements, so a thread here looks for
-// clients that went away while their statement waits for the host, and ends what they waited for.
+// All sessions. A thread here looks after those that wait for the host: the server looks at a client's socket
+// only between statements, so what a client waited for that went away is ended here; and threads of parallel
+// replication must not wait for locks of those that are to be committed after them.
 class SessionWatch {
  public:
   SessionWatch();
@@ -22,6 +23,9 @@ class SessionWatch {
 
  private:
   void run();
+  void endAbandoned(uint64_t nowMs);
+  // Whether there is replication at all.
+  bool unblockReplication(uint64_t nowMs);
 
   std::mutex mutex_;  // of what follows
   std::unordered_set<Session*> sessions_;
