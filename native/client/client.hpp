@@ -38,7 +38,9 @@ struct Request {
 struct CallOptions {
   uint32_t timeoutMs = 0;  // 0: none. Then DEADLINE_EXCEEDED, and the host is told
   uint32_t epoch = 0;      // not 0: fails with SESSION_LOST, unsent, once this session is over
-  bool isCommit = false;   // lost with its session it fails with OUTCOME_UNKNOWN
+  // Lost with its session it fails with OUTCOME_UNKNOWN. After CANCELLED and DEADLINE_EXCEEDED it may have
+  // been done, too: LAST_COMMIT on its stream tells.
+  bool isCommit = false;
 };
 
 using Failure = wire::Failure;  // code, message, detail
