@@ -153,7 +153,7 @@ class ha_vamos final : public handler {
   int readRow(uint32_t index, std::string_view key, const std::vector<uint32_t>& columns, Row& row);
   int deliver(const Row& row, const Projection& projection, uchar* record);
   bool givesRowsBack() const;
-  void unlock(std::string keys);
+  void sendUnwanted();
   void storePosition(std::string_view primaryKey);
   bool mayRemember() const;
   bool covers(const Projection& projection) const;
@@ -212,6 +212,7 @@ class ha_vamos final : public handler {
   std::string exactKey_;                 // of Bound::EXACT: what its keys begin with
   const key_range* rangeEnd_ = nullptr;  // while a range is opened
   Row current_;                          // as last read; empty: none, or changed since
+  std::string unwanted_;  // keys of rows whose locks go back with the next request: a key batch
   Positions positions_;
   bool isSuspended_ = false;   // the scan was closed between two statements, and goes on behind current_
   std::string suspendedKey_;   // of current_, then

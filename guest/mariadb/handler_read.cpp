@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "mariadb/blobs.hpp"
 #include "mariadb/handler.hpp"
@@ -144,6 +145,7 @@ int ha_vamos::openScan(wire::Bounds bounds, bool reverse, Bound bound, uchar* re
 }
 
 int ha_vamos::nextOfScan(uchar* record) {
+  if (cursor_.rest().atEnd()) sendUnwanted();
   Row row;
   const int error = cursor_.next(session(), row);
   if (error) {
@@ -165,20 +167,20 @@ bool ha_vamos::givesRowsBack() const {
   return lock_ != wire::Lock::NO_LOCK && thd_tx_isolation(ha_thd()) <= ISO_READ_COMMITTED;
 }
 
-void ha_vamos::unlock(std::string keys) {
+void ha_vamos::unlock_row() {
+  if (!givesRowsBack() || current_.primaryKey.empty()) return;
+  appendLengthPrefixed(unwanted_, current_.primaryKey);
+  if (!cursor_.isOpen()) sendUnwanted();
+}
+
+void ha_vamos::sendUnwanted() {
+  if (unwanted_.empty()) return;
   wire::Unlock request;
   request.table = share_->number;
   request.version = share_->version;
   request.scope = session().scope();
-  request.keys = std::move(keys);
+  request.keys = std::exchange(unwanted_, {});
   session().later(wire::Method::UNLOCK, request.encode());
-}
-
-void ha_vamos::unlock_row() {
-  if (!givesRowsBack() || current_.primaryKey.empty()) return;
-  std::string keys;
-  appendLengthPrefixed(keys, current_.primaryKey);
-  unlock(std::move(keys));
 }
 
 void ha_vamos::endScan() {
@@ -190,10 +192,11 @@ void ha_vamos::endScan() {
 // Closes it, and gives back the locks of rows that nobody took from it.
 void ha_vamos::giveBack(Cursor& cursor) {
   if (givesRowsBack()) {
-    std::string keys;
     Row row;
-    while (!cursor.rest().atEnd() && cursor.rest().next(row) == 0) appendLengthPrefixed(keys, row.primaryKey);
-    if (!keys.empty()) unlock(std::move(keys));
+    while (!cursor.rest().atEnd() && cursor.rest().next(row) == 0) {
+      appendLengthPrefixed(unwanted_, row.primaryKey);
+    }
+    sendUnwanted();
   }
   cursor.close(session());
 }
