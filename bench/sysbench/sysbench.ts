@@ -102,7 +102,13 @@ function sysbench(args: string[]): Promise<string> {
       // It goes on with fewer threads, and ends with 0, when one of them met an error.
       const fatal = output.split('\n').filter((line) => line.startsWith('FATAL'));
       if (code === 0 && fatal.length === 0) return resolve(output);
-      const why = fatal.length > 0 ? fatal.slice(0, 5).join('\n') : output.slice(-2000);
+      const why =
+        fatal.length > 0
+          ? fatal
+              .slice(0, 5)
+              .map((line) => line.slice(0, 300))
+              .join('\n')
+          : output.slice(-2000);
       reject(new Error(`sysbench ${args[0]} ended with ${code ?? signal}:\n${why}`));
     });
   });
