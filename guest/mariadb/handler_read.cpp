@@ -149,7 +149,7 @@ int ha_vamos::nextOfScan(uchar* record) {
   Row row;
   const int error = cursor_.next(session(), row);
   if (error) {
-    current_ = {};
+    current_.bytes = {};  // its key stays: HANDLER may go on from the end
     return error;
   }
   return deliver(row, projection_, record);
