@@ -122,6 +122,7 @@ bool isSameDefinition(const TABLE_SHARE& share, const Codec& codec, const wire::
   if (host.columns.size() != codec.rows().columns().size() || host.indexes.size() != codec.indexCount()) {
     return false;
   }
+  if (isPartitionName(host.name)) return true;  // it may have been a table of its own, by EXCHANGE PARTITION
   const std::string_view version = versionIn(host.detail);
   if (version.empty() || share.tabledef_version.length != versionBytes) return true;
   return std::memcmp(version.data(), share.tabledef_version.str, versionBytes) == 0;
