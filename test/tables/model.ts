@@ -9,14 +9,30 @@ export interface Item {
 export type Isolation = 'read-committed' | 'repeatable-read' | 'serializable';
 type Rows = Map<number, Item>;
 
+/** Keys of one index between two others, without these. */
+interface Range {
+  low: string;
+  high: string;
+}
+
+/** A locked gap ends at the nearest rows on both sides, also at those that others have not committed. */
+interface Gap {
+  /** Locked: up to the nearest keys whose rows others may have locked. */
+  least: Range;
+  /** Nothing beyond is locked: up to the nearest keys that others have written. */
+  most: Range;
+}
+
 /** A transaction of the model. */
 export class ModelTransaction {
   /** Own rows over the committed ones; null: deleted. */
   own = new Map<number, Item | null>();
   snapshot: Rows | undefined;
   readonly savepoints: { name: string; own: Map<number, Item | null> }[] = [];
-  /** Keys that it may have locked: more than it has. */
+  /** Keys whose rows it may have locked: more than it has. */
   readonly touched = new Set<string>();
+  /** Around keys that it read with a lock where there were none. */
+  readonly gaps: Gap[] = [];
   /** It may have locked ranges, and with them any key. */
   hasTouchedRanges = false;
 
@@ -57,16 +73,11 @@ export class Model {
 
   /** Whether another open transaction has written one of these keys: then nobody else may. */
   isWrittenByOthers(transaction: ModelTransaction | undefined, keys: Iterable<string>): boolean {
-    const wanted = new Set(keys);
-    return this.#others(transaction).some((other) =>
-      [...other.own].some(([id, row]) => {
-        const before = this.committed.get(id);
-        return [`id ${id}`, ...tagKeys(before), ...tagKeys(row)].some((key) => wanted.has(key));
-      }),
-    );
+    const written = this.#writtenByOthers(transaction);
+    return [...keys].some((key) => written.has(key));
   }
 
-  /** Whether another open transaction may have locked one of these keys. */
+  /** Whether another open transaction may have locked the row of one of these keys. */
   mayBeLocked(transaction: ModelTransaction | undefined, keys: Iterable<string> | 'ranges'): boolean {
     return this.#others(transaction).some((other) => {
       if (other.hasTouchedRanges) return true;
@@ -74,18 +85,78 @@ export class Model {
     });
   }
 
+  /** A locking read found nothing with this key: its gap is locked, but in READ COMMITTED. */
+  lockGap(transaction: ModelTransaction, key: string): void {
+    if (transaction.isolation === 'read-committed') return;
+    const there = [...this.latest(transaction).values()].flatMap(keysOf);
+    const touched = this.#others(transaction).flatMap((other) => [...other.touched]);
+    transaction.gaps.push({
+      least: between([...there, ...touched], key),
+      most: between([...there, ...this.#writtenByOthers(transaction)], key),
+    });
+  }
+
+  /** Whether another open transaction has locked a gap that one of these keys would come into. */
+  isInGap(transaction: ModelTransaction | undefined, keys: readonly string[]): boolean {
+    return this.#others(transaction).some((other) =>
+      other.gaps.some(({ least }) => keys.some((key) => contains(least, key))),
+    );
+  }
+
+  mayBeInGap(transaction: ModelTransaction | undefined, keys: readonly string[]): boolean {
+    return this.#others(transaction).some(({ gaps }) =>
+      keys.some(
+        (key) =>
+          gaps.some(({ most }) => contains(most, key)) ||
+          // Gaps on both sides of a key may have become one: when it goes, it can't come back.
+          (gaps.some(({ most }) => most.high === key) && gaps.some(({ most }) => most.low === key)),
+      ),
+    );
+  }
+
+  #writtenByOthers(transaction: ModelTransaction | undefined): Set<string> {
+    const keys = new Set<string>();
+    for (const other of this.#others(transaction)) {
+      for (const [id, row] of other.own) {
+        keys.add(`id ${id}`);
+        for (const each of [this.committed.get(id), row]) if (each) keys.add(tagKey(each));
+      }
+    }
+    return keys;
+  }
+
   #others(transaction: ModelTransaction | undefined): ModelTransaction[] {
     return [...this.open].filter((other) => other !== transaction);
   }
 }
 
-function tagKeys(row: Item | null | undefined): string[] {
-  return typeof row?.tag === 'string' ? [`tag ${row.tag}`] : [];
+/** NULL can be there often: its entry has the row's number, too. */
+function tagKey({ tag, id }: Item): string {
+  return tag === null ? `tag 0${id}` : tagKeyOf(tag);
 }
 
-/** What a row's keys are locked as. */
+export function tagKeyOf(tag: string): string {
+  return `tag 1${tag}`;
+}
+
+/** What a row's keys are locked as. They compare as in their index; ids have one digit. */
 export function keysOf(row: Item): string[] {
-  return [`id ${row.id}`, ...tagKeys(row)];
+  return [`id ${row.id}`, tagKey(row)];
+}
+
+/** From the nearest of these keys before one to the nearest behind it, in its index. */
+function between(keys: readonly string[], key: string): Range {
+  const index = key.split(' ')[0]!;
+  const range = { low: `${index} `, high: `${index} \uffff` };
+  for (const each of keys) {
+    if (each < key && each > range.low) range.low = each;
+    if (each > key && each < range.high) range.high = each;
+  }
+  return range;
+}
+
+function contains(range: Range, key: string): boolean {
+  return range.low < key && key < range.high;
 }
 
 function over(rows: Rows, own: ReadonlyMap<number, Item | null>): Rows {
