@@ -62,6 +62,10 @@ int replaceByEmpty(Session& session, const std::string& name) {
   return callDefinition(session, Method::CREATE_TABLE, wire::CreateTable{info.definition, 0}.encode());
 }
 
+bool hasForeignRowFormat(const HA_CREATE_INFO& info) {
+  return info.row_type == ROW_TYPE_FIXED || info.row_type == ROW_TYPE_PAGE;
+}
+
 }  // namespace
 
 int ha_vamos::create(const char* path, TABLE* form, HA_CREATE_INFO* info) {
@@ -70,9 +74,15 @@ int ha_vamos::create(const char* path, TABLE* form, HA_CREATE_INFO* info) {
     my_printf_error(ER_UNSUPPORTED_EXTENSION, "ENGINE=VAMOS has no foreign keys", MYF(0));
     return HA_ERR_UNSUPPORTED;
   }
-  if (info->data_file_name != nullptr || info->index_file_name != nullptr) {
+  // What InnoDB refuses, too: no index has a file of its own, and rows have one format.
+  if (info->index_file_name != nullptr) return HA_WRONG_CREATE_OPTION;
+  if (hasForeignRowFormat(*info)) {
+    my_error(ER_ILLEGAL_HA_CREATE_OPTION, MYF(0), table_type(), "ROW_TYPE");
+    return HA_WRONG_CREATE_OPTION;
+  }
+  if (info->data_file_name != nullptr) {
     push_warning_printf(thd, Sql_condition::WARN_LEVEL_WARN, WARN_OPTION_IGNORED,
-                        ER_THD(thd, WARN_OPTION_IGNORED), "DATA/INDEX DIRECTORY");
+                        ER_THD(thd, WARN_OPTION_IGNORED), "DATA DIRECTORY");
   }
   const std::unique_ptr<Codec> codec = makeCodec(*form->s);
   if (!codec) return HA_ERR_UNSUPPORTED;
@@ -153,12 +163,14 @@ bool ha_vamos::check_if_incompatible_data(HA_CREATE_INFO*, uint changes) {
 enum_alter_inplace_result ha_vamos::check_if_supported_inplace_alter(TABLE* altered,
                                                                      Alter_inplace_info* info) {
   constexpr alter_table_operations atOnce =
-      ALTER_COLUMN_NAME | ALTER_RENAME_COLUMN | ALTER_CHANGE_COLUMN_DEFAULT | ALTER_COLUMN_DEFAULT |
-      ALTER_COLUMN_OPTION | ALTER_OPTIONS | ALTER_CHANGE_CREATE_OPTION | ALTER_RENAME_INDEX |
+      ALTER_COLUMN_NAME | ALTER_RENAME_COLUMN | ALTER_CHANGE_COLUMN_DEFAULT |
+      ALTER_COLUMN_OPTION | ALTER_OPTIONS | ALTER_RENAME_INDEX |
       ALTER_CHANGE_INDEX_COMMENT | ALTER_INDEX_IGNORABILITY | ALTER_COLUMN_NULLABLE |
       ALTER_COLUMN_TYPE_CHANGE_BY_ENGINE | ALTER_COLUMN_INDEX_LENGTH | ALTER_DROP_CHECK_CONSTRAINT |
       ALTER_RENAME | ALTER_INDEX_ORDER | ALTER_COLUMN_ORDER | ALTER_COLUMN_UNVERSIONED |
       ALTER_ADD_VIRTUAL_COLUMN | ALTER_DROP_VIRTUAL_COLUMN | ALTER_VIRTUAL_COLUMN_ORDER;
+  // A copy is refused then, with the reason.
+  if (hasForeignRowFormat(*info->create_info)) return HA_ALTER_INPLACE_NOT_SUPPORTED;
   if ((info->handler_flags & ~atOnce) != 0) return HA_ALTER_INPLACE_NOT_SUPPORTED;
   if ((info->create_info->used_fields & HA_CREATE_USED_ENGINE) != 0 &&
       info->create_info->db_type != table->s->db_type()) {

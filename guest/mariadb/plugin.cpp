@@ -82,12 +82,8 @@ int releaseSavepoint(handlerton*, THD* thd, void* area) {
 bool canReleaseMetadataLocks(handlerton*, THD* thd) { return !Session::of(thd).holdsLocks(); }
 
 int startConsistentSnapshot(handlerton* hton, THD* thd) {
-  if (thd_tx_isolation(thd) != ISO_REPEATABLE_READ) {
-    push_warning_printf(
-        thd, Sql_condition::WARN_LEVEL_WARN, HA_ERR_UNSUPPORTED,
-        "VAMOS: WITH CONSISTENT SNAPSHOT was ignored: it needs the isolation level REPEATABLE READ");
-    return 0;
-  }
+  // Elsewhere it means nothing, and InnoDB says nothing of it.
+  if (thd_tx_isolation(thd) != ISO_REPEATABLE_READ) return 0;
   trans_register_ha(thd, true, hton, 0);
   return Session::of(thd).beginWithSnapshot();
 }
