@@ -45,6 +45,8 @@ try {
     });
   say('They agree.');
 } catch (error) {
+  const at = server.log.lastIndexOf('got signal');
+  if (at >= 0) say(server.log.slice(at, at + 5000));
   say((error as Error).message);
   process.exitCode = 1;
 }

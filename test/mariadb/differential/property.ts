@@ -4,7 +4,7 @@ import { Pair } from './compare.js';
 import { program } from './statements.js';
 
 /** How long a failing sequence is made smaller. */
-const SHRINK_MS = 120_000;
+const SHRINK_MS = 60_000;
 
 /** What is compared needs no disk. */
 export const SERVER = {
