@@ -137,9 +137,7 @@ int ha_vamos::external_lock(THD* thd, int lockType) {
 
 // Under LOCK TABLES, which locked the table before: the statement's own kind of read.
 int ha_vamos::start_stmt(THD* thd, thr_lock_type lockType) {
-  if (isLockedForWrite_) {
-    lock_ = wire::Lock::EXCLUSIVE;
-  } else if (lockType >= TL_FIRST_WRITE) {
+  if (isLockedForWrite_ || lockType >= TL_FIRST_WRITE) {
     lock_ = wire::Lock::EXCLUSIVE;
   } else if (thd_sql_command(thd) == SQLCOM_SELECT && lockType == TL_READ) {
     lock_ = wire::Lock::NO_LOCK;
