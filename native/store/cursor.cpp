@@ -95,7 +95,10 @@ void FetchOperation::openIterator() {
   highSlice_ = bounds_.high;
   readOptions_ = view_.options(false);
   readOptions_.iterate_lower_bound = &lowSlice_;
-  readOptions_.iterate_upper_bound = &highSlice_;
+  // Backwards, the seek itself keeps below the bound. And with a bound, an iterator over the transaction's
+  // own writes that meets one of them there ends, where nothing committed is before it (seen with
+  // RocksDB 7.8.3).
+  readOptions_.iterate_upper_bound = cursor->options.reverse ? nullptr : &highSlice_;
   iterator_ = view_.iterate(readOptions_);
 }
 

@@ -18,7 +18,8 @@ LockRow::Holder* findHolder(LockRow& row, const LockOwner& owner) {
 }
 
 // Whether a range that ends before `high` and one that starts at `low` leave at most the key `high` between
-// them, which the scan that asks for both has locked as a row.
+// them: a scan that asks for both has locked it as a row. Reads of missing keys beside it have not; if others
+// remove it, it can't come back, as in InnoDB, where the gaps of a row that is gone become one.
 bool touch(std::string_view high, std::string_view low) {
   return low == high || (low.size() == high.size() + 1 && low.back() == '\0' && low.starts_with(high));
 }

@@ -40,6 +40,18 @@ TEST_CASE_FIXTURE(Cities, "a cursor gives the index's order, both ways, whatever
   }
 }
 
+TEST_CASE_FIXTURE(StoreFixture, "a cursor goes back over its transaction's own rows, window by window") {
+  const uint64_t transaction = begin();
+  REQUIRE(wait(insert(transaction, {{1, "a", "bonn"}, {2, "b", "bonn"}, {3, "c", "oslo"}})).ok());
+  for (const uint32_t index : {byNumber, byName, byCity}) {
+    CAPTURE(index);
+    const Texts forwards = scan(transaction, {.index = index}, 1);
+    CHECK(forwards.size() == 3);
+    CHECK(scan(transaction, {.index = index, .reverse = true}, 1) ==
+          Texts(forwards.rbegin(), forwards.rend()));
+  }
+}
+
 TEST_CASE_FIXTURE(Cities, "bounds are prefixes of keys, inclusive or exclusive") {
   const std::string two = numberKey(2);
   const std::string four = numberKey(4);
