@@ -96,7 +96,7 @@ int Session::commitOnHost() {
     const bool isWhole = !begun_;  // all of the transaction is in this chain, so it may be made again
     const uint32_t epoch = isWhole ? connect(true) : epoch_;
     if (epoch == 0) return errorOfLast();
-    if (exceedsFrame(END_BYTES)) {
+    if (!waiting_.empty() && exceedsFrame(END_BYTES)) {
       if (const int error = flush()) return error;
       continue;
     }
@@ -217,7 +217,7 @@ int Session::prepare(const std::string& xid) {
     const bool isWhole = !begun_;
     const uint32_t epoch = isWhole ? connect(true) : epoch_;
     if (epoch == 0) return raise(errorOfLast());
-    if (exceedsFrame(END_BYTES)) {
+    if (!waiting_.empty() && exceedsFrame(END_BYTES)) {
       if (const int error = flush()) return raise(error);
       continue;
     }

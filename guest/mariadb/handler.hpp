@@ -202,10 +202,12 @@ class ha_vamos final : public handler {
   bool skipsLocked_ = false;
   bool modifies_ = false;           // rows that are read may be updated or deleted: whole, with their keys
   bool ignoresDuplicates_ = false;  // the statement handles them itself: they must be known at once
+  bool changesDuplicates_ = false;  // REPLACE, ON DUPLICATE KEY UPDATE: it locks them for that
 
   // Of the scan.
   Cursor cursor_;
-  Window got_;  // of the last GET
+  Window got_;    // of the last GET
+  Window shown_;  // of the one before, where the record may still point to its blobs
   Projection projection_;
   Bound bound_ = Bound::RANGE;
   bool isReverse_ = false;

@@ -56,7 +56,7 @@ handler* ha_vamos::clone(const char* name, MEM_ROOT* memory) {
   handler* copy = handler::clone(name, memory);
   if (copy) {
     auto* other = static_cast<ha_vamos*>(copy);
-    other->lock_ = lock_;
+    other->lock_ = other->storedLock_ = lock_;  // its external_lock says F_RDLCK
     other->skipsLocked_ = skipsLocked_;
     other->modifies_ = modifies_;
   }
@@ -151,9 +151,10 @@ int ha_vamos::start_stmt(THD* thd, thr_lock_type lockType) {
 void ha_vamos::beginUse(THD* thd) {
   const int command = thd_sql_command(thd);
   modifies_ = lock_ == wire::Lock::EXCLUSIVE && command != SQLCOM_SELECT && command != SQLCOM_HA_READ;
-  // ALTER TABLE copies with transactions off, into a table that only it sees. Keys that the server hashes it
-  // also looks up by itself, in the transaction.
-  isUnseen_ = modifies_ && !thd->transaction->on && !table_share->long_unique_table;
+  // ALTER TABLE copies with transactions off, into a table that only it sees. Unique keys that the server
+  // checks itself (long ones, WITHOUT OVERLAPS) it looks up in the transaction.
+  isUnseen_ = modifies_ && !thd->transaction->on && !table_share->long_unique_table &&
+              table_share->period.unique_keys == 0;
   if (isUnseen_) return;
   Session::of(thd).beginStatement(modifies_                      ? Use::WRITE
                                   : lock_ == wire::Lock::NO_LOCK ? Use::READ
@@ -162,14 +163,16 @@ void ha_vamos::beginUse(THD* thd) {
 
 int ha_vamos::extra(ha_extra_function operation) {
   switch (operation) {
-    case HA_EXTRA_IGNORE_DUP_KEY:
     case HA_EXTRA_WRITE_CAN_REPLACE:
     case HA_EXTRA_INSERT_WITH_UPDATE:
+      changesDuplicates_ = true;
+      [[fallthrough]];
+    case HA_EXTRA_IGNORE_DUP_KEY:
       ignoresDuplicates_ = true;
       break;
     case HA_EXTRA_NO_IGNORE_DUP_KEY:
     case HA_EXTRA_WRITE_CANNOT_REPLACE:
-      ignoresDuplicates_ = false;
+      ignoresDuplicates_ = changesDuplicates_ = false;
       break;
     default:
       break;
@@ -181,7 +184,7 @@ int ha_vamos::extra(ha_extra_function operation) {
 int ha_vamos::reset() {
   endScan();
   positions_.clear();
-  ignoresDuplicates_ = false;
+  ignoresDuplicates_ = changesDuplicates_ = false;
   refusedRow_.clear();
   free_root(&blobMemory_, MYF(MY_MARK_BLOCKS_FREE));
   return 0;

@@ -145,7 +145,12 @@ int ha_vamos::openScan(wire::Bounds bounds, bool reverse, Bound bound, uchar* re
 }
 
 int ha_vamos::nextOfScan(uchar* record) {
-  if (cursor_.rest().atEnd()) sendUnwanted();
+  if (cursor_.rest().atEnd()) {
+    sendUnwanted();
+    // The window that its key stands in goes, also where none with rows comes after it.
+    suspendedKey_.assign(current_.primaryKey);
+    current_.primaryKey = suspendedKey_;
+  }
   Row row;
   const int error = cursor_.next(session(), row);
   if (error) {

@@ -22,7 +22,7 @@ void ha_vamos::refreshStatistics() {
     Reply reply;
     wire::TableStatistics statistics;
     const client::CallPointer call = std::exchange(statisticsCall_, nullptr);
-    if (session().wait(call, reply) == 0 && wire::TableStatistics::decode(reply.body, statistics)) {
+    if (session().take(call, reply) && wire::TableStatistics::decode(reply.body, statistics)) {
       share_->setStatistics(statistics);
     }
   } else if (share_->statistics().isStale) {

@@ -78,10 +78,13 @@ int ha_vamos::send(uint32_t method, uint64_t seen, Surfaces surfaces) {
   if (isUnseen_) {
     unseenRows_ += rows_;
     unseenIncrement_ = std::max(unseenIncrement_, seen);
-    return unseenRows_.size() < variables::writeBufferBytes() ? 0 : flushUnseen();
+    // ALTER IGNORE leaves out the row that is refused, and no other.
+    return !ignoresDuplicates_ && unseenRows_.size() < variables::writeBufferBytes() ? 0 : flushUnseen();
   }
   isWriting_ = true;
-  const int error = session().write(*this, method, rows_, seen, surfaces);
+  const bool locksDuplicate = changesDuplicates_ && method == wire::Method::INSERT;
+  const int error = session().write(*this, method, rows_, seen, surfaces,
+                                    locksDuplicate ? wire::Lock::EXCLUSIVE : wire::Lock::NO_LOCK);
   isWriting_ = false;
   if (error == HA_ERR_FOUND_DUPP_KEY && surfaces == Surfaces::AT_ONCE) noteDuplicate(session().failure());
   return error;
@@ -158,6 +161,7 @@ int ha_vamos::beforeRow(const uchar* record, Row& row, int64_t& hiddenKey) {
     row = current_;
     return 0;
   }
+  shown_ = got_;
   const int error = readRow(0, scratch_, {}, row);
   return error == HA_ERR_KEY_NOT_FOUND ? HA_ERR_RECORD_CHANGED : error;
 }

@@ -195,6 +195,7 @@ client::Request Session::requestOf(const Waiting& waiting, wire::Scope scope) co
   if (scope.inTransaction) write.scope.statement = waiting.statement;
   write.batch = waiting.body;
   write.autoIncrementSeen = waiting.autoIncrementSeen;
+  write.duplicateLock = waiting.duplicateLock;
   return {waiting.method, write.encode()};
 }
 
@@ -370,6 +371,13 @@ int Session::wait(const client::CallPointer& call, Reply& reply) {
   return 0;
 }
 
+bool Session::take(const client::CallPointer& call, Reply& reply) {
+  reply.call = call;
+  if (!waitFor(call, true)) return false;
+  reply.body = client::replyBody(call, 0);
+  return true;
+}
+
 void Session::later(uint32_t method, std::string body) {
   client::CallOptions options;
   options.epoch = epoch_;
@@ -377,7 +385,7 @@ void Session::later(uint32_t method, std::string body) {
 }
 
 int Session::write(ha_vamos& handler, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen,
-                   Surfaces surfaces) {
+                   Surfaces surfaces, wire::Lock duplicateLock) {
   if (dead_) return HA_ERR_LOCK_DEADLOCK;
   wrote_ = true;
   const size_t mostBytes =
@@ -387,7 +395,8 @@ int Session::write(ha_vamos& handler, uint32_t method, std::string_view rows, ui
   }
   Waiting* last = waiting_.empty() ? nullptr : &waiting_.back();
   const bool joins = last && surfaces != Surfaces::AT_ONCE && last->handler == &handler &&
-                     last->method == method && last->statement == statement_ && last->surfaces == surfaces;
+                     last->method == method && last->statement == statement_ && last->surfaces == surfaces &&
+                     last->duplicateLock == duplicateLock;
   if (!joins) {
     Waiting waiting;
     waiting.method = method;
@@ -396,6 +405,7 @@ int Session::write(ha_vamos& handler, uint32_t method, std::string_view rows, ui
     waiting.table = handler.table_().number;
     waiting.version = handler.table_().version;
     waiting.surfaces = surfaces;
+    waiting.duplicateLock = duplicateLock;
     last = &waiting_.emplace_back(std::move(waiting));
   }
   last->body.append(rows);
@@ -405,7 +415,7 @@ int Session::write(ha_vamos& handler, uint32_t method, std::string_view rows, ui
 }
 
 int Session::flush() {
-  if (waitingBytes_ == 0) return 0;
+  if (waiting_.empty()) return 0;
   Reply ignored;
   return run(0, {}, ignored);
 }

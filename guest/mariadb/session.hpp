@@ -73,6 +73,8 @@ class Session {
   // Without waiting, and ahead of what waits: the next window of a cursor that call() or callAlone() opened.
   client::CallPointer ahead(uint32_t method, std::string body);
   int wait(const client::CallPointer& call, Reply& reply);
+  // The same where a failure means nothing to the transaction: another session may have made the call.
+  bool take(const client::CallPointer& call, Reply& reply);
   // With whatever is sent next, no answer wanted: the close of a cursor, an unlock.
   void later(uint32_t method, std::string body);
 
@@ -82,10 +84,11 @@ class Session {
   void dropAfterTransaction(std::string table) { doomed_.push_back(std::move(table)); }
 
   // Rows of a write batch (FORMATS.md). Rows of the same handler, statement and kind join the batch before.
+  // duplicateLock: on the row whose key an inserted one has, as Write.duplicate_lock.
   // Where rows that waited are refused, the handler's raiseRefusal says so to the client, and the call that
   // met it returns what raiseRefusal did.
   int write(ha_vamos& handler, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen,
-            Surfaces surfaces);
+            Surfaces surfaces, wire::Lock duplicateLock);
   // A transaction of its own, committed once even where its answer is lost: rows for a table that nobody sees
   // yet. Their errors are returned; raiseRefusal is not called.
   int writeAlone(Table& table, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen);
@@ -135,6 +138,7 @@ class Session {
     uint64_t autoIncrementSeen = 0;
     uint64_t savepoint = 0;  // that it sets
     Surfaces surfaces = Surfaces::LATER;
+    wire::Lock duplicateLock = wire::Lock::NO_LOCK;
   };
 
   bool isInMultiStatement() const;
