@@ -9,6 +9,8 @@ namespace vamos::mariadb {
 
 namespace {
 
+constexpr auto LAST_CODE = static_cast<ErrorCode>(999);
+
 // Nobody answers there, or not as a host would.
 bool isUnreachable(ErrorCode code) {
   switch (code) {
@@ -55,7 +57,8 @@ int errorOf(const client::Failure& failure) {
     case ErrorCode::FRAME_TOO_LARGE:
       return HA_ERR_TO_BIG_ROW;
     default:
-      return FIRST_ERROR + static_cast<int>(failure.code);
+      // A host may send any number: none becomes 0, or an error of the server's.
+      return FIRST_ERROR + static_cast<int>(failure.code <= LAST_CODE ? failure.code : ErrorCode::INTERNAL);
   }
 }
 
