@@ -14,7 +14,9 @@ constexpr ulonglong estimateAgeUs = 2'000'000;
 constexpr size_t maxEstimates = 1000;
 constexpr uint64_t maxGrowth = 256;
 // Of one request; the host refuses more.
-constexpr uint64_t maxReserved = 1 << 20;
+constexpr uint64_t maxReserved = 1'000'000;
+// Values between what the host knows and what rows gave themselves that are asked for and left out.
+constexpr uint64_t maxSkipped = 1000;
 
 // The first value not below `least` that is `offset` modulo `increment`, as the server rounds. 0: none.
 uint64_t aligned(uint64_t least, uint64_t offset, uint64_t increment) {
@@ -99,18 +101,25 @@ bool Table::Range::take(uint64_t count, uint64_t offset, uint64_t increment, uin
 int Table::reserve(Session& session, uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first) {
   increment = std::max<uint64_t>(increment, 1);
   count = std::clamp<uint64_t>(count, 1, std::max<uint64_t>(maxReserved / increment, 2) - 1);
-  while (true) {
+  for (bool isFlushed = false;;) {
     wire::Reserve request{number, version, 0};
     uint64_t generation = 0;
+    uint64_t skipped = 0;
     {
       const std::lock_guard lock(mutex_);
       if (values_.take(count, offset, increment, first)) return 0;
       // What is left here is not enough, and what the host gives may begin behind another server's values.
-      const uint64_t skipped = values_.next > values_.end ? values_.next - values_.end : 0;
+      skipped = values_.next > values_.end ? values_.next - values_.end : 0;
       const uint64_t wanted = std::max(growth_, (count + 1) * increment) + std::min(skipped, maxReserved);
       request.count = static_cast<uint32_t>(std::min(wanted, maxReserved));
       growth_ = std::min(growth_ * 2, maxGrowth);
       generation = generation_;
+    }
+    if (skipped > maxSkipped && !isFlushed) {
+      // The rows with the large values are on their way: once the host has seen them, it goes on behind them.
+      if (const int error = session.flush()) return error;
+      isFlushed = true;
+      request.count = static_cast<uint32_t>(std::min((count + 1) * increment, maxReserved));
     }
     Reply reply;
     const int error = session.callAlone(wire::Method::RESERVE_AUTO_INCREMENT, request.encode(), reply);
