@@ -51,7 +51,7 @@ const SUITES = {
 /** What `--fast` runs, for every `npm test`: the suites' tests that take little time, of each kind some. */
 const FAST = {
   storage_engine: [
-    ...['1st', 'alter_table', 'autoincrement', 'check_table', 'create_table', 'delete_with_keys', 'index'],
+    ...['1st', 'alter_table', 'check_table', 'create_table', 'delete_with_keys', 'index'],
     ...[
       'index_primary',
       'insert_with_keys',
@@ -61,7 +61,7 @@ const FAST = {
       'tbl_temporary',
       'truncate_table',
     ],
-    ...['type_bit_indexes', 'type_blob', 'type_char_indexes', 'type_date_time_indexes', 'type_varchar'],
+    ...['type_bit_indexes', 'type_blob', 'type_date_time_indexes', 'type_varchar'],
     ...['update_multi', 'update_with_keys', 'vcol'],
   ],
   'storage_engine/trx': ['cons_snapshot_repeatable_read', 'insert', 'level_read_committed', 'update', 'xa'],

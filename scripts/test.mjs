@@ -30,6 +30,7 @@ const STEPS = {
   threads: threadTests,
   tidy: clangTidyAll,
   fuzz: fuzzers,
+  mtr,
   vitest,
 };
 
@@ -192,6 +193,13 @@ async function fuzzers() {
     await run(path.join(root, 'build/fuzz', name), args, { title: name });
   }
   return { passed: names.length, failed: 0 };
+}
+
+/** A fixed part of the server's own suites on the storage engine; `npm run test:mtr` runs all of them. */
+async function mtr() {
+  const { output } = await run(process.execPath, ['scripts/mtr.mjs', '--fast'], { title: 'mtr' });
+  const counts = [...output.matchAll(/^\S+: (\d+) of \d+$/gm)].map(([, passed]) => Number(passed));
+  return { passed: counts.reduce((sum, count) => sum + count, 0), failed: 0 };
 }
 
 async function vitest() {
