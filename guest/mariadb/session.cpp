@@ -219,6 +219,7 @@ int Session::run(uint32_t method, std::string body, Reply& reply) {
     const bool begins = !begun_;
     const uint32_t epoch = begins ? connect(true) : epoch_;
     if (epoch == 0) return errorOfLast();
+    // NOLINTNEXTLINE(bugprone-use-after-move): what is moved is not sent again
     if (method != 0 && !waiting_.empty() && exceedsFrame(body.size())) {
       Reply ignored;
       if (const int error = run(0, {}, ignored)) return error;
@@ -340,6 +341,7 @@ int Session::callOutside(uint32_t method, std::string body, Reply& reply) {
     client::CallOptions options;
     options.timeoutMs = timeoutMs();
     options.epoch = epoch;
+    // NOLINTNEXTLINE(bugprone-use-after-move): what is moved is not sent again
     reply.call = host().send(stream_, {{method, isRepeatable(method) ? body : std::move(body)}}, options);
     if (waitFor(reply.call, mayCancel)) {
       reply.body = client::replyBody(reply.call, 0);
