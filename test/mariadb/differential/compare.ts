@@ -11,6 +11,7 @@ const CONNECTION_ERRORS = ['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', 'E
 
 const ERROR_DURING_COMMIT = '1180';
 const DUPLICATE = 1062;
+const KEEPS_WARNINGS = /^(BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET)/;
 
 /** What a client sees of a statement. */
 export interface Outcome {
@@ -56,7 +57,7 @@ export class Pair {
       for (const [index, spec] of program.tables.entries()) {
         const table = makeTable(`t${index}`, spec);
         const text = createTable(table);
-        await this.#both({ text, isDefinition: true, effect: () => world.tables.push(table) }, script);
+        await this.#both({ text, anyCount: true, effect: () => world.tables.push(table) }, script);
       }
       for (const step of program.steps) {
         const sql = world.tables.length > 0 ? statementOf(step, world) : undefined;
@@ -140,7 +141,7 @@ export async function outcomeOf({ engine, connection }: Side, sql: Sql): Promise
     } else {
       const { affectedRows, info, insertId } = result as mysql.ResultSetHeader;
       outcome = { warnings: [] };
-      if (!sql.isDefinition) Object.assign(outcome, { affected: affectedRows, info, gaveId: insertId !== 0 });
+      if (!sql.anyCount) Object.assign(outcome, { affected: affectedRows, info, gaveId: insertId !== 0 });
     }
   } catch (error) {
     const { code, errno, message } = error as mysql.QueryError;
@@ -151,7 +152,8 @@ export async function outcomeOf({ engine, connection }: Side, sql: Sql): Promise
     const says = code === 'ER_DUP_ENTRY' && !sql.anyRowOrder ? message : '';
     outcome = { error: { errno, message: says }, warnings: [] };
   }
-  if (!outcome.error) {
+  // Some leave the warnings of the statement before.
+  if (!outcome.error && !KEEPS_WARNINGS.test(sql.text)) {
     const warnings = (await ask(connection, 'SHOW WARNINGS')) as Buffer[][];
     // A row that an autocommit insert sends with its commit is refused there: the server says so, too.
     const isOfCommit = ([, code]: Buffer[]) => code!.toString() === ERROR_DURING_COMMIT;

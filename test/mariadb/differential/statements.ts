@@ -29,8 +29,11 @@ export interface Sql {
   ordered?: boolean;
   /** Rows were changed in an order that the server is free to choose: numbers of rows in warnings may differ. */
   anyRowOrder?: boolean;
-  /** How many rows it changed is not told by both engines: one copies where the other needn't. */
-  isDefinition?: boolean;
+  /**
+   * How many rows it changed is not told alike: one engine copies a table where the other needn't; ON DUPLICATE KEY
+   * UPDATE to the same values counts as 1 where the engine itself finds that they are, as 0 where the server does.
+   */
+  anyCount?: boolean;
   /** What is true of the tables once it has been done. */
   effect?: () => void;
 }
@@ -269,7 +272,10 @@ function insert({ table, rows, form, bad, columns }: Kinds['insert'], world: Wor
       if (free.length === 0) return { text: `INSERT INTO ${head}` };
       const target = pick(free, form >> 3);
       const value = (form >> 3) % 2 ? `VALUES(${target.name})` : literal(target, form >> 4);
-      return { text: `INSERT INTO ${head} ON DUPLICATE KEY UPDATE ${target.name} = ${value}` };
+      return {
+        text: `INSERT INTO ${head} ON DUPLICATE KEY UPDATE ${target.name} = ${value}`,
+        anyCount: true,
+      };
     }
     case 3:
       return { text: `INSERT INTO ${head} RETURNING ${comparable(into)}`, ordered: true };
@@ -462,7 +468,7 @@ function alter({ table, form, column, key, choice }: Kinds['alter'], world: Worl
   if (of.partitions > 0 && ![0, 6, 8].includes(form % 9)) return undefined;
   const change = (text: string, effect?: () => void): Sql => ({
     text: `ALTER TABLE ${of.name} ${text}`,
-    isDefinition: true,
+    anyCount: true,
     anyRowOrder: true,
     ...(effect && { effect }),
   });
@@ -541,12 +547,12 @@ function define({ table, form, spec }: { table: number; form: number; spec: Tabl
   const of = pick(world.tables, table);
   switch (form % 4) {
     case 0:
-      return { text: `TRUNCATE TABLE ${of.name}`, isDefinition: true };
+      return { text: `TRUNCATE TABLE ${of.name}`, anyCount: true };
     case 1: {
       const made = { ...structuredClone(of), name: `l${world.names++}` };
       return {
         text: `CREATE TABLE ${made.name} LIKE ${of.name}`,
-        isDefinition: true,
+        anyCount: true,
         effect: () => world.tables.push(made),
       };
     }
@@ -554,7 +560,7 @@ function define({ table, form, spec }: { table: number; form: number; spec: Tabl
       const made = makeTable(of.name, spec);
       return {
         text: createTable(made).replace('CREATE TABLE', 'CREATE OR REPLACE TABLE'),
-        isDefinition: true,
+        anyCount: true,
         effect: () => {
           world.tables = world.tables.map((each) => (each === of ? made : each));
         },
