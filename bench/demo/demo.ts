@@ -22,8 +22,8 @@ import {
 import { HostDaemon } from '../daemon.js';
 import { freePort, GuestMariadb } from './mariadb.js';
 import { measure } from './measure.js';
-import { measureOrderEntry, SCALES, TERMINALS, type OrderEntryRow } from './order_entry.js';
-import { renderOrderEntry } from './order_entry_report.js';
+import { measureOrderEntry, SCALES, TERMINALS } from './order_entry.js';
+import { renderOrderEntry, type OrderEntryRow } from './order_entry_report.js';
 import { PHASES } from './phases.js';
 import { differences, renderTable, type Report, type ReportRow } from './report.js';
 

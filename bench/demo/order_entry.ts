@@ -10,6 +10,7 @@ import type { Scale } from '../order_entry/schema.js';
 import { TRANSACTION_TYPES, type TransactionType } from '../order_entry/transactions.js';
 import { MIX, runTerminals } from '../order_entry/workload.js';
 import type { GuestMariadb } from './mariadb.js';
+import type { OrderEntryRow } from './order_entry_report.js';
 import { settle } from './measure.js';
 
 export const TERMINALS = 8;
@@ -21,27 +22,6 @@ const ENGINE_NAMES = Object.keys(ENGINES) as EngineName[];
 interface Work {
   transactions: number;
   retried: number;
-}
-
-/** One kind of work on one engine, as `--json` writes it. */
-export interface OrderEntryRow {
-  operation: string;
-  engine: EngineName;
-  mode: 'split' | 'unsplit';
-  transactions: number;
-  statements: number;
-  /** Deadlocks and lock wait timeouts, after which the transaction was made again. */
-  retried: number;
-  /** Of the channel's device and the data disk together: mariadbd uses both. */
-  kicks: number;
-  interrupts: number;
-  /** What the plugin asked of the host, and the frames that it took; 0 of InnoDB. */
-  requests: number;
-  frames: number;
-  /** VAMOS: over the channel, with frame headers. InnoDB: written to and read from the data disk. */
-  bytesToHost: number;
-  bytesToGuest: number;
-  seconds: number;
 }
 
 export interface OrderEntryResult {

@@ -1,5 +1,25 @@
 import { alignColumns, short, size } from '../table.js';
-import type { OrderEntryRow } from './order_entry.js';
+
+/** One kind of work on one engine, as `--json` writes it. */
+export interface OrderEntryRow {
+  operation: string;
+  engine: 'vamos' | 'innodb';
+  mode: 'split' | 'unsplit';
+  transactions: number;
+  statements: number;
+  /** Deadlocks and lock wait timeouts, after which the transaction was made again. */
+  retried: number;
+  /** Of the channel's device and the data disk together: mariadbd uses both. */
+  kicks: number;
+  interrupts: number;
+  /** What the plugin asked of the host, and the frames that it took; 0 of InnoDB. */
+  requests: number;
+  frames: number;
+  /** VAMOS: over the channel, with frame headers. InnoDB: written to and read from the data disk. */
+  bytesToHost: number;
+  bytesToGuest: number;
+  seconds: number;
+}
 
 /** A line an operation, the engines side by side. */
 export function renderOrderEntry(rows: readonly OrderEntryRow[]): string {

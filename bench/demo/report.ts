@@ -1,5 +1,5 @@
 import { short, size } from '../table.js';
-import type { OrderEntryRow } from './order_entry.js';
+import type { OrderEntryRow } from './order_entry_report.js';
 
 /** One operation in one mode, as `--json` writes it. */
 export interface ReportRow {

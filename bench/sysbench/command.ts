@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { ENGINES, type EngineName } from './report.js';
-import { TESTS, type TestName } from './sysbench.js';
+import { ENGINES } from './report.js';
+import type { SysbenchOptions } from './run.js';
+import { TESTS } from './sysbench.js';
 
 const HELP = `
 One private mariadbd on this machine holds the same tables in each engine, on the same disk, every commit synced. The
@@ -9,14 +10,6 @@ reaches its host daemon, a process of its own, over a unix: channel; there is no
 timeouts fail the run; those are counted.`;
 
 const THREADS = [1, 8, 64];
-
-export interface SysbenchOptions {
-  json?: string;
-  quick?: boolean;
-  test: TestName[];
-  engine: EngineName[];
-  threads: number[];
-}
 
 export function register(program: Command): void {
   const tests = Object.keys(TESTS);

@@ -3,7 +3,6 @@ import os from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RowDataPacket } from 'mysql2/promise';
 import { MariadbServer } from '../../test/mariadb/server.js';
-import type { SysbenchOptions } from './command.js';
 import { renderTable, summarize, type EngineName, type SysbenchRow } from './report.js';
 import {
   dropTables,
@@ -41,6 +40,14 @@ const SERVER_ARGUMENTS = [
 ];
 /** As sysbench's CREATE TABLE names them. */
 const ENGINE_CLAUSES: Record<EngineName, string> = { vamos: 'VAMOS', innodb: 'InnoDB', rocksdb: 'ROCKSDB' };
+
+export interface SysbenchOptions {
+  json?: string;
+  quick?: boolean;
+  test: TestName[];
+  engine: EngineName[];
+  threads: number[];
+}
 
 export async function runSysbench(options: SysbenchOptions): Promise<void> {
   const scale = options.quick ? QUICK : FULL;

@@ -49,7 +49,7 @@ TEST_CASE("a process killed after a synced commit loses nothing that was answere
       const std::string key = StoreFixture::numberKey(i);
       appendNewRow(batch, {"", {{key, "", false}}});
       store.write(transaction, 1, WriteKind::INSERT, batch, Wait::WAIT);
-      store.commit({transaction}, Durability::SYNCED);
+      store.end(Ending::COMMIT, {transaction}, Durability::SYNCED);
       while (store.takeEvents().empty()) usleep(50);
       if (write(pipes[1], &i, sizeof i) != sizeof i) _exit(1);
     }

@@ -2,7 +2,7 @@ import protobuf from 'protobufjs/minimal.js';
 import { VamosError } from '../../../src/protocol/errors.js';
 import { vamos } from '../../../src/protocol/generated/messages.js';
 import { ColumnKind } from '../../../src/protocol/rows.js';
-import { decode } from './requests.js';
+import { decode } from './decode.js';
 
 /** Of a column or an index; a table's says its database too. */
 const MAX_NAME_BYTES = 255;

@@ -7,20 +7,6 @@ const { Lock, Wait, Durability } = vamos.tables;
 
 const MAX_BOUND_BYTES = 64 * 1024;
 
-/** Who decodes a body of a request. */
-interface Decoder<Message> {
-  decode(body: Uint8Array): Message;
-}
-
-/** @throws VamosError BAD_REQUEST: bytes that are no such message */
-export function decode<Message>(decoder: Decoder<Message>, body: Uint8Array): Message {
-  try {
-    return decoder.decode(body);
-  } catch (cause) {
-    throw new VamosError('BAD_REQUEST', 'the request does not decode', { cause });
-  }
-}
-
 /** A request's scope that was checked. */
 export interface Scope {
   inTransaction: boolean;

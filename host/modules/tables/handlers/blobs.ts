@@ -1,7 +1,8 @@
 import { VamosError } from '../../../../src/protocol/errors.js';
 import { vamos } from '../../../../src/protocol/generated/messages.js';
 import type { Outcome } from '../binding.js';
-import { decode, refuse } from '../requests.js';
+import { decode } from '../decode.js';
+import { refuse } from '../requests.js';
 import type { Handler } from '../session.js';
 
 const { Method } = vamos.tables;

@@ -4,13 +4,13 @@ import type { Call } from '../../../../src/rpc/contract.js';
 import type { CursorOptions, Outcome } from '../binding.js';
 import type { HostTable } from '../catalogue.js';
 import { native } from '../operations.js';
+import { decode } from '../decode.js';
 import {
   checkBounds,
   checkIndex,
   checkLock,
   checkProjection,
   checkScope,
-  decode,
   refuse,
   isLocking,
   skipsLocked,

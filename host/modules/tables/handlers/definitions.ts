@@ -3,7 +3,7 @@ import { vamos } from '../../../../src/protocol/generated/messages.js';
 import type { Call } from '../../../../src/rpc/contract.js';
 import type { HostTable } from '../catalogue.js';
 import { decodeCreateTable, decodeRedefineTable } from '../definition.js';
-import { decode } from '../requests.js';
+import { decode } from '../decode.js';
 import type { Handler, TablesSession } from '../session.js';
 import { statisticsOf } from './reads.js';
 

@@ -4,13 +4,13 @@ import type { Call } from '../../../../src/rpc/contract.js';
 import type { HostTable } from '../catalogue.js';
 import { goOn, whenOver, type NowOrLater } from '../now_or_later.js';
 import { native } from '../operations.js';
+import { decode } from '../decode.js';
 import {
   checkBounds,
   checkIndex,
   checkLock,
   checkProjection,
   checkScope,
-  decode,
   refuse,
   type Scope,
   isLocking,

@@ -1,7 +1,8 @@
 import { VamosError } from '../../../../src/protocol/errors.js';
 import { vamos } from '../../../../src/protocol/generated/messages.js';
 import { goOn } from '../now_or_later.js';
-import { checkCommitNumber, checkDurability, decode, refuse } from '../requests.js';
+import { decode } from '../decode.js';
+import { checkCommitNumber, checkDurability, refuse } from '../requests.js';
 import type { Handler } from '../session.js';
 
 const { Method, Isolation } = vamos.tables;

@@ -5,7 +5,8 @@ import type { Call } from '../../../../src/rpc/contract.js';
 import type { HostTable } from '../catalogue.js';
 import { goOn, type NowOrLater } from '../now_or_later.js';
 import { readRows } from '../row_reader.js';
-import { checkLock, checkScope, decode, refuse, type Scope, skipsLocked } from '../requests.js';
+import { decode } from '../decode.js';
+import { checkLock, checkScope, refuse, type Scope, skipsLocked } from '../requests.js';
 import type { Handler, TablesSession } from '../session.js';
 import type { HostTransaction, PendingBlob } from '../transaction.js';
 
