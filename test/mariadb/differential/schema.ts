@@ -197,7 +197,9 @@ export function makeTable(name: string, spec: TableSpec): Table {
   const keys: Key[] = [];
   if (spec.primary === 'auto') {
     const type = pick(['INT', 'BIGINT UNSIGNED', 'BIGINT'], spec.partitions);
-    const values = ['NULL', 'DEFAULT', '0', '1000000', '2000000', '3000000'];
+    // Given values stand before the generated ones: where a refused one leaves the counter is the engine's own.
+    const given = type.endsWith('UNSIGNED') ? [] : ['-1', '-2', '-3'];
+    const values = ['NULL', 'DEFAULT', '0', ...given];
     columns.unshift({
       name: 'id',
       type: number(type, 'integer', values, ["'q'"]),
