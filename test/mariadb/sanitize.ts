@@ -14,8 +14,8 @@ export function sanitized(): ServerOptions {
     plugin: path.join(packageRoot, 'build/plugin-sanitize/ha_vamos.so'),
     environment: {
       LD_PRELOAD: `${library('libasan.so')}:${library('libubsan.so')}`,
-      // The server itself leaks what it holds to its end, and is not made to be looked at for it.
-      ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1:detect_stack_use_after_return=1',
+      // The server itself leaks what it holds to its end. What its headers poison, it does not know to be poisoned.
+      ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1:allow_user_poisoning=0:detect_stack_use_after_return=1',
       UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1:abort_on_error=1',
     },
   };
