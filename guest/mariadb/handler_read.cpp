@@ -136,6 +136,7 @@ bool ha_vamos::wantsKeys() const { return lock_ != wire::Lock::NO_LOCK || share_
 
 int ha_vamos::openScan(wire::Bounds bounds, bool reverse, Bound bound, uchar* record) {
   endScan();
+  current_ = {};  // also of a scan that came to its end: the memory of its last window is used again
   isReverse_ = reverse;
   bound_ = bound;
   const uint32_t index = inited == INDEX ? share_->codec->indexOf(active_index) : 0;
