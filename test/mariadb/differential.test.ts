@@ -2,9 +2,9 @@ import { expect, test } from 'vitest';
 import { SERVER, checkSequences } from './differential/property.js';
 import { useServer } from './suite.js';
 
-// The long run: npm run test:differential.
+// The same statements each time; the long run takes others: npm run test:differential.
 const RUNS = 15;
-const seed = Number(process.env['VAMOS_SEED'] ?? Date.now() % 0x7fffffff);
+const seed = Number(process.env['VAMOS_SEED'] ?? 1);
 const server = useServer(SERVER);
 
 test(`random statements mean the same on VAMOS and on InnoDB (VAMOS_SEED=${seed})`, async () => {

@@ -3,9 +3,9 @@ import { checkInterleaved } from './differential/interleaved.js';
 import { SERVER } from './differential/property.js';
 import { useServer } from './suite.js';
 
-// The long run: npm run test:differential -- --interleaved.
+// The same statements each time; the long run takes others: npm run test:differential -- --interleaved.
 const RUNS = 10;
-const seed = Number(process.env['VAMOS_SEED'] ?? Date.now() % 0x7fffffff);
+const seed = Number(process.env['VAMOS_SEED'] ?? 1);
 const server = useServer(SERVER);
 
 test(`statements of three connections wait for one another as on InnoDB (VAMOS_SEED=${seed})`, async () => {
