@@ -116,7 +116,7 @@ rocksdb::Status Transaction::addedKeys(std::map<uint32_t, int64_t>& bySpace) con
     const rocksdb::WriteEntry entry = own->Entry();
     const uint32_t space = bigEndian32(toView(entry.key));
     if (space < firstTableSpace || space > lastTableSpace) continue;
-    const rocksdb::Status status = committed.get(toView(entry.key), false, value);
+    rocksdb::Status status = committed.get(toView(entry.key), false, value);
     if (!status.ok() && !status.IsNotFound()) return status;
     const bool isPut = entry.type == rocksdb::kPutRecord;
     bySpace[space] += (isPut ? 1 : 0) - (status.ok() ? 1 : 0);
