@@ -65,6 +65,7 @@ if (!isCurrent) {
     '};',
     ...['Isolation', 'Durability', 'Lock', 'Wait'].flatMap((name) => tables(name)),
     ...tables('Action', 'SavepointAction'),
+    ...tables('Function', 'AggregateFunction'),
   ]);
 }
 

@@ -7,6 +7,8 @@ namespace vamos::wire {
 
 // Of a reply.
 static constexpr size_t kMaxListed = 1 << 16;
+static constexpr size_t maxAggregates = 4096;
+static constexpr size_t maxRanges = 4096;
 
 template <typename Visitor, Is<Column> Message>
 void fields(Visitor& visit, Message& message) {
@@ -181,6 +183,7 @@ void fields(Visitor& visit, Message& message) {
   visit(6, message.lock);
   visit(7, message.columns, maxColumns);
   visit(8, message.withKeys);
+  visit(9, message.filter);
 }
 
 template <typename Visitor, Is<Bounds> Message>
@@ -191,6 +194,13 @@ void fields(Visitor& visit, Message& message) {
   visit(4, message.hasUpper);
   visit(5, message.lowerExclusive);
   visit(6, message.upperExclusive);
+}
+
+template <typename Visitor, Is<Aggregate> Message>
+void fields(Visitor& visit, Message& message) {
+  visit(1, message.function);
+  visit(2, message.value);
+  visit(3, message.padded);
 }
 
 template <typename Visitor, Is<OpenCursor> Message>
@@ -207,6 +217,34 @@ void fields(Visitor& visit, Message& message) {
   visit(10, message.withKeys);
   visit(11, message.windowBytes);
   visit(12, message.countOnly);
+  visit(13, message.filter);
+  visit(14, message.aggregates, maxAggregates);
+}
+
+template <typename Visitor, Is<Assignment> Message>
+void fields(Visitor& visit, Message& message) {
+  visit(1, message.column);
+  visit(2, message.value);
+}
+
+template <typename Visitor, Is<ChangeWhere> Message>
+void fields(Visitor& visit, Message& message) {
+  visit(1, message.table);
+  visit(2, message.version);
+  visit(3, message.scope);
+  visit(4, message.index);
+  visit(5, message.ranges, maxRanges);
+  visit(6, message.keys);
+  visit(7, message.reverse);
+  visit(8, message.filter);
+  visit(9, message.limitRows);
+  visit(10, message.assignments, maxColumns);
+}
+
+template <typename Visitor, Is<Changed> Message>
+void fields(Visitor& visit, Message& message) {
+  visit(1, message.found);
+  visit(2, message.changed);
 }
 
 template <typename Visitor, Is<Fetch> Message>
@@ -360,6 +398,14 @@ bool Get::decode(std::string_view bytes, Get& message) { return decodeMessage(by
 
 std::string OpenCursor::encode() const { return encodeMessage(*this); }
 bool OpenCursor::decode(std::string_view bytes, OpenCursor& message) { return decodeMessage(bytes, message); }
+
+std::string ChangeWhere::encode() const { return encodeMessage(*this); }
+bool ChangeWhere::decode(std::string_view bytes, ChangeWhere& message) {
+  return decodeMessage(bytes, message);
+}
+
+std::string Changed::encode() const { return encodeMessage(*this); }
+bool Changed::decode(std::string_view bytes, Changed& message) { return decodeMessage(bytes, message); }
 
 std::string Fetch::encode() const { return encodeMessage(*this); }
 bool Fetch::decode(std::string_view bytes, Fetch& message) { return decodeMessage(bytes, message); }

@@ -219,6 +219,7 @@ struct Get {
   Lock lock = Lock::NO_LOCK;
   std::vector<uint32_t> columns;
   bool withKeys = false;
+  std::string filter;
 
   std::string encode() const;
   static bool decode(std::string_view bytes, Get& message);
@@ -231,6 +232,12 @@ struct Bounds {
   bool hasUpper = false;
   bool lowerExclusive = false;
   bool upperExclusive = false;
+};
+
+struct Aggregate {
+  AggregateFunction function = AggregateFunction::COUNT;
+  std::string value;
+  bool padded = false;
 };
 
 struct OpenCursor {
@@ -246,9 +253,40 @@ struct OpenCursor {
   bool withKeys = false;
   uint32_t windowBytes = 0;
   bool countOnly = false;
+  std::string filter;
+  std::vector<Aggregate> aggregates;
 
   std::string encode() const;
   static bool decode(std::string_view bytes, OpenCursor& message);
+};
+
+struct Assignment {
+  uint32_t column = 0;
+  std::string value;
+};
+
+struct ChangeWhere {
+  uint32_t table = 0;
+  uint32_t version = 0;
+  Scope scope;
+  uint32_t index = 0;
+  std::vector<Bounds> ranges;
+  std::string keys;
+  bool reverse = false;
+  std::string filter;
+  uint64_t limitRows = 0;
+  std::vector<Assignment> assignments;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, ChangeWhere& message);
+};
+
+struct Changed {
+  uint64_t found = 0;
+  uint64_t changed = 0;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, Changed& message);
 };
 
 struct Fetch {

@@ -23,6 +23,8 @@ struct Method {
     OPEN_CURSOR = 276,
     FETCH = 277,
     CLOSE_CURSOR = 278,
+    UPDATE_WHERE = 279,
+    DELETE_WHERE = 280,
     BEGIN = 288,
     COMMIT = 289,
     ROLLBACK = 290,
@@ -66,6 +68,12 @@ enum class SavepointAction : uint32_t {
   ROLLBACK_TO = 1,
   RELEASE = 2,
   ROLLBACK_STATEMENT = 3,
+};
+enum class AggregateFunction : uint32_t {
+  COUNT = 0,
+  SUM = 1,
+  MIN = 2,
+  MAX = 3,
 };
 
 }  // namespace vamos::wire
