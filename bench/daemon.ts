@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { packageRoot } from '../src/native.js';
@@ -11,11 +12,18 @@ const STOP_TIMEOUT_MS = 30_000;
 export class HostDaemon {
   #process: ChildProcess | undefined;
 
+  /** @param logFile all that it says goes there too */
   constructor(
     private readonly root: string,
     private readonly channel: string,
     private readonly control: string,
+    private readonly logFile?: string,
   ) {}
+
+  /** Of the supervisor, whose child the worker is; undefined while none runs. */
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
 
   async start(): Promise<void> {
     const cli = path.join(packageRoot, 'dist/entry/cli.js');
@@ -26,6 +34,12 @@ export class HostDaemon {
       detached: true,
     });
     this.#process = child;
+    if (this.logFile !== undefined) {
+      const log = createWriteStream(this.logFile, { flags: 'a' });
+      child.stdout.on('data', (chunk: Buffer) => log.write(chunk));
+      child.stderr.on('data', (chunk: Buffer) => log.write(chunk));
+      child.once('close', () => log.end());
+    }
     let output = '';
     const serving = new Promise<void>((resolve, reject) => {
       const take = (chunk: Buffer) => {

@@ -20,7 +20,7 @@ import {
   type Vm,
 } from '../../host/vm/index.js';
 import { HostDaemon } from '../daemon.js';
-import { freePort, GuestMariadb } from './mariadb.js';
+import { freePort, GuestMariadb, TUNED_INNODB } from '../guest_mariadb.js';
 import { measure } from './measure.js';
 import { measureOrderEntry, SCALES, TERMINALS } from './order_entry.js';
 import { renderOrderEntry, type OrderEntryRow } from './order_entry_report.js';
@@ -135,7 +135,7 @@ class Demo {
             const onProgress = (message: string) => void (task.output = message);
             onProgress('starting the host daemon and MariaDB');
             await this.#startDaemon(MARIADB_CHANNEL);
-            const server = await GuestMariadb.start(guest(), this.#mariadbPort);
+            const server = await GuestMariadb.start(guest(), this.#mariadbPort, { args: TUNED_INNODB });
             try {
               const found = await measureOrderEntry(guest(), server, this.#scale, onProgress, signal);
               this.#orderEntry.push(...found.rows);

@@ -4,12 +4,12 @@
  */
 import type { Connection } from 'mysql2/promise';
 import type { Vm } from '../../host/vm/index.js';
+import type { GuestMariadb } from '../guest_mariadb.js';
 import { initialViolations, violations } from '../order_entry/consistency.js';
 import { firstUndeliveredOrder, load } from '../order_entry/load.js';
 import type { Scale } from '../order_entry/schema.js';
 import { TRANSACTION_TYPES, type TransactionType } from '../order_entry/transactions.js';
 import { MIX, runTerminals } from '../order_entry/workload.js';
-import type { GuestMariadb } from './mariadb.js';
 import type { OrderEntryRow } from './order_entry_report.js';
 import { settle } from './measure.js';
 

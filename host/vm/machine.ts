@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { access, mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -8,6 +8,7 @@ import { KVM_BOOT_TIMEOUT_MS, knownAccelerator, qemuVersion, rememberAccelerator
 import { AgentClient, type ExitStatus, type SpawnOptions, type VmProcess } from './agent/client.js';
 import { makeDisk } from './disk.js';
 import { VmError } from './errors.js';
+import { InstructionCounters } from './instructions.js';
 import type { Image } from './image.js';
 import type { Payload } from './payload.js';
 import {
@@ -39,6 +40,8 @@ export interface VmOptions {
   channels?: VmChannel[];
   /** TCP ports of 127.0.0.1 that lead into the guest; only with some of them does the guest have a network. */
   forwardPorts?: { host: number; guest: number }[];
+  /** Counts the guest's instructions (`Vm.instructions`), which costs some of TCG's speed; KVM can't. Default false. */
+  countInstructions?: boolean;
   /** Default `auto`: KVM where a guest boots under it in time (tried once a machine), else TCG. */
   accelerator?: 'auto' | Accelerator;
   /** Default 120 s. */
@@ -97,6 +100,7 @@ export async function startVm(options: VmOptions): Promise<Vm> {
     channels: options.channels ?? [],
     dataDisk,
     forwardPorts: options.forwardPorts ?? [],
+    countInstructions: options.countInstructions ?? false,
   };
   await checkShape(shape);
   await qemuVersion();
@@ -209,6 +213,8 @@ export async function isQemuOf(state: VmState): Promise<boolean> {
 export class Vm implements AsyncDisposable {
   /** Counts what its storage devices cause, between two moments. */
   readonly counters: TransitionCounters;
+  /** Counts what it executes; absent under KVM, and without `countInstructions`. */
+  readonly instructions: InstructionCounters | undefined;
   readonly #agent: AgentClient;
   readonly #ended: Promise<void>;
   #isStopped = false;
@@ -222,7 +228,10 @@ export class Vm implements AsyncDisposable {
   ) {
     this.#agent = agent;
     this.#ended = ended;
-    this.counters = new TransitionCounters(qmp, runFiles(state.directory).trace, state.devices);
+    const files = runFiles(state.directory);
+    this.counters = new TransitionCounters(qmp, files.trace, state.devices);
+    // The plugin makes the file before the guest starts.
+    if (existsSync(files.instructions)) this.instructions = new InstructionCounters(files.instructions);
   }
 
   get accelerator(): Accelerator {

@@ -8,7 +8,7 @@
  *       channels: [{ name: MARIADB_CHANNEL, socketPath }],        // VAMOS tables: what the plugin opens by default
  *       forwardPorts: [{ host: 13306, guest: MARIADB_PORT }],     // a network device that no storage counts on
  *     });
- *     await startMariadb(vm, ['--innodb-buffer-pool-size=128M']);
+ *     await startMariadb(vm, { args: ['--innodb-buffer-pool-size=128M'] });
  *     const connection = await mysql.createConnection({ host: '127.0.0.1', port: 13306, user: 'root', database: 'test' });
  *
  * The host daemon serves `virtio-serial:${socketPath}`. In the image, /var/lib/mysql holds a fresh data folder, and
@@ -26,6 +26,9 @@ import { runTool } from './tools.js';
 export const MARIADB_CHANNEL = 'vamos.0';
 /** Where MariaDB listens in the guest. */
 export const MARIADB_PORT = 3306;
+
+/** What mariadbd in the guest says, start after start. */
+export const MARIADB_LOG = '/var/log/mariadbd.log';
 
 const START_TIMEOUT_MS = 180_000;
 /** All of one version: the plugin's. */
@@ -67,9 +70,10 @@ mkdir -p /run/mysqld
 chown mysql:mysql /run/mysqld
 data=/var/lib/mysql
 if grep -q ' /data ' /proc/mounts; then
-  data=/data/mysql
-  [ -d $data/mysql ] || { cp -a --sparse=never /var/lib/mysql /data/mysql.new; mv /data/mysql.new $data; sync; }
+  data=/data/$1
+  [ -d $data/mysql ] || { cp -a --sparse=never /var/lib/mysql $data.new; mv $data.new $data; sync; }
 fi
+shift
 chown -R mysql:mysql $data
 cat > /run/mysqld/init.sql <<'END'
 CREATE USER IF NOT EXISTS root@'%';
@@ -77,20 +81,29 @@ GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;
 CREATE DATABASE IF NOT EXISTS test;
 END
 setsid mariadbd --user=mysql --datadir=$data --bind-address=0.0.0.0 --skip-name-resolve \\
-  --init-file=/run/mysqld/init.sql "$@" </dev/null >/var/log/mariadbd.log 2>&1 &
+  --init-file=/run/mysqld/init.sql "$@" </dev/null >> ${MARIADB_LOG} 2>&1 &
 while ! mariadb-admin --silent ping 2>/dev/null; do
-  kill -0 $! 2>/dev/null || { tail -n 30 /var/log/mariadbd.log >&2; exit 1; }
+  kill -0 $! 2>/dev/null || { tail -n 30 ${MARIADB_LOG} >&2; exit 1; }
   sleep 0.1
 done
 `;
 
+export interface MariadbOptions {
+  /** Of mariadbd, beside the configuration in the image. */
+  args?: readonly string[];
+  /** Its folder on the data disk, made where it is missing. Default `mysql`. */
+  dataFolder?: string;
+}
+
 /**
  * Starts mariadbd in a guest and waits until it serves. It goes on when the machine is detached, and ends in order with
- * it. User root needs no password; its log is /var/log/mariadbd.log in the guest.
- * @param args of mariadbd beside the configuration in the image
- * @throws VmError EXEC_FAILED with the server's log, TIMEOUT
+ * it. User root needs no password.
+ * @throws VmError BAD_OPTION, EXEC_FAILED with the server's log, TIMEOUT
  */
-export async function startMariadb(vm: Vm, args: readonly string[] = []): Promise<void> {
-  const { code, stderr } = await vm.exec(['sh', '-c', START, 'sh', ...args], { timeoutMs: START_TIMEOUT_MS });
+export async function startMariadb(vm: Vm, options: MariadbOptions = {}): Promise<void> {
+  const { args = [], dataFolder = 'mysql' } = options;
+  if (!/^[\w-]+$/.test(dataFolder)) throw new VmError('BAD_OPTION', `'${dataFolder}' is not a folder's name`);
+  const command = ['sh', '-c', START, 'sh', dataFolder, ...args];
+  const { code, stderr } = await vm.exec(command, { timeoutMs: START_TIMEOUT_MS });
   if (code !== 0) throw new VmError('EXEC_FAILED', `MariaDB does not start in the guest:\n${stderr}`);
 }

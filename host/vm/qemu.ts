@@ -1,8 +1,9 @@
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
 import type { Image } from './image.js';
 import { CONTROL_PORT } from './agent/protocol.js';
+import { INSTRUCTIONS_PLUGIN } from './instructions.js';
 import type { Payload } from './payload.js';
 import { VmError } from './errors.js';
 
@@ -22,6 +23,7 @@ export interface MachineShape {
   channels: readonly VmChannel[];
   dataDisk: { path: string } | undefined;
   forwardPorts: readonly { host: number; guest: number }[];
+  countInstructions: boolean;
 }
 
 /** A virtio device: what the trace log calls its type, and the id that QMP and we call it by. */
@@ -36,6 +38,7 @@ export const runFiles = (directory: string) => ({
   console: path.join(directory, 'console.log'),
   trace: path.join(directory, 'trace.log'),
   errors: path.join(directory, 'qemu.log'),
+  instructions: path.join(directory, 'instructions'),
 });
 
 /** The virtio devices in the order of the command line. */
@@ -85,6 +88,9 @@ export function qemuArguments(shape: MachineShape, directory: string, accelerato
     ...shape.channels.flatMap(({ name, socketPath }, index) => port('channel', name, socketPath, index)),
     ...network(shape.forwardPorts),
     ...['-device', 'virtio-rng-pci,id=random'],
+    ...(shape.countInstructions && accelerator === 'tcg'
+      ? ['-plugin', `file=${value(INSTRUCTIONS_PLUGIN)},counters=${value(files.instructions)}`]
+      : []),
   ];
 }
 
@@ -156,4 +162,7 @@ export async function checkShape(shape: MachineShape): Promise<void> {
     }
   }
   if (shape.dataDisk) await (await open(shape.dataDisk.path, 'r+')).close();
+  if (shape.countInstructions && !existsSync(INSTRUCTIONS_PLUGIN)) {
+    fail(`countInstructions: ${INSTRUCTIONS_PLUGIN} is missing: run 'npm run build:native'`);
+  }
 }

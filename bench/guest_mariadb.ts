@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import { createConnection, type Connection, type RowDataPacket } from 'mysql2/promise';
-import { startMariadb, type Vm } from '../../host/vm/index.js';
+import { startMariadb, type MariadbOptions, type Vm } from '../host/vm/index.js';
 
 const CONNECT_TIMEOUT_MS = 20_000;
 
@@ -8,7 +8,7 @@ const CONNECT_TIMEOUT_MS = 20_000;
  * InnoDB at its best for small commits: a pool that holds everything, pages written only when they must be, no
  * statistics gathered while it is measured. Every commit is synced, as on the other side.
  */
-const INNODB = [
+export const TUNED_INNODB = [
   '--innodb-buffer-pool-size=128M',
   '--innodb-flush-log-at-trx-commit=1',
   '--innodb-max-dirty-pages-pct=99',
@@ -19,7 +19,7 @@ const INNODB = [
   '--innodb-buffer-pool-load-at-startup=OFF',
 ];
 
-const AWAIT_END = `for try in $(seq 600); do
+const AWAIT_END = `for try in $(seq 1200); do
   running=
   for name in /proc/[0-9]*/comm; do [ "$(cat $name 2>/dev/null)" = mariadbd ] && running=1; done
   [ "$running" ] || { sync; echo 3 > /proc/sys/vm/drop_caches; exit 0; }
@@ -34,12 +34,13 @@ export class GuestMariadb {
   private constructor(
     private readonly vm: Vm,
     private readonly port: number,
+    private readonly options: MariadbOptions,
   ) {}
 
   /** @param port of this machine, which leads to MariaDB's in the guest */
-  static async start(vm: Vm, port: number): Promise<GuestMariadb> {
-    await startMariadb(vm, INNODB);
-    return new GuestMariadb(vm, port);
+  static async start(vm: Vm, port: number, options: MariadbOptions = {}): Promise<GuestMariadb> {
+    await startMariadb(vm, options);
+    return new GuestMariadb(vm, port, options);
   }
 
   async connect(database?: string): Promise<Connection> {
@@ -65,13 +66,22 @@ export class GuestMariadb {
     );
   }
 
-  /** Ends it in order and starts it again: nothing is cached then, by the guest's kernel neither. */
-  async restart(): Promise<void> {
+  /**
+   * Ends it in order and starts it again: nothing is cached then, by the guest's kernel neither.
+   * @param between done while it is down
+   */
+  async restart(between: () => Promise<void> = () => Promise.resolve()): Promise<void> {
+    await this.stop();
+    await between();
+    await startMariadb(this.vm, this.options);
+  }
+
+  /** Ends it in order, its data written. */
+  async stop(): Promise<void> {
     await (await this.connect()).query('SHUTDOWN');
     this.disconnect();
     const { code } = await this.vm.exec(['sh', '-c', AWAIT_END]);
     if (code !== 0) throw new Error('MariaDB in the guest does not end');
-    await startMariadb(this.vm, INNODB);
   }
 
   disconnect(): void {
