@@ -12,12 +12,20 @@ export class Host implements AsyncDisposable {
   readonly #folder: Folder;
   #daemon: Daemon | undefined;
 
-  /** @param limits of the guest, as in the daemon's configuration */
-  constructor(folder: Folder, limits: Record<string, string | number> = {}) {
+  /**
+   * @param limits of the guest, as in the daemon's configuration
+   * @param token that connectors have to give
+   */
+  constructor(folder: Folder, limits: Record<string, string | number> = {}, token?: string) {
     this.#folder = folder;
     this.channel = `unix:${folder.file('channel.sock')}`;
     this.root = folder.file('host');
-    const guest = { root: this.root, channels: [this.channel], limits };
+    const guest = {
+      root: this.root,
+      channels: [this.channel],
+      limits,
+      ...(token !== undefined && { token }),
+    };
     // A killed worker is back at once, as often as a test kills it.
     const restart = { firstMs: 10, longestMs: 50, failedMs: 200 };
     writeFileSync(folder.file('host.yaml'), stringify({ restart, guests: { [GUEST]: guest } }));
@@ -66,6 +74,12 @@ export class Host implements AsyncDisposable {
       return isRunning(guest.pid) && guest;
     });
     return pid;
+  }
+
+  /** What the worker counted of its tables, now. */
+  async counters(): Promise<Record<string, number>> {
+    const { report } = await this.#daemon!.guest(GUEST);
+    return report?.modules.tables ?? {};
   }
 
   /** What daemon and worker logged, as JSON lines, since the last start. */
