@@ -10,7 +10,7 @@ enum class Instruction : uint8_t {
   COLUMN = 0x01,
   DECIMAL = 0x02,
   LENGTH = 0x03,
-  BIG_ENDIAN = 0x04,
+  BIG_ENDIAN_INTEGER = 0x04,
   CONSTANT_INTEGER = 0x10,
   CONSTANT_DOUBLE = 0x11,
   CONSTANT_BYTES = 0x12,

@@ -1,7 +1,5 @@
 #include "wire/row.hpp"
 
-#include <cstring>
-
 #include "wire/batch.hpp"
 #include "wire/bytes.hpp"
 
@@ -50,6 +48,7 @@ std::optional<RowLayout> RowLayout::make(std::span<const Column> columns) {
     const std::optional<uint32_t> width = fixedWidth(column);
     if (!width || *width > maxRowBytes) return std::nullopt;
     Place place;
+    place.kind = static_cast<ColumnKind>(column.kind);
     place.isVariable = isVariableKind(column.kind);
     place.widthBytes = *width;
     place.offset = place.isVariable ? layout.variableCount_++ : static_cast<uint32_t>(offset);
@@ -60,12 +59,6 @@ std::optional<RowLayout> RowLayout::make(std::span<const Column> columns) {
   layout.endsOffset_ = static_cast<uint32_t>(offset);
   layout.variableOffset_ = static_cast<uint32_t>(offset + 4 * layout.variableCount_);
   return layout;
-}
-
-uint32_t RowLayout::variableEnd(std::string_view row, uint32_t number) const {
-  uint32_t end;
-  std::memcpy(&end, row.data() + endsOffset_ + 4 * number, sizeof end);
-  return end;
 }
 
 bool RowLayout::isValid(std::string_view row) const {
@@ -79,19 +72,13 @@ bool RowLayout::isValid(std::string_view row) const {
   return previous == row.size() - variableOffset_;
 }
 
-std::string_view RowLayout::data(std::string_view row, const Place& place) const {
-  if (!place.isVariable) return row.substr(place.offset, place.widthBytes);
-  const uint32_t start = place.offset == 0 ? 0 : variableEnd(row, place.offset - 1);
-  return row.substr(variableOffset_ + start, variableEnd(row, place.offset) - start);
-}
-
 bool RowLayout::project(std::string_view row, std::span<const uint32_t> columns, std::string& out) const {
   if (!isValid(row)) return false;
   const size_t start = out.size();
   out.append(bitmapBytes(columns.size()), '\0');
   for (size_t i = 0; i < columns.size(); i++) {
     const uint32_t column = columns[i];
-    if (((row[column / 8] >> (column % 8)) & 1) != 0) {
+    if (isNull(row, column)) {
       out[start + i / 8] = static_cast<char>(out[start + i / 8] | (1 << (i % 8)));
     }
     if (!columns_[column].isVariable) out.append(data(row, columns_[column]));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string>
@@ -40,9 +41,18 @@ class RowLayout {
   static std::optional<RowLayout> make(std::span<const Column> columns);
 
   size_t columnCount() const { return columns_.size(); }
+  ColumnKind kind(uint32_t column) const { return columns_[column].kind; }
+  // Of a fixed column; 0: variable.
+  uint32_t widthBytes(uint32_t column) const { return columns_[column].widthBytes; }
 
   // Whether all lengths and offsets in the row agree with one another and with the row's length.
   bool isValid(std::string_view row) const;
+
+  // Of a valid row.
+  static bool isNull(std::string_view row, uint32_t column) {
+    return ((static_cast<uint8_t>(row[column / 8]) >> (column % 8)) & 1) != 0;
+  }
+  std::string_view value(std::string_view row, uint32_t column) const { return data(row, columns_[column]); }
 
   // Appends the row of a table with just these columns, in this order. False, with nothing appended, if the
   // row is not valid; each column number must be below columnCount().
@@ -50,13 +60,22 @@ class RowLayout {
 
  private:
   struct Place {
+    ColumnKind kind = ColumnKind::INT8;
     bool isVariable = false;
     uint32_t widthBytes = 0;  // fixed
     uint32_t offset = 0;      // fixed: from the start of the row; variable: number among the variable columns
   };
 
-  uint32_t variableEnd(std::string_view row, uint32_t number) const;
-  std::string_view data(std::string_view row, const Place& place) const;
+  uint32_t variableEnd(std::string_view row, uint32_t number) const {
+    uint32_t end;
+    std::memcpy(&end, row.data() + endsOffset_ + 4 * number, sizeof end);
+    return end;
+  }
+  std::string_view data(std::string_view row, const Place& place) const {
+    if (!place.isVariable) return {row.data() + place.offset, place.widthBytes};
+    const uint32_t start = place.offset == 0 ? 0 : variableEnd(row, place.offset - 1);
+    return {row.data() + variableOffset_ + start, variableEnd(row, place.offset) - start};
+  }
 
   std::vector<Place> columns_;
   uint32_t variableCount_ = 0;

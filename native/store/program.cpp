@@ -1,0 +1,723 @@
+#include "store/program.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "wire/bytes.hpp"
+
+namespace vamos::store {
+namespace {
+
+constexpr unsigned maxDecimalDigits = 36;
+constexpr unsigned maxBigEndianBytes = 8;
+constexpr unsigned lengthBits = 32;      // of what stands in a row
+constexpr unsigned blobLengthBits = 64;  // anyone may have written it
+
+constexpr std::array<uint32_t, 10> powersOfTen{1,       10,        100,        1'000,       10'000,
+                                               100'000, 1'000'000, 10'000'000, 100'000'000, 1'000'000'000};
+// MariaDB's binary DECIMAL: nine digits in four bytes, fewer in as many as they need.
+constexpr unsigned groupDigits = 9;
+constexpr std::array<uint8_t, 10> groupBytes{0, 1, 1, 2, 2, 3, 3, 4, 4, 4};
+
+unsigned decimalBytes(unsigned digits) {
+  return digits / groupDigits * groupBytes[groupDigits] + groupBytes[digits % groupDigits];
+}
+
+unsigned bitWidth(UnsignedInteger value) {
+  const auto high = static_cast<uint64_t>(value >> 64);
+  return high != 0 ? 64 + static_cast<unsigned>(std::bit_width(high))
+                   : static_cast<unsigned>(std::bit_width(static_cast<uint64_t>(value)));
+}
+
+UnsignedInteger magnitude(Integer value) {
+  return value < 0 ? -static_cast<UnsignedInteger>(value) : static_cast<UnsignedInteger>(value);
+}
+
+unsigned decimalBits(unsigned digits) {
+  UnsignedInteger limit = 1;
+  for (unsigned i = 0; i < digits; i++) limit *= 10;
+  return bitWidth(limit - 1);
+}
+
+template <typename Number>
+Number load(const char* bytes) {
+  Number value;
+  std::memcpy(&value, bytes, sizeof value);
+  return value;
+}
+
+UnsignedInteger loadBigEndian(const char* bytes, size_t sizeBytes, uint8_t mask = 0) {
+  uint64_t value = 0;
+  for (size_t i = 0; i < sizeBytes; i++) value = value << 8 | (static_cast<uint8_t>(bytes[i]) ^ mask);
+  return value;
+}
+
+// Unsigned inside: bytes that are no DECIMAL give some number.
+Integer loadDecimal(const char* bytes, unsigned digits, unsigned scale) {
+  const bool isNegative = (static_cast<uint8_t>(bytes[0]) & 0x80) == 0;
+  const uint8_t mask = isNegative ? 0xFF : 0;
+  const char* at = bytes;
+  UnsignedInteger value = 0;
+  const auto take = [&](unsigned count) {
+    UnsignedInteger group = loadBigEndian(at, groupBytes[count], mask);
+    if (at == bytes) group ^= UnsignedInteger{0x80} << (8 * (groupBytes[count] - 1));
+    value = value * powersOfTen[count] + group;
+    at += groupBytes[count];
+  };
+  const unsigned whole = digits - scale;
+  if (whole % groupDigits != 0) take(whole % groupDigits);
+  for (unsigned i = 0; i < whole / groupDigits; i++) take(groupDigits);
+  for (unsigned i = 0; i < scale / groupDigits; i++) take(groupDigits);
+  if (scale % groupDigits != 0) take(scale % groupDigits);
+  return static_cast<Integer>(isNegative ? -value : value);
+}
+
+// A BLOB column's bytes: FORMATS.md, Row.
+uint64_t blobLength(std::string_view data) {
+  constexpr size_t referenceBytes = 17;
+  if (data.size() == referenceBytes && data[0] == 1) return load<uint64_t>(data.data() + 9);
+  return data.empty() ? 0 : data.size() - 1;
+}
+
+// The C++ operators on 128 bits, which wrap: the verified widths keep what they give exact.
+Integer add(Integer left, Integer right) {
+  return static_cast<Integer>(static_cast<UnsignedInteger>(left) + static_cast<UnsignedInteger>(right));
+}
+Integer subtract(Integer left, Integer right) {
+  return static_cast<Integer>(static_cast<UnsignedInteger>(left) - static_cast<UnsignedInteger>(right));
+}
+Integer multiply(Integer left, Integer right) {
+  return static_cast<Integer>(static_cast<UnsignedInteger>(left) * static_cast<UnsignedInteger>(right));
+}
+
+Order orderOf(int comparison) {
+  if (comparison == 0) return Order::EQUAL;
+  return comparison < 0 ? Order::LESS : Order::GREATER;
+}
+
+Order compareBytes(std::string_view left, std::string_view right, bool isPadded) {
+  const size_t common = std::min(left.size(), right.size());
+  const int comparison = common == 0 ? 0 : std::memcmp(left.data(), right.data(), common);
+  if (comparison != 0 || left.size() == right.size()) return orderOf(comparison);
+  const bool isLeftLonger = left.size() > right.size();
+  if (!isPadded) return isLeftLonger ? Order::GREATER : Order::LESS;
+  for (const char byte : (isLeftLonger ? left : right).substr(common)) {
+    if (byte == ' ') continue;
+    const bool isAbove = static_cast<uint8_t>(byte) > ' ';
+    return isAbove == isLeftLonger ? Order::GREATER : Order::LESS;
+  }
+  return Order::EQUAL;
+}
+
+constexpr uint8_t bit(Order order) { return static_cast<uint8_t>(order); }
+
+// The orders for which a comparison is true.
+uint8_t ordersOf(Instruction instruction) {
+  switch (instruction) {
+    case Instruction::NOT_EQUAL:
+      return bit(Order::LESS) | bit(Order::GREATER) | bit(Order::NONE);
+    case Instruction::LESS:
+      return bit(Order::LESS);
+    case Instruction::LESS_OR_EQUAL:
+      return bit(Order::LESS) | bit(Order::EQUAL);
+    case Instruction::GREATER:
+      return bit(Order::GREATER);
+    case Instruction::GREATER_OR_EQUAL:
+      return bit(Order::GREATER) | bit(Order::EQUAL);
+    default:
+      return bit(Order::EQUAL);
+  }
+}
+
+const char* nameOf(ValueType type) {
+  switch (type) {
+    case ValueType::INTEGER:
+      return "INTEGER";
+    case ValueType::DOUBLE:
+      return "DOUBLE";
+    case ValueType::BYTES:
+      return "BYTES";
+    case ValueType::BOOLEAN:
+      break;
+  }
+  return "BOOLEAN";
+}
+
+Value nullValue() {
+  Value value;
+  value.isNull = true;
+  value.integer = 0;
+  return value;
+}
+
+}  // namespace
+
+Order compare(ValueType type, const Value& left, const Value& right, bool isPadded) {
+  switch (type) {
+    case ValueType::INTEGER:
+      return left.integer == right.integer ? Order::EQUAL
+                                           : (left.integer < right.integer ? Order::LESS : Order::GREATER);
+    case ValueType::DOUBLE:
+      if (left.real < right.real) return Order::LESS;
+      if (left.real > right.real) return Order::GREATER;
+      return left.real == right.real ? Order::EQUAL : Order::NONE;
+    case ValueType::BYTES:
+      return compareBytes(left.view(), right.view(), isPadded);
+    case ValueType::BOOLEAN:
+      break;
+  }
+  return orderOf(static_cast<int>(left.truth) - static_cast<int>(right.truth));
+}
+
+// Goes through the code once, with the values' types in the place of the values.
+class ProgramMaker {
+ public:
+  ProgramMaker(const RowLayout& row, std::string_view code) : row_(row), program_(row) {
+    program_.code_.assign(code.begin(), code.end());
+  }
+
+  bool run(std::string& refusal) {
+    Reader reader(std::string_view(program_.code_.data(), program_.code_.size()));
+    while (!reader.atEnd() && reason_.empty()) {
+      offset_ = reader.offset();
+      instruction(reader);
+    }
+    if (reason_.empty() && stack_.size() != 1) {
+      offset_ = program_.code_.size();
+      refuse("one value is left at a program's end, not " + std::to_string(stack_.size()));
+    }
+    if (reason_.empty()) finish();
+    if (!reason_.empty()) {
+      refusal = "byte " + std::to_string(offset_) + ": " + reason_;
+      return false;
+    }
+    program_.type_ = stack_[0].type;
+    program_.bits_ = stack_[0].bits;
+    return true;
+  }
+
+  Program take() { return std::move(program_); }
+
+ private:
+  using Code = Program::Code;
+  using Step = Program::Step;
+
+  struct Typed {
+    ValueType type = ValueType::INTEGER;
+    unsigned bits = 0;
+    size_t firstStep = 0;
+    bool isConstant = false;
+  };
+
+  void refuse(std::string reason) {
+    if (reason_.empty()) reason_ = std::move(reason);
+  }
+
+  void instruction(Reader& reader) {
+    const uint8_t code = reader.u8();
+    switch (static_cast<Instruction>(code)) {
+      case Instruction::COLUMN:
+        column(reader);
+        break;
+      case Instruction::DECIMAL:
+        decimal(reader);
+        break;
+      case Instruction::LENGTH:
+        length(reader);
+        break;
+      case Instruction::BIG_ENDIAN_INTEGER:
+        bigEndian(reader);
+        break;
+      case Instruction::CONSTANT_INTEGER:
+      case Instruction::CONSTANT_DOUBLE:
+      case Instruction::CONSTANT_BYTES:
+      case Instruction::CONSTANT_NULL:
+        constant(static_cast<Instruction>(code), reader);
+        break;
+      case Instruction::ADD:
+        arithmetic(Code::ADD);
+        break;
+      case Instruction::SUBTRACT:
+        arithmetic(Code::SUBTRACT);
+        break;
+      case Instruction::MULTIPLY:
+        arithmetic(Code::MULTIPLY);
+        break;
+      case Instruction::NEGATE:
+        unary(Code::NEGATE, ValueType::INTEGER, ValueType::INTEGER);
+        break;
+      case Instruction::TO_DOUBLE:
+        unary(Code::TO_DOUBLE, ValueType::INTEGER, ValueType::DOUBLE);
+        break;
+      case Instruction::EQUAL:
+      case Instruction::NOT_EQUAL:
+      case Instruction::LESS:
+      case Instruction::LESS_OR_EQUAL:
+      case Instruction::GREATER:
+      case Instruction::GREATER_OR_EQUAL:
+      case Instruction::SAME:
+        comparison(static_cast<Instruction>(code), reader);
+        break;
+      case Instruction::STARTS_WITH:
+        startsWith();
+        break;
+      case Instruction::IN:
+        in(reader);
+        break;
+      case Instruction::AND:
+        junction(Code::AND, false);
+        break;
+      case Instruction::OR:
+        junction(Code::OR, true);
+        break;
+      case Instruction::NOT:
+        unary(Code::NOT, ValueType::BOOLEAN, ValueType::BOOLEAN);
+        break;
+      case Instruction::IS_NULL:
+        isNull();
+        break;
+      case Instruction::IS_TRUE:
+        unary(Code::IS_TRUE, ValueType::BOOLEAN, ValueType::BOOLEAN);
+        break;
+      default:
+        refuse("no instruction has code " + std::to_string(code));
+    }
+    if (reader.failed()) refuse("the operands go beyond the program's end");
+  }
+
+  void push(Step step, ValueType type, unsigned bits, bool isConstant = false) {
+    if (bits > maxIntegerBits) {
+      refuse("an INTEGER of " + std::to_string(bits) + " bits; at most " + std::to_string(maxIntegerBits));
+    }
+    stack_.push_back({type, bits, program_.steps_.size(), isConstant});
+    program_.steps_.push_back(step);
+  }
+
+  // Of the value so many from the top: it is there, and of this type.
+  bool expect(size_t depth, ValueType type) {
+    if (!expectValues(depth)) return false;
+    const ValueType found = stack_[stack_.size() - depth].type;
+    if (found == type) return true;
+    refuse(std::string("takes ") + nameOf(type) + ", not " + nameOf(found));
+    return false;
+  }
+
+  bool expectValues(size_t count) {
+    if (stack_.size() >= count) return true;
+    refuse("takes " + std::to_string(count) + " values, and there are " + std::to_string(stack_.size()));
+    return false;
+  }
+
+  // A column of the row, of one of these kinds.
+  bool readColumn(Reader& reader, std::initializer_list<ColumnKind> kinds, uint32_t& column) {
+    const uint8_t low = reader.u8();
+    column = low | static_cast<uint32_t>(reader.u8()) << 8;
+    if (reader.failed()) return false;
+    if (column >= row_.columnCount()) {
+      refuse("the table has no column " + std::to_string(column));
+      return false;
+    }
+    if (kinds.size() == 0 || std::find(kinds.begin(), kinds.end(), row_.kind(column)) != kinds.end())
+      return true;
+    refuse("not for column " + std::to_string(column) + ", which is of another kind");
+    return false;
+  }
+
+  void column(Reader& reader) {
+    uint32_t column = 0;
+    if (!readColumn(reader, {}, column)) return;
+    const ColumnKind kind = row_.kind(column);
+    const auto integer = [&](Code code, unsigned bits) {
+      push({.code = code, .operand = column}, ValueType::INTEGER, bits);
+    };
+    switch (kind) {
+      case ColumnKind::INT8:
+        return integer(Code::INT8, 8);
+      case ColumnKind::INT16:
+        return integer(Code::INT16, 16);
+      case ColumnKind::INT32:
+        return integer(Code::INT32, 32);
+      case ColumnKind::INT64:
+        return integer(Code::INT64, 64);
+      case ColumnKind::UINT8:
+        return integer(Code::UINT8, 8);
+      case ColumnKind::UINT16:
+        return integer(Code::UINT16, 16);
+      case ColumnKind::UINT32:
+        return integer(Code::UINT32, 32);
+      case ColumnKind::UINT64:
+        return integer(Code::UINT64, 64);
+      case ColumnKind::FLOAT:
+        return push({.code = Code::FLOAT, .operand = column}, ValueType::DOUBLE, 0);
+      case ColumnKind::DOUBLE:
+        return push({.code = Code::DOUBLE, .operand = column}, ValueType::DOUBLE, 0);
+      case ColumnKind::FIXED:
+      case ColumnKind::BYTES:
+        return push({.code = Code::BYTES, .operand = column}, ValueType::BYTES, 0);
+      case ColumnKind::BLOB:
+        break;
+    }
+    refuse("column " + std::to_string(column) + " is a BLOB: its bytes may stand in chunks");
+  }
+
+  void decimal(Reader& reader) {
+    uint32_t column = 0;
+    if (!readColumn(reader, {ColumnKind::FIXED}, column)) return;
+    const uint8_t digits = reader.u8();
+    const uint8_t scale = reader.u8();
+    if (reader.failed()) return;
+    if (digits == 0 || digits > maxDecimalDigits || scale > digits) {
+      return refuse("a DECIMAL has 1 to 36 digits, of them at most all behind the point");
+    }
+    if (row_.widthBytes(column) != decimalBytes(digits - scale) + decimalBytes(scale)) {
+      return refuse("column " + std::to_string(column) + " has not the width of such a DECIMAL");
+    }
+    push({.code = Code::DECIMAL, .digits = digits, .scale = scale, .operand = column}, ValueType::INTEGER,
+         decimalBits(digits));
+  }
+
+  void length(Reader& reader) {
+    uint32_t column = 0;
+    if (!readColumn(reader, {ColumnKind::BYTES, ColumnKind::BLOB}, column)) return;
+    const bool isBlob = row_.kind(column) == ColumnKind::BLOB;
+    push({.code = isBlob ? Code::BLOB_LENGTH : Code::LENGTH, .operand = column}, ValueType::INTEGER,
+         isBlob ? blobLengthBits : lengthBits);
+  }
+
+  void bigEndian(Reader& reader) {
+    uint32_t column = 0;
+    if (!readColumn(reader, {ColumnKind::FIXED}, column)) return;
+    if (row_.widthBytes(column) > maxBigEndianBytes) {
+      return refuse("column " + std::to_string(column) + " is wider than 8 bytes");
+    }
+    push({.code = Code::BIG_ENDIAN_INTEGER, .operand = column}, ValueType::INTEGER,
+         8 * row_.widthBytes(column));
+  }
+
+  void constant(Instruction instruction, Reader& reader) {
+    Value value = nullValue();
+    ValueType type = ValueType::INTEGER;
+    unsigned bits = 0;
+    if (instruction == Instruction::CONSTANT_NULL) {
+      const uint8_t number = reader.u8();
+      if (number > static_cast<uint8_t>(ValueType::BOOLEAN)) {
+        return refuse("no type has number " + std::to_string(number));
+      }
+      type = static_cast<ValueType>(number);
+    } else if (instruction == Instruction::CONSTANT_INTEGER) {
+      const uint64_t low = reader.u64();
+      const uint64_t high = reader.u64();
+      value.integer = static_cast<Integer>(UnsignedInteger{high} << 64 | low);
+      value.isNull = false;
+      bits = bitWidth(magnitude(value.integer));
+    } else if (instruction == Instruction::CONSTANT_DOUBLE) {
+      type = ValueType::DOUBLE;
+      value.real = std::bit_cast<double>(reader.u64());
+      value.isNull = false;
+      if (!std::isfinite(value.real)) return refuse("a constant DOUBLE is finite");
+    } else {
+      type = ValueType::BYTES;
+      const std::string_view bytes = reader.lengthPrefixed(maxProgramBytes);
+      value.bytes = {bytes.data(), bytes.size()};
+      value.isNull = false;
+    }
+    if (reader.failed()) return;
+    push({.code = Code::CONSTANT, .operand = static_cast<uint32_t>(program_.constants_.size())}, type, bits,
+         true);
+    program_.constants_.push_back(value);
+  }
+
+  // Puts a step in the place of so many values: what it gives begins where the first of them did.
+  void combine(Step step, size_t taken, ValueType type, unsigned bits) {
+    const size_t first = stack_[stack_.size() - taken].firstStep;
+    stack_.resize(stack_.size() - taken);
+    push(step, type, bits);
+    stack_.back().firstStep = first;
+  }
+
+  void arithmetic(Code code) {
+    if (!expect(2, ValueType::INTEGER) || !expect(1, ValueType::INTEGER)) return;
+    const unsigned left = stack_[stack_.size() - 2].bits;
+    const unsigned right = stack_.back().bits;
+    combine({.code = code}, 2, ValueType::INTEGER,
+            code == Code::MULTIPLY ? left + right : std::max(left, right) + 1);
+  }
+
+  void unary(Code code, ValueType taken, ValueType given) {
+    if (!expect(1, taken)) return;
+    combine({.code = code}, 1, given, given == ValueType::INTEGER ? stack_.back().bits : 0);
+  }
+
+  void isNull() {
+    if (expectValues(1)) combine({.code = Code::IS_NULL}, 1, ValueType::BOOLEAN, 0);
+  }
+
+  bool readPadding(Reader& reader, bool& isPadded) {
+    const uint8_t padding = reader.u8();
+    isPadded = padding == 1;
+    if (padding <= 1) return true;
+    refuse("padding is 0 or 1");
+    return false;
+  }
+
+  bool checkPadding(bool isPadded, ValueType type) {
+    if (!isPadded || type == ValueType::BYTES) return true;
+    refuse(std::string("padding is for BYTES, not ") + nameOf(type));
+    return false;
+  }
+
+  void comparison(Instruction instruction, Reader& reader) {
+    bool isPadded = false;
+    if (!readPadding(reader, isPadded) || !expectValues(2)) return;
+    const ValueType type = stack_[stack_.size() - 2].type;
+    if (!expect(1, type) || !checkPadding(isPadded, type)) return;
+    combine({.code = instruction == Instruction::SAME ? Code::SAME : Code::COMPARE,
+             .type = type,
+             .isPadded = isPadded,
+             .orders = ordersOf(instruction)},
+            2, ValueType::BOOLEAN, 0);
+  }
+
+  void startsWith() {
+    if (!expect(2, ValueType::BYTES) || !expect(1, ValueType::BYTES)) return;
+    combine({.code = Code::STARTS_WITH}, 2, ValueType::BOOLEAN, 0);
+  }
+
+  void in(Reader& reader) {
+    bool isPadded = false;
+    if (!readPadding(reader, isPadded)) return;
+    const uint32_t count = reader.u32();
+    if (reader.failed()) return;
+    if (count == 0) return refuse("takes at least one constant");
+    if (!expectValues(size_t{count} + 1)) return;
+    const ValueType type = stack_[stack_.size() - count - 1].type;
+    if (!checkPadding(isPadded, type)) return;
+    for (size_t i = count; i > 0; i--) {
+      if (!expect(i, type)) return;
+      if (!stack_[stack_.size() - i].isConstant) return refuse("all but the first are constants");
+    }
+    // A constant is one step, so they are the last ones; what is left is the first value's.
+    stack_.resize(stack_.size() - count);
+    program_.steps_.resize(program_.steps_.size() - count);
+    std::vector<Value>& constants = program_.constants_;
+    const auto first = constants.end() - count;
+    const auto nulls =
+        std::remove_if(first, constants.end(), [](const Value& value) { return value.isNull; });
+    const bool hasNull = nulls != constants.end();
+    std::sort(first, nulls, [&](const Value& left, const Value& right) {
+      return compare(type, left, right, isPadded) == Order::LESS;
+    });
+    const auto firstNumber = static_cast<uint32_t>(first - constants.begin());
+    const auto kept = static_cast<uint32_t>(nulls - first);
+    constants.erase(nulls, constants.end());
+    combine({.code = Code::IN,
+             .type = type,
+             .isPadded = isPadded,
+             .operand = firstNumber,
+             .count = kept,
+             .hasNull = hasNull},
+            1, ValueType::BOOLEAN, 0);
+  }
+
+  // AND, OR: the first value may decide. Its last step then leads behind this one.
+  void junction(Code code, bool decisive) {
+    if (!expect(2, ValueType::BOOLEAN) || !expect(1, ValueType::BOOLEAN)) return;
+    Step& last = program_.steps_[stack_.back().firstStep - 1];
+    last.skipIf = decisive;
+    last.skip = static_cast<uint32_t>(program_.steps_.size() - stack_.back().firstStep + 1);
+    combine({.code = code}, 2, ValueType::BOOLEAN, 0);
+  }
+
+  void finish() {
+    std::vector<Step>& steps = program_.steps_;
+    // What decides an AND decides, too, those of which that is the first value.
+    for (size_t i = steps.size(); i > 0; i--) {
+      Step& step = steps[i - 1];
+      if (step.skip == 0) continue;
+      const Step& next = steps[i - 1 + step.skip];
+      if (next.skip != 0 && next.skipIf == step.skipIf) step.skip += next.skip;
+    }
+    size_t depth = 0;
+    for (const Step& step : steps) {
+      if (step.code <= Code::CONSTANT) depth++;
+      if (step.code == Code::ADD || step.code == Code::SUBTRACT || step.code == Code::MULTIPLY ||
+          step.code == Code::COMPARE || step.code == Code::SAME || step.code == Code::STARTS_WITH ||
+          step.code == Code::AND || step.code == Code::OR) {
+        depth--;
+      }
+      if (depth <= maxProgramDepth) continue;
+      offset_ = program_.code_.size();
+      return refuse("over " + std::to_string(maxProgramDepth) + " values would be on the stack");
+    }
+  }
+
+  const RowLayout& row_;
+  Program program_;
+  std::vector<Typed> stack_;
+  size_t offset_ = 0;
+  std::string reason_;
+};
+
+std::optional<Program> Program::make(const RowLayout& row, std::string_view code, std::string& refusal) {
+  if (code.empty() || code.size() > maxProgramBytes) {
+    refusal = "a program has 1 to " + std::to_string(maxProgramBytes) + " bytes";
+    return std::nullopt;
+  }
+  ProgramMaker maker(row, code);
+  if (!maker.run(refusal)) return std::nullopt;
+  return maker.take();
+}
+
+Value Program::evaluate(std::string_view row) const {
+  std::array<Value, maxProgramDepth> stack;
+  Value* top = stack.data() - 1;
+  const Step* const end = steps_.data() + steps_.size();
+  for (const Step* step = steps_.data(); step != end; step++) {
+    const Code code = step->code;
+    if (code < Code::CONSTANT) {
+      top++;
+      top->isNull = RowLayout::isNull(row, step->operand);
+      if (top->isNull) continue;
+      const std::string_view bytes = row_->value(row, step->operand);
+      switch (code) {
+        case Code::INT8:
+          top->integer = load<int8_t>(bytes.data());
+          continue;
+        case Code::INT16:
+          top->integer = load<int16_t>(bytes.data());
+          continue;
+        case Code::INT32:
+          top->integer = load<int32_t>(bytes.data());
+          continue;
+        case Code::INT64:
+          top->integer = load<int64_t>(bytes.data());
+          continue;
+        case Code::UINT8:
+          top->integer = load<uint8_t>(bytes.data());
+          continue;
+        case Code::UINT16:
+          top->integer = load<uint16_t>(bytes.data());
+          continue;
+        case Code::UINT32:
+          top->integer = load<uint32_t>(bytes.data());
+          continue;
+        case Code::UINT64:
+          top->integer = load<uint64_t>(bytes.data());
+          continue;
+        case Code::FLOAT:
+          top->real = load<float>(bytes.data());
+          continue;
+        case Code::DOUBLE:
+          top->real = load<double>(bytes.data());
+          continue;
+        case Code::BYTES:
+          top->bytes = {bytes.data(), bytes.size()};
+          continue;
+        case Code::DECIMAL:
+          top->integer = loadDecimal(bytes.data(), step->digits, step->scale);
+          continue;
+        case Code::LENGTH:
+          top->integer = static_cast<Integer>(bytes.size());
+          continue;
+        case Code::BLOB_LENGTH:
+          top->integer = blobLength(bytes);
+          continue;
+        default:  // BIG_ENDIAN_INTEGER
+          top->integer = static_cast<Integer>(loadBigEndian(bytes.data(), bytes.size()));
+          continue;
+      }
+    }
+    switch (code) {
+      case Code::CONSTANT:
+        *++top = constants_[step->operand];
+        continue;
+      case Code::ADD:
+      case Code::SUBTRACT:
+      case Code::MULTIPLY: {
+        const Value& right = *top--;
+        top->isNull |= right.isNull;
+        if (top->isNull) continue;
+        top->integer = code == Code::ADD        ? add(top->integer, right.integer)
+                       : code == Code::SUBTRACT ? subtract(top->integer, right.integer)
+                                                : multiply(top->integer, right.integer);
+        continue;
+      }
+      case Code::NEGATE:
+        if (!top->isNull) top->integer = subtract(0, top->integer);
+        continue;
+      case Code::TO_DOUBLE:
+        if (!top->isNull) top->real = static_cast<double>(top->integer);
+        continue;
+      case Code::COMPARE: {
+        const Value& right = *top--;
+        top->isNull |= right.isNull;
+        if (!top->isNull) {
+          top->truth = (bit(compare(step->type, *top, right, step->isPadded)) & step->orders) != 0;
+        }
+        break;
+      }
+      case Code::SAME: {
+        const Value& right = *top--;
+        if (top->isNull || right.isNull) {
+          top->truth = top->isNull && right.isNull;
+          top->isNull = false;
+        } else {
+          top->truth = compare(step->type, *top, right, step->isPadded) == Order::EQUAL;
+        }
+        break;
+      }
+      case Code::STARTS_WITH: {
+        const Value& right = *top--;
+        top->isNull |= right.isNull;
+        if (!top->isNull) top->truth = top->view().starts_with(right.view());
+        break;
+      }
+      case Code::IN: {
+        if (top->isNull) break;
+        const Value* const first = constants_.data() + step->operand;
+        const Value* const last = first + step->count;
+        const Value value = *top;
+        const auto isLess = [step](const Value& left, const Value& right) {
+          return compare(step->type, left, right, step->isPadded) == Order::LESS;
+        };
+        const Value* const found = std::lower_bound(first, last, value, isLess);
+        top->truth = found != last && compare(step->type, *found, value, step->isPadded) == Order::EQUAL;
+        top->isNull = !top->truth && step->hasNull;
+        break;
+      }
+      case Code::AND: {
+        const Value& right = *top--;
+        const bool isFalse = (!top->isNull && !top->truth) || (!right.isNull && !right.truth);
+        top->isNull = !isFalse && (top->isNull || right.isNull);
+        top->truth = !isFalse;
+        break;
+      }
+      case Code::OR: {
+        const Value& right = *top--;
+        const bool isTrue = (!top->isNull && top->truth) || (!right.isNull && right.truth);
+        top->isNull = !isTrue && (top->isNull || right.isNull);
+        top->truth = isTrue;
+        break;
+      }
+      case Code::NOT:
+        if (!top->isNull) top->truth = !top->truth;
+        break;
+      case Code::IS_NULL:
+        top->truth = top->isNull;
+        top->isNull = false;
+        break;
+      default:  // IS_TRUE
+        top->truth = !top->isNull && top->truth;
+        top->isNull = false;
+        break;
+    }
+    // Here are the steps that give a BOOLEAN.
+    if (step->skip != 0 && !top->isNull && top->truth == step->skipIf) step += step->skip;
+  }
+  return stack[0];
+}
+
+}  // namespace vamos::store

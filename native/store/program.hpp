@@ -1,0 +1,123 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "wire/program.hpp"
+#include "wire/row.hpp"
+
+namespace vamos::store {
+
+using Integer = __int128;
+using UnsignedInteger = unsigned __int128;
+
+// What a program gives for a row; its program's type says which member it is. Bytes stand in the row or in
+// the program.
+struct Value {
+  bool isNull;
+  union {
+    Integer integer;
+    double real;
+    struct {
+      const char* data;
+      size_t sizeBytes;
+    } bytes;
+    bool truth;
+  };
+
+  std::string_view view() const { return {bytes.data, bytes.sizeBytes}; }
+};
+
+// Three-way, of two that are not NULL: as EQUAL, LESS and the like see them.
+enum class Order : uint8_t { LESS = 1, EQUAL = 2, GREATER = 4, NONE = 8 };  // NONE: one is NaN
+Order compare(ValueType type, const Value& left, const Value& right, bool isPadded);
+
+// An expression over the columns of a row (FORMATS.md, Programs), verified and made ready to run: any number
+// of times, from one thread at a time or many.
+class Program {
+ public:
+  // Nothing, if the code is no program over such rows: the refusal says at which byte of it, and why. The
+  // layout must outlive the program.
+  static std::optional<Program> make(const RowLayout& row, std::string_view code, std::string& refusal);
+
+  Program(Program&&) = default;
+  Program& operator=(Program&&) = default;
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  ValueType type() const { return type_; }
+  // INTEGER: the magnitude of its values is below 2^bits.
+  unsigned bits() const { return bits_; }
+
+  // Of a row that the layout finds valid.
+  Value evaluate(std::string_view row) const;
+  // BOOLEAN: neither false nor NULL.
+  bool isTrue(std::string_view row) const {
+    const Value value = evaluate(row);
+    return !value.isNull && value.truth;
+  }
+
+ private:
+  friend class ProgramMaker;
+
+  // What runs: the columns' kinds and the values' types are settled, an IN has its constants sorted.
+  enum class Code : uint8_t {
+    INT8,
+    INT16,
+    INT32,
+    INT64,
+    UINT8,
+    UINT16,
+    UINT32,
+    UINT64,
+    FLOAT,
+    DOUBLE,
+    BYTES,
+    DECIMAL,
+    LENGTH,
+    BLOB_LENGTH,
+    BIG_ENDIAN_INTEGER,
+    CONSTANT,
+    ADD,
+    SUBTRACT,
+    MULTIPLY,
+    NEGATE,
+    TO_DOUBLE,
+    COMPARE,
+    SAME,
+    STARTS_WITH,
+    IN,
+    AND,
+    OR,
+    NOT,
+    IS_NULL,
+    IS_TRUE
+  };
+  struct Step {
+    Code code;
+    ValueType type = ValueType::INTEGER;  // of what is taken
+    bool isPadded = false;
+    uint8_t orders = 0;    // COMPARE: those that make it true
+    uint8_t digits = 0;    // DECIMAL
+    uint8_t scale = 0;     // DECIMAL
+    bool skipIf = false;   // where a value decides what follows
+    uint32_t operand = 0;  // column; CONSTANT, IN: the first constant
+    uint32_t count = 0;    // IN: constants that are not NULL
+    bool hasNull = false;  // IN: one of its constants is NULL
+    uint32_t skip = 0;     // steps to leave out if the value that this one gives is skipIf
+  };
+
+  explicit Program(const RowLayout& row) : row_(&row) {}
+
+  const RowLayout* row_;
+  std::vector<char> code_;  // constants stand in it
+  std::vector<Step> steps_;
+  std::vector<Value> constants_;
+  ValueType type_ = ValueType::INTEGER;
+  unsigned bits_ = 0;
+};
+
+}  // namespace vamos::store
