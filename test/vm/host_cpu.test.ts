@@ -1,0 +1,53 @@
+import { Worker } from 'node:worker_threads';
+import { once } from 'node:events';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { HostCpuMeter } from '../../host/vm/index.js';
+import { BOOT_HOOK_TIMEOUT_MS, bootGuest, type TestGuest } from './guest.js';
+import { COUNT_DOWN, tinyProgram } from './tiny_program.js';
+
+/** What two readings and roundings to ticks may be apart. */
+const TOLERANCE_MS = 50;
+const BUSY_MS = 300;
+
+let guest: TestGuest;
+beforeAll(async () => {
+  guest = await bootGuest({ accelerator: 'tcg' });
+}, BOOT_HOOK_TIMEOUT_MS);
+afterAll(() => guest?.[Symbol.asyncDispose]());
+
+/** Burns CPU time in a thread of this process, which is over when it is done. */
+const BURN = `
+  const start = process.cpuUsage().user;
+  while (process.cpuUsage().user - start < ${BUSY_MS} * 1000);`;
+
+test("a loop in the guest is its processors' time, not its devices'", async () => {
+  const script = 'cat > /tmp/spin; chmod +x /tmp/spin; exec /tmp/spin';
+  const meter = new HostCpuMeter(guest.vm);
+  await meter.start();
+  const stdin = tinyProgram(300_000_000, COUNT_DOWN);
+  expect((await guest.vm.exec(['sh', '-ec', script], { stdin })).code).toBe(0);
+  const { vcpu, devices, worker } = await meter.stop();
+  expect(vcpu).toBeGreaterThan(3 * devices);
+  expect(devices).toBeGreaterThan(0);
+  expect(worker).toBe(0);
+});
+
+test("the worker's time is that of all its threads, those that ended meanwhile, too", async () => {
+  const meter = new HostCpuMeter(guest.vm, process.pid);
+  await meter.start();
+  const before = process.cpuUsage();
+  await once(new Worker(BURN, { eval: true }), 'exit');
+  const { user, system } = process.cpuUsage(before);
+  const { worker } = await meter.stop();
+  expect(worker).toBeGreaterThan(BUSY_MS - TOLERANCE_MS);
+  expect(Math.abs(worker - (user + system) / 1000)).toBeLessThan(TOLERANCE_MS);
+});
+
+test('a process that is not there, and phases that nest, are refused', async () => {
+  const noProcess = new HostCpuMeter(guest.vm, 0x7fffffff);
+  await expect(noProcess.start()).rejects.toMatchObject({ code: 'VM_GONE' });
+  const meter = new HostCpuMeter(guest.vm);
+  await expect(meter.stop()).rejects.toMatchObject({ code: 'BAD_OPTION' });
+  await meter.start();
+  await expect(meter.start()).rejects.toMatchObject({ code: 'BAD_OPTION' });
+});
