@@ -1,0 +1,221 @@
+/** All workloads on all engines, in one guest. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Listr } from 'listr2';
+import { packageRoot } from '../../src/native.js';
+import { size } from '../table.js';
+import { BenchMachine, type MachineOptions } from './machine.js';
+import { Measurement, type Meters } from './measure.js';
+import { checksumDifferences, mergeReports } from './merge.js';
+import {
+  spread,
+  transitionsAStatement,
+  type EngineName,
+  type ScaleName,
+  type TransitionReport,
+  type TransitionRow,
+  type WorkloadName,
+} from './result.js';
+import { EngineServer } from './server.js';
+import { renderTargets } from './targets.js';
+import { REPETITIONS, SCALES, WORKLOAD_LIST, type Workload } from './workloads.js';
+
+export interface TransitionOptions extends MachineOptions {
+  json?: string;
+  quick?: boolean;
+  workload: WorkloadName[];
+  engine: EngineName[];
+}
+
+/** @returns the exit status: 0, or 1 where something failed or results differ */
+export async function runTransitions(options: TransitionOptions): Promise<number> {
+  const benchmark = new Benchmark(options);
+  const stop = new AbortController();
+  const interrupt = () => {
+    stop.abort(new Error('interrupted'));
+  };
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  try {
+    await benchmark.run(stop.signal);
+    return await benchmark.print();
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    console.error(`\nThe benchmark failed at '${benchmark.step}': ${text}`);
+    const logs = await benchmark.saveLogs();
+    if (logs !== undefined) console.error(`Logs of guest, MariaDB and host daemon: ${logs}`);
+    return 1;
+  } finally {
+    await benchmark.cleanUp();
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+  }
+}
+
+class Benchmark {
+  readonly #options: TransitionOptions;
+  readonly #scale: ScaleName;
+  readonly #file: string;
+  readonly #started = performance.now();
+  #machine: BenchMachine | undefined;
+  #report: TransitionReport | undefined;
+  /** What is being done, for whoever waits or asks why it failed. */
+  step = '';
+
+  constructor(options: TransitionOptions) {
+    this.#options = options;
+    this.#scale = options.quick ? 'quick' : 'full';
+    const name = options.quick ? 'transitions-quick.json' : 'transitions.json';
+    this.#file = options.json ?? path.join(packageRoot, 'bench/results', name);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const tasks = new Listr(
+      [
+        {
+          title: 'The guest (a few minutes the first time)',
+          task: async (_, task) => {
+            const onProgress = this.#reporter('guest', (text) => (task.output = text));
+            onProgress('image and boot');
+            this.#machine = await BenchMachine.start(this.#options, onProgress, signal);
+            this.#report = {
+              ...(await this.#machine.describe()),
+              accelerator: this.#machine.place.vm.accelerator,
+              date: new Date().toISOString(),
+              guestSlowdown: Number((await this.#machine.slowdown()).toFixed(2)),
+              gatherUs: 0,
+              rows: [],
+            };
+          },
+        },
+        ...this.#options.engine.map((engine) => ({
+          title: `${engine}: ${this.#options.workload.join(', ')}`,
+          task: async (_: unknown, task: { output: string }) => {
+            const onProgress = this.#reporter(engine, (text) => (task.output = text));
+            await this.#measureEngine(engine, onProgress, signal);
+            await this.#save();
+          },
+        })),
+      ],
+      {
+        registerSignalListeners: false,
+        fallbackRenderer: 'simple',
+        rendererOptions: { collapseSubtasks: false },
+      },
+    );
+    await tasks.run();
+  }
+
+  /** Remembers the step, and says it with the time since the start. */
+  #reporter(what: string, show: (text: string) => void): (message: string) => void {
+    return (message) => {
+      this.step = `${what}: ${message}`;
+      const seconds = Math.round((performance.now() - this.#started) / 1000);
+      show(`${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')} ${message}`);
+    };
+  }
+
+  async #measureEngine(
+    engine: EngineName,
+    onProgress: (message: string) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { place } = this.#machine!;
+    const report = this.#report!;
+    onProgress('starting MariaDB');
+    let server = await EngineServer.start(place, engine, []);
+    if (engine === 'vamos') {
+      const gatherUs = Number(await server.variable('vamos_gather_us'));
+      const isSlow = place.vm.accelerator === 'tcg';
+      report.gatherUs = Math.round(gatherUs * (isSlow ? report.guestSlowdown : 1));
+      if (report.gatherUs !== gatherUs) {
+        await server.stop();
+        server = await EngineServer.start(place, engine, [`--vamos-gather-us=${report.gatherUs}`]);
+      }
+    }
+    const meters: Meters = { vm: place.vm, instructions: undefined, hostCpu: undefined };
+    for (const workload of WORKLOAD_LIST) {
+      if (!this.#options.workload.includes(workload.name)) continue;
+      const rows = await this.#measureWorkload(server, engine, workload, meters, onProgress, signal);
+      report.rows.push(...rows);
+      const differences = checksumDifferences(report.rows);
+      if (differences.length > 0)
+        throw new Error(`engines gave different results: ${differences.join('; ')}`);
+    }
+    onProgress('ending MariaDB');
+    await server.stop();
+  }
+
+  /** Sizes take turns, so that a cold start serves them all. */
+  async #measureWorkload(
+    server: EngineServer,
+    engine: EngineName,
+    workload: Workload,
+    meters: Meters,
+    onProgress: (message: string) => void,
+    signal: AbortSignal,
+  ): Promise<TransitionRow[]> {
+    const measurements = new Map<number, Measurement>();
+    for (const rowBytes of workload.rowSizes) {
+      const tables = workload.tables(rowBytes, SCALES[this.#scale]);
+      await server.makeTables(tables, (what) => onProgress(`${workload.name}: ${what}`));
+      measurements.set(rowBytes, new Measurement(workload, rowBytes, this.#scale, engine));
+    }
+    for (let repetition = 0; repetition < REPETITIONS; repetition++) {
+      for (const [rowBytes, measurement] of measurements) {
+        signal.throwIfAborted();
+        onProgress(`${workload.name}, rows of ${size(rowBytes)}, ${repetition + 1}/${REPETITIONS}`);
+        await measurement.repeat(server, meters, signal);
+      }
+    }
+    const rows = [...measurements.values()].map((measurement) => measurement.row());
+    for (const row of rows) {
+      const { minimum, median, maximum } = spread(transitionsAStatement(row));
+      const range = [minimum, median, maximum].map((value) => value.toFixed(2)).join(', ');
+      onProgress(`${workload.name}, rows of ${size(row.rowBytes)}: ${range} transitions a statement`);
+    }
+    return rows;
+  }
+
+  async #save(): Promise<TransitionReport> {
+    const merged = mergeReports(await readReport(this.#file), this.#report!);
+    await mkdir(path.dirname(this.#file), { recursive: true });
+    await writeFile(this.#file, `${JSON.stringify(merged, undefined, 2)}\n`);
+    return merged;
+  }
+
+  /** @returns the exit status */
+  async print(): Promise<number> {
+    const { rows, guestSlowdown, gatherUs, accelerator } = await this.#save();
+    console.log(`\n${renderTargets(rows)}\n`);
+    console.log(NOTES);
+    console.log(
+      `The guest ran under ${accelerator.toUpperCase()}, ${guestSlowdown.toFixed(1)} times slower than this machine; vamos_gather_us was ${gatherUs}.`,
+    );
+    console.log(`Figures: ${this.#file}`);
+    const differences = checksumDifferences(rows);
+    if (differences.length > 0)
+      console.error(`Engines gave different results:\n  ${differences.join('\n  ')}`);
+    return differences.length === 0 ? 0 : 1;
+  }
+
+  saveLogs(): Promise<string> | undefined {
+    return this.#machine?.saveLogs();
+  }
+
+  async cleanUp(): Promise<void> {
+    await this.#machine?.stop();
+  }
+}
+
+async function readReport(file: string): Promise<TransitionReport | undefined> {
+  const text = await readFile(file, 'utf8').catch(() => undefined);
+  return text === undefined ? undefined : (JSON.parse(text) as TransitionReport);
+}
+
+const NOTES = `Transitions: kicks (guest to hypervisor) and interrupts (back) of the channel's virtio-serial device and the
+virtio-blk data disk together, whichever engine is measured; the network device that the client's statements take does not
+count. Every engine has a server and a data folder of its own. Connections and tables are open before it is measured.
+Cold: the server was ended and started again (so its pools and key caches are empty; InnoDB neither saves nor loads its
+pool), the guest's page cache dropped (drop_caches), the data disk bypasses the host's page cache (cache=none) and is
+dropped from it all the same; for VAMOS the host's worker was started again and its files dropped from the host's page cache.
+Optimizer, for every engine alike: mrr=on, mrr_cost_based=off, join_cache_bka=on, join_cache_level=6.
+W13 is sysbench's mix of statements from this program's client, each connection in its own part of the table.`;

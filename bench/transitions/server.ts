@@ -1,0 +1,135 @@
+import { execFile } from 'node:child_process';
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import type { Connection, RowDataPacket } from 'mysql2/promise';
+import type { Vm } from '../../host/vm/index.js';
+import type { HostDaemon } from '../daemon.js';
+import { guestShell, settle } from '../demo/measure.js';
+import { GuestMariadb } from '../guest_mariadb.js';
+import { ENGINE_SETTINGS, SESSION_SETTINGS } from './engines.js';
+import type { EngineName } from './result.js';
+import type { TableDefinition } from './tables.js';
+
+const DATABASE = 'transitions';
+
+export interface ServerPlace {
+  vm: Vm;
+  /** Of this machine, which leads to MariaDB's in the guest. */
+  port: number;
+  daemon: HostDaemon;
+  /** The daemon's, where VAMOS tables are. */
+  root: string;
+  /** The data disk's file on the host. */
+  dataDisk: string;
+}
+
+/** One engine's mariadbd in the guest, and its tables. */
+export class EngineServer {
+  readonly #place: ServerPlace;
+  readonly #engine: EngineName;
+  readonly #mariadb: GuestMariadb;
+  readonly #filled = new Set<string>();
+  /** Tables that something was read from or written to since the server's start. */
+  readonly #touched = new Set<string>();
+
+  private constructor(place: ServerPlace, engine: EngineName, mariadb: GuestMariadb) {
+    this.#place = place;
+    this.#engine = engine;
+    this.#mariadb = mariadb;
+  }
+
+  /** @param args of mariadbd beside the engine's */
+  static async start(place: ServerPlace, engine: EngineName, args: readonly string[]): Promise<EngineServer> {
+    const options = { args: [...ENGINE_SETTINGS[engine].args, ...args], dataFolder: engine };
+    const mariadb = await GuestMariadb.start(place.vm, place.port, options);
+    const connection = await mariadb.connect();
+    await connection.query(`CREATE DATABASE IF NOT EXISTS ${DATABASE}`);
+    mariadb.disconnect();
+    return new EngineServer(place, engine, mariadb);
+  }
+
+  /** Makes and fills those that are not there yet. */
+  async makeTables(tables: readonly TableDefinition[], onProgress: (what: string) => void): Promise<void> {
+    const missing = tables.filter(({ name }) => !this.#filled.has(name));
+    if (missing.length === 0) return;
+    const connection = await this.#mariadb.connect(DATABASE);
+    for (const { name, columns, fill } of missing) {
+      onProgress(`filling ${name}`);
+      await connection.query(
+        `CREATE TABLE ${name} (${columns}) ENGINE=${ENGINE_SETTINGS[this.#engine].clause}`,
+      );
+      if (fill !== undefined) await connection.query(`INSERT INTO ${name} ${fill}`);
+      this.#filled.add(name);
+      this.#touched.add(name);
+    }
+    this.#mariadb.disconnect();
+  }
+
+  /**
+   * Connections whose tables are open, on a disk that rests.
+   * @param isCold with nothing of these tables in memory: neither in the engine nor in the page caches of guest and host
+   */
+  async prepare(count: number, tables: readonly TableDefinition[], isCold: boolean): Promise<Connection[]> {
+    if (isCold && tables.some(({ name }) => this.#touched.has(name))) {
+      await this.#mariadb.restart(() => this.#restartDaemon());
+      this.#touched.clear();
+    }
+    const connections: Connection[] = [];
+    while (connections.length < count) {
+      const connection = await this.#mariadb.connect(DATABASE);
+      await connection.query(SESSION_SETTINGS);
+      // Opens a table without a look at its rows.
+      for (const { name } of tables) await connection.query(`SELECT * FROM ${name} LIMIT 0`);
+      connections.push(connection);
+    }
+    await settle(this.#place.vm);
+    if (isCold) await this.#dropPageCaches();
+    for (const { name } of tables) this.#touched.add(name);
+    return connections;
+  }
+
+  status(): Promise<Record<string, number>> {
+    return this.#mariadb.status();
+  }
+
+  async variable(name: string): Promise<string> {
+    const connection = await this.#mariadb.connect();
+    const [rows] = await connection.query<RowDataPacket[]>('SHOW GLOBAL VARIABLES LIKE ?', [name]);
+    return String(rows[0]?.Value ?? '');
+  }
+
+  disconnect(): void {
+    this.#mariadb.disconnect();
+  }
+
+  stop(): Promise<void> {
+    return this.#mariadb.stop();
+  }
+
+  /** A new worker has an empty block cache. */
+  async #restartDaemon(): Promise<void> {
+    if (this.#engine !== 'vamos') return;
+    await this.#place.daemon.stop();
+    await this.#place.daemon.start();
+  }
+
+  async #dropPageCaches(): Promise<void> {
+    await guestShell(this.#place.vm, 'sync; echo 3 > /proc/sys/vm/drop_caches');
+    if (this.#engine !== 'vamos') return dropFromPageCache([this.#place.dataDisk]);
+    const entries = await readdir(this.#place.root, { recursive: true, withFileTypes: true });
+    await dropFromPageCache(
+      entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => path.join(parentPath, name)),
+    );
+  }
+}
+
+/** Clean pages of these files leave this machine's page cache, for which nobody need be root. */
+async function dropFromPageCache(files: readonly string[]): Promise<void> {
+  await Promise.all(
+    files.map(async (file) => {
+      await promisify(execFile)('sync', [file]);
+      await promisify(execFile)('dd', [`if=${file}`, 'iflag=nocache', 'count=0', 'status=none']);
+    }),
+  );
+}

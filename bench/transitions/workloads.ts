@@ -1,0 +1,354 @@
+/** What is measured: W1 to W13. */
+import type { Connection, RowDataPacket } from 'mysql2/promise';
+import type { RowChecksum} from './data.js';
+import { choices, payload, type ResultRows } from './data.js';
+import type { ScaleName, WorkloadName } from './result.js';
+import { MIX_STATEMENTS, MIX_COLUMNS, runMix } from './sysbench_mix.js';
+import {
+  contentQuery,
+  customersTable,
+  ordersTable,
+  payloadBytes,
+  ROW_COLUMNS,
+  rowsTable,
+  sysbenchTable,
+  type TableDefinition,
+} from './tables.js';
+
+/** How much a repetition does. */
+export interface Scale {
+  inserts: number;
+  batches: number;
+  /** Of a scanned table, whatever the size of its rows. */
+  scanBytes: number;
+  points: number;
+  updates: number;
+  /** Of each of the connections. */
+  concurrentInserts: number;
+  customers: number;
+  /** Of each of the connections. */
+  mixTransactions: number;
+}
+
+export const SCALES: Record<ScaleName, Scale> = {
+  full: {
+    inserts: 1000,
+    batches: 10,
+    scanBytes: 20_000 * 1024,
+    points: 500,
+    updates: 500,
+    concurrentInserts: 60,
+    customers: 10_000,
+    mixTransactions: 8,
+  },
+  quick: {
+    inserts: 100,
+    batches: 3,
+    scanBytes: 20_000 * 1024,
+    points: 100,
+    updates: 100,
+    concurrentInserts: 20,
+    customers: 10_000,
+    mixTransactions: 2,
+  },
+};
+
+/** At least; a row of the benchmark's results has a value for each. */
+export const REPETITIONS = 3;
+
+/** One repetition of a workload with rows of one size. */
+export interface Run {
+  rowBytes: number;
+  scale: Scale;
+  /** From 0. Writes go to keys that no other repetition has. */
+  repetition: number;
+}
+
+export interface Workload {
+  name: WorkloadName;
+  /** What a statement of it is. */
+  title: string;
+  rowSizes: readonly number[];
+  connections: number;
+  /** Begins with nothing cached by engine, guest or host. */
+  isCold: boolean;
+  tables(rowBytes: number, scale: Scale): TableDefinition[];
+  statements(run: Run): number;
+  /** Of the rows that its statements are about. */
+  dataBytes(run: Run): number;
+  /** Before it is measured. */
+  warmUp?(connection: Connection, run: Run): Promise<void>;
+  /** What is measured. Adds the results of reads to the checksum. */
+  perform(connections: readonly Connection[], run: Run, checksum: RowChecksum): Promise<void>;
+  /** After it was measured: a query for what it left behind. */
+  content?(run: Run): string;
+}
+
+const KIB = 1024;
+const WRITE_SIZES = [64, KIB, 8 * KIB, 32 * KIB];
+const READ_SIZES = [KIB, 8 * KIB];
+const BATCH_ROWS = 100;
+const JOINED_ORDERS = 1000;
+const ORDER_BYTES = 18;
+const DELETED_ROWS = 1000;
+const SORTED_ROWS = 10;
+const MIX_ROWS = 8000;
+const MIX_ROW_BYTES = 188;
+const MIX_CONNECTIONS = 8;
+const CONCURRENT_CONNECTIONS = 16;
+/** Of a hundred, for the filter without an index; and how many the aggregates are over. */
+const FILTERED_NUMBER = 42;
+const AGGREGATED_NUMBERS = 10;
+
+const scannedRows = ({ scanBytes }: Scale, rowBytes: number): number => Math.floor(scanBytes / rowBytes);
+const readTable = (rowBytes: number, scale: Scale): TableDefinition =>
+  rowsTable(`rows_${rowBytes}`, rowBytes, scannedRows(scale, rowBytes));
+const readTables = (rowBytes: number, scale: Scale) => [readTable(rowBytes, scale)];
+
+type Value = string | number;
+
+/** As mysql2 writes it into an INSERT: number, amount and version follow from the id. */
+function rowValues(id: number, rowBytes: number): Value[] {
+  return [id, id % 100, (id * 31) % 1000, 0, payload(id, payloadBytes(rowBytes))];
+}
+
+async function read(connection: Connection, sql: string, values: Value[] = []): Promise<ResultRows> {
+  const [rows] = await connection.query<RowDataPacket[][]>({ sql, values, rowsAsArray: true });
+  return rows;
+}
+
+/** Inserts of one row each, in autocommit. */
+async function insertRows(
+  connection: Connection,
+  table: string,
+  first: number,
+  count: number,
+  rowBytes: number,
+): Promise<void> {
+  for (let id = first; id < first + count; id++) {
+    await connection.query(`INSERT INTO ${table} VALUES (?)`, [rowValues(id, rowBytes)]);
+  }
+}
+
+async function selectPoints(
+  [connection]: readonly Connection[],
+  { rowBytes, scale, repetition }: Run,
+  checksum: RowChecksum,
+): Promise<void> {
+  const ids = choices(4000 + repetition, scale.points, scannedRows(scale, rowBytes));
+  for (const id of ids) {
+    checksum.add(await read(connection!, `SELECT * FROM rows_${rowBytes} WHERE id = ?`, [id]));
+  }
+}
+
+const pointsBytes = ({ rowBytes, scale }: Run): number => scale.points * rowBytes;
+const tableBytes = ({ rowBytes, scale }: Run): number => scannedRows(scale, rowBytes) * rowBytes;
+
+/** The keys of a repetition's writes: from one number, not including the other. */
+function written(count: number, { repetition }: Run): [from: number, to: number] {
+  return [1 + repetition * count, 1 + (repetition + 1) * count];
+}
+
+function contentOf(table: string, [from, to]: [number, number]): string {
+  return contentQuery(table, ROW_COLUMNS, `id >= ${from} AND id < ${to}`);
+}
+
+export const WORKLOAD_LIST: readonly Workload[] = [
+  {
+    name: 'W1',
+    title: 'INSERT of one row, autocommit',
+    rowSizes: WRITE_SIZES,
+    connections: 1,
+    isCold: false,
+    tables: (rowBytes) => [rowsTable(`inserted_${rowBytes}`, rowBytes)],
+    statements: ({ scale }) => scale.inserts,
+    dataBytes: ({ rowBytes, scale }) => scale.inserts * rowBytes,
+    async perform([connection], run) {
+      const [from] = written(run.scale.inserts, run);
+      await insertRows(connection!, `inserted_${run.rowBytes}`, from, run.scale.inserts, run.rowBytes);
+    },
+    content: (run) => contentOf(`inserted_${run.rowBytes}`, written(run.scale.inserts, run)),
+  },
+  {
+    name: 'W2',
+    title: `INSERT of ${BATCH_ROWS} rows, autocommit`,
+    rowSizes: WRITE_SIZES,
+    connections: 1,
+    isCold: false,
+    tables: (rowBytes) => [rowsTable(`batched_${rowBytes}`, rowBytes)],
+    statements: ({ scale }) => scale.batches,
+    dataBytes: ({ rowBytes, scale }) => scale.batches * BATCH_ROWS * rowBytes,
+    async perform([connection], run) {
+      const { rowBytes, scale } = run;
+      const [from, to] = written(scale.batches * BATCH_ROWS, run);
+      for (let first = from; first < to; first += BATCH_ROWS) {
+        const rows = Array.from({ length: BATCH_ROWS }, (_, index) => rowValues(first + index, rowBytes));
+        await connection!.query(`INSERT INTO batched_${rowBytes} VALUES ?`, [rows]);
+      }
+    },
+    content: (run) => contentOf(`batched_${run.rowBytes}`, written(run.scale.batches * BATCH_ROWS, run)),
+  },
+  {
+    name: 'W3',
+    title: 'COUNT and SUM(LENGTH) over the whole table, cold',
+    rowSizes: READ_SIZES,
+    connections: 1,
+    isCold: true,
+    tables: readTables,
+    statements: () => 1,
+    dataBytes: tableBytes,
+    async perform([connection], { rowBytes }, checksum) {
+      checksum.add(await read(connection!, `SELECT COUNT(*), SUM(LENGTH(payload)) FROM rows_${rowBytes}`));
+    },
+  },
+  {
+    name: 'W4',
+    title: 'SELECT of a row by primary key, cold',
+    rowSizes: READ_SIZES,
+    connections: 1,
+    isCold: true,
+    tables: readTables,
+    statements: ({ scale }) => scale.points,
+    dataBytes: pointsBytes,
+    perform: selectPoints,
+  },
+  {
+    name: 'W5',
+    title: 'SELECT of 1 % of the rows by a column without index, cold',
+    rowSizes: READ_SIZES,
+    connections: 1,
+    isCold: true,
+    tables: readTables,
+    statements: () => 1,
+    dataBytes: tableBytes,
+    async perform([connection], { rowBytes }, checksum) {
+      const sql = `SELECT * FROM rows_${rowBytes} WHERE number = ?`;
+      checksum.add(await read(connection!, sql, [FILTERED_NUMBER]));
+    },
+  },
+  {
+    name: 'W6',
+    title: 'UPDATE of a row by primary key, autocommit, cold',
+    rowSizes: READ_SIZES,
+    connections: 1,
+    isCold: true,
+    tables: readTables,
+    statements: ({ scale }) => scale.updates,
+    dataBytes: ({ rowBytes, scale }) => scale.updates * rowBytes,
+    async perform([connection], { rowBytes, scale, repetition }) {
+      const ids = choices(6000 + repetition, scale.updates, scannedRows(scale, rowBytes));
+      for (const id of ids) {
+        await connection!.query(`UPDATE rows_${rowBytes} SET version = version + 1 WHERE id = ?`, [id]);
+      }
+    },
+    content: ({ rowBytes }) => contentQuery(`rows_${rowBytes}`, ['id', 'version']),
+  },
+  {
+    name: 'W7',
+    title: `INSERT of one row, autocommit, from ${CONCURRENT_CONNECTIONS} connections`,
+    rowSizes: [KIB],
+    connections: CONCURRENT_CONNECTIONS,
+    isCold: false,
+    tables: (rowBytes) => [rowsTable('concurrent', rowBytes)],
+    statements: ({ scale }) => CONCURRENT_CONNECTIONS * scale.concurrentInserts,
+    dataBytes: ({ rowBytes, scale }) => CONCURRENT_CONNECTIONS * scale.concurrentInserts * rowBytes,
+    async perform(connections, run) {
+      const { rowBytes, scale } = run;
+      const [from] = written(CONCURRENT_CONNECTIONS * scale.concurrentInserts, run);
+      await Promise.all(
+        connections.map((connection, index) => {
+          const first = from + index * scale.concurrentInserts;
+          return insertRows(connection, 'concurrent', first, scale.concurrentInserts, rowBytes);
+        }),
+      );
+    },
+    content: (run) =>
+      contentOf('concurrent', written(CONCURRENT_CONNECTIONS * run.scale.concurrentInserts, run)),
+  },
+  {
+    name: 'W8',
+    title: `join of ${JOINED_ORDERS} orders to their customers by primary key, cold`,
+    rowSizes: [KIB],
+    connections: 1,
+    isCold: true,
+    tables: (_, { customers }) => [customersTable(customers), ordersTable(JOINED_ORDERS, customers)],
+    statements: () => 1,
+    dataBytes: ({ rowBytes }) => JOINED_ORDERS * (ORDER_BYTES + rowBytes),
+    async perform([connection], _, checksum) {
+      const sql = `SELECT STRAIGHT_JOIN orders.id, orders.total, customers.id, customers.name, customers.discount
+        FROM orders JOIN customers ON customers.id = orders.customer`;
+      checksum.add(await read(connection!, sql));
+    },
+  },
+  {
+    name: 'W9',
+    title: 'MIN, MAX, AVG over a tenth of the rows, by a column without index, cold',
+    rowSizes: [KIB],
+    connections: 1,
+    isCold: true,
+    tables: readTables,
+    statements: () => 1,
+    dataBytes: tableBytes,
+    async perform([connection], { rowBytes }, checksum) {
+      const sql = `SELECT MIN(amount), MAX(amount), AVG(amount) FROM rows_${rowBytes} WHERE number < ?`;
+      checksum.add(await read(connection!, sql, [AGGREGATED_NUMBERS]));
+    },
+  },
+  {
+    name: 'W10',
+    title: 'SELECT of a row by primary key, all rows read before',
+    rowSizes: [KIB],
+    connections: 1,
+    isCold: false,
+    tables: readTables,
+    statements: ({ scale }) => scale.points,
+    dataBytes: pointsBytes,
+    async warmUp(connection, { rowBytes }) {
+      // A sum that no engine knows without reading each row.
+      await connection.query(`SELECT BIT_XOR(CRC32(payload)) FROM rows_${rowBytes}`);
+    },
+    perform: selectPoints,
+  },
+  {
+    name: 'W11',
+    title: `SELECT … ORDER BY primary key LIMIT ${SORTED_ROWS}, cold`,
+    rowSizes: [KIB],
+    connections: 1,
+    isCold: true,
+    tables: readTables,
+    statements: () => 1,
+    dataBytes: ({ rowBytes }) => SORTED_ROWS * rowBytes,
+    async perform([connection], { rowBytes }, checksum) {
+      const sql = `SELECT * FROM rows_${rowBytes} ORDER BY id LIMIT ${SORTED_ROWS}`;
+      checksum.add(await read(connection!, sql));
+    },
+  },
+  {
+    name: 'W12',
+    title: `DELETE of a key range of ${DELETED_ROWS} rows, cold`,
+    rowSizes: [KIB],
+    connections: 1,
+    isCold: true,
+    tables: (rowBytes) => [rowsTable('deleted', rowBytes, 2 * REPETITIONS * DELETED_ROWS)],
+    statements: () => 1,
+    dataBytes: ({ rowBytes }) => DELETED_ROWS * rowBytes,
+    async perform([connection], run) {
+      const [from, to] = written(DELETED_ROWS, run);
+      await connection!.query('DELETE FROM deleted WHERE id >= ? AND id < ?', [from, to]);
+    },
+    content: () => contentQuery('deleted', ROW_COLUMNS),
+  },
+  {
+    name: 'W13',
+    title: `statement of sysbench's oltp_read_write, ${MIX_CONNECTIONS} connections`,
+    rowSizes: [MIX_ROW_BYTES],
+    connections: MIX_CONNECTIONS,
+    isCold: false,
+    tables: () => [sysbenchTable(MIX_ROWS)],
+    statements: ({ scale }) => MIX_CONNECTIONS * scale.mixTransactions * MIX_STATEMENTS,
+    dataBytes: ({ rowBytes, scale }) => MIX_CONNECTIONS * scale.mixTransactions * MIX_STATEMENTS * rowBytes,
+    perform: (connections, { scale, repetition }, checksum) =>
+      runMix(connections, { rows: MIX_ROWS, transactions: scale.mixTransactions, repetition }, checksum),
+    content: () => contentQuery('sbtest', MIX_COLUMNS),
+  },
+];
