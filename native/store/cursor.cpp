@@ -1,6 +1,7 @@
 #include "store/cursor.hpp"
 
 #include <array>
+#include <utility>
 
 namespace vamos::store {
 namespace {
@@ -24,6 +25,7 @@ FetchOperation::FetchOperation(uint64_t number, std::shared_ptr<Cursor> cursor, 
 void FetchOperation::undo() {
   cursor->rest = startRest_;
   cursor->rows = startRows_;
+  if (cursor->aggregates) cursor->aggregates->clear();
 }
 
 Progress FetchOperation::run(const Budget& budget) {
@@ -42,13 +44,14 @@ Progress FetchOperation::run(const Budget& budget) {
     view_ = *cursor->view;
     if (transaction) view_.writes = transaction->latestView().writes;
   }
-  uint64_t steps = 0;
+  uint64_t nextCheck = rowsRead_ + rowsBetweenChecks;
   while (true) {
-    if (cursor->options.limitRows != 0 && cursor->rows >= cursor->options.limitRows) return finish(true);
+    if (isAtLimit()) return finish(true);
     if (isFull()) return finish(false);
     const Step step = cursor->lock == Lock::NONE ? plainStep() : lockingStep();
     switch (step) {
       case Step::OK:
+      case Step::LEFT_OUT:
         break;
       case Step::AT_END:
         return finish(true);
@@ -60,7 +63,9 @@ Progress FetchOperation::run(const Budget& budget) {
         undo();
         return Progress::DONE;
     }
-    if (++steps % rowsBetweenChecks == 0 && budget.isSpent()) {
+    if (rowsRead_ < nextCheck) continue;
+    nextCheck = rowsRead_ + rowsBetweenChecks;
+    if (budget.isSpent()) {
       iterator_.reset();
       return Progress::AGAIN;
     }
@@ -68,12 +73,20 @@ Progress FetchOperation::run(const Budget& budget) {
 }
 
 bool FetchOperation::isFull() const {
-  return !cursor->options.countOnly && outcome.count > 0 && outcome.result.size() >= windowBytes_;
+  return outcome.count > 0 && !cursor->aggregates && outcome.result.size() >= windowBytes_;
+}
+
+bool FetchOperation::isAtLimit() const {
+  return cursor->options.limitRows != 0 && cursor->rows >= cursor->options.limitRows;
 }
 
 Progress FetchOperation::finish(bool atEnd) {
   iterator_.reset();
   outcome.atEnd = atEnd;
+  if (cursor->aggregates) {
+    outcome.result = cursor->aggregates->result();
+    cursor->aggregates->clear();
+  }
   return Progress::DONE;
 }
 
@@ -84,6 +97,10 @@ FetchOperation::Step FetchOperation::fail(Outcome failure) {
 
 FetchOperation::Step FetchOperation::failEntry() {
   return fail(database_.failure(rocksdb::Status::Corruption("an index entry without its primary key")));
+}
+
+FetchOperation::Step FetchOperation::failRow() {
+  return fail(database_.failure(rocksdb::Status::Corruption("a row doesn't fit its table's columns")));
 }
 
 void FetchOperation::openIterator() {
@@ -132,6 +149,8 @@ FetchOperation::Step FetchOperation::seek() {
 }
 
 void FetchOperation::pass() {
+  rowsRead_++;
+  hasBegunEntry_ = false;
   if (!cursor->options.reverse) {
     cursor->rest.low.assign(iterator_->key().data(), iterator_->key().size());
     cursor->rest.low.push_back('\0');
@@ -141,11 +160,17 @@ void FetchOperation::pass() {
 }
 
 FetchOperation::Step FetchOperation::append(std::string_view primaryKey, std::string_view row) {
-  if (!cursor->options.countOnly) {
-    const Projection& projection = cursor->projection;
-    if (!projection.append(*cursor->table, primaryKey, row, outcome.result)) {
-      return fail(database_.failure(rocksdb::Status::Corruption("a row doesn't fit its table's columns")));
-    }
+  const Table& table = *cursor->table;
+  if (cursor->filter || (cursor->aggregates && !cursor->aggregates->countsRows())) {
+    if (!table.row.isValid(row)) return failRow();
+    if (cursor->filter && !cursor->filter->isTrue(row)) return Step::LEFT_OUT;
+  }
+  if (!cursor->aggregates) {
+    if (!cursor->projection.append(table, primaryKey, row, outcome.result)) return failRow();
+  } else if (!cursor->aggregates->add(row)) {
+    return fail(Outcome::failure(ErrorCode::BAD_REQUEST, "the values that MIN and MAX found are over " +
+                                                             std::to_string(maxRowBytes) +
+                                                             " bytes together; ask for fewer at once"));
   }
   outcome.count++;
   cursor->rows++;
@@ -153,11 +178,14 @@ FetchOperation::Step FetchOperation::append(std::string_view primaryKey, std::st
 }
 
 FetchOperation::Step FetchOperation::plainStep() {
-  if (!isPrimary()) return cursor->options.countOnly ? countEntry() : plainSecondaryRows();
+  if (!isPrimary()) {
+    const bool needsNoRow = cursor->aggregates && cursor->aggregates->countsRows() && !cursor->filter;
+    return needsNoRow ? countEntry() : plainSecondaryRows();
+  }
   Step step = seek();
   if (step != Step::OK) return step;
   step = append(toView(iterator_->key()).substr(4), toView(iterator_->value()));
-  if (step == Step::OK) pass();
+  if (step != Step::FAILED) pass();
   return step;
 }
 
@@ -171,12 +199,9 @@ FetchOperation::Step FetchOperation::countEntry() {
   const std::string rowKey = spaceKey(cursor->table->indexes[0].space, primaryKey);
   const rocksdb::Status status = view_.ownsEntry(entry, rowKey, false, owns);
   if (!status.ok()) return fail(database_.failure(status));
-  if (owns) {
-    outcome.count++;
-    cursor->rows++;
-  }
+  const Step counted = owns ? append(primaryKey, {}) : Step::OK;
   pass();
-  return Step::OK;
+  return counted;
 }
 
 // Entries in groups, then their rows with one read.
@@ -187,7 +212,8 @@ FetchOperation::Step FetchOperation::plainSecondaryRows() {
   std::array<rocksdb::PinnableSlice, entriesAtOnce> values;
   std::array<rocksdb::Status, entriesAtOnce> statuses;
   const CursorOptions& options = cursor->options;
-  const uint64_t limit = options.limitRows == 0 ? entriesAtOnce : options.limitRows - cursor->rows;
+  const bool takesAll = options.limitRows == 0 || cursor->filter;
+  const uint64_t limit = takesAll ? entriesAtOnce : options.limitRows - cursor->rows;
   const size_t wanted = static_cast<size_t>(std::min<uint64_t>(limit, entriesAtOnce));
   const KeyRange before = cursor->rest;
   Step step = Step::OK;
@@ -208,13 +234,13 @@ FetchOperation::Step FetchOperation::plainSecondaryRows() {
   view_.multiGet(count, slices.data(), false, values.data(), statuses.data());
   for (size_t i = 0; i < count; i++) {
     if (!statuses[i].ok() && !statuses[i].IsNotFound()) return fail(database_.failure(statuses[i]));
-    if (isFull()) return Step::OK;
+    if (isFull() || isAtLimit()) return Step::OK;
     bool owns = true;
     const rocksdb::Status status = view_.ownsEntry(entries[i], keys[i], false, owns);
     if (!status.ok()) return fail(database_.failure(status));
     if (statuses[i].ok() && owns) {
       const Step appended = append(std::string_view(keys[i]).substr(4), toView(values[i]));
-      if (appended != Step::OK) return appended;
+      if (appended == Step::FAILED) return appended;
     }
     if (!options.reverse) {
       cursor->rest.low = entries[i];
@@ -290,7 +316,7 @@ FetchOperation::Step FetchOperation::lockingStep() {
     if (step != Step::OK) return step;
   }
   const std::string rowKey = spaceKey(cursor->table->indexes[0].space, primaryKey);
-  const uint64_t lockMark = transaction->lockMark();
+  if (!std::exchange(hasBegunEntry_, true)) lockMark_ = transaction->lockMark();
   const LockAnswer answer = transaction->lockRow(rowKey, lockMode(cursor->lock), ifLocked(options.wait));
   if (answer == LockAnswer::REFUSED && options.wait == Wait::SKIP_LOCKED) {
     pass();
@@ -302,7 +328,7 @@ FetchOperation::Step FetchOperation::lockingStep() {
     openIterator();
     step = seek();
     const bool isSame = step == Step::OK && toView(iterator_->key()) == entry && pointsTo(primaryKey);
-    if (!isSame && !transaction->locksGaps()) transaction->unlockRow(rowKey, lockMark);
+    if (!isSame && !transaction->locksGaps()) transaction->unlockRow(rowKey, lockMark_);
     if (step == Step::AT_END) return lockedEnd();
     if (step != Step::OK) return step;
     if (!isSame) {
@@ -318,9 +344,11 @@ FetchOperation::Step FetchOperation::lockingStep() {
     if (!status.ok() && !status.IsNotFound()) return fail(database_.failure(status));
     step = status.ok() ? append(primaryKey, toView(value_)) : Step::OK;
   }
-  if (step == Step::OK) pass();
-  if (step == Step::OK && isAlone) cursor->rest.high = cursor->rest.low;
-  return step;
+  if (step == Step::FAILED) return step;
+  if (step == Step::LEFT_OUT && !transaction->locksGaps()) transaction->unlockRow(rowKey, lockMark_);
+  pass();
+  if (isAlone) cursor->rest.high = cursor->rest.low;
+  return Step::OK;
 }
 
 // Whether the index entry under the iterator still belongs to this row.

@@ -3,7 +3,9 @@
 #include <memory>
 #include <optional>
 
+#include "store/aggregate.hpp"
 #include "store/operation.hpp"
+#include "store/program.hpp"
 #include "store/projection.hpp"
 
 namespace vamos::store {
@@ -14,14 +16,18 @@ struct Cursor {
   std::shared_ptr<const Table> table;
   CursorOptions options;
   Projection projection;
+  std::optional<Program> filter;
+  std::optional<Aggregates> aggregates;
   Lock lock = Lock::NONE;
   KeyRange rest;             // not scanned yet
-  uint64_t rows = 0;         // returned or counted so far
+  uint64_t rows = 0;         // that passed the filter so far
   std::optional<View> view;  // plain reads; its writes are looked up anew for each window
   bool isBusy = false;       // owner thread only
 };
 
-// Reads the next window of a cursor.
+// Reads the next window of a cursor; all of them at once, where they are aggregated.
+//
+// The filter comes after the lock: where no gaps are locked, a row that doesn't pass gives its lock back.
 //
 // A locking scan takes each step twice: it finds the next entry, locks the gap up to it and its row, and then
 // looks whether anything was committed meanwhile; if so, it looks again, now that nothing there can change
@@ -39,12 +45,13 @@ class FetchOperation : public Operation {
   void undo() override;
 
  private:
-  enum class Step { OK, AT_END, PARKED, FAILED };
+  enum class Step { OK, LEFT_OUT, AT_END, PARKED, FAILED };
 
   bool isPrimary() const { return cursor->options.index == 0; }
   // The entry is the one that the bounds give whole: there can be no other, so no gap needs a lock.
   bool isOnlyOne(std::string_view entry) const;
   bool isFull() const;
+  bool isAtLimit() const;
   void openIterator();
   // Onto the entry that comes next; AT_END: there is none.
   Step seek();
@@ -59,9 +66,11 @@ class FetchOperation : public Operation {
   Step lockedEnd();
   IfLocked gapIfLocked() const;
   bool pointsTo(std::string_view primaryKey) const;
+  // LEFT_OUT: the filter says no.
   Step append(std::string_view primaryKey, std::string_view row);
   Step fail(Outcome failure);
   Step failEntry();
+  Step failRow();
   Progress finish(bool atEnd);
 
   const Database& database_;
@@ -76,6 +85,9 @@ class FetchOperation : public Operation {
   rocksdb::Slice highSlice_;
   std::unique_ptr<rocksdb::Iterator> iterator_;
   bool isPositioned_ = false;
+  uint64_t rowsRead_ = 0;
+  uint64_t lockMark_ = 0;  // before the first lock of the entry that comes next
+  bool hasBegunEntry_ = false;
   uint64_t sequence_ = 0;  // of the database, just before the iterator was made
   std::string primaryKey_;
   rocksdb::PinnableSlice value_;

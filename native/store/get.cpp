@@ -8,6 +8,8 @@ namespace {
 
 constexpr size_t keysAtOnce = 32;
 
+rocksdb::Status unfitRow() { return rocksdb::Status::Corruption("a row doesn't fit its table's columns"); }
+
 }  // namespace
 
 GetOperation::GetOperation(uint64_t number, std::shared_ptr<Transaction> transaction,
@@ -26,11 +28,18 @@ Outcome GetOperation::badKeys() const {
   return Outcome::failure(ErrorCode::BAD_REQUEST, "the key batch breaks its format or a limit");
 }
 
+GetOperation::Step GetOperation::filter(std::string_view row) {
+  if (!request_.filter) return Step::FOUND;
+  if (!table_->row.isValid(row)) return fail(database_.failure(unfitRow()));
+  return request_.filter->isTrue(row) ? Step::FOUND : Step::MISSING;
+}
+
 bool GetOperation::append(std::string_view primaryKey, std::string_view row) {
   if (!request_.projection.append(*table_, primaryKey, row, outcome.result)) {
-    outcome = database_.failure(rocksdb::Status::Corruption("a row doesn't fit its table's columns"));
+    outcome = database_.failure(unfitRow());
     return false;
   }
+  outcome.count++;
   if (outcome.result.size() <= maxWindowBytes) return true;
   outcome = Outcome::failure(ErrorCode::BAD_REQUEST, "the rows are over " + std::to_string(maxWindowBytes) +
                                                          " bytes together; ask for fewer keys at once");
@@ -91,8 +100,12 @@ Progress GetOperation::runPlain(const Budget& budget) {
         }
       }
       if (statuses[i].ok()) {
+        const Step step = filter(toView(values[i]));
+        if (step == Step::FAILED) return Progress::DONE;
+        if (step == Step::MISSING) statuses[i] = rocksdb::Status::NotFound();
+      }
+      if (statuses[i].ok()) {
         if (!append(primaryKey, toView(values[i]))) return Progress::DONE;
-        outcome.count++;
       } else if (statuses[i].IsNotFound()) {
         appendU32(outcome.result, missingRow);
       } else if (statuses[i].IsIncomplete()) {
@@ -110,9 +123,11 @@ Progress GetOperation::runPlain(const Budget& budget) {
 }
 
 Progress GetOperation::runPlainOne(std::string_view key, const Budget& budget) {
-  switch (read(*view_, spaceKey(table_->indexes[0].space, key), budget)) {
+  Step step = read(*view_, spaceKey(table_->indexes[0].space, key), budget);
+  if (step == Step::FOUND) step = filter(toView(value_));
+  switch (step) {
     case Step::FOUND:
-      if (append(key, toView(value_))) outcome.count++;
+      append(key, toView(value_));
       return Progress::DONE;
     case Step::MISSING:
       appendU32(outcome.result, missingRow);
@@ -129,10 +144,16 @@ Progress GetOperation::runLocking(const Budget& budget) {
     Reader reader(keys_.bytes(), offset_);
     std::string_view key;
     if (!readKey(reader, key)) return done(badKeys());
-    switch (lockedRow(key, budget)) {
+    Step step = lockedRow(key, budget);
+    if (step == Step::FOUND) {
+      step = filter(toView(value_));
+      if (step == Step::MISSING && !transaction->locksGaps()) {
+        transaction->unlockRow(spaceKey(table_->indexes[0].space, primaryKey_), lockMark_);
+      }
+    }
+    switch (step) {
       case Step::FOUND:
         if (!append(primaryKey_, toView(value_))) return Progress::DONE;
-        outcome.count++;
         break;
       case Step::MISSING:
         appendU32(outcome.result, missingRow);

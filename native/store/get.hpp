@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "store/operation.hpp"
+#include "store/program.hpp"
 #include "store/projection.hpp"
 
 namespace vamos::store {
@@ -17,6 +18,7 @@ class GetOperation : public Operation {
     Lock lock = Lock::NONE;
     Wait wait = Wait::WAIT;
     Projection projection;
+    std::optional<Program> filter;  // a row that doesn't pass reads as not there
   };
   // Without a transaction: of the latest committed rows.
   GetOperation(uint64_t number, std::shared_ptr<Transaction> transaction, const Database& database,
@@ -42,7 +44,9 @@ class GetOperation : public Operation {
   Step lockKey(std::string_view key, LockMode mode);
   Step read(const View& view, std::string_view key, const Budget& budget);
   Step fail(Outcome failure);
-  // False: the outcome says why not.
+  // MISSING: the row doesn't pass the filter; FAILED: it doesn't check.
+  Step filter(std::string_view row);
+  // Counts and appends it. False: the outcome says why not.
   bool append(std::string_view primaryKey, std::string_view row);
   Outcome badKeys() const;
 

@@ -571,6 +571,16 @@ std::optional<Program> Program::make(const RowLayout& row, std::string_view code
   return maker.take();
 }
 
+std::optional<Program> Program::makeFilter(const RowLayout& row, std::string_view code,
+                                           std::string& refusal) {
+  std::optional<Program> program = make(row, code, refusal);
+  if (program && program->type() != ValueType::BOOLEAN) {
+    refusal = std::string("gives ") + nameOf(program->type()) + ", and a filter BOOLEAN";
+    program.reset();
+  }
+  return program;
+}
+
 Value Program::evaluate(std::string_view row) const {
   std::array<Value, maxProgramDepth> stack;
   Value* top = stack.data() - 1;

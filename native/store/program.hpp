@@ -43,6 +43,9 @@ class Program {
   // layout must outlive the program.
   static std::optional<Program> make(const RowLayout& row, std::string_view code, std::string& refusal);
 
+  // The same; refuses, too, what is not BOOLEAN.
+  static std::optional<Program> makeFilter(const RowLayout& row, std::string_view code, std::string& refusal);
+
   Program(Program&&) = default;
   Program& operator=(Program&&) = default;
   Program(const Program&) = delete;

@@ -13,6 +13,7 @@ namespace {
 // More than this is not for the event loop.
 constexpr size_t maxInputBytesHere = 256 << 10;
 constexpr uint64_t maxWindowBytesHere = 64 << 10;
+constexpr size_t maxFilterBytesHere = 1 << 10;
 constexpr size_t maxXidBytes = 160;
 
 [[noreturn]] void refuse(ErrorCode code, std::string message) { throw StoreError{code, std::move(message)}; }
@@ -83,8 +84,15 @@ void Store::defineTable(const TableLayout& layout) {
   const auto isSpace = [](const IndexLayout& index) {
     return index.space >= firstTableSpace && index.space <= lastTableSpace;
   };
+  const auto isPart = [&](const KeyPart& part) {
+    return part.column < row->columnCount() &&
+           (part.isOpaque || row->kind(part.column) != ColumnKind::BLOB);
+  };
+  const auto isIndex = [&](const IndexLayout& index) {
+    return isSpace(index) && std::all_of(index.parts.begin(), index.parts.end(), isPart);
+  };
   if (!row || layout.indexes.empty() || layout.indexes.size() > maxIndexes || !layout.indexes[0].isUnique ||
-      !std::all_of(layout.indexes.begin(), layout.indexes.end(), isSpace)) {
+      !std::all_of(layout.indexes.begin(), layout.indexes.end(), isIndex)) {
     refuse(ErrorCode::BAD_REQUEST,
            "table " + std::to_string(layout.table) + ": a layout that the store can't hold");
   }
@@ -191,7 +199,7 @@ Answer Store::write(uint64_t number, uint32_t tableNumber, WriteKind kind, std::
 }
 
 Answer Store::get(uint64_t number, uint32_t tableNumber, uint32_t index, std::string_view keys, Lock lock,
-                  Wait wait, std::vector<uint32_t> columns, bool withKeys) {
+                  Wait wait, std::vector<uint32_t> columns, bool withKeys, std::string_view filter) {
   TransactionPointer transaction;
   if (auto failure = checkTransaction(number, transaction)) return {0, std::move(*failure)};
   TablePointer table = findTable(tableNumber);
@@ -207,10 +215,15 @@ Answer Store::get(uint64_t number, uint32_t tableNumber, uint32_t index, std::st
   if (transaction) lock = transaction->readLock(lock);
   if (!transaction && lock != Lock::NONE)
     return answer(ErrorCode::BAD_REQUEST, "a locking read needs a transaction");
-  return run(std::make_shared<GetOperation>(
-                 ++lastNumber_, std::move(transaction), database_, std::move(table),
-                 GetOperation::Request{index, keys, lock, wait, Projection{std::move(columns), withKeys}}),
-             keys.size() <= maxInputBytesHere);
+  GetOperation::Request request{index, keys, lock, wait, Projection{std::move(columns), withKeys}, {}};
+  if (!filter.empty()) {
+    std::string refusal;
+    request.filter = Program::makeFilter(table->row, filter, refusal);
+    if (!request.filter) return answer(ErrorCode::BAD_REQUEST, "filter: " + refusal);
+  }
+  return run(std::make_shared<GetOperation>(++lastNumber_, std::move(transaction), database_,
+                                            std::move(table), std::move(request)),
+             keys.size() <= maxInputBytesHere && filter.size() <= maxFilterBytesHere);
 }
 
 uint64_t Store::openCursor(uint64_t number, CursorOptions options) {
@@ -228,6 +241,15 @@ uint64_t Store::openCursor(uint64_t number, CursorOptions options) {
   if (options.lower.value_or("").size() > maxKeyBytes || options.upper.value_or("").size() > maxKeyBytes) {
     refuse(ErrorCode::BAD_REQUEST, "a bound is longer than a key may be");
   }
+  std::string refusal;
+  if (!options.filter.empty()) {
+    cursor->filter = Program::makeFilter(cursor->table->row, options.filter, refusal);
+    if (!cursor->filter) refuse(ErrorCode::BAD_REQUEST, "filter: " + refusal);
+  }
+  if (!options.aggregates.empty()) {
+    cursor->aggregates = Aggregates::make(cursor->table->row, options.aggregates, refusal);
+    if (!cursor->aggregates) refuse(ErrorCode::BAD_REQUEST, refusal);
+  }
   cursor->lock = cursor->transaction ? cursor->transaction->readLock(options.lock) : options.lock;
   if (!cursor->transaction) {
     if (cursor->lock != Lock::NONE) refuse(ErrorCode::BAD_REQUEST, "a locking read needs a transaction");
@@ -236,6 +258,8 @@ uint64_t Store::openCursor(uint64_t number, CursorOptions options) {
   }
   cursor->rest = boundsRange(cursor->table->indexes[options.index].space, options);
   cursor->projection = {options.columns, options.withKeys};
+  options.filter.clear();
+  options.aggregates.clear();
   cursor->options = std::move(options);
   cursors_.emplace(++lastNumber_, std::move(cursor));
   return lastNumber_;

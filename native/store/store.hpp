@@ -41,7 +41,7 @@ class Store {
   Answer write(uint64_t transaction, uint32_t table, WriteKind kind, std::string_view batch, Wait wait,
                Lock duplicateLock = Lock::SHARED);
   Answer get(uint64_t transaction, uint32_t table, uint32_t index, std::string_view keys, Lock lock,
-             Wait wait, std::vector<uint32_t> columns, bool withKeys);
+             Wait wait, std::vector<uint32_t> columns, bool withKeys, std::string_view filter = {});
   uint64_t openCursor(uint64_t transaction, CursorOptions options);
   Answer fetch(uint64_t cursor, uint64_t windowBytes);
   void closeCursor(uint64_t cursor);

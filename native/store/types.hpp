@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -9,7 +10,7 @@
 #include <vector>
 
 #include "wire/error_code.hpp"
-#include "wire/row.hpp"
+#include "wire/key.hpp"
 
 // What the store's face speaks of; host/modules/tables/binding.ts documents the same in TypeScript.
 namespace vamos::store {
@@ -21,6 +22,7 @@ enum class Lock : uint32_t { NONE = 0, SHARED = 1, EXCLUSIVE = 2 };
 enum class Wait : uint32_t { WAIT = 0, NO_WAIT = 1, SKIP_LOCKED = 2 };
 enum class WriteKind : uint32_t { INSERT = 0, UPDATE = 1, DELETE = 2 };
 // ROLLBACK: of a prepared transaction; others are rolled back without a trace.
+enum class AggregateFunction : uint32_t { COUNT = 0, SUM = 1, MIN = 2, MAX = 3 };
 enum class Ending : uint32_t { COMMIT = 0, PREPARE = 1, ROLLBACK = 2 };
 
 struct Outcome {
@@ -53,6 +55,13 @@ struct StoreOptions {
 struct IndexLayout {
   uint32_t space = 0;
   bool isUnique = false;
+  std::vector<KeyPart> parts;
+
+  // Its keys can't be made from rows.
+  bool isOpaque() const {
+    return parts.empty() ||
+           std::any_of(parts.begin(), parts.end(), [](const KeyPart& part) { return part.isOpaque; });
+  }
 };
 
 struct TableLayout {
@@ -68,6 +77,12 @@ struct Table {
   RowLayout row;
 };
 
+struct AggregateOptions {
+  AggregateFunction function = AggregateFunction::COUNT;
+  std::string value;  // a program; COUNT: empty counts rows
+  bool isPadded = false;
+};
+
 struct CursorOptions {
   uint32_t table = 0;
   uint32_t index = 0;
@@ -81,7 +96,8 @@ struct CursorOptions {
   Wait wait = Wait::WAIT;
   std::vector<uint32_t> columns;
   bool withKeys = false;
-  bool countOnly = false;
+  std::string filter;                        // a program; empty: all rows
+  std::vector<AggregateOptions> aggregates;  // not empty: their results instead of rows
 };
 
 struct Record {

@@ -70,11 +70,10 @@ TEST_CASE_FIXTURE(Cities, "bounds are prefixes of keys, inclusive or exclusive")
 TEST_CASE_FIXTURE(Cities, "limit, count and projection") {
   CHECK(numbers(0, {.limitRows = 2}, 1) == "12");
   CHECK(numbers(0, {.index = byCity, .reverse = true, .limitRows = 4}, 1 << 20) == "6543");
-  const uint64_t counter = openCursor(0, {.index = byCity, .lower = textKey("bonn"), .countOnly = true});
+  const uint64_t counter = openCursor(0, {.index = byCity, .lower = textKey("bonn"), .aggregates = {{}}});
   const Outcome counted = wait(store->fetch(counter, 1));
   CHECK(counted.count == 6);
   CHECK(counted.atEnd);
-  CHECK(counted.result.empty());
 
   const uint64_t cursor =
       openCursor(0, {.index = byCity, .limitRows = 1, .columns = {2, 0}, .withKeys = true});

@@ -68,7 +68,7 @@ TEST_CASE("a process killed after a synced commit loses nothing that was answere
     store.defineTable({1, {{10, true}}, {}});
     CursorOptions options;
     options.table = 1;
-    options.countOnly = true;
+    options.aggregates = {{}};
     const uint64_t cursor = store.openCursor(0, options);
     Answer answer = store.fetch(cursor, 1);
     if (answer.operation != 0) {
@@ -123,7 +123,7 @@ TEST_CASE_FIXTURE(StoreFixture, "a scan after restarts finds the rows of every f
     CursorOptions options;
     options.table = 8;
     options.reverse = reverse;
-    options.countOnly = true;
+    options.aggregates = {{}};
     return wait(store->fetch(store->openCursor(0, options), 1)).count;
   };
   // Keys only rise, so each run's file goes down the levels beside the others, as it is.

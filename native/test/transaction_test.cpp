@@ -117,7 +117,7 @@ TEST_CASE_FIXTURE(StoreFixture,
     CHECK(scan(reader, {.index = byCity, .reverse = true}) == Texts(rest.rbegin(), rest.rend()));
     CHECK(scan(reader, {.index = byName}) == Texts{"1/amy/wien", "2/bob/rome", "4/dee/bern", "5/eve/turin"});
     const auto count = [&](CursorOptions options) {
-      options.countOnly = true;
+      options.aggregates = {{}};
       return wait(store->fetch(openCursor(reader, options), 1)).count;
     };
     CHECK(count({.index = byCity}) == 4);

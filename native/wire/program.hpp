@@ -41,5 +41,7 @@ enum class ValueType : uint8_t { INTEGER = 0, DOUBLE = 1, BYTES = 2, BOOLEAN = 3
 constexpr size_t maxProgramBytes = 64 << 10;
 constexpr size_t maxProgramDepth = 256;
 constexpr unsigned maxIntegerBits = 126;
+constexpr size_t maxAggregates = 256;
+constexpr size_t maxAggregateProgramBytes = 256 << 10;  // of a request's aggregates together
 
 }  // namespace vamos

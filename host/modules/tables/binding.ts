@@ -60,7 +60,18 @@ export interface CursorOptions {
   /** Projection; empty: all. */
   columns: number[];
   withKeys: boolean;
-  countOnly: boolean;
+  /** A program (FORMATS.md); none: all rows. */
+  filter?: Uint8Array | undefined;
+  /** Not empty: the one window holds their results instead of rows. `count` is the rows that they are of. */
+  aggregates: AggregateOptions[];
+}
+
+export interface AggregateOptions {
+  /** A number of Aggregate.Function. */
+  function: number;
+  /** A program; none: COUNT of rows. */
+  value?: Uint8Array | undefined;
+  isPadded: boolean;
 }
 
 /** The store's numbers. ROLLBACK: of a prepared transaction. */
@@ -100,7 +111,7 @@ export interface NativeStore {
   ): Outcome | number;
   /**
    * Rows of the keys, in order (GET's window). transaction 0: outside any, the latest committed. lock: Lock.
-   * With wait SKIP_LOCKED a locked row reads as not there.
+   * With wait SKIP_LOCKED a locked row reads as not there. filter: a program; a row that does not pass reads as not there.
    */
   get(
     transaction: number,
@@ -111,8 +122,12 @@ export interface NativeStore {
     wait: number,
     columns: number[],
     withKeys: boolean,
+    filter: Uint8Array | undefined,
   ): Outcome | number;
-  /** No I/O yet. transaction 0: a snapshot of its own, taken now. Returns the cursor's number. */
+  /**
+   * No I/O yet. transaction 0: a snapshot of its own, taken now. Returns the cursor's number. Throws BAD_REQUEST, with what
+   * is wrong where, for a program that does not verify.
+   */
   openCursor(transaction: number, options: CursorOptions): number;
   /** The next window: at least one row unless at the end; stops at windowBytes. */
   fetch(cursor: number, windowBytes: number): Outcome | number;

@@ -117,7 +117,7 @@ async function removeBlobs(store: NativeStore, operations: Operations, table: Ho
     wait: vamos.tables.Wait.WAIT,
     columns,
     withKeys: false,
-    countOnly: false,
+    aggregates: [],
   });
   for (let atEnd = false; !atEnd;) {
     const outcome = checked(await operations.settle(store.fetch(cursor, PURGE_WINDOW_BYTES)));

@@ -71,6 +71,11 @@ export function checkProjection(table: HostTable, columns: readonly number[]): n
   return [...columns];
 }
 
+/** The store verifies it. */
+export function programOrNone(code: Uint8Array | null | undefined): Uint8Array | undefined {
+  return code && code.length > 0 ? code : undefined;
+}
+
 export interface CheckedBounds {
   lower?: Uint8Array;
   upper?: Uint8Array;

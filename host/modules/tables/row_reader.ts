@@ -25,6 +25,8 @@ export interface RowRequest {
   lock: number;
   columns: number[];
   withKeys: boolean;
+  /** A program; none: all rows. */
+  filter?: Uint8Array | undefined;
 }
 
 /** The window that the store answers for these keys. */
@@ -35,11 +37,22 @@ export function readWindow(
   call: Call,
   scope: Scope,
 ): NowOrLater<Uint8Array> {
-  const { transaction, table, index, lock, columns, withKeys } = request;
+  const { transaction, table, index, lock, columns, withKeys, filter } = request;
   return goOn(
     () =>
       host.finish(
-        () => host.store.get(transaction, table.storeTable, index, keys, lock, scope.wait, columns, withKeys),
+        () =>
+          host.store.get(
+            transaction,
+            table.storeTable,
+            index,
+            keys,
+            lock,
+            scope.wait,
+            columns,
+            withKeys,
+            filter,
+          ),
         call,
         scope,
       ),

@@ -173,7 +173,7 @@ Napi::Value StoreBinding::get(const Info& info) {
   return use(info.Env(), [&](store::Store& store) {
     return toJavaScript(info.Env(), store.get(u64(info[0]), u32(info[1]), u32(info[2]), bytesOf(info[3]),
                                               enumOf<store::Lock>(info[4]), enumOf<store::Wait>(info[5]),
-                                              numbersOf(info[6]), boolean(info[7])));
+                                              numbersOf(info[6]), boolean(info[7]), optionalView(info[8])));
   });
 }
 

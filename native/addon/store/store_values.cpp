@@ -25,6 +25,10 @@ std::string_view bytesOf(const Napi::Value& value) {
   return {reinterpret_cast<const char*>(array.Data()), array.ByteLength()};
 }
 
+std::string_view optionalView(const Napi::Value& value) {
+  return value.IsUndefined() || value.IsNull() ? std::string_view{} : bytesOf(value);
+}
+
 std::optional<std::string> optionalBytes(const Napi::Value& value) {
   if (value.IsUndefined() || value.IsNull()) return std::nullopt;
   return std::string(bytesOf(value));
@@ -85,7 +89,14 @@ CursorOptions cursorOptions(const Napi::Object& object) {
   options.wait = enumOf<store::Wait>(object.Get("wait"));
   options.columns = numbersOf(object.Get("columns"));
   options.withKeys = boolean(object.Get("withKeys"));
-  options.countOnly = boolean(object.Get("countOnly"));
+  options.filter = optionalView(object.Get("filter"));
+  const auto aggregates = object.Get("aggregates").As<Napi::Array>();
+  for (uint32_t i = 0; i < aggregates.Length(); i++) {
+    const auto aggregate = aggregates.Get(i).As<Napi::Object>();
+    options.aggregates.push_back({static_cast<store::AggregateFunction>(u32(aggregate.Get("function"))),
+                                  std::string(optionalView(aggregate.Get("value"))),
+                                  boolean(aggregate.Get("isPadded"))});
+  }
   return options;
 }
 

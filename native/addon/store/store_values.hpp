@@ -15,6 +15,8 @@ namespace vamos {
 Napi::Error toError(Napi::Env env, const store::StoreError& error);
 // The array's own memory.
 std::string_view bytesOf(const Napi::Value& value);
+// The same; empty where there is none.
+std::string_view optionalView(const Napi::Value& value);
 std::optional<std::string> optionalBytes(const Napi::Value& value);
 uint32_t u32(const Napi::Value& value);
 // Numbers outside the safe integers stand for none.

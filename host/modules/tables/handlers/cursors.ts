@@ -1,7 +1,7 @@
 import { VamosError } from '../../../../src/protocol/errors.js';
 import { vamos } from '../../../../src/protocol/generated/messages.js';
 import type { Call } from '../../../../src/rpc/contract.js';
-import type { CursorOptions, Outcome } from '../binding.js';
+import type { AggregateOptions, CursorOptions, Outcome } from '../binding.js';
 import type { HostTable } from '../catalogue.js';
 import { native } from '../operations.js';
 import { decode } from '../decode.js';
@@ -13,12 +13,15 @@ import {
   checkScope,
   refuse,
   isLocking,
+  programOrNone,
   skipsLocked,
 } from '../requests.js';
 import type { Handler, HostCursor, TablesSession } from '../session.js';
 
 const { Method } = vamos.tables;
+const AggregateFunction = vamos.tables.Aggregate.Function;
 const EMPTY = new Uint8Array();
+const COUNT_OF_ROWS: AggregateOptions = { function: AggregateFunction.COUNT, isPadded: false };
 /** Of a reply, so that it has room in a frame; a single row may be larger. */
 const MAX_WINDOW_BYTES = 1024 * 1024 - 16 * 1024;
 
@@ -53,7 +56,7 @@ const open: Handler = async (session, body, call) => {
 };
 
 function checkOptions(table: HostTable, request: vamos.tables.OpenCursor): CursorOptions {
-  const { index, reverse, lock, withKeys, countOnly } = request;
+  const { index, reverse, lock, withKeys } = request;
   checkIndex(table, index);
   checkLock(lock);
   const scope = checkScope(request.scope);
@@ -68,7 +71,16 @@ function checkOptions(table: HostTable, request: vamos.tables.OpenCursor): Curso
     wait: scope.wait,
     columns: checkProjection(table, request.columns),
     withKeys,
-    countOnly,
+    filter: programOrNone(request.filter),
+    aggregates: request.countOnly ? [COUNT_OF_ROWS] : request.aggregates.map(aggregateOptions),
+  };
+}
+
+function aggregateOptions(aggregate: vamos.tables.IAggregate): AggregateOptions {
+  return {
+    function: aggregate.function ?? AggregateFunction.COUNT,
+    value: programOrNone(aggregate.value),
+    isPadded: aggregate.padded ?? false,
   };
 }
 
@@ -117,11 +129,10 @@ async function fetchWindow(
 }
 
 function reply(outcome: Outcome, cursor: number, countOnly: boolean): Uint8Array {
-  return vamos.tables.Rows.encode({
-    window: outcome.result ?? EMPTY,
-    cursor,
-    count: countOnly ? (outcome.count ?? 0) : 0,
-  }).finish();
+  const rows = countOnly
+    ? { window: EMPTY, count: outcome.count ?? 0 }
+    : { window: outcome.result ?? EMPTY, count: 0 };
+  return vamos.tables.Rows.encode({ ...rows, cursor }).finish();
 }
 
 const fetch: Handler = async (session, body, call) => {

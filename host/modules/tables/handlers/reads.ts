@@ -1,5 +1,6 @@
 import { countKeys, readWindow as rowsOf } from '../../../../src/protocol/batches.js';
 import { vamos } from '../../../../src/protocol/generated/messages.js';
+import { uint64Field } from '../../../../src/protocol/uint64.js';
 import type { Call } from '../../../../src/rpc/contract.js';
 import type { HostTable } from '../catalogue.js';
 import { goOn, whenOver, type NowOrLater } from '../now_or_later.js';
@@ -11,6 +12,7 @@ import {
   checkLock,
   checkProjection,
   checkScope,
+  programOrNone,
   refuse,
   type Scope,
   isLocking,
@@ -41,6 +43,7 @@ const get: Handler = (session, body, call) => {
     lock,
     columns: checkProjection(table, request.columns),
     withKeys,
+    filter: programOrNone(request.filter),
   };
   if (!scope.inTransaction && !isLocking(lock)) {
     table.use.begin();
@@ -145,7 +148,7 @@ const estimate: Handler = (session, body) => {
 /** What a connector is told of a table's size, and of the values that it gave. */
 export function statisticsOf(session: TablesSession, table: HostTable): vamos.tables.ITableStatistics {
   const { bytes } = native(() => session.host.store.estimate(table.storeTable, 0, undefined, undefined));
-  const nextAutoIncrement = table.definition.autoIncrement === 0 ? 0 : table.autoIncrement.next;
+  const nextAutoIncrement = table.definition.autoIncrement === 0 ? 0 : uint64Field(table.autoIncrement.next);
   return { rows: Math.max(0, table.rows), bytes, nextAutoIncrement };
 }
 
@@ -159,7 +162,8 @@ const reserve: Handler = async (session, body) => {
   const request = decode(vamos.tables.Reserve, body);
   const table = session.host.catalogue.byNumber(request.table, request.version);
   if (table.definition.autoIncrement === 0) throw refuse('the table has no auto-increment column');
-  return vamos.tables.Reserved.encode(await table.autoIncrement.reserve(request.count)).finish();
+  const { first, count } = await table.autoIncrement.reserve(request.count);
+  return vamos.tables.Reserved.encode({ first: uint64Field(first), count }).finish();
 };
 
 export const readHandlers: [number, Handler][] = [
