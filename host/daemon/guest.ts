@@ -32,6 +32,12 @@ export type GuestSettings = Pick<Configuration, 'restart' | 'stopMs' | 'logLevel
 
 const REPORT_TIMEOUT_MS = 2000;
 const MEMORY_CHECK_MS = 1000;
+/**
+ * Of a worker's young generation. Requests and replies stand in memory beside the heap, which V8 gives back when it has
+ * looked through the young generation: with its usual 16 MiB so much gathers until then that it looks through the whole heap
+ * instead, again and again (scans of 100 rows cost the worker a third less processor time with 2 MiB).
+ */
+const SEMI_SPACE_MEBIBYTES = 2;
 const PAGE_BYTES = 4096;
 
 /** A promise that others settle. */
@@ -268,6 +274,7 @@ function forkWorker(name: string, guest: GuestConfiguration): ChildProcess {
     ...confinement(),
     process.execPath,
     `--max-old-space-size=${heapMebibytes}`,
+    `--max-semi-space-size=${SEMI_SPACE_MEBIBYTES}`,
     '--enable-source-maps',
   ];
   const environment = ['PATH', 'LANG', 'TZ', 'LD_LIBRARY_PATH', 'TMPDIR']
