@@ -1,6 +1,7 @@
 import { VamosError } from '../../src/protocol/errors.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
 import { ColumnKind } from '../../src/protocol/rows.js';
+import { uint64, uint64Field } from '../../src/protocol/uint64.js';
 import type { CallOptions } from '../../src/rpc/contract.js';
 import type { AnyRow, TableCodec } from './codec.js';
 import type { Link } from './stream.js';
@@ -12,9 +13,9 @@ const LARGEST_RANGE = 16_384;
 export class AutoIncrement {
   readonly #codec: TableCodec;
   readonly #name: string;
-  readonly #valueOf: (next: number) => unknown;
-  #next = 0;
-  #end = 0;
+  readonly #valueOf: (next: bigint) => unknown;
+  #next = 0n;
+  #end = 0n;
   #rangeRows = FIRST_RANGE;
   #reserving: Promise<void> | undefined;
 
@@ -23,61 +24,72 @@ export class AutoIncrement {
     const { name, type } = codec.columns[column]!;
     this.#name = name;
     const isBigInt = type.kind === ColumnKind.INT64 || type.kind === ColumnKind.UINT64;
-    // Columns of MariaDB's tables show as mysql2 would show them: as a number.
-    this.#valueOf = (next) => (isBigInt && !type.isLossy ? BigInt(next) : next);
+    // Columns of MariaDB's tables show as mysql2 would show them: as a number where it fits.
+    this.#valueOf = (next) => {
+      if (isBigInt && !type.isLossy) return next;
+      return next <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(next) : String(next);
+    };
   }
 
   /** The rows with their values: those that have none get the next ones, in order. */
   async fill(rows: readonly AnyRow[], link: Link, options: CallOptions): Promise<AnyRow[]> {
-    const given = rows.map((row) => row[this.#name]).filter(hasValue);
+    const given = this.#given(rows);
     const missing = rows.length - given.length;
-    for (const value of given) this.#passOver(Number(value));
-    while (this.#end - this.#next < missing) {
+    for (const value of given) this.#passOver(value);
+    while (this.#end - this.#next < BigInt(missing)) {
       this.#reserving ??= this.#reserve(missing, link, options).finally(() => {
         this.#reserving = undefined;
       });
       await this.#reserving;
       // The host has not seen the rows' own values yet: the new range may hold some of them.
-      for (const value of given) if (Number(value) < this.#end) this.#passOver(Number(value));
+      for (const value of given) if (value < this.#end) this.#passOver(value);
     }
     const numbered = rows.map((row) => {
       if (hasValue(row[this.#name])) return row;
       return { ...row, [this.#name]: this.#valueOf(this.#next++) };
     });
-    for (const value of given) this.#passOver(Number(value));
+    for (const value of given) this.#passOver(value);
     return numbered;
   }
 
-  /** The largest value that the rows gave themselves, for the host's counter. */
+  /** The largest value that the rows gave themselves, as a field of a message, for the host's counter. */
   seen(rows: readonly AnyRow[]): number {
-    let largest = 0;
-    for (const row of rows) {
-      const value = row[this.#name];
-      if (hasValue(value)) largest = Math.max(largest, Number(value));
-    }
-    return Math.min(largest, Number.MAX_SAFE_INTEGER);
+    let largest = 0n;
+    for (const value of this.#given(rows)) if (value > largest) largest = value;
+    return uint64Field(largest);
+  }
+
+  #given(rows: readonly AnyRow[]): bigint[] {
+    return rows.map((row) => integerOf(row[this.#name])).filter((value) => value !== undefined);
   }
 
   /** What comes next is greater than what a row gave itself. */
-  #passOver(value: number): void {
-    if (value >= this.#next) this.#next = Math.min(value + 1, this.#end);
+  #passOver(value: bigint): void {
+    if (value >= this.#next) this.#next = value < this.#end ? value + 1n : this.#end;
   }
 
   async #reserve(count: number, link: Link, options: CallOptions): Promise<void> {
     const wanted = Math.max(count, this.#rangeRows);
     const request = { table: this.#codec.table, version: this.#codec.version, count: wanted };
     const body = vamos.tables.Reserve.encode(request).finish();
-    const reply = vamos.tables.Reserved.decode(
-      await link.sendApart(vamos.tables.Method.RESERVE_AUTO_INCREMENT, body, options),
-    );
+    const answer = await link.sendApart(vamos.tables.Method.RESERVE_AUTO_INCREMENT, body, options);
+    const reply = vamos.tables.Reserved.decode(answer);
     if (reply.count < 1) throw new VamosError('INTERNAL', 'the host reserved no auto-increment value');
     // What is left of a range that can't serve the request is given up, unless the new one continues it.
-    if (Number(reply.first) !== this.#end) this.#next = Number(reply.first);
-    this.#end = Number(reply.first) + reply.count;
+    const first = uint64(reply.first, answer, 1);
+    if (first !== this.#end) this.#next = first;
+    this.#end = first + BigInt(reply.count);
     this.#rangeRows = Math.min(this.#rangeRows * 4, LARGEST_RANGE);
   }
 }
 
-function hasValue(value: unknown): boolean {
+function hasValue<Value>(value: Value): value is NonNullable<Value> {
   return value !== undefined && value !== null;
+}
+
+/** Nothing for what is no integer: the row's codec refuses that. */
+function integerOf(value: unknown): bigint | undefined {
+  if (typeof value === 'bigint') return value;
+  if (typeof value === 'number') return Number.isFinite(value) ? BigInt(Math.trunc(value)) : undefined;
+  return typeof value === 'string' && /^-?\d+$/.test(value) ? BigInt(value) : undefined;
 }

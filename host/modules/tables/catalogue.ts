@@ -42,7 +42,8 @@ const BLOBS = 'blobs';
 const MAX_TABLES = 65_536;
 /** All definitions together, which are in memory: a root must always open again. */
 const MAX_DEFINITION_BYTES = 64 * 1024 * 1024;
-const LARGEST_COUNT = Number.MAX_SAFE_INTEGER - 1;
+/** Numbers of blobs are JavaScript numbers. */
+const LARGEST_BLOB = BigInt(Number.MAX_SAFE_INTEGER - 1);
 
 /** The definitions of one root, in memory and, synced, in the store's space 0. */
 export class Catalogue {
@@ -64,7 +65,7 @@ export class Catalogue {
     this.#store = store;
     this.#operations = operations;
     this.#purge = purge;
-    this.blobs = new Counter('blobs', LARGEST_COUNT, (value) => this.#put([{ key: BLOBS, value }], false));
+    this.blobs = new Counter('blobs', LARGEST_BLOB, (value) => this.#put([{ key: BLOBS, value }], false));
   }
 
   get tables(): IterableIterator<HostTable> {
@@ -197,7 +198,7 @@ export class Catalogue {
   }
 
   /** @throws VamosError TABLE_EXISTS, BAD_REQUEST */
-  create(definition: Definition, nextAutoIncrement: number, signal: AbortSignal): Promise<HostTable> {
+  create(definition: Definition, nextAutoIncrement: bigint, signal: AbortSignal): Promise<HostTable> {
     return this.#exclusively(signal, async () => {
       if (this.#byName.has(definition.name)) throw exists(definition.name);
       if (this.#byNumber.size >= MAX_TABLES)
@@ -206,7 +207,7 @@ export class Catalogue {
       const numbers = this.#takeNumbers(definition);
       const table = this.#newTable(definition, { number: numbers.storeTable, version: 1, ...numbers });
       const records = [this.#nextRecord(), tableRecord(table)];
-      if (nextAutoIncrement > 0) records.push(autoRecord(table, table.autoIncrement.set(nextAutoIncrement)));
+      if (nextAutoIncrement > 0n) records.push(autoRecord(table, table.autoIncrement.set(nextAutoIncrement)));
       await this.#put(records, true);
       this.#store.defineTable(layoutOf(table));
       this.#add(table);
@@ -226,7 +227,9 @@ export class Catalogue {
       definition = this.#admit(definition, definitionBytes(table.definition));
       while (table.use.count > 0) await untilUnused(table);
       const redefined = this.#newTable(definition, { ...table, version: table.version + 1 });
-      const next = redefined.autoIncrement.set(nextAutoIncrement || table.autoIncrement.next);
+      const next = redefined.autoIncrement.set(
+        nextAutoIncrement > 0n ? nextAutoIncrement : table.autoIncrement.next,
+      );
       await this.#put([tableRecord(redefined), autoRecord(table, next)], true);
       this.#remove(table);
       const { version, autoIncrement, rowFormat } = redefined;
@@ -423,22 +426,25 @@ function layoutOf(table: HostTable): TableLayout {
   };
 }
 
-function largestValue(kind: ColumnKind | undefined): number {
+/** That an auto-increment column is given. */
+function largestValue(kind: ColumnKind | undefined): bigint {
   switch (kind) {
     case ColumnKind.INT8:
-      return 0x7f;
+      return 0x7fn;
     case ColumnKind.UINT8:
-      return 0xff;
+      return 0xffn;
     case ColumnKind.INT16:
-      return 0x7fff;
+      return 0x7fffn;
     case ColumnKind.UINT16:
-      return 0xffff;
+      return 0xffffn;
     case ColumnKind.INT32:
-      return 0x7fff_ffff;
+      return 0x7fff_ffffn;
     case ColumnKind.UINT32:
-      return 0xffff_ffff;
+      return 0xffff_ffffn;
+    case ColumnKind.UINT64:
+      return 0xffff_ffff_ffff_fffen;
     default:
-      return LARGEST_COUNT;
+      return 0x7fff_ffff_ffff_ffffn;
   }
 }
 

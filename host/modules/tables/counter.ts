@@ -1,7 +1,7 @@
 import { VamosError } from '../../../src/protocol/errors.js';
 
 /** How far ahead of what is given the persisted ceiling is set. */
-const BLOCK = 1000;
+const BLOCK = 1000n;
 const MAX_COUNT = 1_000_000;
 
 /**
@@ -10,17 +10,17 @@ const MAX_COUNT = 1_000_000;
  */
 export class Counter {
   readonly #what: string;
-  readonly #largest: number;
+  readonly #largest: bigint;
   readonly #persist: (value: Uint8Array) => Promise<void>;
-  #next = 1;
-  #ceiling = 1;
+  #next = 1n;
+  #ceiling = 1n;
   #persisted: Promise<void> = Promise.resolve();
 
   /**
-   * @param largest value that is given, at most 2^53 - 2
+   * @param largest value that is given, at most 2^64 - 2
    * @param persist writes the ceiling
    */
-  constructor(what: string, largest: number, persist: (value: Uint8Array) => Promise<void>) {
+  constructor(what: string, largest: bigint, persist: (value: Uint8Array) => Promise<void>) {
     this.#what = what;
     this.#largest = largest;
     this.#persist = persist;
@@ -28,52 +28,52 @@ export class Counter {
 
   /** What `persist` was given last. @throws VamosError CORRUPTION */
   load(value: Uint8Array): void {
-    const ceiling = value.length === 8 ? Number(Buffer.from(value).readBigUInt64LE()) : NaN;
-    if (!Number.isSafeInteger(ceiling))
+    if (value.length !== 8)
       throw new VamosError('CORRUPTION', `the counter of ${this.#what} does not decode`);
+    const ceiling = Buffer.from(value).readBigUInt64LE();
     this.#next = ceiling;
     this.#ceiling = ceiling;
   }
 
   /** The least value that was never given. */
-  get next(): number {
+  get next(): bigint {
     return this.#next;
   }
 
   /** Goes on from this value, also a smaller one; what to persist for it. */
-  set(next: number): Uint8Array {
-    this.#next = Math.max(1, Math.min(next, this.#largest + 1));
+  set(next: bigint): Uint8Array {
+    this.#next = greater(1n, lesser(next, this.#largest + 1n));
     this.#ceiling = this.#next;
     return encode(this.#ceiling);
   }
 
   /** The first of so many values, fewer where no more are left. @throws VamosError BAD_REQUEST: none is left */
-  async reserve(count: number): Promise<{ first: number; count: number }> {
+  async reserve(count: number): Promise<{ first: bigint; count: number }> {
     if (count < 1 || count > MAX_COUNT)
       throw new VamosError('BAD_REQUEST', `can't reserve ${count} values at once`);
     const first = this.#next;
-    const reserved = Math.min(count, this.#largest - first + 1);
-    if (reserved < 1)
+    const reserved = lesser(BigInt(count), this.#largest - first + 1n);
+    if (reserved < 1n)
       throw new VamosError('BAD_REQUEST', `${this.#what}: no value after ${this.#largest} is left`);
     this.#next += reserved;
     await this.#raise();
-    return { first, count: reserved };
+    return { first, count: Number(reserved) };
   }
 
   /**
    * Values up to this one are about to be used without having been given. The log keeps the order, so nothing needs to be
    * waited for.
    */
-  see(value: number): void {
+  see(value: bigint): void {
     if (value < this.#next) return;
-    this.#next = Math.min(value, this.#largest) + 1;
+    this.#next = lesser(value, this.#largest) + 1n;
     this.#raise().catch(() => undefined);
   }
 
   #raise(): Promise<void> {
     if (this.#next > this.#ceiling) {
       const before = this.#ceiling;
-      this.#ceiling = Math.min(this.#next + BLOCK, this.#largest + 1);
+      this.#ceiling = lesser(this.#next + BLOCK, this.#largest + 1n);
       this.#persisted = this.#persist(encode(this.#ceiling)).catch((error: unknown) => {
         // The next one tries again.
         this.#ceiling = before;
@@ -84,8 +84,16 @@ export class Counter {
   }
 }
 
-function encode(ceiling: number): Uint8Array {
+function encode(ceiling: bigint): Uint8Array {
   const value = Buffer.alloc(8);
-  value.writeBigUInt64LE(BigInt(ceiling));
+  value.writeBigUInt64LE(ceiling);
   return value;
+}
+
+function lesser(left: bigint, right: bigint): bigint {
+  return left < right ? left : right;
+}
+
+function greater(left: bigint, right: bigint): bigint {
+  return left > right ? left : right;
 }

@@ -1,6 +1,7 @@
 import protobuf from 'protobufjs/minimal.js';
 import { VamosError } from '../../../src/protocol/errors.js';
 import { vamos } from '../../../src/protocol/generated/messages.js';
+import { uint64 } from '../../../src/protocol/uint64.js';
 import { ColumnKind } from '../../../src/protocol/rows.js';
 import { decode } from './decode.js';
 
@@ -61,14 +62,14 @@ const MAX_MESSAGES = 1 + MAX_COLUMNS + MAX_INDEXES * (1 + MAX_PARTS);
 export interface NewDefinition {
   definition: Definition;
   /** 0: not said. */
-  nextAutoIncrement: number;
+  nextAutoIncrement: bigint;
 }
 
 /** @throws VamosError BAD_REQUEST */
 export function decodeCreateTable(body: Uint8Array): NewDefinition {
   checkMessages(body, IN_CREATE_TABLE);
   const { definition, nextAutoIncrement } = decode(vamos.tables.CreateTable, body);
-  return { definition: checkDefinition(definition), nextAutoIncrement: Number(nextAutoIncrement) };
+  return { definition: checkDefinition(definition), nextAutoIncrement: uint64(nextAutoIncrement, body, 2) };
 }
 
 /** @throws VamosError BAD_REQUEST */
@@ -77,7 +78,7 @@ export function decodeRedefineTable(body: Uint8Array): NewDefinition {
   const { name, definition, nextAutoIncrement } = decode(vamos.tables.RedefineTable, body);
   const checked = checkDefinition(definition);
   if (checked.name !== name) throw refuse('a table keeps its name when it is redefined');
-  return { definition: checked, nextAutoIncrement: Number(nextAutoIncrement) };
+  return { definition: checked, nextAutoIncrement: uint64(nextAutoIncrement, body, 3) };
 }
 
 /**

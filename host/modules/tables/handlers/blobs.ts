@@ -38,7 +38,7 @@ const write: Handler = async (session, body, call) => {
     if (blobs.size >= host.limits.maxPendingBlobs) {
       throw refuse(`a session has at most ${host.limits.maxPendingBlobs} blobs that no row owns`);
     }
-    const { first } = await host.catalogue.blobs.reserve(1);
+    const first = Number((await host.catalogue.blobs.reserve(1)).first);
     blobs.set(first, { lengthBytes: 0, adoptedBy: undefined });
     return first;
   }

@@ -1,6 +1,7 @@
 import { readWriteBatch, writeKeyBatch } from '../../../../src/protocol/batches.js';
 import { VamosError } from '../../../../src/protocol/errors.js';
 import { vamos } from '../../../../src/protocol/generated/messages.js';
+import { uint64 } from '../../../../src/protocol/uint64.js';
 import type { Call } from '../../../../src/rpc/contract.js';
 import type { HostTable } from '../catalogue.js';
 import { goOn, type NowOrLater } from '../now_or_later.js';
@@ -36,10 +37,10 @@ function write(kind: Kind): Handler {
     const scope = checkScope(request.scope);
     const { batch, duplicateLock } = request;
     checkLock(duplicateLock);
-    const seen = Number(request.autoIncrementSeen);
+    const seen = uint64(request.autoIncrementSeen, body, 5);
     const done = session.within(scope, call, table, 'commit', (transaction) => {
       if (transaction.isReadOnly) throw new VamosError('READ_ONLY', 'the transaction was begun as read-only');
-      if (seen > 0) table.autoIncrement.see(seen);
+      if (seen > 0n) table.autoIncrement.see(seen);
       if (scope.inTransaction) transaction.beginWrite(scope.statement);
       const writeCall = { session, call, table, scope, kind, batch, duplicateLock };
       return table.hasBlobs ? runWithBlobs(writeCall, transaction) : run(writeCall, transaction);
