@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { packageRoot } from '../src/native.js';
@@ -20,9 +21,12 @@ export class HostDaemon {
     private readonly logFile?: string,
   ) {}
 
-  /** Of the supervisor, whose child the worker is; undefined while none runs. */
-  get pid(): number | undefined {
-    return this.#process?.pid;
+  /** The process that serves the guest: the supervisor's only child. Undefined while none runs. */
+  async workerPid(): Promise<number | undefined> {
+    const pid = this.#process?.pid;
+    if (pid === undefined) return undefined;
+    const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'latin1').catch(() => '');
+    return children === '' ? undefined : Number(children.trim().split(' ')[0]);
   }
 
   async start(): Promise<void> {

@@ -20,9 +20,7 @@ export const TUNED_INNODB = [
 ];
 
 const AWAIT_END = `for try in $(seq 1200); do
-  running=
-  for name in /proc/[0-9]*/comm; do [ "$(cat $name 2>/dev/null)" = mariadbd ] && running=1; done
-  [ "$running" ] || { sync; echo 3 > /proc/sys/vm/drop_caches; exit 0; }
+  /usr/lib/vamos/busybox pidof mariadbd >/dev/null || exit 0
   sleep 0.1
 done
 exit 1`;
@@ -67,10 +65,10 @@ export class GuestMariadb {
   }
 
   /**
-   * Ends it in order and starts it again: nothing is cached then, by the guest's kernel neither.
+   * Ends it in order and starts it again: it has nothing in memory then.
    * @param between done while it is down
    */
-  async restart(between: () => Promise<void> = () => Promise.resolve()): Promise<void> {
+  async restart(between: () => Promise<void>): Promise<void> {
     await this.stop();
     await between();
     await startMariadb(this.vm, this.options);

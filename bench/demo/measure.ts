@@ -45,7 +45,7 @@ export async function measure(
         await program.open();
       }
       await settle(vm);
-      if (phase.isCold) await guestShell(vm, 'echo 3 > /proc/sys/vm/drop_caches');
+      if (phase.isCold) await dropPageCache(vm);
       rows.push(await measureOne(vm, mode, phase, program));
     }
     await program.close();
@@ -93,6 +93,11 @@ async function diskWrites(vm: Vm): Promise<number> {
   const devices =
     await vm.qmp.execute<{ device?: string; stats: { wr_operations: number } }[]>('query-blockstats');
   return devices.find(({ device }) => device === 'data')?.stats.wr_operations ?? 0;
+}
+
+/** The guest's, its data written. */
+export async function dropPageCache(vm: Vm): Promise<void> {
+  await guestShell(vm, 'sync; echo 3 > /proc/sys/vm/drop_caches');
 }
 
 export async function guestShell(vm: Vm, command: string): Promise<string> {

@@ -11,7 +11,7 @@ import type { Scale } from '../order_entry/schema.js';
 import { TRANSACTION_TYPES, type TransactionType } from '../order_entry/transactions.js';
 import { MIX, runTerminals } from '../order_entry/workload.js';
 import type { OrderEntryRow } from './order_entry_report.js';
-import { settle } from './measure.js';
+import { dropPageCache, settle } from './measure.js';
 
 export const TERMINALS = 8;
 const ENGINES = { vamos: 'VAMOS', innodb: 'InnoDB' } as const;
@@ -83,7 +83,7 @@ export async function measureOrderEntry(
     }
   });
   onProgress('a new server');
-  await server.restart();
+  await server.restart(() => dropPageCache(vm));
   await each(async (engine, report) => {
     report('checking the consistency conditions');
     const connection = await server.connect(`orders_${engine}`);

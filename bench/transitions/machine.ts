@@ -76,6 +76,7 @@ export class BenchMachine {
         channels: [{ name: MARIADB_CHANNEL, socketPath }],
         forwardPorts: [{ host: place.port, guest: MARIADB_PORT }],
         accelerator: options.accelerator,
+        countInstructions: true,
         onProgress,
       });
       if (options.plugin !== undefined) await installPlugin(vm, options.plugin);

@@ -1,36 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
-import type { PhaseCounts, Vm } from '../../host/vm/index.js';
+import { HostCpuMeter, type HostCpuTimes, type Instructions, type PhaseCounts } from '../../host/vm/index.js';
 import { checksumOf, RowChecksum } from './data.js';
 import { ENGINE_SETTINGS } from './engines.js';
-import {
-  HOST_PARTS,
-  spread,
-  type EngineName,
-  type HostCpuMeter,
-  type HostPart,
-  type InstructionCounter,
-  type Instructions,
-  type ScaleName,
-  type TransitionRow,
-} from './result.js';
+import { HOST_PARTS, spread, type EngineName, type ScaleName, type TransitionRow } from './result.js';
 import type { EngineServer } from './server.js';
-import { REPETITIONS, SCALES, type Run, type Workload } from './workloads.js';
+import { SCALES, type Run, type Workload } from './workloads.js';
 
 /** Of one repetition; a statement that hangs must not hang the run. */
 const TIMEOUT_MS = 600_000;
 
-/** What counts from a repetition's first statement to its last. */
-export interface Meters {
-  vm: Vm;
-  instructions: InstructionCounter | undefined;
-  hostCpu: HostCpuMeter | undefined;
-}
-
 interface Repetition {
   counts: PhaseCounts;
   instructions: Instructions | undefined;
-  hostCpu: Record<HostPart, number> | undefined;
+  hostCpu: HostCpuTimes;
   /** What SHOW STATUS grew by. */
   status: (name: string) => number;
   seconds: number;
@@ -48,15 +31,15 @@ export class Measurement {
     private readonly engine: EngineName,
   ) {}
 
-  async repeat(server: EngineServer, meters: Meters, signal: AbortSignal): Promise<void> {
+  async repeat(server: EngineServer, signal: AbortSignal): Promise<void> {
     const { workload } = this;
     const run = this.#run(this.#repetitions.length);
     const tables = workload.tables(this.rowBytes, run.scale);
     const connections = await server.prepare(workload.connections, tables, workload.isCold);
     await workload.warmUp?.(connections[0]!, run);
     signal.throwIfAborted();
-    const measured = measureOne(server, meters, connections, workload, run);
-    this.#repetitions.push(await Promise.race([measured, failure(signal)]));
+    const work = measureOne(server, connections, workload, run);
+    this.#repetitions.push(await inTime(work, signal));
     server.disconnect();
   }
 
@@ -69,7 +52,6 @@ export class Measurement {
       isVamos ? status('vamos_requests') : dataDisk.reads + dataDisk.writes + dataDisk.flushes,
     );
     const instructions = this.#repetitions.flatMap((repetition) => repetition.instructions ?? []);
-    const hostCpu = this.#repetitions.flatMap((repetition) => repetition.hostCpu ?? []);
     return {
       workload: this.workload.name,
       rowBytes: this.rowBytes,
@@ -97,15 +79,10 @@ export class Measurement {
       guestKernelInstructions: instructions.map(({ kernel }) => kernel),
       guestUserInstructions: instructions.map(({ user }) => user),
       hostCpuMs: Object.fromEntries(
-        HOST_PARTS.map((part) => [part, hostCpu.map((times) => times[part])]),
+        HOST_PARTS.map((part) => [part, each(({ hostCpu }) => Number(hostCpu[part].toFixed(3)))]),
       ) as TransitionRow['hostCpuMs'],
       seconds: each(({ seconds }) => Number(seconds.toFixed(3))),
     };
-  }
-
-  /** @returns whether all repetitions were made */
-  get isComplete(): boolean {
-    return this.#repetitions.length >= REPETITIONS;
   }
 
   #run(repetition: number): Run {
@@ -115,22 +92,23 @@ export class Measurement {
 
 async function measureOne(
   server: EngineServer,
-  { vm, instructions, hostCpu }: Meters,
   connections: readonly Connection[],
   workload: Workload,
   run: Run,
 ): Promise<Repetition> {
+  const { vm } = server.place;
+  const hostCpu = new HostCpuMeter(vm, await server.workerPid());
   const checksum = new RowChecksum();
   const before = await server.status();
-  await hostCpu?.start();
-  await instructions?.start();
+  await hostCpu.start();
+  await vm.instructions?.start();
   await vm.counters.start();
   const started = performance.now();
   await workload.perform(connections, run, checksum);
   const seconds = (performance.now() - started) / 1000;
   const counts = await vm.counters.stop();
-  const instructionsDone = await instructions?.stop();
-  const hostCpuUsed = await hostCpu?.stop();
+  const instructions = await vm.instructions?.stop();
+  const hostCpuTimes = await hostCpu.stop();
   const after = await server.status();
   if (workload.content !== undefined) {
     const sql = workload.content(run);
@@ -139,16 +117,28 @@ async function measureOne(
   }
   return {
     counts,
-    instructions: instructionsDone,
-    hostCpu: hostCpuUsed,
+    instructions,
+    hostCpu: hostCpuTimes,
     status: (name) => (after[name] ?? 0) - (before[name] ?? 0),
     seconds,
     checksum: checksum.digest(),
   };
 }
 
-async function failure(signal: AbortSignal): Promise<never> {
-  const ended = await sleep(TIMEOUT_MS, 'timeout', { signal, ref: false }).catch(() => 'aborted');
-  if (ended === 'aborted') throw signal.reason;
-  throw new Error(`no end within ${TIMEOUT_MS / 1000} s`);
+/** @throws the signal's reason; Error when it takes longer than anything that works */
+async function inTime<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  const timer = new AbortController();
+  const end = sleep(TIMEOUT_MS, undefined, { signal: AbortSignal.any([signal, timer.signal]) }).then(
+    () => {
+      throw new Error(`no end within ${TIMEOUT_MS / 1000} s`);
+    },
+    () => {
+      throw signal.reason;
+    },
+  );
+  try {
+    return await Promise.race([work, end]);
+  } finally {
+    timer.abort();
+  }
 }

@@ -6,7 +6,12 @@ const keyOf = ({ workload, rowBytes, engine }: TransitionRow): string => `${work
 export function mergeReports(before: TransitionReport | undefined, now: TransitionReport): TransitionReport {
   const rows = new Map((before?.rows ?? []).map((row) => [keyOf(row), row]));
   for (const row of now.rows) rows.set(keyOf(row), row);
-  return { ...now, rows: [...rows.values()].sort(inOrder) };
+  const hasVamos = now.rows.some(({ engine }) => engine === 'vamos');
+  return {
+    ...now,
+    gatherUs: hasVamos ? now.gatherUs : (before?.gatherUs ?? now.gatherUs),
+    rows: [...rows.values()].sort(inOrder),
+  };
 }
 
 function inOrder(one: TransitionRow, other: TransitionRow): number {

@@ -88,21 +88,6 @@ export interface TransitionReport {
   rows: TransitionRow[];
 }
 
-/** What the guest executed between two moments. */
-export interface Instructions {
-  kernel: number;
-  user: number;
-}
-
-/** Counts from `start` to `stop`. */
-export interface Counter<Counts> {
-  start(): Promise<void>;
-  stop(): Promise<Counts>;
-}
-export type InstructionCounter = Counter<Instructions>;
-/** Milliseconds of CPU time by part. */
-export type HostCpuMeter = Counter<Record<HostPart, number>>;
-
 /** Of the transitions of one statement: kicks and interrupts together. */
 export function transitionsAStatement({ kicks, interrupts, statements }: TransitionRow): number[] {
   return kicks.map((count, repetition) => (count + (interrupts[repetition] ?? 0)) / statements);

@@ -1,12 +1,14 @@
 /** All workloads on all engines, in one guest. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Listr } from 'listr2';
 import { packageRoot } from '../../src/native.js';
 import { size } from '../table.js';
 import { BenchMachine, type MachineOptions } from './machine.js';
-import { Measurement, type Meters } from './measure.js';
+import { Measurement } from './measure.js';
 import { checksumDifferences, mergeReports } from './merge.js';
+import { readReport } from './read_report.js';
 import {
   spread,
   transitionsAStatement,
@@ -131,10 +133,9 @@ class Benchmark {
         server = await EngineServer.start(place, engine, [`--vamos-gather-us=${report.gatherUs}`]);
       }
     }
-    const meters: Meters = { vm: place.vm, instructions: undefined, hostCpu: undefined };
     for (const workload of WORKLOAD_LIST) {
       if (!this.#options.workload.includes(workload.name)) continue;
-      const rows = await this.#measureWorkload(server, engine, workload, meters, onProgress, signal);
+      const rows = await this.#measureWorkload(server, engine, workload, onProgress, signal);
       report.rows.push(...rows);
       const differences = checksumDifferences(report.rows);
       if (differences.length > 0)
@@ -149,7 +150,6 @@ class Benchmark {
     server: EngineServer,
     engine: EngineName,
     workload: Workload,
-    meters: Meters,
     onProgress: (message: string) => void,
     signal: AbortSignal,
   ): Promise<TransitionRow[]> {
@@ -163,7 +163,7 @@ class Benchmark {
       for (const [rowBytes, measurement] of measurements) {
         signal.throwIfAborted();
         onProgress(`${workload.name}, rows of ${size(rowBytes)}, ${repetition + 1}/${REPETITIONS}`);
-        await measurement.repeat(server, meters, signal);
+        await measurement.repeat(server, signal);
       }
     }
     const rows = [...measurements.values()].map((measurement) => measurement.row());
@@ -176,7 +176,8 @@ class Benchmark {
   }
 
   async #save(): Promise<TransitionReport> {
-    const merged = mergeReports(await readReport(this.#file), this.#report!);
+    const before = existsSync(this.#file) ? await readReport(this.#file) : undefined;
+    const merged = mergeReports(before, this.#report!);
     await mkdir(path.dirname(this.#file), { recursive: true });
     await writeFile(this.#file, `${JSON.stringify(merged, undefined, 2)}\n`);
     return merged;
@@ -204,11 +205,6 @@ class Benchmark {
   async cleanUp(): Promise<void> {
     await this.#machine?.stop();
   }
-}
-
-async function readReport(file: string): Promise<TransitionReport | undefined> {
-  const text = await readFile(file, 'utf8').catch(() => undefined);
-  return text === undefined ? undefined : (JSON.parse(text) as TransitionReport);
 }
 
 const NOTES = `Transitions: kicks (guest to hypervisor) and interrupts (back) of the channel's virtio-serial device and the

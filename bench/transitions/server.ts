@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 import type { Vm } from '../../host/vm/index.js';
 import type { HostDaemon } from '../daemon.js';
-import { guestShell, settle } from '../demo/measure.js';
+import { dropPageCache, settle } from '../demo/measure.js';
 import { GuestMariadb } from '../guest_mariadb.js';
 import { ENGINE_SETTINGS, SESSION_SETTINGS } from './engines.js';
 import type { EngineName } from './result.js';
@@ -26,7 +26,7 @@ export interface ServerPlace {
 
 /** One engine's mariadbd in the guest, and its tables. */
 export class EngineServer {
-  readonly #place: ServerPlace;
+  readonly place: ServerPlace;
   readonly #engine: EngineName;
   readonly #mariadb: GuestMariadb;
   readonly #filled = new Set<string>();
@@ -34,7 +34,7 @@ export class EngineServer {
   readonly #touched = new Set<string>();
 
   private constructor(place: ServerPlace, engine: EngineName, mariadb: GuestMariadb) {
-    this.#place = place;
+    this.place = place;
     this.#engine = engine;
     this.#mariadb = mariadb;
   }
@@ -83,7 +83,7 @@ export class EngineServer {
       for (const { name } of tables) await connection.query(`SELECT * FROM ${name} LIMIT 0`);
       connections.push(connection);
     }
-    await settle(this.#place.vm);
+    await settle(this.place.vm);
     if (isCold) await this.#dropPageCaches();
     for (const { name } of tables) this.#touched.add(name);
     return connections;
@@ -91,6 +91,11 @@ export class EngineServer {
 
   status(): Promise<Record<string, number>> {
     return this.#mariadb.status();
+  }
+
+  /** Where the engine's storage has a process of its own. */
+  workerPid(): Promise<number | undefined> {
+    return this.#engine === 'vamos' ? this.place.daemon.workerPid() : Promise.resolve(undefined);
   }
 
   async variable(name: string): Promise<string> {
@@ -110,14 +115,14 @@ export class EngineServer {
   /** A new worker has an empty block cache. */
   async #restartDaemon(): Promise<void> {
     if (this.#engine !== 'vamos') return;
-    await this.#place.daemon.stop();
-    await this.#place.daemon.start();
+    await this.place.daemon.stop();
+    await this.place.daemon.start();
   }
 
   async #dropPageCaches(): Promise<void> {
-    await guestShell(this.#place.vm, 'sync; echo 3 > /proc/sys/vm/drop_caches');
-    if (this.#engine !== 'vamos') return dropFromPageCache([this.#place.dataDisk]);
-    const entries = await readdir(this.#place.root, { recursive: true, withFileTypes: true });
+    await dropPageCache(this.place.vm);
+    if (this.#engine !== 'vamos') return dropFromPageCache([this.place.dataDisk]);
+    const entries = await readdir(this.place.root, { recursive: true, withFileTypes: true });
     await dropFromPageCache(
       entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => path.join(parentPath, name)),
     );

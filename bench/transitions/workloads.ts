@@ -1,6 +1,6 @@
 /** What is measured: W1 to W13. */
 import type { Connection, RowDataPacket } from 'mysql2/promise';
-import type { RowChecksum} from './data.js';
+import type { RowChecksum } from './data.js';
 import { choices, payload, type ResultRows } from './data.js';
 import type { ScaleName, WorkloadName } from './result.js';
 import { MIX_STATEMENTS, MIX_COLUMNS, runMix } from './sysbench_mix.js';

@@ -74,7 +74,8 @@ if grep -q ' /data ' /proc/mounts; then
   [ -d $data/mysql ] || { cp -a --sparse=never /var/lib/mysql $data.new; mv $data.new $data; sync; }
 fi
 shift
-chown -R mysql:mysql $data
+[ "$(stat -c %U $data)" = mysql ] || chown -R mysql:mysql $data
+rm -f /run/mysqld/mysqld.sock
 cat > /run/mysqld/init.sql <<'END'
 CREATE USER IF NOT EXISTS root@'%';
 GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;
@@ -82,7 +83,7 @@ CREATE DATABASE IF NOT EXISTS test;
 END
 setsid mariadbd --user=mysql --datadir=$data --bind-address=0.0.0.0 --skip-name-resolve \\
   --init-file=/run/mysqld/init.sql "$@" </dev/null >> ${MARIADB_LOG} 2>&1 &
-while ! mariadb-admin --silent ping 2>/dev/null; do
+until [ -S /run/mysqld/mysqld.sock ] && mariadb-admin --silent ping 2>/dev/null; do
   kill -0 $! 2>/dev/null || { tail -n 30 ${MARIADB_LOG} >&2; exit 1; }
   sleep 0.1
 done
