@@ -100,6 +100,20 @@ struct CursorOptions {
   std::vector<AggregateOptions> aggregates;  // not empty: their results instead of rows
 };
 
+struct ChangeOptions {
+  uint32_t table = 0;
+  uint32_t index = 0;
+  bool deletes = false;
+  // Columns and programs: what an update puts there.
+  std::vector<std::pair<uint32_t, std::string>> assignments;
+  std::optional<std::string_view> keys;  // of a unique index; the caller's bytes
+  std::vector<CursorOptions> ranges;     // where there are no keys: bounds, one after another
+  bool reverse = false;
+  std::string filter;
+  uint64_t limitRows = 0;
+  Wait wait = Wait::WAIT;
+};
+
 struct Record {
   std::string key;
   std::optional<std::string> value;  // nothing: remove it

@@ -50,6 +50,8 @@ std::optional<RowLayout> RowLayout::make(std::span<const Column> columns) {
     Place place;
     place.kind = static_cast<ColumnKind>(column.kind);
     place.isVariable = isVariableKind(column.kind);
+    place.isNullable = column.isNullable;
+    place.maxBytes = place.isVariable ? column.widthBytes : 0;
     place.widthBytes = *width;
     place.offset = place.isVariable ? layout.variableCount_++ : static_cast<uint32_t>(offset);
     offset += *width;
@@ -93,6 +95,37 @@ bool RowLayout::project(std::string_view row, std::span<const uint32_t> columns,
     if (columns_[column].isVariable) out.append(data(row, columns_[column]));
   }
   return true;
+}
+
+std::string RowLayout::change(std::string_view row, std::span<const ColumnValue> values) const {
+  std::string changed(row.substr(0, variableOffset_));
+  // Of the variable columns, in order: what is to stand in them, if not what does.
+  std::vector<std::optional<std::string_view>> variable;
+  for (const ColumnValue& value : values) {
+    const Place& place = columns_[value.column];
+    char& nulls = changed[value.column / 8];
+    const int bit = 1 << (value.column % 8);
+    nulls = static_cast<char>(value.isNull ? nulls | bit : nulls & ~bit);
+    const std::string_view bytes = value.isNull ? std::string_view{} : value.bytes;
+    if (place.isVariable) {
+      variable.resize(variableCount_);
+      variable[place.offset] = bytes;
+    } else if (value.isNull) {
+      std::memset(changed.data() + place.offset, 0, place.widthBytes);
+    } else {
+      std::memcpy(changed.data() + place.offset, bytes.data(), place.widthBytes);
+    }
+  }
+  if (variable.empty()) return changed.append(row.substr(variableOffset_));
+  uint32_t start = 0;
+  for (uint32_t number = 0; number < variableCount_; number++) {
+    const uint32_t end = variableEnd(row, number);
+    changed.append(variable[number].value_or(row.substr(variableOffset_ + start, end - start)));
+    start = end;
+    const auto changedEnd = static_cast<uint32_t>(changed.size() - variableOffset_);
+    std::memcpy(changed.data() + endsOffset_ + 4 * number, &changedEnd, sizeof changedEnd);
+  }
+  return changed;
 }
 
 }  // namespace vamos

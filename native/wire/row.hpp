@@ -29,7 +29,15 @@ enum class ColumnKind : uint32_t {
 
 struct Column {
   uint32_t kind = 0;        // ColumnKind; any number may come from outside
-  uint32_t widthBytes = 0;  // of FIXED
+  uint32_t widthBytes = 0;  // of FIXED; BYTES, BLOB: the most it may have, 0 for no limit of its own
+  bool isNullable = false;
+};
+
+// What is to stand in a column of a row.
+struct ColumnValue {
+  uint32_t column = 0;
+  bool isNull = false;
+  std::string_view bytes;  // as they stand in the row
 };
 
 constexpr size_t maxColumns = 4096;
@@ -45,6 +53,10 @@ class RowLayout {
   // Of a fixed column; 0: variable.
   uint32_t widthBytes(uint32_t column) const { return columns_[column].widthBytes; }
 
+  bool isNullable(uint32_t column) const { return columns_[column].isNullable; }
+  // The most that a BYTES or BLOB column may have; 0: no limit of its own.
+  uint32_t maxBytes(uint32_t column) const { return columns_[column].maxBytes; }
+
   // Whether all lengths and offsets in the row agree with one another and with the row's length.
   bool isValid(std::string_view row) const;
 
@@ -58,10 +70,16 @@ class RowLayout {
   // row is not valid; each column number must be below columnCount().
   bool project(std::string_view row, std::span<const uint32_t> columns, std::string& out) const;
 
+  // The row with these values in the place of its own; it must be valid, and bytes of fixed columns of their
+  // width.
+  std::string change(std::string_view row, std::span<const ColumnValue> values) const;
+
  private:
   struct Place {
     ColumnKind kind = ColumnKind::INT8;
     bool isVariable = false;
+    bool isNullable = false;
+    uint32_t maxBytes = 0;    // variable
     uint32_t widthBytes = 0;  // fixed
     uint32_t offset = 0;      // fixed: from the start of the row; variable: number among the variable columns
   };
