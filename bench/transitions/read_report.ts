@@ -36,13 +36,13 @@ const rowSchema = z.strictObject({
 /** A list that is not empty has a value for each repetition. */
 const completeRowSchema = rowSchema.superRefine((row, context) => {
   const repetitions = row.kicks.length;
-  const lists: [PropertyKey[], number[], canBeEmpty: boolean][] = [
-    ...HOST_PARTS.map(
-      (part) => [['hostCpuMs', part], row.hostCpuMs[part], true] as [string[], number[], true],
-    ),
-  ];
+  const lists: [PropertyKey[], number[], canBeEmpty: boolean][] = HOST_PARTS.map((part) => [
+    ['hostCpuMs', part],
+    row.hostCpuMs[part],
+    true,
+  ]);
   for (const [name, value] of Object.entries(row)) {
-    if (Array.isArray(value)) lists.push([[name], value as number[], name !== 'interrupts']);
+    if (Array.isArray(value)) lists.push([[name], value, name !== 'interrupts']);
   }
   for (const [path, { length }, canBeEmpty] of lists) {
     if (length === repetitions || (canBeEmpty && length === 0)) continue;

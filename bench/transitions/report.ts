@@ -68,9 +68,9 @@ function describe(report: TransitionReport): string {
   return lines.map((line) => `- ${line}`).join('\n');
 }
 
-function table(head: readonly string[], lines: readonly (readonly string[])[]): string {
-  // The workload and what it is to the left, numbers to the right.
-  const rule = head.map((_, column) => (column < 1 ? ':--' : '--:'));
+/** @param names how many columns are names, to the left; numbers stand to the right */
+function table(head: readonly string[], lines: readonly (readonly string[])[], names = 1): string {
+  const rule = head.map((_, column) => (column < names ? ':--' : '--:'));
   return [head, rule, ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
@@ -112,7 +112,7 @@ function workloadTable(groups: readonly Group[]): string {
       .flatMap(({ rows }) => [...rows.values()].map((row) => row.statements));
     return [name, title, [...new Set(statements)].join(', ')];
   });
-  return table(['', 'a statement is', 'statements a repetition'], lines);
+  return table(['', 'a statement is', 'statements a repetition'], lines, 2);
 }
 
 function workTable(groups: readonly Group[]): string {
@@ -135,8 +135,15 @@ function workTable(groups: readonly Group[]): string {
       ];
     }),
   );
-  const head = ['', 'engine', 'requests', 'frames', 'to host', 'to guest', 'kernel, k instructions'];
-  return table([...head, 'user, k instructions', ...HOST_PARTS.map((part) => `${part}, ms`)], lines);
+  const counts = [
+    'requests',
+    'frames',
+    'to host',
+    'to guest',
+    'kernel, k instructions',
+    'user, k instructions',
+  ];
+  return table(['', 'engine', ...counts, ...HOST_PARTS.map((part) => `${part}, ms`)], lines, 2);
 }
 
 const wholeSize = (bytes: number): string => size(Math.round(bytes));

@@ -129,7 +129,7 @@ export function overview(report: TransitionReport): Plot | undefined {
     title: {
       text: 'Transitions between guest and hypervisor, for one statement',
       subtitle: [
-        'VAMOS over virtio-serial, the others on virtio-blk; every commit durable.',
+        'VAMOS over virtio-serial, the others on virtio-blk; every commit synced.',
         measuredOn(report),
       ],
     },
