@@ -129,6 +129,9 @@ bool RowFormat::make(const TABLE_SHARE& share, bool withHiddenKey, std::string& 
       refusal = "column " + column.name + ": ENGINE=VAMOS can't hold " + std::string(type.str, type.length);
       return false;
     }
+    if (column.nullMask != 0 && !column.isVariable) {
+      column.nullBytes.assign(reinterpret_cast<const char*>(field.ptr), field.pack_length());
+    }
     columnOf_[number] = static_cast<uint32_t>(columns_.size());
     columns_.push_back(std::move(column));
   }
@@ -477,9 +480,10 @@ int RowFormat::decode(std::string_view row, const Projection& projection, uchar*
   uint32_t end = 0;
   for (uint32_t place = 0; place < projection.count; place++) {
     const ColumnFormat& column = columns_[isWhole ? place : projection.columns[place]];
+    const bool columnIsNull = column.nullMask != 0 && isNullInRow(row, place);
     if (column.nullMask != 0) {
       uchar& nulls = record[column.nullOffset];
-      nulls = isNullInRow(row, place) ? nulls | column.nullMask : nulls & ~column.nullMask;
+      nulls = columnIsNull ? nulls | column.nullMask : nulls & ~column.nullMask;
     }
     if (column.isVariable) {
       const uint32_t start = end;
@@ -493,6 +497,11 @@ int RowFormat::decode(std::string_view row, const Projection& projection, uchar*
       continue;
     }
     uchar* to = record + column.recordOffset;
+    if (columnIsNull) {
+      std::memcpy(to, column.nullBytes.data(), column.nullBytes.size());
+      fixed += column.widthBytes;
+      continue;
+    }
     switch (column.storage) {
       case Storage::SIGNED24:
       case Storage::UNSIGNED24:

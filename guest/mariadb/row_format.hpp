@@ -51,6 +51,7 @@ struct ColumnFormat {
   uint32_t widthBytes = 0;    // fixed: in the row; variable: the most it may have, but BLOB: 0
   uint32_t rowOffset = 0;     // fixed: in a whole row; variable: number among the variable columns
   CHARSET_INFO* charset = nullptr;
+  std::string nullBytes;  // fixed, may be NULL: what the record has there, for comparisons of whole records
 };
 
 // Columns that a request asks for, and how the rows that answer it are laid out.

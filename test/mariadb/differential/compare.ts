@@ -1,14 +1,15 @@
-/** Runs the same statements on tables of two engines in one server, and compares all that a client sees of them. */
+/** Runs the same statements on tables of several engines in one server, and compares all that a client sees of them. */
 import { isDeepStrictEqual } from 'node:util';
 import type mysql from 'mysql2/promise';
 import type { MariadbServer } from '../server.js';
-import { createTable, makeTable } from './schema.js';
-import { inspection, statementOf, type Program, type Sql, type World } from './statements.js';
+import type { Sql } from './statements.js';
 
 /** A statement that takes longer hangs. */
 const STATEMENT_MS = 30_000;
 const CONNECTION_ERRORS = ['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', 'ECONNREFUSED', 'ENOENT'];
 
+/** What keys a column is in: these flags come and go with the server's way to the rows. */
+const KEY_FLAGS = 0x400e;
 const ERROR_DURING_COMMIT = '1180';
 const DUPLICATE = 1062;
 const KEEPS_WARNINGS = /^(BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET)/;
@@ -16,6 +17,8 @@ const KEEPS_WARNINGS = /^(BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET)/;
 /** What a client sees of a statement. */
 export interface Outcome {
   error?: { errno: number; message: string };
+  /** Name and type of each. */
+  columns?: string[];
   rows?: string[];
   affected?: number;
   info?: string;
@@ -28,43 +31,47 @@ export interface Side {
   connection: mysql.Connection;
 }
 
+/** Where statements run that must mean the same everywhere. */
+export interface SideOptions {
+  /** In messages; its tables' engine, unless that is said. */
+  name: string;
+  engine?: string;
+  /** Set in each of its connections. */
+  settings?: string;
+  /** Connections of each; 1 if not given. */
+  connections?: number;
+}
+
 /** The engines answered differently, or one did not answer. */
 export class Mismatch extends Error {
   override name = 'Mismatch';
 }
 
-/** Two databases of the same tables. */
-export class Pair {
-  readonly #server: MariadbServer;
-  readonly #engines: [string, string];
-  #sides: Side[] = [];
+/** Runs statements of a sequence on all sides. */
+export type Run = (sql: Sql) => Promise<void>;
 
-  constructor(server: MariadbServer, engines: [string, string]) {
+/** Databases of the same tables; the last one is right. */
+export class Sides {
+  readonly #server: MariadbServer;
+  readonly #options: readonly SideOptions[];
+  /** By side, then by number of the connection. */
+  #sides: Side[][] = [];
+
+  constructor(server: MariadbServer, options: readonly SideOptions[]) {
     this.#server = server;
-    this.#engines = engines;
+    this.#options = options;
   }
 
   /**
-   * Runs the program on both.
+   * Runs a sequence of statements on all, in databases of their own.
    * @returns how many statements that were
    * @throws Mismatch with a script that shows it
    */
-  async run(program: Program): Promise<number> {
+  async run(sequence: (run: Run) => Promise<void>): Promise<number> {
     const script: string[] = [];
     try {
       await this.#begin();
-      const world: World = { tables: [], names: 0 };
-      for (const [index, spec] of program.tables.entries()) {
-        const table = makeTable(`t${index}`, spec);
-        const text = createTable(table);
-        await this.#both({ text, anyCount: true, effect: () => world.tables.push(table) }, script);
-      }
-      for (const step of program.steps) {
-        const sql = world.tables.length > 0 ? statementOf(step, world) : undefined;
-        if (sql) await this.#both(sql, script);
-      }
-      await this.#both({ text: 'COMMIT' }, script);
-      for (const sql of inspection(world)) await this.#both(sql, script);
+      await sequence((sql) => this.#all(sql, script));
       return script.length;
     } catch (error) {
       if (!(error instanceof Mismatch)) await this.#recover();
@@ -76,21 +83,31 @@ export class Pair {
 
   async #begin(): Promise<void> {
     if (this.#sides.length === 0) {
-      for (const engine of this.#engines)
-        this.#sides.push({ engine, connection: await this.#server.connect({ flags: ['-FOUND_ROWS'] }) });
+      for (const { name, engine = name, connections = 1 } of this.#options) {
+        const side: Side[] = [];
+        this.#sides.push(side);
+        for (let n = 0; n < connections; n++)
+          side.push({ engine, connection: await this.#server.connect({ flags: ['-FOUND_ROWS'] }) });
+      }
     }
-    for (const [index, { engine, connection }] of this.#sides.entries()) {
-      const database = `d${index}`;
-      await connection.changeUser({ database: 'test' });
-      await ask(connection, `CREATE OR REPLACE DATABASE ${database}`);
-      await ask(connection, `USE ${database}`);
-      await ask(connection, `SET default_storage_engine = ${engine}, max_error_count = 65535`);
-    }
+    await Promise.all(
+      this.#sides.map(async (side, index) => {
+        const database = `d${index}`;
+        const { settings } = this.#options[index]!;
+        for (const { connection } of side) await connection.changeUser({ database: 'test' });
+        await ask(side[0]!.connection, `CREATE OR REPLACE DATABASE ${database}`);
+        for (const { connection, engine } of side) {
+          await ask(connection, `USE ${database}`);
+          await ask(connection, `SET default_storage_engine = ${engine}, max_error_count = 65535`);
+          if (settings !== undefined) await ask(connection, `SET ${settings}`);
+        }
+      }),
+    );
   }
 
   /** A server that died or hangs is started again, so that the failure can be made smaller. */
   async #recover(): Promise<void> {
-    for (const { connection } of this.#sides) connection.destroy();
+    for (const { connection } of this.#sides.flat()) connection.destroy();
     this.#sides = [];
     await this.#server.kill();
     await this.#server.host?.kill();
@@ -98,14 +115,20 @@ export class Pair {
     await this.#server.start();
   }
 
-  async #both(sql: Sql, script: string[]): Promise<void> {
-    script.push(sql.text);
-    const outcomes = [];
-    for (const side of this.#sides) outcomes.push(await outcomeOf(side, sql));
-    const [one, other] = outcomes as [Outcome, Outcome];
-    if (isLaterDuplicate(one, other)) return;
-    if (!isDeepStrictEqual(one, other)) throw new Mismatch(difference(this.#engines, one, other));
-    if (!one.error) sql.effect?.();
+  async #all(sql: Sql, script: string[]): Promise<void> {
+    const number = sql.connection ?? 0;
+    script.push(number > 0 ? `/* connection ${number} */ ${sql.text}` : sql.text);
+    const outcomes = await Promise.all(this.#sides.map((side) => outcomeOf(side[number]!, sql)));
+    const right = outcomes.at(-1)!;
+    for (const [index, outcome] of outcomes.entries()) {
+      if (isLaterDuplicate(outcome, right)) return;
+      if (sql.anyError && (outcome.error || right.error)) return;
+      if (isDeepStrictEqual(outcome, right)) continue;
+      throw new Mismatch(
+        difference([this.#options[index]!.name, this.#options.at(-1)!.name], outcome, right),
+      );
+    }
+    if (!right.error) sql.effect?.();
   }
 }
 
@@ -114,8 +137,10 @@ function isLaterDuplicate(one: Outcome, other: Outcome): boolean {
   return one.error !== undefined && one.error.errno !== DUPLICATE && other.error?.errno === DUPLICATE;
 }
 
+type Answer = [result: unknown, columns: mysql.FieldPacket[] | undefined];
+
 /** The answer within a time; else the server hangs. */
-async function ask(connection: mysql.Connection, sql: string): Promise<unknown> {
+async function ask(connection: mysql.Connection, sql: string): Promise<Answer> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
@@ -124,8 +149,7 @@ async function ask(connection: mysql.Connection, sql: string): Promise<unknown> 
   });
   try {
     const options: mysql.QueryOptions = { sql, rowsAsArray: true, typeCast: false };
-    const [result] = await Promise.race([connection.query(options), late]);
-    return result;
+    return await Promise.race([connection.query(options), late]);
   } finally {
     clearTimeout(timer);
   }
@@ -134,10 +158,14 @@ async function ask(connection: mysql.Connection, sql: string): Promise<unknown> 
 export async function outcomeOf({ engine, connection }: Side, sql: Sql): Promise<Outcome> {
   let outcome: Outcome;
   try {
-    const result = await ask(connection, sql.text);
+    const [result, columns] = await ask(connection, sql.text);
     if (Array.isArray(result)) {
       const rows = (result as (Buffer | null)[][]).map((row) => row.map(readable).join(', '));
-      outcome = { rows: sql.ordered ? rows : rows.sort(), warnings: [] };
+      outcome = {
+        columns: (columns ?? []).map(describeColumn),
+        rows: sql.ordered ? rows : rows.sort(),
+        warnings: [],
+      };
     } else {
       const { affectedRows, info, insertId } = result as mysql.ResultSetHeader;
       outcome = { warnings: [] };
@@ -153,8 +181,8 @@ export async function outcomeOf({ engine, connection }: Side, sql: Sql): Promise
     outcome = { error: { errno, message: says }, warnings: [] };
   }
   // Some leave the warnings of the statement before.
-  if (!outcome.error && !KEEPS_WARNINGS.test(sql.text)) {
-    const warnings = (await ask(connection, 'SHOW WARNINGS')) as Buffer[][];
+  if (!outcome.error && !sql.anyWarnings && !KEEPS_WARNINGS.test(sql.text)) {
+    const warnings = (await ask(connection, 'SHOW WARNINGS'))[0] as Buffer[][];
     // A row that an autocommit insert sends with its commit is refused there: the server says so, too.
     const isOfCommit = ([, code]: Buffer[]) => code!.toString() === ERROR_DURING_COMMIT;
     outcome.warnings = warnings
@@ -163,12 +191,19 @@ export async function outcomeOf({ engine, connection }: Side, sql: Sql): Promise
     if (sql.anyRowOrder) {
       outcome.warnings = outcome.warnings.map((text) => text.replace(/ at row \d+$/, '')).sort();
     }
-    outcome.warnings = outcome.warnings.map((text) => text.replaceAll(/\bd[01](?=[.`])/g, 'd'));
+    outcome.warnings = outcome.warnings.map((text) => text.replaceAll(/\bd\d(?=[.`])/g, 'd'));
   }
   if (sql.text.startsWith('CHECK TABLE') && outcome.rows) {
-    outcome.rows = outcome.rows.map((row) => row.replaceAll(/\bd[01]\./g, 'd.'));
+    outcome.rows = outcome.rows.map((row) => row.replaceAll(/\bd\d\./g, 'd.'));
   }
   return outcome;
+}
+
+function describeColumn(column: mysql.FieldPacket): string {
+  const { name, columnType, columnLength, decimals, characterSet, flags } = column;
+  return [name, columnType, columnLength, decimals, characterSet, Number(flags) & ~KEY_FLAGS]
+    .map(String)
+    .join(' ');
 }
 
 function readable(value: Buffer | null): string {
@@ -181,7 +216,7 @@ function readable(value: Buffer | null): string {
 export function difference(engines: [string, string], one: Outcome, other: Outcome): string {
   const lines: string[] = [];
   const show = (value: unknown) => JSON.stringify(value) ?? 'nothing';
-  for (const part of ['error', 'affected', 'info', 'gaveId', 'warnings', 'rows'] as const) {
+  for (const part of ['error', 'columns', 'affected', 'info', 'gaveId', 'warnings', 'rows'] as const) {
     if (isDeepStrictEqual(one[part], other[part])) continue;
     if (part === 'rows' && one.rows && other.rows) {
       lines.push(`rows: ${one.rows.length} and ${other.rows.length}`);

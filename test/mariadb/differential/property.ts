@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import type { MariadbServer } from '../server.js';
-import { Pair } from './compare.js';
-import { program } from './statements.js';
+import { Sides, type Run } from './compare.js';
+import { createTable, makeTable } from './schema.js';
+import { inspection, program, statementOf, type Program, type World } from './statements.js';
 
 /** How long a failing sequence is made smaller. */
 const SHRINK_MS = 60_000;
@@ -25,21 +26,29 @@ export interface DifferentialOptions {
 }
 
 /**
- * Random sequences of statements mean the same on both engines.
+ * Random sequences of statements mean the same on all sides.
  * @throws Error with the smallest script that was found for which they don't
  */
-export async function checkSequences(
-  server: MariadbServer,
-  { runs, seed, engines = ['VAMOS', 'InnoDB'], progress }: DifferentialOptions,
+export async function checkSequences(server: MariadbServer, options: DifferentialOptions): Promise<void> {
+  const { engines = ['VAMOS', 'InnoDB'] } = options;
+  const sides = engines.map((name) => ({ name }));
+  await check(new Sides(server, sides), program, runProgram, options);
+}
+
+/** Random sequences of one kind. */
+export async function check<Sequence>(
+  sides: Sides,
+  sequences: fc.Arbitrary<Sequence>,
+  run: (sequence: Sequence, run: Run) => Promise<void>,
+  { runs, seed, progress }: DifferentialOptions,
 ): Promise<void> {
-  const pair = new Pair(server, engines);
   let done = 0;
   let statements = 0;
   let failedAt: number | undefined;
-  const property = fc.asyncProperty(program, async (each) => {
+  const property = fc.asyncProperty(sequences, async (each) => {
     if (failedAt !== undefined && Date.now() - failedAt > SHRINK_MS) return;
     try {
-      statements += await pair.run(each);
+      statements += await sides.run((send) => run(each, send));
       if (failedAt === undefined) progress?.(++done, statements);
     } catch (error) {
       failedAt ??= Date.now();
@@ -52,4 +61,18 @@ export async function checkSequences(
     const text = errorInstance instanceof Error ? errorInstance.message : String(errorInstance);
     throw new Error(`seed ${seed}, path ${counterexamplePath}, sequence ${done + 1}:\n${text}`);
   }
+}
+
+async function runProgram({ tables, steps }: Program, run: Run): Promise<void> {
+  const world: World = { tables: [], names: 0 };
+  for (const [index, spec] of tables.entries()) {
+    const table = makeTable(`t${index}`, spec);
+    await run({ text: createTable(table), anyCount: true, effect: () => world.tables.push(table) });
+  }
+  for (const step of steps) {
+    const sql = world.tables.length > 0 ? statementOf(step, world) : undefined;
+    if (sql) await run(sql);
+  }
+  await run({ text: 'COMMIT' });
+  for (const sql of inspection(world)) await run(sql);
 }

@@ -34,6 +34,12 @@ export interface Sql {
    * UPDATE to the same values counts as 1 where the engine itself finds that they are, as 0 where the server does.
    */
   anyCount?: boolean;
+  /** A condition that warns for rows, and which rows it is evaluated for depends on the way to them. */
+  anyWarnings?: boolean;
+  /** The same, where it may fail: then nothing is compared. */
+  anyError?: boolean;
+  /** Which of the side's connections runs it; 0 if not given. */
+  connection?: number;
   /** What is true of the tables once it has been done. */
   effect?: () => void;
 }
