@@ -17,10 +17,13 @@
 #include "mariadb/table.hpp"
 #include "wire/tables.hpp"
 
+struct st_join_table;
+
 namespace vamos::mariadb {
 
 class Session;
 enum class Surfaces;
+struct Reply;
 
 // One use of a table by one statement. The members stand in files by concern, as below.
 class ha_vamos final : public handler {
@@ -103,6 +106,12 @@ class ha_vamos final : public handler {
   // handler's thread, before it reports the failure as the error returned; print_error then adds nothing.
   int raiseRefusal(const client::Failure& failure, uint32_t method, std::string_view batch);
 
+  // group_by.cpp: what functions over many rows give comes instead of the rows.
+  bool mayAggregate() const;
+  int boundPlan(st_join_table& plan, wire::OpenCursor& request) const;
+  // Of `request` table, version and scope are set here. The answer (FORMATS.md) stands in the reply.
+  int readAggregates(wire::OpenCursor request, Reply& reply, std::string_view& answer);
+
   // handler_statistics.cpp.
   int info(uint flags) override;
   ha_rows records_in_range(uint index, const key_range* min, const key_range* max,
@@ -134,11 +143,13 @@ class ha_vamos final : public handler {
 
   // handler_read.cpp
   void prepareRead();
+  bool isAllOfStatement() const;
   bool readsAlone() const;
   wire::Scope readScope(bool alone) const;
   bool isUnique(uint index) const;
   bool isPoint(uint index, const uchar* key, key_part_map parts) const;
   wire::Bounds boundsOf(uint index, const key_range* start, const key_range* end) const;
+  wire::Bounds boundsOf(uint index, const KEY_MULTI_RANGE& range) const;
   uint32_t firstWindowBytes() const;
   bool wantsKeys() const;
   wire::OpenCursor scanRequest(uint32_t index, wire::Bounds bounds, bool reverse, bool alone) const;

@@ -145,18 +145,18 @@ int ha_vamos::getPoints(bool alone) {
   return 0;
 }
 
-wire::OpenCursor ha_vamos::nextScanRequest(bool alone) const {
-  const KEY_MULTI_RANGE& next = ranges_.next;
+wire::Bounds ha_vamos::boundsOf(uint index, const KEY_MULTI_RANGE& range) const {
+  if (!(range.range_flag & EQ_RANGE)) return boundsOf(index, &range.start_key, &range.end_key);
   wire::Bounds bounds;
-  if (next.range_flag & EQ_RANGE) {
-    bounds.hasLower = bounds.hasUpper = true;
-    share_->codec->encodeSearchKey(active_index, next.start_key.key, next.start_key.keypart_map,
-                                   bounds.lower);
-    bounds.upper = bounds.lower;
-  } else {
-    bounds = boundsOf(active_index, &next.start_key, &next.end_key);
-  }
-  return scanRequest(share_->codec->indexOf(active_index), std::move(bounds), false, alone);
+  bounds.hasLower = bounds.hasUpper = true;
+  share_->codec->encodeSearchKey(index, range.start_key.key, range.start_key.keypart_map, bounds.lower);
+  bounds.upper = bounds.lower;
+  return bounds;
+}
+
+wire::OpenCursor ha_vamos::nextScanRequest(bool alone) const {
+  return scanRequest(share_->codec->indexOf(active_index), boundsOf(active_index, ranges_.next), false,
+                     alone);
 }
 
 // Opens the scan of the next range, and of some behind it where nothing is locked ahead of its time.

@@ -33,18 +33,23 @@ void ha_vamos::prepareRead() {
   projection_ = share_->codec->projection(modifies_ || looksUp ? nullptr : table->read_set);
 }
 
+// Whether the statement is a SELECT of this table and nothing else.
+bool ha_vamos::isAllOfStatement() const {
+  const LEX* lex = ha_thd()->lex;
+  const SELECT_LEX* select = table->pos_in_table_list ? table->pos_in_table_list->select_lex : nullptr;
+  return lex->sql_command == SQLCOM_SELECT && select && lex->all_selects_list == select &&
+         lex->query_tables == table->pos_in_table_list && !lex->query_tables->next_global;
+}
+
 // Whether a scan or point is all that its statement reads: then it needs no transaction. A row whose blobs
 // stand beside it, rows sorted by position, and several scans merged are read by more than one request.
 bool ha_vamos::readsAlone() const {
-  if (lock_ != wire::Lock::NO_LOCK || modifies_ || table_share->blob_fields != 0 || inited == NONE)
-    return false;
-  const LEX* lex = ha_thd()->lex;
-  const SELECT_LEX* select = table->pos_in_table_list ? table->pos_in_table_list->select_lex : nullptr;
-  if (lex->sql_command != SQLCOM_SELECT || !select || lex->all_selects_list != select ||
-      lex->query_tables != table->pos_in_table_list || lex->query_tables->next_global) {
+  if (lock_ != wire::Lock::NO_LOCK || modifies_ || table_share->blob_fields != 0 || inited == NONE ||
+      !isAllOfStatement()) {
     return false;
   }
   if (!table->const_table) {
+    const SELECT_LEX* select = table->pos_in_table_list->select_lex;
     const JOIN_TAB* use = table->reginfo.join_tab;
     QUICK_SELECT_I* quick = use && use->select ? use->select->quick : nullptr;
     if (!use || use->table != table || select->order_list.elements != 0 || select->group_list.elements != 0 ||

@@ -12,6 +12,7 @@
 #include "mariadb/commit_prepared.hpp"
 #include "mariadb/discovery.hpp"
 #include "mariadb/errors.hpp"
+#include "mariadb/group_by.hpp"
 #include "mariadb/handler.hpp"
 #include "mariadb/session.hpp"
 #include "mariadb/session_watch.hpp"
@@ -148,6 +149,7 @@ int initialise(void* argument) {
   theEngine->savepoint_rollback_can_release_mdl = canReleaseMetadataLocks;
   theEngine->start_consistent_snapshot = startConsistentSnapshot;
   theEngine->show_status = showStatus;
+  theEngine->create_group_by = createGroupBy;
   setDiscovery(theEngine);
   return 0;
 }

@@ -118,7 +118,8 @@ wire::Begin Session::begin() const {
   return begin;
 }
 
-uint32_t Session::timeoutMs() const {
+uint32_t Session::timeoutMs(Work work) const {
+  if (work == Work::LONG) return 0;  // pings tell of a host that is gone
   const bool mayMeetLocks = statementUse_ != Use::READ || !waiting_.empty() || locked_ || wrote_;
   return variables::requestTimeoutMs(thd_) + (mayMeetLocks ? variables::lockTimeoutMs(thd_) : 0);
 }
@@ -213,7 +214,7 @@ bool Session::exceedsFrame(size_t lastBytes) const {
   return bytes > host().maxBodyBytes();
 }
 
-int Session::run(uint32_t method, std::string body, Reply& reply) {
+int Session::run(uint32_t method, std::string body, Reply& reply, Work work) {
   for (int attempt = 1;; ++attempt) {
     if (dead_) return HA_ERR_LOCK_DEADLOCK;
     const bool begins = !begun_;
@@ -229,7 +230,7 @@ int Session::run(uint32_t method, std::string body, Reply& reply) {
     std::vector<client::Request> requests = chain(method, begins ? body : std::move(body));
     const size_t last = requests.size() - 1;
     client::CallOptions options;
-    options.timeoutMs = timeoutMs();
+    options.timeoutMs = timeoutMs(work);
     options.epoch = epoch;
     epoch_ = epoch;
     reply.call = host().send(stream_, std::move(requests), options);
@@ -319,18 +320,18 @@ int Session::failedWaiting(size_t place, int error) {
   return failed.handler->raiseRefusal(failure_, failed.method, failed.body);
 }
 
-int Session::call(uint32_t method, std::string body, Reply& reply) {
+int Session::call(uint32_t method, std::string body, Reply& reply, Work work) {
   if (statementUse_ != Use::READ || thd_tx_isolation(thd_) == ISO_SERIALIZABLE) locked_ = true;
-  return run(method, std::move(body), reply);
+  return run(method, std::move(body), reply, work);
 }
 
-int Session::callAlone(uint32_t method, std::string body, Reply& reply) {
-  const int error = callOutside(method, std::move(body), reply);
+int Session::callAlone(uint32_t method, std::string body, Reply& reply, Work work) {
+  const int error = callOutside(method, std::move(body), reply, work);
   // Of definitions the server would tell the number, and no more.
   return error >= FIRST_ERROR && isDefinition(method) ? raise(error) : error;
 }
 
-int Session::callOutside(uint32_t method, std::string body, Reply& reply) {
+int Session::callOutside(uint32_t method, std::string body, Reply& reply, Work work) {
   // A change of definitions is not given up half-way: the server has files that go with it.
   const bool mayCancel = !isDefinition(method);
   for (int attempt = 1;; ++attempt) {
@@ -339,7 +340,7 @@ int Session::callOutside(uint32_t method, std::string body, Reply& reply) {
     if (epoch == 0) return errorOfLast();
     epoch_ = epoch;
     client::CallOptions options;
-    options.timeoutMs = timeoutMs();
+    options.timeoutMs = timeoutMs(work);
     options.epoch = epoch;
     // NOLINTNEXTLINE(bugprone-use-after-move): what is moved is not sent again
     reply.call = host().send(stream_, {{method, isRepeatable(method) ? body : std::move(body)}}, options);

@@ -34,6 +34,12 @@ enum class Surfaces {
   LATER,         // even after its statement: of rows that are locked, where no unique key changes
 };
 
+// What a request asks of the host.
+enum class Work {
+  SHORT,  // a window of rows at most: vamos_request_timeout_ms bounds it
+  LONG,   // all rows in a range, however many
+};
+
 // One connection's stream and its transaction on the host. Made at a THD's first use of the engine, gone with
 // close_connection. Used by the connection's thread; others only interrupt what it waits for.
 //
@@ -66,10 +72,10 @@ class Session {
   // as the Reply.
 
   // In the transaction, behind what has to go first.
-  int call(uint32_t method, std::string body, Reply& reply);
+  int call(uint32_t method, std::string body, Reply& reply, Work work = Work::SHORT);
   // Outside of it, and ahead of what waits: reads alone, definitions, statistics, auto-increment, blobs.
   // Those that change nothing are made again where the session was lost and is back in time.
-  int callAlone(uint32_t method, std::string body, Reply& reply);
+  int callAlone(uint32_t method, std::string body, Reply& reply, Work work = Work::SHORT);
   // Without waiting, and ahead of what waits: the next window of a cursor that call() or callAlone() opened.
   client::CallPointer ahead(uint32_t method, std::string body);
   int wait(const client::CallPointer& call, Reply& reply);
@@ -142,7 +148,7 @@ class Session {
   };
 
   bool isInMultiStatement() const;
-  uint32_t timeoutMs() const;
+  uint32_t timeoutMs(Work work = Work::SHORT) const;
   // A session with the host, with its number; 0: failure_ says why not.
   uint32_t connect(bool mayCancel);
   wire::Begin begin() const;
@@ -150,8 +156,8 @@ class Session {
   // BEGIN if the transaction has not begun, what waits, and the last request (0: none).
   std::vector<client::Request> chain(uint32_t lastMethod, std::string lastBody) const;
   bool exceedsFrame(size_t lastBytes) const;
-  int run(uint32_t method, std::string body, Reply& reply);
-  int callOutside(uint32_t method, std::string body, Reply& reply);
+  int run(uint32_t method, std::string body, Reply& reply, Work work = Work::SHORT);
+  int callOutside(uint32_t method, std::string body, Reply& reply, Work work);
   bool waitFor(const client::CallPointer& call, bool mayCancel);
   void dropWaiting();
 

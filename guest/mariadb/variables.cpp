@@ -70,6 +70,11 @@ MYSQL_THDVAR_UINT(request_timeout_ms, PLUGIN_VAR_RQCMDARG,
 MYSQL_THDVAR_UINT(lock_wait_timeout, PLUGIN_VAR_RQCMDARG,
                   "How long a statement waits for a row lock before it fails (s); 0: not at all", nullptr,
                   nullptr, 50, 0, 1000000, 0);
+MYSQL_THDVAR_BOOL(
+    pushdown, PLUGIN_VAR_OPCMDARG,
+    "The host evaluates conditions and aggregate functions, and makes changes, where its answer is "
+    "exactly the server's",
+    nullptr, nullptr, true);
 MYSQL_THDVAR_UINT(window_bytes, PLUGIN_VAR_RQCMDARG, "Bytes of rows that come with the start of a scan",
                   nullptr, nullptr, 16384, 1024, 16 << 20, 0);
 MYSQL_THDVAR_UINT(max_window_bytes, PLUGIN_VAR_RQCMDARG,
@@ -101,6 +106,7 @@ st_mysql_sys_var* all[] = {MYSQL_SYSVAR(channel),
                            MYSQL_SYSVAR(window_bytes),
                            MYSQL_SYSVAR(max_window_bytes),
                            MYSQL_SYSVAR(durability),
+                           MYSQL_SYSVAR(pushdown),
                            nullptr};
 
 const char* channel() { return channelValue; }
@@ -132,6 +138,7 @@ uint32_t lockTimeoutMs(THD* thd) {
 }
 
 uint32_t windowBytes(THD* thd) { return THDVAR(thd, window_bytes); }
+bool pushesDown(THD* thd) { return THDVAR(thd, pushdown) != 0; }
 uint32_t maxWindowBytes(THD* thd) { return std::max(THDVAR(thd, max_window_bytes), windowBytes(thd)); }
 
 }  // namespace vamos::mariadb::variables

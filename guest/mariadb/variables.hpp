@@ -27,6 +27,8 @@ wire::Durability durability(THD* thd);
 uint32_t requestTimeoutMs(THD* thd);
 // vamos_lock_wait_timeout, or what WAIT n and NOWAIT of the statement say; 0: doesn't wait.
 uint32_t lockTimeoutMs(THD* thd);
+// vamos_pushdown.
+bool pushesDown(THD* thd);
 // The first window of a cursor, and the most that later ones grow to.
 uint32_t windowBytes(THD* thd);
 uint32_t maxWindowBytes(THD* thd);
