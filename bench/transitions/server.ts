@@ -11,7 +11,8 @@ import { ENGINE_SETTINGS, SESSION_SETTINGS } from './engines.js';
 import type { EngineName } from './result.js';
 import type { TableDefinition } from './tables.js';
 
-const DATABASE = 'transitions';
+/** One each: a server finds VAMOS tables of its databases on the host, whichever server made them. */
+const databaseOf = (engine: EngineName): string => `transitions_${engine.replace('-', '_')}`;
 
 export interface ServerPlace {
   vm: Vm;
@@ -44,7 +45,7 @@ export class EngineServer {
     const options = { args: [...ENGINE_SETTINGS[engine].args, ...args], dataFolder: engine };
     const mariadb = await GuestMariadb.start(place.vm, place.port, options);
     const connection = await mariadb.connect();
-    await connection.query(`CREATE DATABASE IF NOT EXISTS ${DATABASE}`);
+    await connection.query(`CREATE DATABASE IF NOT EXISTS ${databaseOf(engine)}`);
     mariadb.disconnect();
     return new EngineServer(place, engine, mariadb);
   }
@@ -53,7 +54,7 @@ export class EngineServer {
   async makeTables(tables: readonly TableDefinition[], onProgress: (what: string) => void): Promise<void> {
     const missing = tables.filter(({ name }) => !this.#filled.has(name));
     if (missing.length === 0) return;
-    const connection = await this.#mariadb.connect(DATABASE);
+    const connection = await this.#mariadb.connect(databaseOf(this.#engine));
     for (const { name, columns, fill } of missing) {
       onProgress(`filling ${name}`);
       await connection.query(
@@ -77,7 +78,7 @@ export class EngineServer {
     }
     const connections: Connection[] = [];
     while (connections.length < count) {
-      const connection = await this.#mariadb.connect(DATABASE);
+      const connection = await this.#mariadb.connect(databaseOf(this.#engine));
       await connection.query(SESSION_SETTINGS);
       // Opens a table without a look at its rows.
       for (const { name } of tables) await connection.query(`SELECT * FROM ${name} LIMIT 0`);
