@@ -41,18 +41,26 @@ export type StoreEvent =
 export interface TableLayout {
   table: number;
   /** Spaces of the indexes, the primary key's first. */
-  indexes: { space: number; isUnique: boolean }[];
-  /** Column kinds (ColumnKind) and widths, in order. */
-  columns: { kind: number; widthBytes: number }[];
+  indexes: {
+    space: number;
+    isUnique: boolean;
+    /** isOpaque: only the connector can make its bytes. */
+    parts: { column: number; isDescending: boolean; isOpaque: boolean }[];
+  }[];
+  /** In order; kind: ColumnKind. */
+  columns: { kind: number; widthBytes: number; isNullable: boolean }[];
 }
 
-export interface CursorOptions {
-  table: number;
-  index: number;
+export interface BoundsOptions {
   lower?: Uint8Array;
   upper?: Uint8Array;
   lowerExclusive: boolean;
   upperExclusive: boolean;
+}
+
+export interface CursorOptions extends BoundsOptions {
+  table: number;
+  index: number;
   reverse: boolean;
   limitRows: number;
   lock: number;
@@ -72,6 +80,25 @@ export interface AggregateOptions {
   /** A program; none: COUNT of rows. */
   value?: Uint8Array | undefined;
   isPadded: boolean;
+}
+
+export interface ChangeOptions {
+  table: number;
+  index: number;
+  /** Else it updates. */
+  deletes: boolean;
+  /** Each column once, none of the primary key or of the index that is read; value: a program. */
+  assignments: { column: number; value: Uint8Array }[];
+  /** Of a unique index, each once (FORMATS.md, key batch); none: ranges. */
+  keys: Uint8Array | undefined;
+  /** One after another; they don't overlap. */
+  ranges: BoundsOptions[];
+  reverse: boolean;
+  /** A program; none: all rows. */
+  filter: Uint8Array | undefined;
+  /** That pass the filter; 0: all. */
+  limitRows: number;
+  wait: number;
 }
 
 /** The store's numbers. ROLLBACK: of a prepared transaction. */
@@ -132,6 +159,13 @@ export interface NativeStore {
   /** The next window: at least one row unless at the end; stops at windowBytes. */
   fetch(cursor: number, windowBytes: number): Outcome | number;
   closeCursor(cursor: number): void;
+
+  /**
+   * Locks, reads, filters, and deletes or updates rows where they are, with their entries in all indexes that it touches,
+   * which must have no opaque part. count: rows found; result: u64, how many of them it changed. A failure undoes all of
+   * it; its locks stay, but for those of entries that it made. VALUE_OUT_OF_RANGE and DUPLICATE_KEY have their detail.
+   */
+  change(transaction: number, options: ChangeOptions): Outcome | number;
 
   /** READ COMMITTED: gives back the locks of rows that the statement read and the transaction did not write. */
   unlock(transaction: number, table: number, primaryKeys: Uint8Array): void;

@@ -418,11 +418,20 @@ function autoRecord(table: HostTable, value: Uint8Array | null): Record {
 function layoutOf(table: HostTable): TableLayout {
   return {
     table: table.storeTable,
-    indexes: table.definition.indexes.map(({ unique }, number) => ({
+    indexes: table.definition.indexes.map(({ unique, parts }, number) => ({
       space: table.firstSpace + number,
       isUnique: unique,
+      parts: parts.map(({ column, descending, opaque }) => ({
+        column,
+        isDescending: descending,
+        isOpaque: opaque,
+      })),
     })),
-    columns: table.definition.columns.map(({ kind, widthBytes }) => ({ kind, widthBytes })),
+    columns: table.definition.columns.map(({ kind, widthBytes, nullable }) => ({
+      kind,
+      widthBytes,
+      isNullable: nullable,
+    })),
   };
 }
 

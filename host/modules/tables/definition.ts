@@ -1,9 +1,8 @@
-import protobuf from 'protobufjs/minimal.js';
 import { VamosError } from '../../../src/protocol/errors.js';
 import { vamos } from '../../../src/protocol/generated/messages.js';
 import { uint64 } from '../../../src/protocol/uint64.js';
 import { ColumnKind } from '../../../src/protocol/rows.js';
-import { decode } from './decode.js';
+import { countMessages, decode, type Messages } from './decode.js';
 
 /** Of a column or an index; a table's says its database too. */
 const MAX_NAME_BYTES = 255;
@@ -50,10 +49,6 @@ export function checkName(name: string, what = 'table'): void {
   }
 }
 
-/** The messages that fields of a message hold, by field number. */
-interface Messages {
-  readonly [field: number]: Messages;
-}
 const IN_DEFINITION: Messages = { 2: {}, 3: { 3: {} } };
 const IN_CREATE_TABLE: Messages = { 1: IN_DEFINITION };
 const IN_REDEFINE_TABLE: Messages = { 2: IN_DEFINITION };
@@ -81,35 +76,12 @@ export function decodeRedefineTable(body: Uint8Array): NewDefinition {
   return { definition: checked, nextAutoIncrement: uint64(nextAutoIncrement, body, 3) };
 }
 
-/**
- * What the message holds is counted before it is decoded: an empty column is two bytes of a frame, and an object of a
- * hundred.
- */
 function checkMessages(body: Uint8Array, fields: Messages): void {
-  const count = decode(
-    { decode: () => countMessages(protobuf.Reader.create(body), body.length, fields) },
-    body,
-  );
-  if (count > MAX_MESSAGES) {
+  if (countMessages(body, fields) > MAX_MESSAGES) {
     throw refuse(
       `a table has at most ${MAX_COLUMNS} columns and ${MAX_INDEXES} indexes of ${MAX_PARTS} parts each`,
     );
   }
-}
-
-function countMessages(reader: protobuf.Reader, end: number, fields: Messages): number {
-  let count = 0;
-  while (reader.pos < end) {
-    const tag = reader.uint32();
-    const inner = (tag & 7) === 2 ? fields[tag >>> 3] : undefined;
-    if (!inner) {
-      reader.skipType(tag & 7);
-      continue;
-    }
-    const length = reader.uint32();
-    count += 1 + countMessages(reader, reader.pos + length, inner);
-  }
-  return count;
 }
 
 /** @throws VamosError BAD_REQUEST, saying which limit the definition breaks */

@@ -36,6 +36,7 @@ Napi::Function StoreBinding::define(Napi::Env env) {
                       InstanceMethod<&StoreBinding::openCursor>("openCursor"),
                       InstanceMethod<&StoreBinding::fetch>("fetch"),
                       InstanceMethod<&StoreBinding::closeCursor>("closeCursor"),
+                      InstanceMethod<&StoreBinding::change>("change"),
                       InstanceMethod<&StoreBinding::unlock>("unlock"),
                       InstanceMethod<&StoreBinding::end>("end"),
                       InstanceMethod<&StoreBinding::setXid>("setXid"),
@@ -195,6 +196,12 @@ Napi::Value StoreBinding::fetch(const Info& info) {
 
 void StoreBinding::closeCursor(const Info& info) {
   if (isOpen()) store_->closeCursor(u64(info[0]));
+}
+
+Napi::Value StoreBinding::change(const Info& info) {
+  return use(info.Env(), [&](store::Store& store) {
+    return toJavaScript(info.Env(), store.change(u64(info[0]), changeOptions(info[1].As<Napi::Object>())));
+  });
 }
 
 void StoreBinding::unlock(const Info& info) {

@@ -35,6 +35,7 @@ class StoreBinding : public Napi::ObjectWrap<StoreBinding> {
   Napi::Value openCursor(const Info& info);
   Napi::Value fetch(const Info& info);
   void closeCursor(const Info& info);
+  Napi::Value change(const Info& info);
   void unlock(const Info& info);
   Napi::Value end(const Info& info);
   void setXid(const Info& info);

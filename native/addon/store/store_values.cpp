@@ -75,14 +75,22 @@ Napi::Object toObject(Napi::Env env, Outcome outcome) {
   return object;
 }
 
-CursorOptions cursorOptions(const Napi::Object& object) {
-  CursorOptions options;
-  options.table = u32(object.Get("table"));
-  options.index = u32(object.Get("index"));
+namespace {
+
+void setBounds(CursorOptions& options, const Napi::Object& object) {
   options.lower = optionalBytes(object.Get("lower"));
   options.upper = optionalBytes(object.Get("upper"));
   options.lowerExclusive = boolean(object.Get("lowerExclusive"));
   options.upperExclusive = boolean(object.Get("upperExclusive"));
+}
+
+}  // namespace
+
+CursorOptions cursorOptions(const Napi::Object& object) {
+  CursorOptions options;
+  options.table = u32(object.Get("table"));
+  options.index = u32(object.Get("index"));
+  setBounds(options, object);
   options.reverse = boolean(object.Get("reverse"));
   options.limitRows = u64(object.Get("limitRows"));
   options.lock = enumOf<store::Lock>(object.Get("lock"));
@@ -100,18 +108,49 @@ CursorOptions cursorOptions(const Napi::Object& object) {
   return options;
 }
 
+store::ChangeOptions changeOptions(const Napi::Object& object) {
+  store::ChangeOptions options;
+  options.table = u32(object.Get("table"));
+  options.index = u32(object.Get("index"));
+  options.deletes = boolean(object.Get("deletes"));
+  const auto assignments = object.Get("assignments").As<Napi::Array>();
+  for (uint32_t i = 0; i < assignments.Length(); i++) {
+    const auto assignment = assignments.Get(i).As<Napi::Object>();
+    options.assignments.emplace_back(u32(assignment.Get("column")), bytesOf(assignment.Get("value")));
+  }
+  if (const Napi::Value keys = object.Get("keys"); !keys.IsUndefined()) options.keys = bytesOf(keys);
+  const auto ranges = object.Get("ranges").As<Napi::Array>();
+  for (uint32_t i = 0; i < ranges.Length(); i++) {
+    setBounds(options.ranges.emplace_back(), ranges.Get(i).As<Napi::Object>());
+  }
+  options.reverse = boolean(object.Get("reverse"));
+  options.filter = optionalView(object.Get("filter"));
+  options.limitRows = u64(object.Get("limitRows"));
+  options.wait = enumOf<store::Wait>(object.Get("wait"));
+  return options;
+}
+
 store::TableLayout tableLayout(const Napi::Object& object) {
   store::TableLayout layout;
   layout.table = u32(object.Get("table"));
   const auto indexes = object.Get("indexes").As<Napi::Array>();
   for (uint32_t i = 0; i < indexes.Length(); i++) {
     const auto index = indexes.Get(i).As<Napi::Object>();
-    layout.indexes.push_back({u32(index.Get("space")), boolean(index.Get("isUnique"))});
+    store::IndexLayout& added = layout.indexes.emplace_back();
+    added.space = u32(index.Get("space"));
+    added.isUnique = boolean(index.Get("isUnique"));
+    const auto parts = index.Get("parts").As<Napi::Array>();
+    for (uint32_t k = 0; k < parts.Length(); k++) {
+      const auto part = parts.Get(k).As<Napi::Object>();
+      added.parts.push_back(
+          {u32(part.Get("column")), boolean(part.Get("isDescending")), boolean(part.Get("isOpaque"))});
+    }
   }
   const auto columns = object.Get("columns").As<Napi::Array>();
   for (uint32_t i = 0; i < columns.Length(); i++) {
     const auto column = columns.Get(i).As<Napi::Object>();
-    layout.columns.push_back({u32(column.Get("kind")), u32(column.Get("widthBytes"))});
+    layout.columns.push_back(
+        {u32(column.Get("kind")), u32(column.Get("widthBytes")), boolean(column.Get("isNullable"))});
   }
   return layout;
 }

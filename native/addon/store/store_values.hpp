@@ -27,6 +27,8 @@ Napi::Value toNumber(Napi::Env env, uint64_t value);
 Napi::Value toBytes(Napi::Env env, std::string bytes);
 Napi::Object toObject(Napi::Env env, store::Outcome outcome);
 store::CursorOptions cursorOptions(const Napi::Object& object);
+// Its keys stand in the caller's memory.
+store::ChangeOptions changeOptions(const Napi::Object& object);
 store::TableLayout tableLayout(const Napi::Object& object);
 store::StoreOptions storeOptions(const Napi::Object& object);
 

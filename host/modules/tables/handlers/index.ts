@@ -1,5 +1,6 @@
 import type { Handler } from '../session.js';
 import { blobHandlers } from './blobs.js';
+import { changeHandlers } from './changes.js';
 import { cursorHandlers } from './cursors.js';
 import { definitionHandlers } from './definitions.js';
 import { readHandlers } from './reads.js';
@@ -11,6 +12,7 @@ export const handlers: ReadonlyMap<number, Handler> = new Map([
   ...definitionHandlers,
   ...transactionHandlers,
   ...writeHandlers,
+  ...changeHandlers,
   ...readHandlers,
   ...cursorHandlers,
   ...blobHandlers,

@@ -88,7 +88,7 @@ async function runWithBlobs(request: WriteCall, transaction: HostTransaction): P
 }
 
 /** A duplicate key with the names of table and index. */
-function named(error: unknown, table: HostTable): unknown {
+export function named(error: unknown, table: HostTable): unknown {
   if (!(error instanceof VamosError) || error.code !== 'DUPLICATE_KEY' || error.detail.length < 8)
     return error;
   const detail = Buffer.from(error.detail);
