@@ -1,8 +1,10 @@
 // The end of a session's transaction: commit, rollback, statements and savepoints.
+#include <log.h>
 #include <my_global.h>
 #include <sql_class.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "mariadb/commit_prepared.hpp"
 #include "mariadb/errors.hpp"
@@ -11,6 +13,9 @@
 #include "mariadb/retry.hpp"
 #include "mariadb/session.hpp"
 #include "mariadb/variables.hpp"
+
+// The server has it for engines, in no header.
+extern "C" int thd_binlog_format(const THD* thd);
 
 namespace vamos::mariadb {
 
@@ -122,13 +127,7 @@ int Session::commitOnHost() {
       return failure.code == ErrorCode::DEADLOCK ? error : failedWaiting(0, error);
     }
     bool isDone = false;
-    if (failure.code != ErrorCode::SESSION_LOST && !findCommit(number, isDone)) {
-      client::Failure unknown = failure_;
-      unknown.code = ErrorCode::OUTCOME_UNKNOWN;
-      unknown.message = "whether this transaction was committed is not known (" + describe(failure_) +
-                        "): read what it changed before it is made again";
-      return fail(unknown);
-    }
+    if (failure.code != ErrorCode::SESSION_LOST && !findCommit(number, isDone)) return failUnknown();
     if (isDone) return 0;
     if (isLost(failure)) {
       if (isWhole && attempt < ATTEMPTS) continue;
@@ -138,6 +137,14 @@ int Session::commitOnHost() {
     begun_ = true;  // as far as anybody knows
     return fail(failure);
   }
+}
+
+int Session::failUnknown() {
+  client::Failure unknown = failure_;
+  unknown.code = ErrorCode::OUTCOME_UNKNOWN;
+  unknown.message = "whether this transaction was committed is not known (" + describe(failure_) +
+                    "): read what it changed before it is made again";
+  return fail(unknown);
 }
 
 // What became of a commit whose answer never came. False: nobody could be asked, failure_ says why.
@@ -189,6 +196,58 @@ int Session::writeAlone(Table& table, uint32_t method, std::string_view rows, ui
     if (failure.code != ErrorCode::SESSION_LOST && !findCommit(number, isDone)) return errorOfLast();
     if (isDone && (!begun_ || isGivenUp(failure))) return 0;
     if (begun_ || isGivenUp(failure) || attempt == ATTEMPTS) return failedAlone(failure);
+  }
+}
+
+// Whether this statement is all of its transaction, and nothing but the host has a part in that: then its
+// commit travels along.
+bool Session::isWholeTransaction() const {
+  return !begun_ && waiting_.empty() && savepoints_.empty() && !isInMultiStatement() && !thd_->in_sub_stmt &&
+         !thd_->rgi_slave && thd_binlog_format(thd_) == BINLOG_FORMAT_UNSPEC;
+}
+
+int Session::change(uint32_t method, wire::ChangeWhere request, bool isOneRow, wire::Changed& changed) {
+  if (dead_) return HA_ERR_LOCK_DEADLOCK;
+  if (isWholeTransaction()) return changeAlone(method, std::move(request), isOneRow, changed);
+  request.scope = scope();
+  wrote_ = statementSent_ = true;
+  Reply reply;
+  if (const int error = run(method, request.encode(), reply, Work::LONG)) return error;
+  return wire::Changed::decode(reply.body, changed) ? 0 : HA_ERR_INTERNAL_ERROR;
+}
+
+int Session::changeAlone(uint32_t method, wire::ChangeWhere request, bool isOneRow, wire::Changed& changed) {
+  const uint64_t number = nextCommit_++;
+  request.scope = commitScope(number);
+  const std::string body = request.encode();
+  for (int attempt = 1;; ++attempt) {
+    const uint32_t epoch = connect(true);
+    if (epoch == 0) return errorOfLast();
+    client::CallOptions options;
+    options.timeoutMs = timeoutMs(Work::LONG);
+    options.epoch = epoch;
+    options.isCommit = true;
+    epoch_ = epoch;
+    const client::CallPointer call = host().send(stream_, {{method, body}}, options);
+    bool isDone = waitFor(call, true);
+    if (isDone && !wire::Changed::decode(client::replyBody(call, 0), changed)) return HA_ERR_INTERNAL_ERROR;
+    if (!isDone) {
+      const client::Failure failure = client::failureOf(call);
+      if (!isLost(failure) && !isGivenUp(failure)) return fail(failure);
+      if (failure.code != ErrorCode::SESSION_LOST && !findCommit(number, isDone)) return failUnknown();
+      if (!isDone && isLost(failure) && attempt < ATTEMPTS) continue;
+      if (!isDone) return fail(failure);
+      // What changes nothing leaves no number.
+      changed = {1, 1};
+      if (!isOneRow) {
+        push_warning(thd_, Sql_condition::WARN_LEVEL_WARN, ER_UNKNOWN_ERROR,
+                     "The statement was done, but how many rows it changed is not known: the host daemon's "
+                     "answer was lost");
+      }
+    }
+    // A kill came too late.
+    if (thd_->killed) thd_->reset_kill_query();
+    return 0;
   }
 }
 

@@ -46,7 +46,7 @@ wire::KeyPart partOf(const KeyPartFormat& format) {
   wire::KeyPart part;
   part.column = format.column;
   part.descending = format.isDescending;
-  part.opaque = format.coding == KeyCoding::SORT_KEY || format.isPrefix;
+  part.opaque = format.isOpaque();
   if (part.opaque && format.isPrefix) part.prefixCharacters = format.maxCharacters;
   return part;
 }

@@ -17,6 +17,7 @@
 #include "mariadb/table.hpp"
 #include "wire/tables.hpp"
 
+class QUICK_SELECT_I;
 struct st_join_table;
 
 namespace vamos::mariadb {
@@ -94,6 +95,18 @@ class ha_vamos final : public handler {
   int multi_range_read_next(range_id_t* range) override;
   int multi_range_read_explain_info(uint mode, char* text, size_t size) override;
 
+  // pushdown.cpp: conditions that the host evaluates.
+  const COND* cond_push(const COND* condition) override;
+  void cond_pop() override;
+  Item* idx_cond_push(uint index, Item* condition) override;
+
+  // handler_direct.cpp: changes that the host makes by itself.
+  int info_push(uint kind, void* info) override;
+  int direct_update_rows_init(List<Item>* fields) override;
+  int direct_update_rows(ha_rows* updated, ha_rows* found) override;
+  int direct_delete_rows_init() override;
+  int direct_delete_rows(ha_rows* deleted) override;
+
   // handler_write.cpp.
   int write_row(const uchar* record) override;
   int update_row(const uchar* before, const uchar* after) override;
@@ -150,7 +163,12 @@ class ha_vamos final : public handler {
   bool isPoint(uint index, const uchar* key, key_part_map parts) const;
   wire::Bounds boundsOf(uint index, const key_range* start, const key_range* end) const;
   wire::Bounds boundsOf(uint index, const KEY_MULTI_RANGE& range) const;
-  uint32_t firstWindowBytes() const;
+  struct FirstWindow {
+    uint32_t bytes;
+    bool isEnough;  // as far as known, for all that the statement wants of the scan
+  };
+  FirstWindow firstWindow() const;
+  uint32_t rowsBytes(ulonglong rows) const;
   bool wantsKeys() const;
   wire::OpenCursor scanRequest(uint32_t index, wire::Bounds bounds, bool reverse, bool alone) const;
   int openScan(wire::Bounds bounds, bool reverse, Bound bound, uchar* record);
@@ -159,15 +177,19 @@ class ha_vamos final : public handler {
   int turn(bool reverse, uchar* record);
   void endScan();
   void giveBack(Cursor& cursor);
-  int get(uint32_t index, std::string_view key, uchar* record);
+  int get(uint32_t index, std::string_view key, std::string filter, uchar* record);
   // One row by key; its bytes stand in got_.
-  int readRow(uint32_t index, std::string_view key, const std::vector<uint32_t>& columns, Row& row);
+  int readRow(uint32_t index, std::string_view key, const std::vector<uint32_t>& columns, std::string filter,
+              Row& row);
   int deliver(const Row& row, const Projection& projection, uchar* record);
   bool givesRowsBack() const;
   void sendUnwanted();
   void storePosition(std::string_view primaryKey);
   bool mayRemember() const;
   bool covers(const Projection& projection) const;
+
+  // pushdown.cpp
+  std::string filter() const;
 
   // handler_ranges.cpp
   int takeRange();
@@ -180,6 +202,14 @@ class ha_vamos final : public handler {
   void openScansAhead();
   int nextOfScans(range_id_t* range);
   void endRanges();
+
+  // handler_direct.cpp
+  bool mayChangeDirectly() const;
+  bool planDirect();
+  bool planRanges(QUICK_SELECT_I& quick);
+  bool mayAssign() const;
+  int changeDirectly(uint32_t method, wire::Changed& changed);
+  bool raiseMisfit(const client::Failure& failure) const;
 
   // handler_write.cpp
   bool mayInsertLater() const;
@@ -214,6 +244,9 @@ class ha_vamos final : public handler {
   bool modifies_ = false;           // rows that are read may be updated or deleted: whole, with their keys
   bool ignoresDuplicates_ = false;  // the statement handles them itself: they must be known at once
   bool changesDuplicates_ = false;  // REPLACE, ON DUPLICATE KEY UPDATE: it locks them for that
+
+  std::string filter_;       // of what is read: a program; empty: none
+  std::string indexFilter_;  // of what is read by the index of pushed_idx_cond
 
   // Of the scan.
   Cursor cursor_;
@@ -253,6 +286,11 @@ class ha_vamos final : public handler {
     size_t batchPoints = 0;  // that the next request may have
     std::deque<Scan> scans;  // the first is the one being read
   } ranges_;
+
+  // Of an UPDATE or DELETE that the host does by itself.
+  wire::ChangeWhere direct_;
+  bool directIsOneRow_ = false;  // it finds no more
+  List<Item>* updateValues_ = nullptr;
 
   // Of writes.
   std::string rows_;                             // the batch that is being written

@@ -67,12 +67,14 @@ handler::Table_flags ha_vamos::table_flags() const {
   return HA_REC_NOT_IN_SEQ | HA_NULL_IN_KEY | HA_CAN_INDEX_BLOBS | HA_CAN_GEOMETRY | HA_CAN_VIRTUAL_COLUMNS |
          HA_CAN_SQL_HANDLER | HA_CAN_SKIP_LOCKED | HA_PARTIAL_COLUMN_READ | HA_TABLE_SCAN_ON_INDEX |
          HA_REQUIRES_KEY_COLUMNS_FOR_DELETE | HA_PRIMARY_KEY_REQUIRED_FOR_POSITION |
-         HA_PRIMARY_KEY_IN_READ_INDEX | HA_BINLOG_ROW_CAPABLE | HA_CRASH_SAFE | HA_SLOW_RND_POS;
+         HA_PRIMARY_KEY_IN_READ_INDEX | HA_CAN_TABLE_CONDITION_PUSHDOWN |
+         HA_CAN_DIRECT_UPDATE_AND_DELETE | HA_BINLOG_ROW_CAPABLE |
+         HA_CRASH_SAFE | HA_SLOW_RND_POS;
 }
 
 ulong ha_vamos::index_flags(uint index, uint, bool) const {
   return HA_READ_NEXT | HA_READ_PREV | HA_READ_ORDER | HA_READ_RANGE | HA_KEYREAD_ONLY |
-         (index == table_share->primary_key ? HA_CLUSTERED_INDEX : 0);
+         HA_DO_INDEX_COND_PUSHDOWN | (index == table_share->primary_key ? HA_CLUSTERED_INDEX : 0);
 }
 
 const char* ha_vamos::index_type(uint) { return "BTREE"; }
@@ -184,8 +186,11 @@ int ha_vamos::extra(ha_extra_function operation) {
 int ha_vamos::reset() {
   endScan();
   positions_.clear();
+  filter_.clear();
+  indexFilter_.clear();
   ignoresDuplicates_ = changesDuplicates_ = false;
   refusedRow_.clear();
+  updateValues_ = nullptr;
   free_root(&blobMemory_, MYF(MY_MARK_BLOCKS_FREE));
   return 0;
 }

@@ -40,6 +40,9 @@ struct KeyPartFormat {
   uint32_t searchBytes = 0;    // of the part in a search key, with NULL byte and length
   CHARSET_INFO* charset = nullptr;
   SortKey sortKey;
+
+  // Its bytes are none that the host can make of the row.
+  bool isOpaque() const { return coding == KeyCoding::SORT_KEY || isPrefix; }
 };
 
 // The keys of an index.

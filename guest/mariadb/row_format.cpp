@@ -292,7 +292,7 @@ Projection RowFormat::projection(const MY_BITMAP* fields) const {
 }
 
 uint32_t RowFormat::inlineLimitBytes(const uchar* record) const {
-  if (blobCount_ * inlineBlobBytes <= maxInlineBytes) return inlineBlobBytes;
+  if (!mayKeepBlobsApart()) return inlineBlobBytes;
   uint64_t bytes = 0;
   for (const ColumnFormat& column : columns_) {
     if (column.storage != Storage::BLOB || isNull(column, record)) continue;
@@ -317,36 +317,55 @@ void RowFormat::storeFixed(const ColumnFormat& column, const uchar* record, char
   }
 }
 
-int RowFormat::appendData(const ColumnFormat& column, const uchar* record, uint32_t inlineLimit,
-                          BlobStore& blobs, std::string& out) const {
+void RowFormat::appendText(const ColumnFormat& column, const uchar* record, std::string& out) {
   const uchar* from = record + column.recordOffset;
   switch (column.storage) {
     case Storage::TEXT:
       out.append(
           view(from, column.charset->lengthsp(reinterpret_cast<const char*>(from), column.widthBytes)));
-      return 0;
+      break;
     case Storage::BINARY:
       out.append(view(from, column.widthBytes));
-      return 0;
+      break;
     case Storage::VARCHAR8:
       out.append(view(from + 1, *from));
-      return 0;
-    case Storage::VARCHAR16:
-      out.append(view(from + 2, uint2korr(from)));
-      return 0;
+      break;
     default:
+      out.append(view(from + 2, uint2korr(from)));
       break;
   }
-  const uint64_t length = blobLength(column, record);
+}
+
+void RowFormat::appendValue(uint32_t number, const uchar* record, std::string& out) const {
+  const ColumnFormat& column = columns_[number];
+  if (column.isVariable) return appendText(column, record, out);
+  out.resize(out.size() + column.widthBytes);
+  storeFixed(column, record, &out[out.size() - column.widthBytes]);
+}
+
+std::string_view RowFormat::blobOf(const ColumnFormat& column, const uchar* record) {
   const uchar* data;
-  std::memcpy(&data, from + column.lengthBytes, sizeof data);
-  if (length <= inlineLimit) {
+  std::memcpy(&data, record + column.recordOffset + column.lengthBytes, sizeof data);
+  return view(data, blobLength(column, record));
+}
+
+bool RowFormat::mayKeepBlobsApart() const { return blobCount_ * inlineBlobBytes > maxInlineBytes; }
+
+int RowFormat::appendData(const ColumnFormat& column, const uchar* record, uint32_t inlineLimit,
+                          BlobStore& blobs, std::string& out) const {
+  if (column.storage != Storage::BLOB) {
+    appendText(column, record, out);
+    return 0;
+  }
+  const std::string_view data = blobOf(column, record);
+  if (data.size() <= inlineLimit) {
     out.push_back(inlineMark);
-    out.append(view(data, length));
+    out.append(data);
     return 0;
   }
   uint64_t blob = 0;
-  if (const int error = blobs.write(view(data, length), blob)) return error;
+  if (const int error = blobs.write(data, blob)) return error;
+  const uint64_t length = data.size();
   out.push_back(chunksMark);
   out.append(reinterpret_cast<const char*>(&blob), sizeof blob);
   out.append(reinterpret_cast<const char*>(&length), sizeof length);

@@ -77,6 +77,12 @@ class RowFormat {
   bool readsAs(const RowFormat& other) const;
 
   Projection projection(const MY_BITMAP* fields) const;
+  // Appends a value that is not NULL, and no BLOB, as it stands in a row.
+  void appendValue(uint32_t column, const uchar* record, std::string& out) const;
+  // Of a BLOB: the value in the record.
+  static std::string_view blobOf(const ColumnFormat& column, const uchar* record);
+  // So many BLOBs that short ones, too, may stand beside their row.
+  bool mayKeepBlobsApart() const;
   int encode(const uchar* record, int64_t hiddenKey, BlobStore& blobs, std::string& out) const;
   int encodeChanged(std::string_view before, const uchar* record, const MY_BITMAP* written, BlobStore& blobs,
                     std::string& out) const;
@@ -89,6 +95,7 @@ class RowFormat {
   uint32_t inlineLimitBytes(const uchar* record) const;
   int appendData(const ColumnFormat& column, const uchar* record, uint32_t inlineLimitBytes, BlobStore& blobs,
                  std::string& out) const;
+  static void appendText(const ColumnFormat& column, const uchar* record, std::string& out);
   void storeFixed(const ColumnFormat& column, const uchar* record, char* out) const;
   int loadData(const ColumnFormat& column, std::string_view data, uchar* record, BlobStore& blobs,
                MEM_ROOT* blobMemory) const;

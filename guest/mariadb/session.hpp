@@ -98,6 +98,9 @@ class Session {
   // A transaction of its own, committed once even where its answer is lost: rows for a table that nobody sees
   // yet. Their errors are returned; raiseRefusal is not called.
   int writeAlone(Table& table, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen);
+  // UPDATE_WHERE or DELETE_WHERE, whose scope is set here. In autocommit it is a transaction of its own, done
+  // once even where its answer is lost. isOneRow: it finds no more than one.
+  int change(uint32_t method, wire::ChangeWhere request, bool isOneRow, wire::Changed& changed);
   // Bytes of rows that wait.
   size_t waitingBytes() const { return waitingBytes_; }
   // What waits is sent, and its outcome known.
@@ -173,7 +176,10 @@ class Session {
   // commit.cpp.
   int commitOnHost();
   wire::Scope commitScope(uint64_t number) const;
+  bool isWholeTransaction() const;
+  int changeAlone(uint32_t method, wire::ChangeWhere request, bool isOneRow, wire::Changed& changed);
   bool findCommit(uint64_t number, bool& isDone);
+  int failUnknown();
   void rollbackOnHost();
   int raise(int error);
   void forgetTransaction();
