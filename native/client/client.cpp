@@ -15,6 +15,8 @@ namespace {
 constexpr uint64_t kFirstMaxFrameBytes = 1 << 20;
 // While more than this waits to be sent, send() waits too.
 constexpr uint64_t kMaxQueuedBytes = 16 << 20;
+// So much waits for no more.
+constexpr uint64_t kWorthAFrameBytes = 32 << 10;
 
 }  // namespace
 
@@ -57,9 +59,7 @@ Client::Implementation::~Implementation() {
   toKick_ = connection;
   wakesKeeper_ = true;
   leave(lock);
-  idlerSignal_.set();
   if (keeper_.joinable()) keeper_.join();
-  if (idler_.joinable()) idler_.join();
   for (lock.lock(); callersInside_ > 0 || isSending_; lock.lock()) {
     lock.unlock();
     usleep(1000);
@@ -196,28 +196,47 @@ bool Client::Implementation::isRefused(Call& call) {
 void Client::Implementation::await(Lock& lock, const CallPointer& call, IsOver isOver) {
   addWaiter(*call);
   while (!call->isDone && !isOver(*this, *call) && !expire(*call)) {
-    if (gatherUntil_ != kNever && Clock::now() >= gatherUntil_) flush(lock);
     if (connection_ && (reader_ == nullptr || reader_ == call.get())) {
       reader_ = call.get();
-      readOnce(lock, std::min(expiryOf(*call), gatherUntil_));
+      readOnce(lock, expiryOf(*call));
       continue;
     }
-    const TimePoint until = std::min(expiryOf(*call), gatherUntil_);
+    TimePoint until = expiryOf(*call);
+    if (!call->isSent() && (timekeeper_ == nullptr || timekeeper_ == call.get())) {
+      timekeeper_ = call.get();
+      if (Clock::now() >= gatherUntil_) {
+        flush(lock);
+        continue;
+      }
+      until = std::min(until, gatherUntil_);
+    }
     leave(lock);
     call->signal.waitUntil(until);
     lock.lock();
   }
   removeWaiter(*call);
-  if (reader_ == call.get()) passReader();
+  if (timekeeper_ == call.get()) {
+    // What gathered with it waits no longer.
+    timekeeper_ = nullptr;
+    gatherUntil_ = kNever;
+    flush(lock);
+  }
+  if (reader_ == call.get()) passReader(lock);
 }
 
+// Alone a call gains nothing by waiting. While a frame is in flight others are likely to come; so they are
+// between an answer and the next read: who was just answered is about to make the next call.
 bool Client::Implementation::gathers() {
-  // Alone it gains nothing by waiting.
-  if (options_.gatherUs == 0 || connection_->inFlight.requestCount() == 0) return false;
-  if (gatherUntil_ != kNever) return true;
-  gatherUntil_ = Clock::now() + std::chrono::microseconds(options_.gatherUs);
-  wakesIdler_ = true;
+  if (options_.gatherUs == 0 || queue_.bytes() >= kWorthAFrameBytes) return false;
+  const bool isReaderToCome = reader_ != nullptr && !isReading_;
+  if (connection_->inFlight.isQuiet() && !isReaderToCome) return false;
+  if (gatherUntil_ == kNever) gatherUntil_ = Clock::now() + std::chrono::microseconds(options_.gatherUs);
   return true;
+}
+
+bool Client::Implementation::isDue() const {
+  return gatherUntil_ == kNever || connection_->inFlight.isQuiet() || queue_.bytes() >= kWorthAFrameBytes ||
+         Clock::now() >= gatherUntil_;
 }
 
 TimePoint Client::Implementation::expiryOf(const Call& call) const {
@@ -259,12 +278,10 @@ void Client::Implementation::leave(Lock& lock) {
   if (!toWake_.empty()) calls.swap(toWake_);
   const std::shared_ptr<Connection> kicked = std::move(toKick_);
   const bool wakesKeeper = std::exchange(wakesKeeper_, false);
-  const bool wakesIdler = std::exchange(wakesIdler_, false);
   lock.unlock();
   for (const CallPointer& call : calls) call->signal.set();
   if (kicked) kicked->kick();
   if (wakesKeeper) keeperSignal_.set();
-  if (wakesIdler) idlerSignal_.set();
 }
 
 Client::Client(Options options) : implementation_(std::make_unique<Implementation>(std::move(options))) {}

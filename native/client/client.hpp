@@ -23,8 +23,8 @@ struct Options {
   std::string token;
   uint32_t connectTimeoutMs = 5000;  // that a call waits for a session to be there
   uint32_t replyWindowBytes = 16 << 20;
-  // While calls of other streams are unanswered, how long a call may wait for others to share its frame. It
-  // is sent sooner when a thread of idle priority gets to run: then nobody is about to add to it.
+  // While a frame is unanswered, how long a call may wait for others to share the next one, which goes when
+  // the answers are there. 0: not at all, while fewer frames are in flight than the host allows.
   uint32_t gatherUs = 0;
   uint32_t maxReconnectDelayMs = 2000;
   uint32_t pingIntervalMs = 5000;

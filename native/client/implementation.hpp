@@ -21,9 +21,8 @@ std::string randomBytes(size_t count);
 // Threads meet under one mutex, which nobody holds during a system call. Two roles are outside it, each one
 // thread's at a time: the sender's (who writes frames; calls that come meanwhile go with its next one) and
 // the reader's (who polls the channel and settles what it reads). A thread that waits for its answer is the
-// reader where no other is, and hands the role on when it has its answer. The keeper, a thread of our own,
-// connects, and reads while nobody waits. Where calls gather, a second one of idle priority tells it when the
-// processor has nothing else to do.
+// reader where no other is, and hands the role on when it has its answer. Before it waits it sends what has
+// gathered. The keeper, a thread of our own, connects, and reads while nobody waits.
 class Client::Implementation {
  public:
   explicit Implementation(Options options);
@@ -61,6 +60,8 @@ class Client::Implementation {
 
   // Whether a call that was just issued is left for others to share its frame, for a moment.
   bool gathers();
+  // Whether what waits has gathered long enough.
+  bool isDue() const;
 
   // The roles: roles.cpp. These leave the mutex for a while.
   void flush(Lock& lock);
@@ -70,14 +71,13 @@ class Client::Implementation {
   void settle(Connection& connection);
   void drain(Lock& lock, const std::shared_ptr<Connection>& connection);
   // Somebody who waits reads next; if nobody does, the role is free.
-  void passReader();
+  void passReader(Lock& lock);
   void loseSession(Lock& lock, const std::shared_ptr<Connection>& connection, Failure error, bool isBroken);
 
   // The keeper: keeper.cpp.
   void startKeeper();
   void wakeKeeper();
   void keep();
-  void watchForIdleness();
   void tryConnect();
   void beginSession(Lock& lock, const std::shared_ptr<Connection>& connection);
   void stayWithout(Failure error);
@@ -101,11 +101,12 @@ class Client::Implementation {
   std::vector<CallPointer> toWake_;
   std::shared_ptr<Connection> toKick_;
   bool wakesKeeper_ = false;
-  bool wakesIdler_ = false;
 
   const void* reader_ = nullptr;  // the call whose thread reads, or the keeper (this)
+  bool isReading_ = false;        // it waits for the channel; else it is on its way there
   bool isSending_ = false;
-  TimePoint gatherUntil_ = kNever;  // what waits is sent then at the latest
+  TimePoint gatherUntil_ = kNever;    // what waits is sent then at the latest
+  const void* timekeeper_ = nullptr;  // the call whose thread sees to that, while the reader may sleep longer
   uint32_t callersInside_ = 0;
   Counters counters_;
   // While there is no session.
@@ -125,8 +126,6 @@ class Client::Implementation {
   // Its own.
   std::thread keeper_;
   Signal keeperSignal_;
-  std::thread idler_;
-  Signal idlerSignal_;
   bool hadSession_ = false;
   uint32_t failedAttempts_ = 0;
   uint64_t callsSeen_ = 0;

@@ -17,6 +17,8 @@ class InFlight {
   explicit InFlight(const wire::Welcome& limits);
 
   bool maySend() const { return framesInFlight_ < maxFramesInFlight_; }
+  // None with a request that is neither answered nor reported parked.
+  bool isQuiet() const { return framesInFlight_ == 0; }
   // Bulk leaves the last eighth of the window to small calls, a COMMIT for instance.
   bool hasRoom(uint64_t batchBytes, uint64_t callBytes) const;
   size_t requestCount() const { return slots_.size() - freeIds_.size(); }

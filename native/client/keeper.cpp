@@ -1,6 +1,5 @@
 // The thread that connects, and looks after the session while nobody waits.
 #include <pthread.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <csignal>
@@ -52,7 +51,6 @@ void Client::Implementation::startKeeper() {
   try {
     keeper_ = std::thread([this] { keep(); });
     pthread_setname_np(keeper_.native_handle(), "vamos-keeper");
-    if (options_.gatherUs > 0) idler_ = std::thread([this] { watchForIdleness(); });
   } catch (const std::system_error& error) {
     lastError_ = {ErrorCode::INTERNAL, std::string("no thread for the connection: ") + error.what()};
     isHopeless_ = true;
@@ -75,18 +73,6 @@ void Client::Implementation::keep() {
     lock.unlock();
     if (failedAttempts_ > 0) pause();
     if (!isClosing_) tryConnect();
-  }
-}
-
-// Runs only when no other thread wants the processor: nobody is about to add to what gathers. Never takes the
-// mutex: a thread of idle priority may keep it for long.
-void Client::Implementation::watchForIdleness() {
-  pthread_setname_np(pthread_self(), "vamos-idler");
-  const sched_param priority{};
-  pthread_setschedparam(pthread_self(), SCHED_IDLE, &priority);
-  while (!isClosing_) {
-    idlerSignal_.waitUntil(kNever);
-    keeperSignal_.set();
   }
 }
 
@@ -129,8 +115,8 @@ void Client::Implementation::beginSession(Lock& lock, const std::shared_ptr<Conn
   }
   settle(*connection);
   wakeAllWaiters();
-  passReader();
   flush(lock);
+  if (reader_ == nullptr) passReader(lock);
   leave(lock);
 }
 
@@ -185,7 +171,7 @@ void Client::Implementation::lookAfter(Lock& lock) {
   if (reader_ == nullptr && (isIdle || isStuck)) {
     reader_ = this;
     readOnce(lock, std::min(pingDueAt_, now + (isStuck ? kLook : kIdleLook)));
-    if (reader_ == this) passReader();
+    if (reader_ == this) passReader(lock);
     return leave(lock);
   }
   leave(lock);

@@ -12,7 +12,8 @@ using wire::FrameKind;
 static constexpr size_t kKeptBytes = 1 << 20;
 
 void Client::Implementation::flush(Lock& lock) {
-  gatherUntil_ = kNever;
+  // What can't be sent now goes as soon as it can.
+  if (connection_ && isDue()) gatherUntil_ = kNever;
   // A sender looks again before it stops.
   if (isSending_) return;
   while (connection_ && takeFrames(*connection_)) {
@@ -38,7 +39,9 @@ void Client::Implementation::flush(Lock& lock) {
 // What can be sent now, for sendFrames().
 bool Client::Implementation::takeFrames(Connection& connection) {
   if (connection.isChannelFull || connection.writeFailure) return false;
-  if (!queue_.isEmpty() && connection.inFlight.maySend()) {
+  if (!queue_.isEmpty() && connection.inFlight.maySend() && isDue()) {
+    gatherUntil_ = kNever;
+    timekeeper_ = nullptr;
     queue_.takeBatch(maxFrameBytes_ - wire::kBatchOverheadBytes, connection.inFlight, batch_);
     if (!batch_.empty()) {
       connection.inFlight.add(batch_);
@@ -92,14 +95,19 @@ void Client::Implementation::sendFrames(Connection& connection) {
 
 void Client::Implementation::readOnce(Lock& lock, TimePoint deadline) {
   const std::shared_ptr<Connection> connection = connection_;
+  flush(lock);
+  if (connection_ != connection) return;
   const bool wantsWrite = connection->isChannelFull;
   const bool mustRead = connection->writeFailure.has_value();
+  deadline = std::min(deadline, gatherUntil_);
+  isReading_ = true;
   leave(lock);
   using Event = Connection::Event;
   const Event event = mustRead ? Event::Readable : connection->poll(deadline, wantsWrite);
   if (event == Event::Readable) connection->read();
   const Connection::Moved moved = connection->movedByReader();
   lock.lock();
+  isReading_ = false;
   counters_.bytesReceived += moved.bytes;
   counters_.systemCalls += moved.systemCalls;
   if (connection_ != connection) return;
@@ -109,7 +117,6 @@ void Client::Implementation::readOnce(Lock& lock, TimePoint deadline) {
   if (mustRead && !incoming.end) incoming.end = connection->writeFailure;
   if (incoming.end) return loseSession(lock, connection, *incoming.end, incoming.isBroken);
   if (event == Event::Writable) drain(lock, connection);
-  flush(lock);
 }
 
 void Client::Implementation::settle(Connection& connection) {
@@ -158,7 +165,7 @@ void Client::Implementation::drain(Lock& lock, const std::shared_ptr<Connection>
   connection->writeFailure = connection->writeEnd();
 }
 
-void Client::Implementation::passReader() {
+void Client::Implementation::passReader(Lock& lock) {
   reader_ = nullptr;
   if (!connection_) return;
   // The latest is the most likely to be answered soon: one that waits long for a lock would only wake others.
@@ -167,6 +174,7 @@ void Client::Implementation::passReader() {
     reader_ = *waiter;
     return wakeLater(**waiter);
   }
+  flush(lock);
 }
 
 void Client::Implementation::loseSession(Lock& lock, const std::shared_ptr<Connection>& connection,
@@ -174,6 +182,8 @@ void Client::Implementation::loseSession(Lock& lock, const std::shared_ptr<Conne
   if (connection_ != connection) return;
   connection_ = nullptr;
   reader_ = nullptr;
+  gatherUntil_ = kNever;
+  timekeeper_ = nullptr;
   epoch_++;
   lostAt_ = Clock::now();
   error.message = options_.address + ": " + error.message;
