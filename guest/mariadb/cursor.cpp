@@ -29,14 +29,16 @@ int Window::next(Row& row) {
 void Cursor::begin(const wire::OpenCursor& request) {
   isOpen_ = true;
   isLocking_ = request.lock != wire::Lock::NO_LOCK;
+  asksAhead_ = !isLocking_;
   inTransaction_ = request.scope.inTransaction;
   withKeys_ = request.withKeys;
   windowBytes_ = request.windowBytes;
 }
 
-int Cursor::open(Session& session, const wire::OpenCursor& request) {
+int Cursor::open(Session& session, const wire::OpenCursor& request, bool isEnough) {
   close(session);
   begin(request);
+  asksAhead_ = asksAhead_ && !isEnough;
   Reply reply;
   const int error = inTransaction_ ? session.call(wire::Method::OPEN_CURSOR, request.encode(), reply)
                                    : session.callAlone(wire::Method::OPEN_CURSOR, request.encode(), reply);
@@ -73,6 +75,7 @@ int Cursor::next(Session& session, Row& row) {
       error = session.wait(std::exchange(ahead_, nullptr), reply);
     } else {
       if (number_ == 0) return HA_ERR_END_OF_FILE;
+      asksAhead_ = !isLocking_;
       std::string body = wire::Fetch{number_, nextWindowBytes(session)}.encode();
       error = inTransaction_ ? session.call(wire::Method::FETCH, std::move(body), reply)
                              : session.callAlone(wire::Method::FETCH, std::move(body), reply);
@@ -84,7 +87,7 @@ int Cursor::next(Session& session, Row& row) {
     }
   }
   const int error = window_.next(row);
-  if (!isLocking_ && !ahead_ && number_ != 0 && window_.offset() * 2 > window_.size()) {
+  if (asksAhead_ && !ahead_ && number_ != 0 && window_.offset() * 2 > window_.size()) {
     ahead_ = session.ahead(wire::Method::FETCH, wire::Fetch{number_, nextWindowBytes(session)}.encode());
   }
   return error;

@@ -70,10 +70,11 @@ bool ha_vamos::nextIsPoint() const {
 }
 
 int ha_vamos::multi_range_read_next(range_id_t* range) {
-  if (ranges_.isDefault) return handler::multi_range_read_next(range);
   int error = 0;
   do {
-    if (!ranges_.scans.empty()) {
+    if (ranges_.isDefault) {
+      error = handler::multi_range_read_next(range);
+    } else if (!ranges_.scans.empty()) {
       error = nextOfScans(range);
     } else if (ranges_.taken < ranges_.points.size()) {
       error = nextPoint(range);
@@ -82,6 +83,10 @@ int ha_vamos::multi_range_read_next(range_id_t* range) {
     } else {
       error = nextIsPoint() ? takePoints() : takeScans();
       if (!error) error = HA_ERR_KEY_NOT_FOUND;
+    }
+    // A condition on the row and on rows of other tables that the server left to this read.
+    if (!error && mrr_funcs.skip_index_tuple && mrr_funcs.skip_index_tuple(mrr_iter, *range)) {
+      error = HA_ERR_KEY_NOT_FOUND;
     }
   } while (error == HA_ERR_KEY_NOT_FOUND);
   if (!error && table->vfield) table->update_virtual_fields(this, VCOL_UPDATE_FOR_READ);
@@ -130,6 +135,7 @@ int ha_vamos::getPoints(bool alone) {
   request.lock = lock_;
   request.columns = projection_.columns;
   request.withKeys = wantsKeys();
+  request.filter = filter();
   Reply reply;
   const int error = alone ? session().callAlone(wire::Method::GET, request.encode(), reply)
                           : session().call(wire::Method::GET, request.encode(), reply);
@@ -167,7 +173,7 @@ int ha_vamos::takeScans() {
   const wire::OpenCursor request = nextScanRequest(alone);
   takeRange();
   ranges_.isFirst = false;
-  const int error = ranges_.scans.back().cursor.open(session(), request);
+  const int error = ranges_.scans.back().cursor.open(session(), request, firstWindow().isEnough);
   if (!error && !alone) openScansAhead();
   return error;
 }

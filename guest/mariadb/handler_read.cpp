@@ -97,10 +97,25 @@ wire::Bounds ha_vamos::boundsOf(uint index, const key_range* start, const key_ra
   return bounds;
 }
 
+// What so many rows of the projection take, as far as known.
+uint32_t ha_vamos::rowsBytes(ulonglong rows) const {
+  constexpr ulonglong rowOverheadBytes = 16;
+  constexpr ulonglong columnOverheadBytes = 5;
+  const ulonglong most = variables::maxWindowBytes(ha_thd());
+  const Table::Statistics known = share_->statistics();
+  ulonglong rowBytes = table_share->reclength;
+  if (known.rows != 0) {
+    const ulonglong usualBytes = 2 * known.bytes / known.rows;
+    rowBytes = table_share->blob_fields != 0 ? usualBytes : std::min(rowBytes, usualBytes);
+  }
+  rowBytes += rowOverheadBytes + columnOverheadBytes * table_share->fields;
+  return static_cast<uint32_t>(rows > most / rowBytes ? most : std::max<ulonglong>(rows * rowBytes, 1));
+}
+
 // Little where few rows are wanted: LIMIT, and reads that lock what they meet. A statement that changes all
 // rows in the bounds locks no more for having them in larger windows, unless it gives back what it didn't
 // want.
-uint32_t ha_vamos::firstWindowBytes() const {
+ha_vamos::FirstWindow ha_vamos::firstWindow() const {
   THD* thd = ha_thd();
   const uint32_t usual = variables::windowBytes(thd);
   SELECT_LEX* select = table->pos_in_table_list ? table->pos_in_table_list->select_lex : nullptr;
@@ -109,16 +124,18 @@ uint32_t ha_vamos::firstWindowBytes() const {
     const int command = thd_sql_command(thd);
     const bool wantsAll = (command == SQLCOM_UPDATE || command == SQLCOM_DELETE) && !limit &&
                           !thd->lex->query_tables->next_global && !givesRowsBack();
-    return wantsAll ? usual : 1;
+    return {wantsAll ? usual : 1, false};
   }
-  if (limit && limit->const_item() && !limit->is_expensive() && select->group_list.elements == 0) {
-    const ulonglong offset =
-        select->limit_params.offset_limit ? select->limit_params.offset_limit->val_uint() : 0;
-    const ulonglong rows = select->limit_params.select_limit->val_uint() + offset;
-    const ulonglong rowBytes = table_share->reclength + 8;
-    if (rows < usual / rowBytes) return static_cast<uint32_t>(std::max<ulonglong>(rows * rowBytes, 1));
-  }
-  return usual;
+  // Rows that are sorted or summed up are read all the same.
+  const JOIN_TAB* use = table->reginfo.join_tab;
+  const bool isLimited = limit && limit->const_item() && !limit->is_expensive() &&
+                         select->group_list.elements == 0 && !select->with_sum_func &&
+                         !(use && use->table == table && (use->filesort || use->join->need_tmp));
+  if (!isLimited) return {usual, false};
+  Item* offset = select->limit_params.offset_limit;
+  const ulonglong rows = limit->val_uint() + (offset ? offset->val_uint() : 0);
+  const uint32_t bytes = rowsBytes(std::min<ulonglong>(rows, UINT_MAX32));
+  return {bytes, bytes < variables::maxWindowBytes(thd)};
 }
 
 wire::OpenCursor ha_vamos::scanRequest(uint32_t index, wire::Bounds bounds, bool reverse, bool alone) const {
@@ -132,7 +149,8 @@ wire::OpenCursor ha_vamos::scanRequest(uint32_t index, wire::Bounds bounds, bool
   request.lock = lock_;
   request.columns = projection_.columns;
   request.withKeys = wantsKeys();
-  request.windowBytes = firstWindowBytes();
+  request.filter = filter();
+  request.windowBytes = firstWindow().bytes;
   return request;
 }
 
@@ -146,7 +164,8 @@ int ha_vamos::openScan(wire::Bounds bounds, bool reverse, Bound bound, uchar* re
   bound_ = bound;
   const uint32_t index = inited == INDEX ? share_->codec->indexOf(active_index) : 0;
   const bool alone = readsAlone();
-  const int error = cursor_.open(session(), scanRequest(index, std::move(bounds), reverse, alone));
+  const int error =
+      cursor_.open(session(), scanRequest(index, std::move(bounds), reverse, alone), firstWindow().isEnough);
   return error ? error : nextOfScan(record);
 }
 
@@ -242,9 +261,9 @@ int ha_vamos::index_end() {
   return 0;
 }
 
-int ha_vamos::get(uint32_t index, std::string_view key, uchar* record) {
+int ha_vamos::get(uint32_t index, std::string_view key, std::string filter, uchar* record) {
   Row row;
-  const int error = readRow(index, key, projection_.columns, row);
+  const int error = readRow(index, key, projection_.columns, std::move(filter), row);
   if (error) {
     current_ = {};
     return error;
@@ -252,7 +271,8 @@ int ha_vamos::get(uint32_t index, std::string_view key, uchar* record) {
   return deliver(row, projection_, record);
 }
 
-int ha_vamos::readRow(uint32_t index, std::string_view key, const std::vector<uint32_t>& columns, Row& row) {
+int ha_vamos::readRow(uint32_t index, std::string_view key, const std::vector<uint32_t>& columns,
+                      std::string filter, Row& row) {
   const bool alone = inited != RND && readsAlone();
   wire::Get request;
   request.table = share_->number;
@@ -263,6 +283,7 @@ int ha_vamos::readRow(uint32_t index, std::string_view key, const std::vector<ui
   request.lock = lock_;
   request.columns = columns;
   request.withKeys = wantsKeys();
+  request.filter = std::move(filter);
   Reply reply;
   const int error = alone ? session().callAlone(wire::Method::GET, request.encode(), reply)
                           : session().call(wire::Method::GET, request.encode(), reply);
@@ -280,7 +301,7 @@ int ha_vamos::index_read_map(uchar* record, const uchar* key, key_part_map parts
     exactKey_.clear();
     share_->codec->encodeSearchKey(active_index, key, parts, exactKey_);
     bound_ = Bound::EXACT;
-    return get(share_->codec->indexOf(active_index), exactKey_, record);
+    return get(share_->codec->indexOf(active_index), exactKey_, filter(), record);
   }
   wire::Bounds bounds;
   std::string prefix;
@@ -412,7 +433,7 @@ int ha_vamos::rnd_pos(uchar* record, uchar* position) {
     rememberedKey_.assign(key);
     return deliver({*row, rememberedKey_}, positions_.projection(), record);
   }
-  return get(0, key, record);
+  return get(0, key, {}, record);
 }
 
 // Whether rows read with this projection have what is wanted now.

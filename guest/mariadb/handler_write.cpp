@@ -162,7 +162,7 @@ int ha_vamos::beforeRow(const uchar* record, Row& row, int64_t& hiddenKey) {
     return 0;
   }
   shown_ = got_;
-  const int error = readRow(0, scratch_, {}, row);
+  const int error = readRow(0, scratch_, {}, {}, row);
   return error == HA_ERR_KEY_NOT_FOUND ? HA_ERR_RECORD_CHANGED : error;
 }
 

@@ -1,5 +1,6 @@
 #include "mariadb/status.hpp"
 
+#include <atomic>
 #include <cstdio>
 #include <string>
 
@@ -11,6 +12,8 @@
 namespace vamos::mariadb {
 
 namespace {
+
+std::atomic<uint64_t> pushedConditions{0};
 
 double requestsPerFrame(const client::Counters& counters) {
   return counters.frames == 0 ? 0
@@ -53,6 +56,13 @@ int showUnfinished(THD*, SHOW_VAR* variable, void* buffer, system_status_var*, e
   return 0;
 }
 
+int showPushedConditions(THD*, SHOW_VAR* variable, void* buffer, system_status_var*, enum_var_type) {
+  variable->type = SHOW_ULONGLONG;
+  variable->value = buffer;
+  *static_cast<ulonglong*>(buffer) = pushedConditions;
+  return 0;
+}
+
 void line(std::string& text, const char* name, uint64_t value) {
   text.append(name).append(": ").append(std::to_string(value)).append("\n");
 }
@@ -72,9 +82,12 @@ st_mysql_show_var statusVariables[] = {
     SHOW_FUNC_ENTRY("Vamos_parked", showCounter<&client::Counters::parked>),
     SHOW_FUNC_ENTRY("Vamos_reconnects", showCounter<&client::Counters::reconnects>),
     SHOW_FUNC_ENTRY("Vamos_system_calls", showCounter<&client::Counters::systemCalls>),
+    SHOW_FUNC_ENTRY("Vamos_pushed_conditions", showPushedConditions),
     SHOW_FUNC_ENTRY("Vamos_prepared_to_finish", showUnfinished),
     {NullS, NullS, SHOW_LONG},
 };
+
+void countPushedCondition() { pushedConditions.fetch_add(1, std::memory_order_relaxed); }
 
 bool showStatus(handlerton*, THD* thd, stat_print_fn* print, ha_stat_type type) {
   if (type != HA_ENGINE_STATUS) return false;

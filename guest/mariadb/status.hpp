@@ -8,6 +8,9 @@ namespace vamos::mariadb {
 // SHOW STATUS LIKE 'vamos%'.
 extern st_mysql_show_var statusVariables[];
 
+// Vamos_pushed_conditions: conditions of which the host evaluates all or a part.
+void countPushedCondition();
+
 // SHOW ENGINE VAMOS STATUS: the connection, and what went over it.
 bool showStatus(handlerton* hton, THD* thd, stat_print_fn* print, ha_stat_type type);
 

@@ -1,0 +1,56 @@
+// Conditions that the host evaluates beside a read, so that only rows for which they hold travel.
+#include <opt_range.h>
+#include <sql_class.h>
+#include <sql_priv.h>
+#include <sql_select.h>
+
+#include "mariadb/handler.hpp"
+#include "mariadb/program.hpp"
+#include "mariadb/status.hpp"
+#include "mariadb/variables.hpp"
+
+namespace vamos::mariadb {
+
+// The server evaluates the condition again; parts of it that can't be compiled are its own. Constants of a
+// statement are evaluated here, and rows of other tables are none. A later condition takes an earlier one's
+// place: both hold for what is read from now on.
+const COND* ha_vamos::cond_push(const COND* condition) {
+  filter_.clear();
+  if (!variables::pushesDown(ha_thd()) || isUnseen_) return condition;
+  const ProgramCompiler compiler(*table, *share_->codec);
+  const bool isWhole = compiler.conditionInPart(const_cast<COND*>(condition), filter_);
+  if (!filter_.empty()) countPushedCondition();
+  return isWhole && !filter_.empty() ? nullptr : condition;
+}
+
+void ha_vamos::cond_pop() { filter_.clear(); }
+
+// The server doesn't evaluate this one again.
+Item* ha_vamos::idx_cond_push(uint index, Item* condition) {
+  indexFilter_.clear();
+  if (!variables::pushesDown(ha_thd())) return condition;
+  const ProgramCompiler compiler(*table, *share_->codec);
+  if (!compiler.condition(condition, indexFilter_)) return condition;
+  countPushedCondition();
+  pushed_idx_cond = condition;
+  pushed_idx_cond_keyno = index;
+  return nullptr;
+}
+
+// What the rows of a read have to fulfil. A loose index scan goes from group to group by keys, whatever the
+// rows behind them are: it reads all.
+std::string ha_vamos::filter() const {
+  const bool hasIndexFilter = pushed_idx_cond && inited == INDEX && pushed_idx_cond_keyno == active_index;
+  if (!hasIndexFilter && filter_.empty()) return {};
+  const JOIN_TAB* use = table->reginfo.join_tab;
+  const QUICK_SELECT_I* quick = use && use->table == table && use->select ? use->select->quick : nullptr;
+  const bool isLoose =
+      quick && const_cast<QUICK_SELECT_I*>(quick)->get_type() == QUICK_SELECT_I::QS_TYPE_GROUP_MIN_MAX;
+  if (!hasIndexFilter) return isLoose ? std::string() : filter_;
+  if (filter_.empty() || isLoose) return indexFilter_;
+  std::string both = filter_;
+  both.append(indexFilter_).push_back(static_cast<char>(Instruction::AND));
+  return both.size() <= maxProgramBytes ? both : indexFilter_;
+}
+
+}  // namespace vamos::mariadb
