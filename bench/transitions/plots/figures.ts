@@ -254,7 +254,7 @@ function stackedBars({ values, title, format, domain, range }: Panel, sizes: str
         type: 'quantitative',
         axis: {
           title,
-          tickCount: 5,
+          tickCount: 4,
           labelExpr: `datum.value === 0 ? '0' : format(datum.value, '${format}')`,
         },
       },
@@ -379,12 +379,8 @@ export function switches(report: TransitionReport): Plot | undefined {
       y: {
         field: 'transitions',
         type: 'quantitative',
-        scale: { type: 'log' },
-        axis: {
-          title: 'transitions a statement (logarithmic)',
-          labelExpr: 'format(datum.value, "~g")',
-          tickCount: 6,
-        },
+        scale: LOGARITHMIC,
+        axis: { ...LOGARITHMIC_AXIS, title: 'transitions a statement (logarithmic)' },
       },
       color: {
         field: 'engine',
