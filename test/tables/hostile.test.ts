@@ -7,7 +7,12 @@ import type { RpcStream } from '../../src/rpc/contract.js';
 import { MODES, Place, code } from './place.js';
 
 const { Method } = vamos.tables;
-const DANGEROUS: readonly number[] = [Method.DROP_TABLE, Method.TRUNCATE_TABLE, Method.RENAME_TABLE];
+const DANGEROUS: readonly number[] = [
+  Method.DROP_TABLE,
+  Method.TRUNCATE_TABLE,
+  Method.RENAME_TABLE,
+  Method.DELETE_WHERE,
+];
 const methods = Object.values(Method)
   .map(Number)
   .filter((method) => method > 0 && !DANGEROUS.includes(method));

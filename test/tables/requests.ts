@@ -92,6 +92,14 @@ export class Requests {
     return this.#write(Method.DELETE, { old: row }, scope);
   }
 
+  updateWhere(fields: vamos.tables.IChangeWhere, scope: Scope = {}) {
+    return this.#change(Method.UPDATE_WHERE, fields, scope);
+  }
+
+  deleteWhere(fields: vamos.tables.IChangeWhere = {}, scope: Scope = {}) {
+    return this.#change(Method.DELETE_WHERE, fields, scope);
+  }
+
   async get(id: number, scope: Scope = {}, lock: keyof typeof vamos.tables.Lock = 'NO_LOCK') {
     const { codec } = this.table.opened;
     const keys = writeKeyBatch([codec.key(0, id)]);
@@ -120,6 +128,12 @@ export class Requests {
       Method.UNLOCK,
       vamos.tables.Unlock.encode({ ...this.head, scope, keys }).finish(),
     );
+  }
+
+  async #change(method: number, fields: vamos.tables.IChangeWhere, scope: Scope) {
+    const body = vamos.tables.ChangeWhere.encode({ ...this.head, scope, ...fields }).finish();
+    const { found, changed } = vamos.tables.Changed.decode(await this.stream.call(method, body));
+    return { found: Number(found), changed: Number(changed) };
   }
 
   #write(
