@@ -179,14 +179,14 @@ describe.each(MODES)('transactions of rows that the host changes, %s', (mode) =>
     await load(table, 10);
     await one.begin();
     await one.deleteWhere({ ranges: [range(table, 0, 5, 20)] }, inTransaction(1));
-    expect(await code(two.insert(item(12), { wait: Wait.NO_WAIT }))).toBe('LOCK_NOT_AVAILABLE');
+    expect(await code(two.insert({ ...item(12) }, { wait: Wait.NO_WAIT }))).toBe('LOCK_NOT_AVAILABLE');
     await one.rollback();
   });
 
   it('see their own rows, whatever they changed before', async () => {
     await load(table, 10);
     await one.begin();
-    await one.insert(item(100), inTransaction(1));
+    await one.insert({ ...item(100) }, inTransaction(1));
     await one.updateWhere(
       { assignments: [{ column: Column.RANK, value: plus(Column.RANK, 50) }] },
       inTransaction(2),
