@@ -18,9 +18,11 @@ import { StreamPool, TableStream, type Link, type WriteOptions } from './stream.
 import { Table } from './table.js';
 import { Transaction, type TransactionOptions } from './transaction.js';
 
+export type { Aggregated, Wanted } from './aggregate.js';
 export { BlobHandle, type BlobSource } from './blob.js';
 export type { Chain } from './chain.js';
 export type { Cursor } from './cursor.js';
+export type { Conditions, Filter, Tests } from './filter.js';
 export { defineTable } from './schema.js';
 export type { Changes, IndexDefinition, Key, KeyPrefix, NewRow, Row, TableDefinition } from './schema.js';
 export type { Durability, Wait, WriteOptions } from './stream.js';

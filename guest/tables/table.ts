@@ -3,7 +3,9 @@ import { VamosError } from '../../src/protocol/errors.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
 import type { CallOptions } from '../../src/rpc/contract.js';
 import type { AnyRow, Projection } from './codec.js';
+import { AggregateList, type Aggregated, type Wanted } from './aggregate.js';
 import { Cursor } from './cursor.js';
+import { filterProgram, type Filter } from './filter.js';
 import { isHiddenColumn } from './mariadb/type.js';
 import type { AnyDefinition, Changes, ColumnName, IndexName, Key, KeyPrefix, NewRow, Row } from './schema.js';
 import { scopeOf, type Link, type Wait, type WriteOptions } from './stream.js';
@@ -35,6 +37,8 @@ export interface ScanOptions<D extends AnyDefinition, I extends string, Name ext
   extends ReadOptions<Name>, Range<D, I> {
   /** From the end of the range to its start. */
   reverse?: boolean;
+  /** Only rows that pass, tested on the host; see Tests. */
+  where?: Filter<D>;
   /** At most so many rows. */
   limit?: number;
   /** Of the first window; 16 KiB if not given, 1 MiB at most. */
@@ -246,7 +250,7 @@ export class Table<D extends AnyDefinition> {
     );
   }
 
-  /** How many rows there are in a range (all, if no range is given), counted on the host. */
+  /** How many rows there are in a range (all, if no range is given) that pass `where`, counted on the host. */
   async count<I extends IndexName<D> = 'primary'>(
     options: Omit<ScanOptions<D, I, never>, 'columns' | 'reverse' | 'windowBytes'> & { index?: I } = {},
   ): Promise<number> {
@@ -254,6 +258,30 @@ export class Table<D extends AnyDefinition> {
     const body = vamos.tables.OpenCursor.encode(request).finish();
     const reply = await this.#link.send(Method.OPEN_CURSOR, body, options);
     return Number(vamos.tables.Rows.decode(reply).count);
+  }
+
+  /**
+   * Sums, least and greatest values over a range, or its rows that pass `where`: one row travels, whatever it holds.
+   * @throws VamosError BAD_REQUEST: a column that the host can't add up or compare; VALUE_OUT_OF_RANGE: a sum of small integers
+   *   that no number can hold
+   */
+  async aggregate<
+    I extends IndexName<D> = 'primary',
+    Sum extends ColumnName<D> = never,
+    Min extends ColumnName<D> = never,
+    Max extends ColumnName<D> = never,
+  >(
+    options: Omit<ScanOptions<D, I, never>, 'columns' | 'reverse' | 'windowBytes'> &
+      Wanted<Sum, Min, Max> & { index?: I } = {},
+  ): Promise<Aggregated<D, Sum, Min, Max>> {
+    const list = new AggregateList(this.opened.codec.columns, options);
+    const request = {
+      ...this.#cursorRequest(options.index ?? 'primary', options),
+      aggregates: list.messages,
+    };
+    const body = vamos.tables.OpenCursor.encode(request).finish();
+    const reply = vamos.tables.Rows.decode(await this.#link.send(Method.OPEN_CURSOR, body, options));
+    return list.read(reply.window) as Aggregated<D, Sum, Min, Max>;
   }
 
   #cursorRequest(
@@ -271,6 +299,7 @@ export class Table<D extends AnyDefinition> {
       reverse: options.reverse ?? false,
       limitRows: options.limit ?? 0,
       lock: lockNumber(options.lock),
+      filter: filterProgram(codec.columns, options.where),
     };
   }
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <sstream>
 
+#include "store/program.hpp"
 #include "wire/batch.hpp"
 #include "wire/crc32c.hpp"
 #include "wire/row.hpp"
@@ -49,10 +50,17 @@ Column column(std::string text) {
       {"UINT32", ColumnKind::UINT32}, {"UINT64", ColumnKind::UINT64}, {"FLOAT", ColumnKind::FLOAT},
       {"DOUBLE", ColumnKind::DOUBLE}, {"FIXED", ColumnKind::FIXED},   {"BYTES", ColumnKind::BYTES},
       {"BLOB", ColumnKind::BLOB}};
-  if (text.back() == '?') text.pop_back();
+  const bool isNullable = text.back() == '?';
+  if (isNullable) text.pop_back();
   const Fields parts = split(text, ':');
   REQUIRE(kinds.contains(parts[0]));
-  return {static_cast<uint32_t>(kinds.at(parts[0])), parts.size() > 1 ? number(parts[1]) : 0};
+  return {static_cast<uint32_t>(kinds.at(parts[0])), parts.size() > 1 ? number(parts[1]) : 0, isNullable};
+}
+
+std::optional<RowLayout> layoutOf(const std::string& text) {
+  std::vector<Column> columns;
+  for (const std::string& each : split(text, ',')) columns.push_back(column(each));
+  return RowLayout::make(columns);
 }
 
 // The lines of this kind, without it.
@@ -90,9 +98,7 @@ void checkOld(Reader& reader, size_t line, std::string& copy) {
 TEST_CASE("rows of the vectors are valid, have their fingerprints and give their projections") {
   for (const Fields& fields : lines("row")) {
     CAPTURE(fields[0]);
-    std::vector<Column> columns;
-    for (const std::string& text : split(fields[0], ',')) columns.push_back(column(text));
-    const std::optional<RowLayout> layout = RowLayout::make(columns);
+    const std::optional<RowLayout> layout = layoutOf(fields[0]);
     REQUIRE(layout);
     const std::string packed = bytes(fields[1]);
     CHECK(layout->isValid(packed));
@@ -139,4 +145,19 @@ TEST_CASE("the key batch of the vectors has the keys of the insert") {
     CHECK(key == read.entries[0].key);
   }
   CHECK(reader.atEnd());
+}
+
+TEST_CASE("programs of the vectors are programs, and true where they are to be") {
+  for (const Fields& fields : lines("program")) {
+    CAPTURE(fields[2]);
+    const std::optional<RowLayout> layout = layoutOf(fields[0]);
+    REQUIRE(layout);
+    const std::string row = bytes(fields[1]);
+    REQUIRE(layout->isValid(row));
+    std::string refusal;
+    const std::optional<store::Program> program =
+        store::Program::makeFilter(*layout, bytes(fields[2]), refusal);
+    REQUIRE_MESSAGE(program, refusal);
+    CHECK(program->isTrue(row) == (fields[3] == "true"));
+  }
 }

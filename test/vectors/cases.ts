@@ -1,5 +1,7 @@
+import { packedDecimal } from '../../guest/tables/mariadb/decimal.js';
 import { WriteBatch, writeKeyBatch } from '../../src/protocol/batches.js';
 import { KeyFormat } from '../../src/protocol/keys.js';
+import { ProgramWriter, ValueType } from '../../src/protocol/program.js';
 import { ColumnKind, RowFormat, type ColumnLayout, type RawValue } from '../../src/protocol/rows.js';
 import { crc32c } from '../../src/channel/crc32c.js';
 
@@ -96,6 +98,61 @@ const KEYS: { parts: { column: ColumnLayout; descending: boolean }[]; values: Ra
   },
 ];
 
+/** Each instruction of a program at least once, over one row. */
+const PROGRAM_COLUMNS: ColumnLayout[] = [
+  column(ColumnKind.INT32),
+  column(ColumnKind.DOUBLE, true),
+  column(ColumnKind.FIXED, false, 6),
+  column(ColumnKind.BYTES),
+  column(ColumnKind.BLOB, true),
+  column(ColumnKind.UINT64, true),
+];
+const PROGRAM_ROW: RawValue[] = [-7, 1.5, packedDecimal('-1234.567', 10, 3), bytes(0x61, 0x20), null, null];
+const program = (): ProgramWriter => new ProgramWriter();
+const PROGRAMS: [program: ProgramWriter, isTrue: boolean][] = [
+  [program().column(0).integer(-7n).compare('EQUAL'), true],
+  [program().column(0).integer(-7n).compare('NOT_EQUAL'), false],
+  [program().column(0).integer(-6n).compare('LESS'), true],
+  [program().column(0).integer(-7n).compare('LESS'), false],
+  [program().column(0).integer(-7n).compare('LESS_OR_EQUAL'), true],
+  [program().column(0).integer(-7n).compare('GREATER'), false],
+  [program().column(0).integer(-7n).compare('GREATER_OR_EQUAL'), true],
+  [program().column(0).integer(3n).operation('ADD').integer(-4n).compare('EQUAL'), true],
+  [program().column(0).integer(3n).operation('SUBTRACT').integer(-10n).compare('EQUAL'), true],
+  [program().column(0).integer(3n).operation('MULTIPLY').integer(-21n).compare('EQUAL'), true],
+  [program().column(0).operation('NEGATE').integer(7n).compare('EQUAL'), true],
+  [program().column(0).operation('TO_DOUBLE').double(-7).compare('EQUAL'), true],
+  [program().column(1).double(1.5).compare('EQUAL'), true],
+  [program().decimal(2, 10, 3).integer(-1234567n).compare('EQUAL'), true],
+  [program().length(3).integer(2n).compare('EQUAL'), true],
+  [program().column(3).bytes(bytes(0x61)).compare('EQUAL'), false],
+  [program().column(3).bytes(bytes(0x61)).compare('EQUAL', true), true],
+  [program().column(3).bytes(bytes(0x61)).operation('STARTS_WITH'), true],
+  [program().column(0).integer(5n).integer(-7n).in(2), true],
+  [program().column(3).bytes(bytes(0x62)).bytes(bytes(0x61)).in(2, true), true],
+  [
+    program()
+      .column(5)
+      .integer(2n ** 125n)
+      .compare('LESS'),
+    false,
+  ],
+  [program().column(5).null(ValueType.INTEGER).compare('SAME'), true],
+  [program().column(5).operation('IS_NULL'), true],
+  [program().length(4).operation('IS_NULL').operation('NOT'), false],
+  [
+    program()
+      .integer(-(2n ** 64n))
+      .integer(-(2n ** 64n) - 1n)
+      .compare('GREATER'),
+    true,
+  ],
+  [program().null(ValueType.BOOLEAN).operation('IS_TRUE').operation('NOT'), true],
+  [program().null(ValueType.BOOLEAN).column(5).operation('IS_NULL').operation('OR'), true],
+  [program().null(ValueType.BOOLEAN).column(5).operation('IS_NULL').operation('AND'), false],
+];
+const BIG_ENDIAN: [ColumnLayout, RawValue] = [column(ColumnKind.FIXED, false, 3), bytes(1, 2, 3)];
+
 const hex = (data: Uint8Array): string => Buffer.from(data).toString('hex') || '-';
 const columnText = ({ kind, nullable, widthBytes }: ColumnLayout): string =>
   `${ColumnKind[kind]}${widthBytes > 0 ? `:${widthBytes}` : ''}${nullable ? '?' : ''}`;
@@ -106,6 +163,7 @@ const columnText = ({ kind, nullable, widthBytes }: ColumnLayout): string =>
  *     key PARTS KEY
  *     insert|update|delete ROWS BATCH           (of the first rows above, one index of their first column)
  *     keys COUNT BATCH
+ *     program COLUMNS ROW CODE true|false     (for that row: true, or anything else)
  * COLUMNS: KIND[:WIDTH][?] between commas, '?' for nullable; PARTS the same, descending ones with '-' in front.
  */
 export function vectorLines(): string[] {
@@ -120,7 +178,23 @@ export function vectorLines(): string[] {
     const text = parts.map((part) => (part.descending ? '-' : '') + columnText(part.column)).join(',');
     return `key ${text} ${hex(new KeyFormat(parts).encode(values))}`;
   });
-  return [...rows, ...keys, ...batchLines()];
+  return [...rows, ...keys, ...batchLines(), ...programLines()];
+}
+
+function programLines(): string[] {
+  const line = (
+    columns: ColumnLayout[],
+    values: RawValue[],
+    [code, isTrue]: (typeof PROGRAMS)[number],
+  ): string => {
+    const row = new RowFormat(columns).pack(values);
+    return `program ${columns.map(columnText).join(',')} ${hex(row)} ${hex(code.finish())} ${isTrue}`;
+  };
+  const [wide, value] = BIG_ENDIAN;
+  return [
+    ...PROGRAMS.map((each) => line(PROGRAM_COLUMNS, PROGRAM_ROW, each)),
+    line([wide], [value], [program().bigEndian(0).integer(0x10203n).compare('EQUAL'), true]),
+  ];
 }
 
 function batchLines(): string[] {

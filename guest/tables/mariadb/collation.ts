@@ -50,6 +50,19 @@ export function sortKey(
   return padded(weights, order(' '));
 }
 
+/** Character sets whose `_bin` collations order strings by their bytes. */
+const BYTE_ORDERED = /^(utf8mb4|utf8mb3|latin\d|ascii|cp125\d|koi8[ru]|greek|hebrew|tis620)_/;
+
+/**
+ * Whether strings compare as their bytes do, the shorter one filled up with spaces unless the collation has NO PAD: then a
+ * host can compare them.
+ */
+export function comparesAsBytes({ collation, isPadded }: Omit<SortedColumn, 'name'>): boolean {
+  if (collation === 'binary') return true;
+  if (isPadded && collation.includes('_nopad_')) return false;
+  return collation.endsWith('_bin') && BYTE_ORDERED.test(collation);
+}
+
 const known = new Map<string, Order | undefined>();
 
 function orderOf(collation: string): Order | undefined {

@@ -59,3 +59,21 @@ export function packedDecimal(value: string | number, digits: number, scale: num
   bytes[0]! ^= SIGN;
   return bytes;
 }
+
+/** Most digits of a decimal that a host computes with. */
+const MAX_SUMMED_DIGITS = 36;
+
+/** Digits and scale of a DECIMAL column that a host can compute with, by its type's name. */
+export function decimalShape(typeName: string): { digits: number; scale: number } | undefined {
+  const [, digits, scale] = /^mariadb:decimal\((\d+),(\d+)\)/i.exec(typeName) ?? [];
+  if (digits === undefined || Number(digits) > MAX_SUMMED_DIGITS) return undefined;
+  return { digits: Number(digits), scale: Number(scale) };
+}
+
+/** A decimal from its value times 10^scale. */
+export function decimalText(value: bigint, scale: number): string {
+  const digits = String(value < 0n ? -value : value).padStart(scale + 1, '0');
+  const sign = value < 0n ? '-' : '';
+  if (scale === 0) return sign + digits;
+  return `${sign}${digits.slice(0, -scale)}.${digits.slice(-scale)}`;
+}

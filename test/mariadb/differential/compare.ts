@@ -8,8 +8,8 @@ import type { Sql } from './statements.js';
 const STATEMENT_MS = 30_000;
 const CONNECTION_ERRORS = ['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', 'ECONNREFUSED', 'ENOENT'];
 
-/** What keys a column is in: these flags come and go with the server's way to the rows. */
-const KEY_FLAGS = 0x400e;
+/** Of keys and defaults: columns of temporary tables have none, and what needs one is the server's choice. */
+const TABLE_FLAGS = 0x760e;
 const ERROR_DURING_COMMIT = '1180';
 const DUPLICATE = 1062;
 const KEEPS_WARNINGS = /^(BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|SELECT @|PREPARE)/;
@@ -201,7 +201,7 @@ export async function outcomeOf({ engine, connection }: Side, sql: Sql): Promise
 
 function describeColumn(column: mysql.FieldPacket): string {
   const { name, columnType, columnLength, decimals, characterSet, flags } = column;
-  return [name, columnType, columnLength, decimals, characterSet, Number(flags) & ~KEY_FLAGS]
+  return [name, columnType, columnLength, decimals, characterSet, Number(flags) & ~TABLE_FLAGS]
     .map(String)
     .join(' ');
 }
