@@ -9,6 +9,9 @@ namespace {
 constexpr size_t entriesAtOnce = 32;
 // The clock is asked once in so many rows.
 constexpr uint64_t rowsBetweenChecks = 16;
+// A scan of so many rows goes on for longer than an iterator lives: the next one need not learn that anew.
+constexpr uint64_t longScanRows = 1000;
+constexpr size_t longScanReadaheadBytes = 256 << 10;
 
 }  // namespace
 
@@ -44,7 +47,7 @@ Progress FetchOperation::run(const Budget& budget) {
     view_ = *cursor->view;
     if (transaction) view_.writes = transaction->latestView().writes;
   }
-  uint64_t nextCheck = rowsRead_ + rowsBetweenChecks;
+  uint64_t nextCheck = cursor->rowsRead + rowsBetweenChecks;
   while (true) {
     if (isAtLimit()) return finish(true);
     if (isFull()) return finish(false);
@@ -63,8 +66,8 @@ Progress FetchOperation::run(const Budget& budget) {
         undo();
         return Progress::DONE;
     }
-    if (rowsRead_ < nextCheck) continue;
-    nextCheck = rowsRead_ + rowsBetweenChecks;
+    if (cursor->rowsRead < nextCheck) continue;
+    nextCheck = cursor->rowsRead + rowsBetweenChecks;
     if (budget.isSpent()) {
       iterator_.reset();
       return Progress::AGAIN;
@@ -111,6 +114,8 @@ void FetchOperation::openIterator() {
   lowSlice_ = bounds_.low;
   highSlice_ = bounds_.high;
   readOptions_ = view_.options(false);
+  const bool isLong = cursor->rowsRead >= longScanRows && !cursor->options.reverse;
+  if (isLong) readOptions_.readahead_size = longScanReadaheadBytes;
   readOptions_.iterate_lower_bound = &lowSlice_;
   // Backwards, the seek itself keeps below the bound. And with a bound, an iterator over the transaction's
   // own writes that meets one of them there ends, where nothing committed is before it (seen with
@@ -149,7 +154,7 @@ FetchOperation::Step FetchOperation::seek() {
 }
 
 void FetchOperation::pass() {
-  rowsRead_++;
+  cursor->rowsRead++;
   hasBegunEntry_ = false;
   if (!cursor->options.reverse) {
     cursor->rest.low.assign(iterator_->key().data(), iterator_->key().size());

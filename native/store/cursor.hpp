@@ -19,8 +19,9 @@ struct Cursor {
   std::optional<Program> filter;
   std::optional<Aggregates> aggregates;
   Lock lock = Lock::NONE;
-  KeyRange rest;             // not scanned yet
-  uint64_t rows = 0;         // that passed the filter so far
+  KeyRange rest;      // not scanned yet
+  uint64_t rows = 0;  // that passed the filter so far
+  uint64_t rowsRead = 0;
   std::optional<View> view;  // plain reads; its writes are looked up anew for each window
   bool isBusy = false;       // owner thread only
 };
@@ -85,7 +86,6 @@ class FetchOperation : public Operation {
   rocksdb::Slice highSlice_;
   std::unique_ptr<rocksdb::Iterator> iterator_;
   bool isPositioned_ = false;
-  uint64_t rowsRead_ = 0;
   uint64_t lockMark_ = 0;  // before the first lock of the entry that comes next
   bool hasBegunEntry_ = false;
   uint64_t sequence_ = 0;  // of the database, just before the iterator was made
