@@ -8,8 +8,8 @@ import type { Sql } from './statements.js';
 const STATEMENT_MS = 30_000;
 const CONNECTION_ERRORS = ['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', 'ECONNREFUSED', 'ENOENT'];
 
-/** Of keys and defaults: columns of temporary tables have none, and what needs one is the server's choice. */
-const TABLE_FLAGS = 0x760e;
+/** Of keys, defaults and BINARY: columns of temporary tables have others, and what needs one is the server's choice. */
+const TABLE_FLAGS = 0x768e;
 const ERROR_DURING_COMMIT = '1180';
 const DUPLICATE = 1062;
 const KEEPS_WARNINGS = /^(BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|SELECT @|PREPARE)/;

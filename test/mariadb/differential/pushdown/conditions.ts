@@ -228,16 +228,17 @@ const otherCollation = ({ sql }: ColumnType): string => {
 export function arithmetic({ name }: Column, choice: number, { columns, constant }: Scope): string {
   const numbers = columns.filter(({ type }) => type.family === 'integer' && !type.isWide);
   const other = numbers.length > 0 ? pick(numbers, choice >> 4).name : name;
+  // Only the one that is chosen has its constants written.
   const forms = [
-    `${name} + ${constant('1')}`,
-    `${name} - ${constant('2')}`,
-    `${name} * ${constant('3')}`,
-    `-${name}`,
-    `${name} + ${constant('0.5')}`,
-    `${name} * ${constant('1.5e0')}`,
-    `${name} + ${other}`,
-    `${name} * ${other} - ${constant('1')}`,
-    pick([`${name} DIV 2`, `${name} / 3`, `${name} % 4`, `ABS(${name})`, `${name} | 1`], choice >> 4),
+    () => `${name} + ${constant('1')}`,
+    () => `${name} - ${constant('2')}`,
+    () => `${name} * ${constant('3')}`,
+    () => `-${name}`,
+    () => `${name} + ${constant('0.5')}`,
+    () => `${name} * ${constant('1.5e0')}`,
+    () => `${name} + ${other}`,
+    () => `${name} * ${other} - ${constant('1')}`,
+    () => pick([`${name} DIV 2`, `${name} / 3`, `${name} % 4`, `ABS(${name})`, `${name} | 1`], choice >> 4),
   ];
-  return pick(forms, choice);
+  return pick(forms, choice)();
 }

@@ -447,19 +447,18 @@ function join({ left, right, where, on, form, pair }: Kinds['join'], world: Worl
 /** One text, run with several values for its parameters. */
 function prepared({ table, where, form, shifts }: Kinds['prepared'], world: World): Sql[] {
   const of = pick(world.tables, table);
-  const constants: string[] = [];
-  const scope: Scope = {
-    ...scopeOf(of),
-    constant: (sql) => {
-      constants.push(sql);
-      return '?';
-    },
-  };
+  // Each constant is marked by its number: those that come into the text become parameters, in its order.
+  const written: string[] = [];
+  const scope: Scope = { ...scopeOf(of), constant: (sql) => `{${written.push(sql) - 1}}` };
   const isChange = form % 3 === 0;
   if (isChange) change(world, { text: '' });
   const quiet = isChange ? quietPart(where, scopeOf(of)) : where;
   if (!quiet) return [];
-  const { text } = write(quiet, scope);
+  const constants: string[] = [];
+  const text = write(quiet, scope).text.replaceAll(/\{(\d+)\}/g, (_, number: string) => {
+    constants.push(written[Number(number)]!);
+    return '?';
+  });
   if (constants.length === 0) return [];
   const column = pick(given(of), form >> 4);
   const statement = isChange
