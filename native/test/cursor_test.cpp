@@ -202,6 +202,6 @@ TEST_CASE_FIXTURE(StoreFixture, "a scan over data on the disk gives the same row
   CHECK(all.rows < 40000);
   CHECK(store->estimate(table, byNumber, {.lower = numberKey(10), .upper = numberKey(19)}).rows == 10);
   store->dropTable(table);
-  store->defineTable({table, {{10, true}, {11, true}, {12, false}}, columns()});
+  store->defineTable({table, indexes(), columns()});
   while (!scan(0, {}).empty()) std::this_thread::yield();
 }

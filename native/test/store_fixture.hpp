@@ -48,7 +48,11 @@ class StoreFixture {
       notified_ = true;
       condition_.notify_one();
     });
-    store->defineTable({table, {{10, true}, {11, true}, {12, false}}, columns()});
+    store->defineTable({table, indexes(), columns()});
+  }
+
+  static std::vector<IndexLayout> indexes() {
+    return {{10, true, {{0}}}, {11, true, {{1}}}, {12, false, {{2}}}};
   }
 
   void reopen() {
@@ -61,7 +65,7 @@ class StoreFixture {
 
   static std::vector<Column> columns() {
     return {{static_cast<uint32_t>(ColumnKind::UINT32), 0},
-            {static_cast<uint32_t>(ColumnKind::BYTES), 0},
+            {static_cast<uint32_t>(ColumnKind::BYTES), 0, true},
             {static_cast<uint32_t>(ColumnKind::BYTES), 0}};
   }
 
