@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -18,6 +19,16 @@ namespace vamos::store {
 struct Answer {
   uint64_t operation = 0;  // 0: outcome is the answer
   Outcome outcome;
+};
+
+// A GET as it came (tables.proto), for answerGets: the caller has looked up the table that it names.
+struct GetCall {
+  uint32_t id = 0;
+  uint64_t transaction = 0;  // the stream's; 0: it has none
+  uint32_t table = 0;        // the store's number
+  std::string_view body;
+  size_t replyBytes = 0;  // 0: not answered
+  size_t keys = 0;
 };
 
 // The store of one root; host/modules/tables/binding.ts documents each call. All calls come from one thread,
@@ -42,6 +53,10 @@ class Store {
                Lock duplicateLock = Lock::SHARED);
   Answer get(uint64_t transaction, uint32_t table, uint32_t index, std::string_view keys, Lock lock,
              Wait wait, std::vector<uint32_t> columns, bool withKeys, std::string_view filter = {});
+  // Answers those GETs of a frame that it can answer at once and well, and no other: what locks, fails, is
+  // not in memory or is large stays as it is. Appends their replies (vamos.proto), at most maxBytes, and says
+  // of each call how many bytes and keys that was.
+  void answerGets(std::span<GetCall> calls, size_t maxBytes, std::string& replies);
   uint64_t openCursor(uint64_t transaction, CursorOptions options);
   Answer fetch(uint64_t cursor, uint64_t windowBytes);
   void closeCursor(uint64_t cursor);

@@ -146,18 +146,20 @@ void appendReceivedBytes(std::string& batch, uint64_t receivedBytes) {
   if (receivedBytes != 0) protozero::pbf_writer(batch).add_uint64(2, receivedBytes);
 }
 
+void appendReply(std::string& batch, const Reply& reply) {
+  protozero::pbf_writer replies(batch);
+  protozero::pbf_writer writer(replies, kReplies);
+  writer.add_uint32(kId, reply.id);
+  if (reply.failure.code == ErrorCode::OK) {
+    writer.add_bytes(kBody, reply.body.data(), reply.body.size());
+  } else {
+    writer.add_message(kFailure, encodeMessage(reply.failure));
+  }
+}
+
 std::string ReplyBatch::encode() const {
   std::string bytes;
-  protozero::pbf_writer batch(bytes);
-  for (const Reply& reply : replies) {
-    protozero::pbf_writer writer(batch, kReplies);
-    writer.add_uint32(kId, reply.id);
-    if (reply.failure.code == ErrorCode::OK) {
-      writer.add_bytes(kBody, reply.body.data(), reply.body.size());
-    } else {
-      writer.add_message(kFailure, encodeMessage(reply.failure));
-    }
-  }
+  for (const Reply& reply : replies) appendReply(bytes, reply);
   return bytes;
 }
 

@@ -101,6 +101,9 @@ struct ReplyBatch {
   static bool decode(std::string_view bytes, size_t most, ReplyBatch& message);
 };
 
+// As one of a ReplyBatch, which is made by appending its replies.
+void appendReply(std::string& batch, const Reply& reply);
+
 struct Parked {
   std::vector<uint32_t> ids;
 

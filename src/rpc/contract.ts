@@ -56,8 +56,37 @@ export interface HostSession {
   readonly program: string;
 }
 
+/** A request as it stands in its frame. */
+export interface FrameRequest {
+  id: number;
+  stream: number;
+  method: number;
+  deadlineMs: number;
+  chain: boolean;
+  /** Where the body stands. */
+  offset: number;
+  length: number;
+}
+
+/** The answers to some of a frame's requests. */
+export interface AnswersAtOnce {
+  /** As they stand in a ReplyBatch. */
+  replies: Uint8Array;
+  /** Of the requests, in order: which are answered. */
+  isAnswered(index: number): boolean;
+}
+
 /** A module's host half for one session: made when the session starts, closed when it ends. */
 export interface ModuleSession {
+  /** For the methods whose requests it can answer many at a time; those that it leaves go to `handle`. */
+  readonly atOnce?: {
+    has(method: number): boolean;
+    /**
+     * Answers what it can of a frame's requests, no two of one stream and each the stream's next, without waiting.
+     * @param maxBytes of all replies
+     */
+    answer(frame: Uint8Array, requests: readonly FrameRequest[], maxBytes: number): AnswersAtOnce | undefined;
+  };
   /**
    * Answers a request with its reply's body (never changed afterwards), at once where it can. Throws or rejects with
    * VamosError. The stream's next

@@ -7,12 +7,15 @@ import { BATCH_OVERHEAD_BYTES, OVERHEAD_BYTES } from './limits.js';
 /** A failure's message and detail never make a reply too large for a frame. */
 const MAX_MESSAGE_LENGTH = 1000;
 const MAX_DETAIL_BYTES = 4096;
+/** Of several replies that go as one; less than the least frame that a connector may allow. */
+const MAX_ENCODED_BYTES = 48 * 1024;
 
 interface QueuedReply {
-  call: HostCall;
-  message: vamos.IReply;
+  /** One reply, or several as they stand in a ReplyBatch. */
+  message: vamos.IReply | Uint8Array;
   /** More than it takes in a frame. */
   bytes: number;
+  readonly onSent: () => void;
 }
 
 /** Replies that wait for the end of the turn, or for the connector's credit. */
@@ -32,8 +35,11 @@ export class ReplyQueue {
     return this.#queuedBytes;
   }
 
-  /** Returns the error that the reply carries. */
-  push(call: HostCall, outcome: Uint8Array | VamosError): VamosError | undefined {
+  /**
+   * Returns the error that the reply carries.
+   * @param onSent when it goes out
+   */
+  push(call: HostCall, outcome: Uint8Array | VamosError, onSent: () => void): VamosError | undefined {
     const answer = outcome instanceof VamosError ? outcome : this.#checked(call, outcome);
     const message: vamos.IReply =
       answer instanceof VamosError
@@ -41,9 +47,23 @@ export class ReplyQueue {
         : { id: call.id, body: answer };
     const { body, failure } = message;
     const bytes = OVERHEAD_BYTES + (body?.length ?? 0) + (failure ? failureBytes(failure) : 0);
-    this.#replies.push({ call, message, bytes });
-    this.#queuedBytes += bytes;
+    this.#add({ message, bytes, onSent });
     return answer instanceof VamosError ? answer : undefined;
+  }
+
+  /** What several replies may take that go as one. */
+  get maxEncodedBytes(): number {
+    return Math.min(this.maxFrameBytes - BATCH_OVERHEAD_BYTES, MAX_ENCODED_BYTES);
+  }
+
+  /** Several replies, at most `maxEncodedBytes`. */
+  pushEncoded(replies: Uint8Array, onSent: () => void): void {
+    this.#add({ message: replies, bytes: replies.length, onSent });
+  }
+
+  #add(reply: QueuedReply): void {
+    this.#replies.push(reply);
+    this.#queuedBytes += reply.bytes;
   }
 
   /** The connector has taken so many bytes of reply frames. */
@@ -57,15 +77,15 @@ export class ReplyQueue {
     this.#creditedBytes = receivedBytes;
   }
 
-  /** Sends what the window allows, one frame at a time; gives the calls whose replies went out. */
-  flush(onSent: (call: HostCall) => void): void {
+  /** Sends what the window allows, one frame at a time. */
+  flush(): void {
     for (;;) {
       const batch = this.#takeBatch();
       if (batch.length === 0) return;
-      const frame = vamos.ReplyBatch.encode({ replies: batch.map((reply) => reply.message) }).finish();
+      const frame = encode(batch);
       this.#sentBytes += frame.length;
       this.channel.send(vamos.FrameKind.REPLIES, frame);
-      for (const { call } of batch) onSent(call);
+      for (const { onSent } of batch) onSent();
     }
   }
 
@@ -91,6 +111,17 @@ export class ReplyQueue {
       `method ${call.method} answered with ${body.length} bytes, a frame has room for ${most}`,
     );
   }
+}
+
+/** A ReplyBatch. Its parts may stand one after another, each as a message of its own. */
+function encode(batch: readonly QueuedReply[]): Uint8Array {
+  const first = batch[0]!.message;
+  if (batch.length === 1 && first instanceof Uint8Array) return first;
+  const replies: vamos.IReply[] = [];
+  const parts: Uint8Array[] = [];
+  for (const { message } of batch) (message instanceof Uint8Array ? parts : replies).push(message as never);
+  const frame = vamos.ReplyBatch.encode({ replies }).finish();
+  return parts.length === 0 ? frame : Buffer.concat([...parts, frame]);
 }
 
 function clipped(error: VamosError): vamos.IFailure {

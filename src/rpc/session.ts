@@ -1,12 +1,14 @@
 import type { Channel } from '../channel/channel.js';
 import { ErrorCode, VamosError } from '../protocol/errors.js';
 import { vamos } from '../protocol/generated/messages.js';
-import type { HostModule, HostSession, ModuleSession } from './contract.js';
+import type { FrameRequest, HostModule, HostSession, ModuleSession } from './contract.js';
 import { HostCall, type OwedFrame, type StreamQueue } from './host_call.js';
 import { BATCH_OVERHEAD_BYTES, MAX_TIMEOUT_MS, OVERHEAD_BYTES } from './limits.js';
 import { ReplyQueue } from './reply_queue.js';
 import type { RequestStatistics, SessionStatistics } from './statistics.js';
-import { decode, decodeRequests } from './wire.js';
+import { bodyOf, decode, decodeRequests } from './wire.js';
+
+type AtOnce = NonNullable<ModuleSession['atOnce']>;
 
 /** Of a request's number in a frame. */
 const MAX_ID_BYTES = 5;
@@ -109,11 +111,68 @@ export class Session implements HostSession {
     this.#replies.credit(batch.receivedBytes);
     if (batch.requests.length > 0) {
       this.statistics.requestFrames++;
-      const touched = this.#enqueue(batch.requests);
+      if (this.#owesAllFrames) {
+        throw new VamosError(
+          'CREDIT_EXCEEDED',
+          `more than ${this.limits.maxFramesInFlight} frames in flight`,
+        );
+      }
+      const frame: OwedFrame = { unsettled: batch.requests.length, calls: [] };
+      const left = this.#answerAtOnce(body, batch.requests, frame);
+      const touched = this.#enqueue(body, left, frame);
       for (const stream of touched) this.#runNext(stream);
-      if (this.#owesAllFrames) this.#scheduleFlush();
+      // Nothing else is about to share the frame of replies.
+      if (this.#calls.size === 0 && !this.#isFlushScheduled) this.#flush();
+      else if (this.#owesAllFrames) this.#scheduleFlush();
     }
     if (this.#replies.queuedBytes > 0) this.#scheduleFlush();
+  }
+
+  /** Has modules answer what needs to be no call of its own. Returns the other requests. */
+  #answerAtOnce(body: Uint8Array, requests: FrameRequest[], frame: OwedFrame): FrameRequest[] {
+    let left = requests;
+    for (const { atOnce } of this.#modules.values()) {
+      if (atOnce && !this.#isDraining && this.#mayStart) left = this.#answerBy(atOnce, body, left, frame);
+    }
+    return left;
+  }
+
+  #answerBy(atOnce: AtOnce, body: Uint8Array, requests: FrameRequest[], frame: OwedFrame): FrameRequest[] {
+    const asked: FrameRequest[] = [];
+    const streams = new Set<number>();
+    const ids = new Set<number>();
+    let bytes = 0;
+    for (const request of requests) {
+      const { id, stream, method, chain } = request;
+      // Whoever checks it as a call says what is wrong.
+      if (id === 0 || ids.has(id) || this.#calls.has(id)) return requests;
+      if (!chain && atOnce.has(method) && !streams.has(stream) && !this.#streams.has(stream))
+        asked.push(request);
+      streams.add(stream);
+      ids.add(id);
+      bytes += request.length + OVERHEAD_BYTES;
+    }
+    if (asked.length === 0 || this.#unansweredBytes + bytes > this.limits.requestWindowBytes) return requests;
+    const startedAt = performance.now();
+    const answers = atOnce.answer(body, asked, this.#replies.maxEncodedBytes);
+    if (!answers) return requests;
+    const milliseconds = performance.now() - startedAt;
+    const answered = new Set<FrameRequest>();
+    let answeredBytes = 0;
+    for (const [index, request] of asked.entries()) {
+      if (!answers.isAnswered(index)) continue;
+      answered.add(request);
+      answeredBytes += request.length + OVERHEAD_BYTES;
+      this.statistics.answered(request.method, milliseconds, undefined);
+    }
+    if (answered.size === 0) return requests;
+    this.statistics.requests += answered.size;
+    this.#unansweredBytes += answeredBytes;
+    this.#replies.pushEncoded(answers.replies, () => {
+      this.#unansweredBytes -= answeredBytes;
+      this.#settleInFrame(frame, answered.size);
+    });
+    return answered.size === requests.length ? [] : requests.filter((request) => !answered.has(request));
   }
 
   takeCancel(body: Uint8Array): void {
@@ -192,17 +251,13 @@ export class Session implements HostSession {
     return this.#owedFrames.size >= this.limits.maxFramesInFlight;
   }
 
-  /** Checks all requests of a frame, then puts them into their streams, which it returns. */
-  #enqueue(requests: readonly vamos.IRequest[]): Set<StreamQueue> {
-    if (this.#owesAllFrames) {
-      throw new VamosError('CREDIT_EXCEEDED', `more than ${this.limits.maxFramesInFlight} frames in flight`);
-    }
-    const frame: OwedFrame = { unsettled: requests.length, calls: [] };
+  /** Checks requests of a frame, then puts them into their streams, which it returns. */
+  #enqueue(body: Uint8Array, requests: readonly FrameRequest[], frame: OwedFrame): Set<StreamQueue> {
     const touched = new Set<StreamQueue>();
     const openChains = new Set<StreamQueue>();
     for (const request of requests) {
-      const stream = this.#streamOf(request.stream ?? 0);
-      const call = this.#admit(request, stream, frame);
+      const stream = this.#streamOf(request.stream);
+      const call = this.#admit(body, request, stream, frame);
       if (call.isChained) openChains.add(stream);
       else openChains.delete(stream);
       stream.waiting.push(call);
@@ -212,13 +267,12 @@ export class Session implements HostSession {
     if (openChains.size > 0) throw new VamosError('BAD_REQUEST', 'a chain goes beyond its frame');
     this.#owedFrames.add(frame);
     this.statistics.requests += requests.length;
-    for (const [index, call] of frame.calls.entries())
-      this.#watchDeadline(call, requests[index]?.deadlineMs ?? 0);
+    for (const [index, call] of frame.calls.entries()) this.#watchDeadline(call, requests[index]!.deadlineMs);
     return touched;
   }
 
-  #admit(request: vamos.IRequest, stream: StreamQueue, frame: OwedFrame): HostCall {
-    const id = request.id ?? 0;
+  #admit(body: Uint8Array, request: FrameRequest, stream: StreamQueue, frame: OwedFrame): HostCall {
+    const { id, method, chain } = request;
     if (id === 0 || this.#calls.has(id)) {
       throw new VamosError('BAD_REQUEST', `request number ${id} is not free`);
     }
@@ -226,9 +280,9 @@ export class Session implements HostSession {
       this,
       id,
       stream,
-      request.method ?? 0,
-      request.chain ?? false,
-      request.body ?? new Uint8Array(),
+      method,
+      chain,
+      bodyOf(body, request),
       frame,
       (parking, isParked) => {
         this.#park(parking, isParked);
@@ -381,7 +435,10 @@ export class Session implements HostSession {
     call.isAnswered = true;
     clearTimeout(call.deadlineTimer);
     if (this.#ended) return;
-    const error = this.#replies.push(call, outcome);
+    const error = this.#replies.push(call, outcome, () => {
+      this.#unansweredBytes -= call.bytes;
+      if (!call.isReported) this.#settleInFrame(call.frame, 1);
+    });
     this.statistics.answered(call.method, performance.now() - call.arrivedAt, error?.code);
     this.#calls.delete(call.id);
     this.#scheduleFlush();
@@ -406,10 +463,7 @@ export class Session implements HostSession {
 
   #flush(): void {
     if (this.#ended) return;
-    this.#replies.flush((call) => {
-      this.#unansweredBytes -= call.bytes;
-      if (!call.isReported) this.#settleInFrame(call.frame);
-    });
+    this.#replies.flush();
     if (this.#owesAllFrames && this.#parked > 0) this.#reportParked();
     if (this.#heldStreams.size === 0 || !this.#mayStart) return;
     const held = [...this.#heldStreams];
@@ -429,7 +483,7 @@ export class Session implements HostSession {
       for (const call of left) {
         call.isReported = true;
         ids.push(call.id);
-        this.#settleInFrame(frame);
+        this.#settleInFrame(frame, 1);
       }
     }
     const most = Math.floor((this.maxFrameBytes - BATCH_OVERHEAD_BYTES) / MAX_ID_BYTES);
@@ -439,8 +493,9 @@ export class Session implements HostSession {
     }
   }
 
-  #settleInFrame(frame: OwedFrame): void {
-    if (--frame.unsettled === 0) this.#owedFrames.delete(frame);
+  #settleInFrame(frame: OwedFrame, count: number): void {
+    frame.unsettled -= count;
+    if (frame.unsettled === 0) this.#owedFrames.delete(frame);
   }
 }
 

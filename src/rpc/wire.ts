@@ -1,6 +1,6 @@
 import protobuf from 'protobufjs/minimal.js';
 import { VamosError } from '../protocol/errors.js';
-import { vamos } from '../protocol/generated/messages.js';
+import type { FrameRequest } from './contract.js';
 import { OVERHEAD_BYTES } from './limits.js';
 
 /** @throws VamosError BAD_FRAME */
@@ -14,41 +14,91 @@ export function decode<Message>(type: { decode(body: Uint8Array): Message }, bod
 
 const REQUESTS_TAG = (1 << 3) | 2;
 const RECEIVED_BYTES_TAG = 2 << 3;
+/** Of Request's fields. */
+const ID_TAG = 1 << 3;
+const STREAM_TAG = 2 << 3;
+const METHOD_TAG = 3 << 3;
+const DEADLINE_TAG = 4 << 3;
+const CHAIN_TAG = 5 << 3;
+const BODY_TAG = (6 << 3) | 2;
 
 /** A request that waits keeps no more than so many times what it counts in the window. */
 const MAX_KEPT_RATIO = 16;
 
+export interface DecodedRequests {
+  requests: FrameRequest[];
+  receivedBytes: number;
+}
+
 /**
- * A RequestBatch; unlike its generated decoder it makes no more than `maxRequests`, and copies a body that would keep
- * much more memory than its own: bodies are views into what came with them.
+ * A RequestBatch, its bodies where they are; no more than `maxRequests`.
  * @throws VamosError BAD_FRAME, CREDIT_EXCEEDED
  */
-export function decodeRequests(body: Uint8Array, maxRequests: number): vamos.RequestBatch {
-  const batch = new vamos.RequestBatch();
+export function decodeRequests(frame: Uint8Array, maxRequests: number): DecodedRequests {
+  const requests: FrameRequest[] = [];
+  let receivedBytes = 0;
   try {
-    const reader = protobuf.Reader.create(body);
+    const reader = protobuf.Reader.create(frame);
     while (reader.pos < reader.len) {
       const tag = reader.uint32();
       if (tag === REQUESTS_TAG) {
-        if (batch.requests.length === maxRequests) {
+        if (requests.length === maxRequests) {
           throw new VamosError('CREDIT_EXCEEDED', `more than ${maxRequests} requests in a frame`);
         }
-        const request = vamos.Request.decode(reader, reader.uint32());
-        const { length, buffer } = request.body;
-        if (buffer.byteLength > (length + OVERHEAD_BYTES) * MAX_KEPT_RATIO) {
-          request.body = Uint8Array.prototype.slice.call(request.body);
-        }
-        batch.requests.push(request);
+        requests.push(decodeRequest(reader));
       } else if (tag === RECEIVED_BYTES_TAG) {
-        batch.receivedBytes = Number(reader.uint64());
+        receivedBytes = Number(reader.uint64());
       } else {
         reader.skipType(tag & 7);
       }
     }
-    return batch;
+    return { requests, receivedBytes };
   } catch (cause) {
     throw badFrame(cause);
   }
+}
+
+function decodeRequest(reader: protobuf.Reader): FrameRequest {
+  const request = { id: 0, stream: 0, method: 0, deadlineMs: 0, chain: false, offset: 0, length: 0 };
+  const length = reader.uint32();
+  const end = reader.pos + length;
+  while (reader.pos < end) {
+    const tag = reader.uint32();
+    switch (tag) {
+      case ID_TAG:
+        request.id = reader.uint32();
+        break;
+      case STREAM_TAG:
+        request.stream = reader.uint32();
+        break;
+      case METHOD_TAG:
+        request.method = reader.uint32();
+        break;
+      case DEADLINE_TAG:
+        request.deadlineMs = reader.uint32();
+        break;
+      case CHAIN_TAG:
+        request.chain = reader.bool();
+        break;
+      case BODY_TAG:
+        request.length = reader.uint32();
+        request.offset = reader.pos;
+        reader.skip(request.length);
+        break;
+      default:
+        reader.skipType(tag & 7);
+    }
+  }
+  if (reader.pos !== end) throw new VamosError('BAD_FRAME', 'a request goes beyond its length');
+  return request;
+}
+
+/** The body of a request: a view, or a copy where that would keep much more memory than its own. */
+export function bodyOf(frame: Uint8Array, { offset, length }: FrameRequest): Uint8Array {
+  const isSmallPart = frame.buffer.byteLength > (length + OVERHEAD_BYTES) * MAX_KEPT_RATIO;
+  return isSmallPart
+    ? Uint8Array.prototype.slice.call(frame, offset, offset + length)
+    : frame.subarray(offset, offset + length);
 }
 
 function badFrame(cause: unknown): VamosError {

@@ -152,6 +152,14 @@ export interface NativeStore {
     filter: Uint8Array | undefined,
   ): Outcome | number;
   /**
+   * Answers those GETs of a frame that it can answer at once and well: what locks, fails, is not in memory or is large it
+   * leaves. Returns their replies as a ReplyBatch has them, at most maxBytes.
+   * @param entries five numbers a request: its id; the stream's transaction, 0: none; the table that it names; where its
+   *   body stands in the frame; its length. Afterwards the first is the length of its reply, 0: left, the second the
+   *   number of its keys
+   */
+  answerGets(frame: Uint8Array, entries: Float64Array, maxBytes: number): Uint8Array;
+  /**
    * No I/O yet. transaction 0: a snapshot of its own, taken now. Returns the cursor's number. Throws BAD_REQUEST, with what
    * is wrong where, for a program that does not verify.
    */

@@ -190,6 +190,12 @@ export class Catalogue {
     return table;
   }
 
+  /** The same; undefined where that throws. */
+  find(number: number, version: number): HostTable | undefined {
+    const table = this.#byNumber.get(number);
+    return table?.version === version ? table : undefined;
+  }
+
   /** Whose index this space of the store is. */
   bySpace(space: number): HostTable | undefined {
     return [...this.#byNumber.values()].find(

@@ -2,6 +2,7 @@ import { VamosError } from '../../../src/protocol/errors.js';
 import type { Call, ModuleSession } from '../../../src/rpc/contract.js';
 import type { HostTable } from './catalogue.js';
 import type { CommitNumber, TablesHost } from './host.js';
+import { GetsAtOnce } from './gets_at_once.js';
 import { goOn, type NowOrLater } from './now_or_later.js';
 import { native } from './operations.js';
 import type { Scope } from './requests.js';
@@ -33,6 +34,7 @@ export class TablesSession implements ModuleSession {
   readonly cursors = new Map<number, HostCursor>();
   /** By blob number. */
   readonly blobs = new Map<number, PendingBlob>();
+  readonly atOnce = new GetsAtOnce(this);
   readonly #running = new Set<Promise<unknown>>();
   /** Streams that numbered their commits. */
   readonly #numbered = new Set<number>();
@@ -90,6 +92,18 @@ export class TablesSession implements ModuleSession {
     const transaction = this.#transactions.get(stream);
     if (!transaction) throw new VamosError('NO_TRANSACTION', 'the stream has no open transaction');
     return transaction;
+  }
+
+  /**
+   * The store's transaction in which a stream's plain read of this table runs as it is, 0: none; undefined: there is more to
+   * it.
+   */
+  plainReader(stream: number, table: HostTable): number | undefined {
+    const transaction = this.#transactions.get(stream);
+    if (!transaction) return 0;
+    if (!transaction.readsItsSnapshot) return undefined;
+    transaction.use(table);
+    return transaction.number;
   }
 
   commit(stream: number, durability: number, number: number, call: Call): NowOrLater<void> {

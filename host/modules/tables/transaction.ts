@@ -46,6 +46,11 @@ export class HostTransaction {
     this.isReadOnly = isReadOnly;
   }
 
+  /** Plain reads take no locks, and it doesn't matter of which statement they are. */
+  get readsItsSnapshot(): boolean {
+    return this.#isolation === Number(vamos.tables.Isolation.REPEATABLE_READ);
+  }
+
   get statement(): number {
     return this.#statement;
   }

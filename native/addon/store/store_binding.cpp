@@ -1,5 +1,6 @@
 #include "addon/store/store_binding.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "addon/store/store_values.hpp"
@@ -33,6 +34,7 @@ Napi::Function StoreBinding::define(Napi::Env env) {
                       InstanceMethod<&StoreBinding::beginStatement>("beginStatement"),
                       InstanceMethod<&StoreBinding::write>("write"),
                       InstanceMethod<&StoreBinding::get>("get"),
+                      InstanceMethod<&StoreBinding::answerGets>("answerGets"),
                       InstanceMethod<&StoreBinding::openCursor>("openCursor"),
                       InstanceMethod<&StoreBinding::fetch>("fetch"),
                       InstanceMethod<&StoreBinding::closeCursor>("closeCursor"),
@@ -175,6 +177,30 @@ Napi::Value StoreBinding::get(const Info& info) {
     return toJavaScript(info.Env(), store.get(u64(info[0]), u32(info[1]), u32(info[2]), bytesOf(info[3]),
                                               enumOf<store::Lock>(info[4]), enumOf<store::Wait>(info[5]),
                                               numbersOf(info[6]), boolean(info[7]), optionalView(info[8])));
+  });
+}
+
+Napi::Value StoreBinding::answerGets(const Info& info) {
+  return use(info.Env(), [&](store::Store& store) -> Napi::Value {
+    const std::string_view frame = bytesOf(info[0]);
+    auto entries = info[1].As<Napi::Float64Array>();
+    constexpr size_t fields = 5;
+    std::vector<store::GetCall> calls(entries.ElementLength() / fields);
+    for (size_t i = 0; i < calls.size(); i++) {
+      const double* entry = entries.Data() + i * fields;
+      const auto offset = std::min(static_cast<size_t>(entry[3]), frame.size());
+      calls[i].id = static_cast<uint32_t>(entry[0]);
+      calls[i].transaction = static_cast<uint64_t>(entry[1]);
+      calls[i].table = static_cast<uint32_t>(entry[2]);
+      calls[i].body = frame.substr(offset, static_cast<size_t>(entry[4]));
+    }
+    std::string replies;
+    store.answerGets(calls, u32(info[2]), replies);
+    for (size_t i = 0; i < calls.size(); i++) {
+      entries[i * fields] = static_cast<double>(calls[i].replyBytes);
+      entries[i * fields + 1] = static_cast<double>(calls[i].keys);
+    }
+    return toBytes(info.Env(), std::move(replies));
   });
 }
 

@@ -32,6 +32,7 @@ class StoreBinding : public Napi::ObjectWrap<StoreBinding> {
   void beginStatement(const Info& info);
   Napi::Value write(const Info& info);
   Napi::Value get(const Info& info);
+  Napi::Value answerGets(const Info& info);
   Napi::Value openCursor(const Info& info);
   Napi::Value fetch(const Info& info);
   void closeCursor(const Info& info);
