@@ -49,9 +49,8 @@ bool ha_vamos::mayChangeDirectly() const {
   TABLE_LIST* use = table->pos_in_table_list;
   return variables::pushesDown(thd) && lock_ == wire::Lock::EXCLUSIVE && modifies_ && !isUnseen_ &&
          !skipsLocked_ && (lex->sql_command == SQLCOM_UPDATE || lex->sql_command == SQLCOM_DELETE) &&
-         !lex->ignore && !lex->has_returning() && use && lex->query_tables == use && !use->next_global &&
-         !use->has_period() && !table->part_info && !table->versioned() &&
-         lex->first_select_lex()->order_list.elements == 0;
+         !lex->ignore && use && lex->query_tables == use && !use->next_global && !use->has_period() &&
+         !table->part_info && !table->versioned() && lex->first_select_lex()->order_list.elements == 0;
 }
 
 // Of the condition, all of which was pushed: the filter and the rows to look at.
