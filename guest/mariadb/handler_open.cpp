@@ -15,6 +15,23 @@ namespace {
 // another, memcmp of positions is the order of keys.
 constexpr uint positionLengthBytes = 2;
 
+// Of a sorted result, at most; as many rows may be read again one by one.
+constexpr ulonglong firstRows = 100;
+
+// Whether the statement wants a few rows of some order: ORDER BY … LIMIT. Not yet resolved when tables are
+// locked, so only a number or a parameter tells.
+bool asksForFirstRows(const TABLE* table) {
+  const TABLE_LIST* reference = table ? table->pos_in_table_list : nullptr;
+  const SELECT_LEX* select = reference ? reference->select_lex : nullptr;
+  if (!select || select->order_list.elements == 0 || !select->limit_params.explicit_limit) return false;
+  const auto rows = [](Item* item) -> ulonglong {
+    if (!item) return 0;
+    return item->basic_const_item() ? item->val_uint() : ULONGLONG_MAX;
+  };
+  Item* const limit = select->limit_params.select_limit;
+  return limit && rows(limit) <= firstRows && rows(select->limit_params.offset_limit) <= firstRows;
+}
+
 }  // namespace
 
 ha_vamos::ha_vamos(handlerton* hton, TABLE_SHARE* share) : handler(hton, share) {
@@ -63,13 +80,16 @@ handler* ha_vamos::clone(const char* name, MEM_ROOT* memory) {
   return copy;
 }
 
+// Asked for at each lock, too. Going back to rows for their other columns is slow, so a sort takes whole rows
+// along in a temporary table; but then the server looks at no index for the order, and for a few first rows
+// that is worse.
 handler::Table_flags ha_vamos::table_flags() const {
   return HA_REC_NOT_IN_SEQ | HA_NULL_IN_KEY | HA_CAN_INDEX_BLOBS | HA_CAN_GEOMETRY | HA_CAN_VIRTUAL_COLUMNS |
          HA_CAN_SQL_HANDLER | HA_CAN_SKIP_LOCKED | HA_PARTIAL_COLUMN_READ | HA_TABLE_SCAN_ON_INDEX |
          HA_REQUIRES_KEY_COLUMNS_FOR_DELETE | HA_PRIMARY_KEY_REQUIRED_FOR_POSITION |
-         HA_PRIMARY_KEY_IN_READ_INDEX | HA_CAN_TABLE_CONDITION_PUSHDOWN |
-         HA_CAN_DIRECT_UPDATE_AND_DELETE | HA_BINLOG_ROW_CAPABLE |
-         HA_CRASH_SAFE | HA_SLOW_RND_POS;
+         HA_PRIMARY_KEY_IN_READ_INDEX | HA_CAN_TABLE_CONDITION_PUSHDOWN | HA_CAN_DIRECT_UPDATE_AND_DELETE |
+         HA_BINLOG_ROW_CAPABLE | HA_CRASH_SAFE |
+         (get_lock_type() != F_UNLCK && asksForFirstRows(table) ? 0 : HA_SLOW_RND_POS);
 }
 
 ulong ha_vamos::index_flags(uint index, uint, bool) const {
