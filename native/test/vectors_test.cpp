@@ -9,6 +9,7 @@
 #include "store/program.hpp"
 #include "wire/batch.hpp"
 #include "wire/crc32c.hpp"
+#include "wire/key.hpp"
 #include "wire/row.hpp"
 
 // The vectors that TypeScript's readers and writers are tested with, too; test/vectors/cases.ts says what
@@ -145,6 +146,28 @@ TEST_CASE("the key batch of the vectors has the keys of the insert") {
     CHECK(key == read.entries[0].key);
   }
   CHECK(reader.atEnd());
+}
+
+TEST_CASE("the keys of the vectors are made of their rows") {
+  for (const Fields& fields : lines("key")) {
+    CAPTURE(fields[0]);
+    std::vector<KeyPart> parts;
+    std::string columns;
+    for (const std::string& text : split(fields[0], ',')) {
+      const bool isDescending = text.front() == '-';
+      parts.push_back({static_cast<uint32_t>(parts.size()), isDescending, false});
+      columns += (columns.empty() ? "" : ",") + text.substr(isDescending ? 1 : 0);
+    }
+    const std::optional<RowLayout> layout = layoutOf(columns);
+    REQUIRE(layout);
+    const std::string row = bytes(fields[1]);
+    REQUIRE(layout->isValid(row));
+    bool isAnyNull = false;
+    for (const KeyPart& part : parts) isAnyNull = isAnyNull || RowLayout::isNull(row, part.column);
+    std::string key = "before";
+    CHECK(appendKey(*layout, row, parts, key) == isAnyNull);
+    CHECK(key == "before" + bytes(fields[2]));
+  }
 }
 
 TEST_CASE("programs of the vectors are programs, and true where they are to be") {

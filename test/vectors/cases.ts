@@ -86,6 +86,20 @@ const KEYS: { parts: { column: ColumnLayout; descending: boolean }[]; values: Ra
       values: [each],
     })),
   ),
+  ...[
+    column(ColumnKind.INT16),
+    column(ColumnKind.INT32, true),
+    column(ColumnKind.UINT8),
+    column(ColumnKind.UINT16, true),
+    column(ColumnKind.UINT32),
+  ].flatMap((each) =>
+    [0, 1, 254].map((value) => ({ parts: [{ column: each, descending: value === 1 }], values: [value] })),
+  ),
+  ...[-1.5, -0, 2 ** 100].map((each) => ({
+    parts: [{ column: column(ColumnKind.FLOAT), descending: false }],
+    values: [each],
+  })),
+  { parts: [{ column: column(ColumnKind.UINT64), descending: true }], values: [2n ** 64n - 2n] },
   { parts: [{ column: column(ColumnKind.BYTES, true), descending: false }], values: [null] },
   { parts: [{ column: column(ColumnKind.BYTES, true), descending: true }], values: [null] },
   {
@@ -160,7 +174,7 @@ const columnText = ({ kind, nullable, widthBytes }: ColumnLayout): string =>
 /**
  * The shared vectors, one a line, fields between blanks ('-' for no bytes):
  *     row COLUMNS ROW FINGERPRINT PROJECTION PROJECTED_ROW
- *     key PARTS KEY
+ *     key PARTS ROW KEY                         (the row of just the parts' columns)
  *     insert|update|delete ROWS BATCH           (of the first rows above, one index of their first column)
  *     keys COUNT BATCH
  *     program COLUMNS ROW CODE true|false     (for that row: true, or anything else)
@@ -176,7 +190,8 @@ export function vectorLines(): string[] {
   });
   const keys = KEYS.map(({ parts, values }) => {
     const text = parts.map((part) => (part.descending ? '-' : '') + columnText(part.column)).join(',');
-    return `key ${text} ${hex(new KeyFormat(parts).encode(values))}`;
+    const row = new RowFormat(parts.map((part) => part.column)).pack(values);
+    return `key ${text} ${hex(row)} ${hex(new KeyFormat(parts).encode(values))}`;
   });
   return [...rows, ...keys, ...batchLines(), ...programLines()];
 }
