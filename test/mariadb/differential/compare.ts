@@ -8,8 +8,6 @@ import type { Sql } from './statements.js';
 const STATEMENT_MS = 30_000;
 const CONNECTION_ERRORS = ['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', 'ECONNREFUSED', 'ENOENT'];
 
-/** Of keys, defaults and BINARY: columns of temporary tables have others, and what needs one is the server's choice. */
-const TABLE_FLAGS = 0x768e;
 const ERROR_DURING_COMMIT = '1180';
 const DUPLICATE = 1062;
 const KEEPS_WARNINGS = /^(BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|SELECT @|PREPARE)/;
@@ -162,7 +160,7 @@ export async function outcomeOf({ engine, connection }: Side, sql: Sql): Promise
     if (Array.isArray(result)) {
       const rows = (result as (Buffer | null)[][]).map((row) => row.map(readable).join(', '));
       outcome = {
-        columns: (columns ?? []).map(describeColumn),
+        ...(sql.columns && { columns: (columns ?? []).map(describeColumn) }),
         rows: sql.ordered ? rows : rows.sort(),
         warnings: [],
       };
@@ -201,9 +199,7 @@ export async function outcomeOf({ engine, connection }: Side, sql: Sql): Promise
 
 function describeColumn(column: mysql.FieldPacket): string {
   const { name, columnType, columnLength, decimals, characterSet, flags } = column;
-  return [name, columnType, columnLength, decimals, characterSet, Number(flags) & ~TABLE_FLAGS]
-    .map(String)
-    .join(' ');
+  return [name, columnType, columnLength, decimals, characterSet, flags].map(String).join(' ');
 }
 
 function readable(value: Buffer | null): string {

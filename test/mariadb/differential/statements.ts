@@ -34,6 +34,8 @@ export interface Sql {
    * UPDATE to the same values counts as 1 where the engine itself finds that they are, as 0 where the server does.
    */
   anyCount?: boolean;
+  /** Types of the result's columns are compared; those of a temporary table, which the server may or may not make, aren't. */
+  columns?: boolean;
   /** A condition that warns for rows, and which rows it is evaluated for depends on the way to them. */
   anyWarnings?: boolean;
   /** The same, where it may fail: then nothing is compared. */

@@ -342,7 +342,7 @@ function aggregate({ table, where, form, hint, functions }: Kinds['aggregate'], 
       };
     default:
   }
-  return { text: `SELECT ${list} ${from}`, ...strictness };
+  return { text: `SELECT ${list} ${from}`, columns: true, ...strictness };
 }
 
 function update({ table, where, form, sets }: Kinds['update'], world: World): Sql {
