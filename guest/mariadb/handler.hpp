@@ -53,6 +53,7 @@ class ha_vamos final : public handler {
   Table_flags table_flags() const override;
   ulong index_flags(uint index, uint part, bool allParts) const override;
   const char* index_type(uint index) override;
+  const key_map* keys_to_use_for_scanning() override { return &key_map_full; }
   uint max_supported_record_length() const override;
   uint max_supported_keys() const override;
   uint max_supported_key_length() const override;
@@ -167,6 +168,7 @@ class ha_vamos final : public handler {
     uint32_t bytes;
     bool isEnough;  // as far as known, for all that the statement wants of the scan
   };
+  ulonglong limitRows() const;
   FirstWindow firstWindow() const;
   uint32_t rowsBytes(ulonglong rows) const;
   bool wantsKeys() const;
@@ -225,6 +227,7 @@ class ha_vamos final : public handler {
   // handler_statistics.cpp
   void refreshStatistics();
   void setRowsPerKey();
+  void chooseSort();
 
   // handler_check.cpp
   int countDistinct(THD* thd, uint index, std::vector<uint64_t>& distinct);

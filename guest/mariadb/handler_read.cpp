@@ -112,6 +112,18 @@ uint32_t ha_vamos::rowsBytes(ulonglong rows) const {
   return static_cast<uint32_t>(rows > most / rowBytes ? most : std::max<ulonglong>(rows * rowBytes, 1));
 }
 
+// LIMIT, with the rows that it leaves out before; of a query that reads this table.
+ulonglong ha_vamos::limitRows() const {
+  const SELECT_LEX* select = table->pos_in_table_list ? table->pos_in_table_list->select_lex : nullptr;
+  Item* limit = select ? select->limit_params.select_limit : nullptr;
+  if (!limit || !limit->fixed() || !limit->const_item() || limit->is_expensive()) return HA_POS_ERROR;
+  Item* offset = select->limit_params.offset_limit;
+  if (offset && !offset->fixed()) return HA_POS_ERROR;
+  const ulonglong rows = limit->val_uint();
+  const ulonglong left = HA_POS_ERROR - rows;
+  return rows + std::min<ulonglong>(offset ? offset->val_uint() : 0, left);
+}
+
 // Little where few rows are wanted: LIMIT, and reads that lock what they meet. A statement that changes all
 // rows in the bounds locks no more for having them in larger windows, unless it gives back what it didn't
 // want.
@@ -127,14 +139,12 @@ ha_vamos::FirstWindow ha_vamos::firstWindow() const {
     return {wantsAll ? usual : 1, false};
   }
   // Rows that are sorted or summed up are read all the same.
+  const ulonglong rows = limitRows();
   const JOIN_TAB* use = table->reginfo.join_tab;
-  const bool isLimited = limit && limit->const_item() && !limit->is_expensive() &&
-                         select->group_list.elements == 0 && !select->with_sum_func &&
+  const bool isLimited = rows != HA_POS_ERROR && select->group_list.elements == 0 && !select->with_sum_func &&
                          !(use && use->table == table && (use->filesort || use->join->need_tmp));
   if (!isLimited) return {usual, false};
-  Item* offset = select->limit_params.offset_limit;
-  const ulonglong rows = limit->val_uint() + (offset ? offset->val_uint() : 0);
-  const uint32_t bytes = rowsBytes(std::min<ulonglong>(rows, UINT_MAX32));
+  const uint32_t bytes = rowsBytes(rows);
   return {bytes, bytes < variables::maxWindowBytes(thd)};
 }
 
