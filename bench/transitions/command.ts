@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { Option, type Command } from 'commander';
 import { ENGINES, WORKLOADS } from './result.js';
 import type { TransitionOptions } from './run.js';
@@ -14,9 +15,10 @@ export function register(program: Command): void {
     .description('transitions, guest and host work of each workload, on VAMOS and on the engines of today')
     .option(
       '--json <file>',
-      'where the figures go (default: bench/results/transitions.json, or …-quick.json)',
+      'where the figures go, table and plots beside them (default: bench/results/transitions.json; of a quick run bench/results/quick/transitions.json)',
     )
     .option('--quick', 'less of each workload')
+    .option('--render', 'measure nothing: make table and plots of the figures again')
     .addOption(
       new Option('--workload <names...>', 'only these').choices(WORKLOADS).default([...WORKLOADS], 'all'),
     )
@@ -28,8 +30,14 @@ export function register(program: Command): void {
         .default('auto'),
     )
     .addHelpText('after', HELP)
-    .action(async (options: TransitionOptions) => {
-      const { runTransitions } = await import('./run.js');
+    .action(async (options: TransitionOptions & { render?: boolean }) => {
+      const { resultsFile, runTransitions } = await import('./run.js');
+      if (options.render) {
+        const { renderResults } = await import('./render.js');
+        const file = resultsFile(options);
+        for (const made of await renderResults(file, path.dirname(file))) console.log(made);
+        return;
+      }
       process.exitCode = await runTransitions(options);
     });
 }

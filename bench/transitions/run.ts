@@ -9,6 +9,7 @@ import { BenchMachine, type MachineOptions } from './machine.js';
 import { Measurement } from './measure.js';
 import { checksumDifferences, mergeReports } from './merge.js';
 import { readReport } from './read_report.js';
+import { renderResults } from './render.js';
 import {
   spread,
   transitionsAStatement,
@@ -27,6 +28,11 @@ export interface TransitionOptions extends MachineOptions {
   quick?: boolean;
   workload: WorkloadName[];
   engine: EngineName[];
+}
+
+/** Figures of the quick run are apart: they compare with those of quick runs only. */
+export function resultsFile({ json, quick }: Pick<TransitionOptions, 'json' | 'quick'>): string {
+  return json ?? path.join(packageRoot, 'bench/results', quick ? 'quick' : '', 'transitions.json');
 }
 
 /** @returns the exit status: 0, or 1 where something failed or results differ */
@@ -65,8 +71,7 @@ class Benchmark {
   constructor(options: TransitionOptions) {
     this.#options = options;
     this.#scale = options.quick ? 'quick' : 'full';
-    const name = options.quick ? 'transitions-quick.json' : 'transitions.json';
-    this.#file = options.json ?? path.join(packageRoot, 'bench/results', name);
+    this.#file = resultsFile(options);
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -191,7 +196,9 @@ class Benchmark {
     console.log(
       `The guest ran under ${accelerator.toUpperCase()}, ${guestSlowdown.toFixed(1)} times slower than this machine; vamos_gather_us was ${gatherUs}.`,
     );
-    console.log(`Figures: ${this.#file}`);
+    console.log(
+      `Figures: ${[this.#file, ...(await renderResults(this.#file, path.dirname(this.#file)))].join(', ')}`,
+    );
     const differences = checksumDifferences(rows);
     if (differences.length > 0)
       console.error(`Engines gave different results:\n  ${differences.join('\n  ')}`);
