@@ -30,6 +30,8 @@ export interface MachineOptions {
   accelerator: 'auto' | 'kvm' | 'tcg';
   /** A ha_vamos.so for the guest instead of the package's. */
   plugin?: string;
+  /** For a profile. */
+  countInstructions?: 'by-address';
 }
 
 export class BenchMachine {
@@ -76,7 +78,7 @@ export class BenchMachine {
         channels: [{ name: MARIADB_CHANNEL, socketPath }],
         forwardPorts: [{ host: place.port, guest: MARIADB_PORT }],
         accelerator: options.accelerator,
-        countInstructions: true,
+        countInstructions: options.countInstructions ?? true,
         onProgress,
       });
       if (options.plugin !== undefined) await installPlugin(vm, options.plugin);

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { packageRoot } from '../../src/native.js';
 import { VmError } from './errors.js';
@@ -15,29 +16,47 @@ export interface Instructions {
   user: number;
 }
 
+/** Of each block: its address, its instructions, how many times it ran. The first one's place holds how many there are. */
+const BLOCK_BYTES = 24;
+
+interface Snapshot extends Instructions {
+  blocks: Buffer;
+}
+
 /** Counts the guest's instructions between `start` and `stop`, under TCG in a machine with `countInstructions`. */
 export class InstructionCounters {
-  #started: Instructions | undefined;
+  #started: Snapshot | undefined;
+  #byAddress: ReadonlyMap<bigint, number> = new Map();
 
-  /** @param file what the plugin counts in */
-  constructor(private readonly file: string) {}
+  /**
+   * @param file what the plugin counts in
+   * @param blocksFile and where it counts each block; absent without a profile
+   */
+  constructor(
+    private readonly file: string,
+    private readonly blocksFile?: string,
+  ) {}
+
+  /** Of the phase that was stopped last: instructions by the virtual addresses of their blocks; empty without a profile. */
+  get byAddress(): ReadonlyMap<bigint, number> {
+    return this.#byAddress;
+  }
 
   /** @throws VmError BAD_OPTION if a phase is being counted already */
-  start(): Promise<void> {
-    if (this.#started) {
-      return Promise.reject(new VmError('BAD_OPTION', 'instructions are being counted already'));
-    }
-    this.#started = this.#read();
-    return Promise.resolve();
+  async start(): Promise<void> {
+    if (this.#started) throw new VmError('BAD_OPTION', 'instructions are being counted already');
+    const blocks = await this.#readBlocks();
+    this.#started = { ...this.#read(), blocks };
   }
 
   /** @throws VmError BAD_OPTION if no phase was started */
-  stop(): Promise<Instructions> {
+  async stop(): Promise<Instructions> {
     const started = this.#started;
-    if (!started) return Promise.reject(new VmError('BAD_OPTION', 'instructions are not being counted'));
+    if (!started) throw new VmError('BAD_OPTION', 'instructions are not being counted');
     this.#started = undefined;
     const { kernel, user } = this.#read();
-    return Promise.resolve({ kernel: kernel - started.kernel, user: user - started.user });
+    this.#byAddress = blockInstructions(started.blocks, await this.#readBlocks());
+    return { kernel: kernel - started.kernel, user: user - started.user };
   }
 
   #read(): Instructions {
@@ -50,4 +69,29 @@ export class InstructionCounters {
     }
     return total;
   }
+
+  async #readBlocks(): Promise<Buffer> {
+    if (this.blocksFile === undefined) return Buffer.alloc(0);
+    await using file = await open(this.blocksFile);
+    const { size } = await file.stat();
+    const head = Buffer.alloc(BLOCK_BYTES);
+    await file.read(head, 0, BLOCK_BYTES, 0);
+    const bytes = Math.min(Number(head.readBigUInt64LE()) * BLOCK_BYTES, size - BLOCK_BYTES);
+    const blocks = Buffer.alloc(bytes);
+    await file.read(blocks, 0, bytes, BLOCK_BYTES);
+    return blocks;
+  }
+}
+
+function blockInstructions(before: Buffer, after: Buffer): Map<bigint, number> {
+  const found = new Map<bigint, number>();
+  for (let offset = 0; offset < after.length; offset += BLOCK_BYTES) {
+    const runsBefore = offset < before.length ? before.readBigUInt64LE(offset + 16) : 0n;
+    const runs = Number(after.readBigUInt64LE(offset + 16) - runsBefore);
+    if (runs === 0) continue;
+    const address = after.readBigUInt64LE(offset);
+    const instructions = runs * Number(after.readBigUInt64LE(offset + 8));
+    found.set(address, (found.get(address) ?? 0) + instructions);
+  }
+  return found;
 }

@@ -42,9 +42,9 @@ export interface VmOptions {
   forwardPorts?: { host: number; guest: number }[];
   /**
    * Counts the guest's instructions (`Vm.instructions`), for which its processors take 1.1 to 1.35 times as long. Under
-   * TCG only. Default false.
+   * TCG only. `by-address`: for a profile, too, which takes about as long again. Default false.
    */
-  countInstructions?: boolean;
+  countInstructions?: boolean | 'by-address';
   /** Default `auto`: KVM where a guest boots under it in time (tried once a machine), else TCG. */
   accelerator?: 'auto' | Accelerator;
   /** Default 120 s. */
@@ -234,7 +234,10 @@ export class Vm implements AsyncDisposable {
     const files = runFiles(state.directory);
     this.counters = new TransitionCounters(qmp, files.trace, state.devices);
     // The plugin makes the file before the guest starts.
-    if (existsSync(files.instructions)) this.instructions = new InstructionCounters(files.instructions);
+    if (existsSync(files.instructions)) {
+      const blocks = existsSync(files.instructionBlocks) ? files.instructionBlocks : undefined;
+      this.instructions = new InstructionCounters(files.instructions, blocks);
+    }
   }
 
   get accelerator(): Accelerator {

@@ -23,7 +23,7 @@ export interface MachineShape {
   channels: readonly VmChannel[];
   dataDisk: { path: string } | undefined;
   forwardPorts: readonly { host: number; guest: number }[];
-  countInstructions: boolean;
+  countInstructions: boolean | 'by-address';
 }
 
 /** A virtio device: what the trace log calls its type, and the id that QMP and we call it by. */
@@ -39,6 +39,7 @@ export const runFiles = (directory: string) => ({
   trace: path.join(directory, 'trace.log'),
   errors: path.join(directory, 'qemu.log'),
   instructions: path.join(directory, 'instructions'),
+  instructionBlocks: path.join(directory, 'instruction-blocks'),
 });
 
 /** The virtio devices in the order of the command line. */
@@ -88,10 +89,15 @@ export function qemuArguments(shape: MachineShape, directory: string, accelerato
     ...shape.channels.flatMap(({ name, socketPath }, index) => port('channel', name, socketPath, index)),
     ...network(shape.forwardPorts),
     ...['-device', 'virtio-rng-pci,id=random'],
-    ...(shape.countInstructions && accelerator === 'tcg'
-      ? ['-plugin', `file=${value(INSTRUCTIONS_PLUGIN)},counters=${value(files.instructions)}`]
-      : []),
+    ...(accelerator === 'tcg' ? instructionsPlugin(shape.countInstructions, directory) : []),
   ];
+}
+
+function instructionsPlugin(wanted: boolean | 'by-address', directory: string): string[] {
+  if (wanted === false) return [];
+  const { instructions, instructionBlocks } = runFiles(directory);
+  const blocks = wanted === 'by-address' ? `,blocks=${value(instructionBlocks)}` : '';
+  return ['-plugin', `file=${value(INSTRUCTIONS_PLUGIN)},counters=${value(instructions)}${blocks}`];
 }
 
 /** A value inside a QEMU option: its commas are doubled. */

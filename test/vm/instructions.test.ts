@@ -14,7 +14,7 @@ const CALL = [0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0xff, 0xcb];
 
 let guest: TestGuest;
 beforeAll(async () => {
-  guest = await bootGuest({ countInstructions: true, accelerator: 'tcg' });
+  guest = await bootGuest({ countInstructions: 'by-address', accelerator: 'tcg' });
   await install('spin', tinyProgram(ROUNDS, COUNT_DOWN));
   await install('call', tinyProgram(CALLS, CALL, KEEP_COUNT));
 }, BOOT_HOOK_TIMEOUT_MS);
@@ -38,6 +38,17 @@ test('a loop of known length in the guest is counted as the instructions that it
   const { user } = await countedIn('/tmp/spin');
   expect(user).toBeGreaterThanOrEqual(2 * ROUNDS);
   expect(user).toBeLessThan(2 * ROUNDS + OTHER_WORK);
+});
+
+test('a profile tells at which address the loop is', async () => {
+  await countedIn('/tmp/spin');
+  const [[address, instructions]] = [...guest.vm.instructions!.byAddress].sort(
+    (one, other) => other[1] - one[1],
+  ) as [[bigint, number]];
+  // Behind the headers and the first instruction.
+  expect(address).toBe(0x400000n + 120n + 5n);
+  expect(instructions).toBeGreaterThan(1.99 * ROUNDS);
+  expect(instructions).toBeLessThanOrEqual(2 * ROUNDS);
 });
 
 test('loops on two processors at once lose nothing', async () => {
