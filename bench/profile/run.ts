@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { alignColumns, short } from '../table.js';
+import { alignColumns } from '../table.js';
 import { BenchMachine } from '../transitions/machine.js';
 import { Measurement } from '../transitions/measure.js';
 import type { EngineName, WorkloadName } from '../transitions/result.js';
@@ -18,6 +18,7 @@ export interface ProfileOptions {
 }
 
 const USUAL_ROW_BYTES = 1024;
+const MAX_NAME_LENGTH = 100;
 
 export async function runProfile(options: ProfileOptions): Promise<void> {
   const stop = new AbortController();
@@ -36,8 +37,12 @@ export async function runProfile(options: ProfileOptions): Promise<void> {
       report,
       stop.signal,
     );
-    for (const engine of options.engine)
-      console.log(await profile(machine, engine, options, folder, report, stop.signal));
+    const profiles: Profile[] = [];
+    for (const engine of options.engine) {
+      profiles.push(await profile(machine, engine, options, folder, report, stop.signal));
+    }
+    console.log(`${options.workload}: instructions of the guest for a statement\n`);
+    console.log(renderProfiles(profiles, Number(options.lines)));
   } finally {
     await machine?.stop();
     await rm(folder, { recursive: true, force: true });
@@ -52,7 +57,7 @@ async function profile(
   folder: string,
   onProgress: (message: string) => void,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<Profile> {
   const workload = WORKLOAD_LIST.find(({ name }) => name === options.workload)!;
   const sizes = workload.rowSizes;
   const wanted = Number(options.rowBytes ?? (sizes.includes(USUAL_ROW_BYTES) ? USUAL_ROW_BYTES : sizes[0]));
@@ -73,38 +78,55 @@ async function profile(
   );
   await server.stop();
   const { statements } = measurement.row();
-  return `\n${workload.name} on ${engine}, rows of ${wanted} bytes\n${renderProfile(byAddress, symbols, statements, Number(options.lines))}`;
+  return { engine, ...namedInstructions(byAddress, symbols, statements) };
 }
 
-/** The functions that took most, then the rest; and each file's part. */
-export function renderProfile(
+/** Instructions for a statement. */
+export interface Profile {
+  engine: EngineName;
+  byFile: Map<string, number>;
+  byFunction: Map<string, number>;
+}
+
+export function namedInstructions(
   byAddress: ReadonlyMap<bigint, number>,
   symbols: Pick<GuestSymbols, 'name'>,
   statements: number,
-  lines: number,
-): string {
-  const byName = new Map<string, number>();
+): Omit<Profile, 'engine'> {
   const byFile = new Map<string, number>();
-  let total = 0;
-  const add = (map: Map<string, number>, key: string, count: number) =>
-    map.set(key, (map.get(key) ?? 0) + count);
+  const byFunction = new Map<string, number>();
   for (const [address, count] of byAddress) {
-    const name = symbols.name(address);
-    add(byName, name, count);
-    add(byFile, name.startsWith('other ') ? name : name.split(' ')[0]!, count);
-    total += count;
+    const { file, name } = symbols.name(address);
+    const add = (map: Map<string, number>, key: string) =>
+      map.set(key, (map.get(key) ?? 0) + count / statements);
+    add(byFile, 'all');
+    add(byFile, file);
+    add(byFunction, `${file} ${name}`.trimEnd());
   }
-  const cells = (entries: [string, number][]) =>
-    entries.map(([name, count]) => [
-      name,
-      short(count / statements),
-      `${((100 * count) / total).toFixed(1)} %`,
+  return { byFile, byFunction };
+}
+
+/**
+ * What each engine's instructions are, by file, then by function. Of several engines those functions come first of which
+ * the last engine executes most instructions more, or fewer, than the first; of one, those of which it executes most.
+ */
+export function renderProfiles(profiles: readonly Profile[], lines: number): string {
+  const first = profiles.length > 1 ? profiles[0] : undefined;
+  const last = profiles.at(-1)!;
+  const table = (mapOf: (profile: Profile) => Map<string, number>, count: number): string => {
+    const of = (profile: Profile | undefined, name: string) => (profile && mapOf(profile).get(name)) ?? 0;
+    const difference = (name: string) => of(last, name) - of(first, name);
+    const names = [...new Set(profiles.flatMap((profile) => [...mapOf(profile).keys()]))]
+      .sort((one, other) => Math.abs(difference(other)) - Math.abs(difference(one)))
+      .slice(0, count);
+    return alignColumns([
+      ['', ...profiles.map(({ engine }) => engine), ...(first ? ['difference'] : [])],
+      ...names.map((name) => [
+        name.length > MAX_NAME_LENGTH ? `${name.slice(0, MAX_NAME_LENGTH - 1)}…` : name,
+        ...profiles.map((profile) => of(profile, name).toFixed(0)),
+        ...(first ? [difference(name).toFixed(0)] : []),
+      ]),
     ]);
-  const inOrder = (map: Map<string, number>) => [...map].sort((one, other) => other[1] - one[1]);
-  const head = ['', 'instructions a statement', 'share'];
-  const shown = inOrder(byName).slice(0, lines);
-  return [
-    alignColumns([head, ...cells([['all', total], ...inOrder(byFile)])]),
-    alignColumns([head, ...cells(shown)]),
-  ].join('\n\n');
+  };
+  return [table(({ byFile }) => byFile, Infinity), table(({ byFunction }) => byFunction, lines)].join('\n\n');
 }

@@ -99,14 +99,14 @@ export class GuestSymbols {
     return new GuestSymbols(kernel, maps, files);
   }
 
-  /** `module function`, as far as it is known. */
-  name(address: bigint): string {
-    if (address >= KERNEL_START) return `kernel ${findSymbol(this.kernel, address) ?? '?'}`;
+  /** As far as it is known. */
+  name(address: bigint): { file: string; name: string } {
+    if (address >= KERNEL_START) return { file: 'kernel', name: findSymbol(this.kernel, address) ?? '' };
     const mapping = this.maps.find(({ start, end }) => start <= address && address < end);
-    if (!mapping) return 'other programs';
+    if (!mapping) return { file: 'other programs', name: '' };
     const { symbols, addressOffset } = this.files.get(mapping.file)!;
     const name = findSymbol(symbols, address - mapping.start + mapping.offset + addressOffset);
-    return `${path.basename(mapping.file)} ${name ?? '(not exported)'}`;
+    return { file: path.basename(mapping.file), name: name ?? '(not exported)' };
   }
 }
 

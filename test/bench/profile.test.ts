@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { renderProfile } from '../../bench/profile/run.js';
+import { namedInstructions, renderProfiles } from '../../bench/profile/run.js';
 import { findSymbol, parseMaps, parseSymbols } from '../../bench/profile/symbols.js';
 
 test('executable files of a program are found in its maps', () => {
@@ -35,29 +35,41 @@ test("functions of nm and of the kernel's list are told by address, and what lie
   expect(findSymbol(kernel, 0xffffffff81000100n)).toBe('entry');
 });
 
+const NAMES = new Map([
+  [1n, { file: 'kernel', name: 'entry' }],
+  [2n, { file: 'mariadbd', name: 'parse' }],
+  [3n, { file: 'mariadbd', name: 'parse' }],
+  [4n, { file: 'other programs', name: '' }],
+]);
+const counted = (...counts: number[]) =>
+  namedInstructions(
+    new Map(counts.map((count, index) => [BigInt(index + 1), count])),
+    { name: (address) => NAMES.get(address)! },
+    10,
+  );
+const cells = (text: string) => text.split('\n').map((line) => line.trim().split(/ {2,}/));
+
 test('a profile adds up by file and by function, the largest first', () => {
-  const names = new Map([
-    [1n, 'kernel entry'],
-    [2n, 'mariadbd parse'],
-    [3n, 'mariadbd parse'],
-    [4n, 'other programs'],
+  const lines = cells(renderProfiles([{ engine: 'vamos', ...counted(100, 250, 50, 600) }], 2));
+  expect(lines).toEqual([
+    ['vamos'],
+    ['all', '100'],
+    ['other programs', '60'],
+    ['mariadbd', '30'],
+    ['kernel', '10'],
+    [''],
+    ['vamos'],
+    ['other programs', '60'],
+    ['mariadbd parse', '30'],
   ]);
-  const counted = new Map([
-    [1n, 100],
-    [2n, 250],
-    [3n, 50],
-    [4n, 600],
-  ]);
-  const text = renderProfile(counted, { name: (address) => names.get(address)! }, 10, 2);
-  const lines = text.split('\n').map((line) => line.trim().split(/ {2,}/));
-  expect(lines.slice(1, 5)).toEqual([
-    ['all', '100', '100.0 %'],
-    ['other programs', '60.0', '60.0 %'],
-    ['mariadbd', '30.0', '30.0 %'],
-    ['kernel', '10.0', '10.0 %'],
-  ]);
-  expect(lines.slice(7)).toEqual([
-    ['other programs', '60.0', '60.0 %'],
-    ['mariadbd parse', '30.0', '30.0 %'],
+});
+
+test('profiles of two engines are told by what they differ in', () => {
+  const innodb = { engine: 'innodb' as const, ...counted(100, 900, 0, 600) };
+  const vamos = { engine: 'vamos' as const, ...counted(300, 600) };
+  expect(cells(renderProfiles([innodb, vamos], 2)).slice(-3)).toEqual([
+    ['innodb', 'vamos', 'difference'],
+    ['other programs', '60', '0', '-60'],
+    ['mariadbd parse', '90', '60', '-30'],
   ]);
 });
