@@ -21,7 +21,7 @@ rocksdb::Status KeptEntries::find(std::string_view window, bool cachedOnly) {
     const std::string_view row = reader.take(lengthBytes);
     const std::string_view primaryKey = reader.lengthPrefixed(maxKeyBytes);
     const std::string rowKey = spaceKey(table_.indexes[0].space, primaryKey);
-    const rocksdb::Status status = snapshot.get(rowKey, cachedOnly, before_);
+    rocksdb::Status status = snapshot.get(rowKey, cachedOnly, before_);
     if (!status.ok() && !status.IsNotFound()) return status;
     if (status.IsNotFound()) before_.Reset();
     for (size_t i = 0; i < indexes_.size(); i++) {
@@ -32,7 +32,8 @@ rocksdb::Status KeptEntries::find(std::string_view window, bool cachedOnly) {
     if (missing[i].empty()) continue;
     // As every scan: an iterator over the block cache alone may end too early.
     if (cachedOnly) return rocksdb::Status::Incomplete();
-    if (const rocksdb::Status status = scan(indexes_[i], missing[i]); !status.ok()) return status;
+    rocksdb::Status status = scan(indexes_[i], missing[i]);
+    if (!status.ok()) return status;
   }
   return {};
 }

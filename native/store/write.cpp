@@ -9,7 +9,6 @@ WriteOperation::WriteOperation(uint64_t number, const std::shared_ptr<Transactio
                                std::shared_ptr<const Table> table, WriteKind kind, std::string_view batch,
                                Wait wait, LockMode duplicateLock)
     : Operation(number, transaction),
-      database_(database),
       table_(std::move(table)),
       kind_(kind),
       batch_(batch),

@@ -27,7 +27,6 @@ class WriteOperation : public Operation {
   bool parse();
   Step lockAndCheckBefore(const Budget& budget);
 
-  const Database& database_;
   const std::shared_ptr<const Table> table_;
   const WriteKind kind_;
   Input batch_;
