@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { ProgramWriter, ValueType, type Comparison } from '../../src/protocol/program.js';
+import { ValueType, type Comparison, type ProgramWriter } from '../../src/protocol/program.js';
 import { ColumnKind, type ColumnLayout, type RawValue } from '../../src/protocol/rows.js';
 
 /** What an expression gives for a row: INTEGER bigint, DOUBLE number, BYTES Buffer, BOOLEAN boolean. */

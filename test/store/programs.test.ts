@@ -17,7 +17,14 @@ import { ProgramWriter, ValueType } from '../../src/protocol/program.js';
 import { asBuffer, RowFormat } from '../../src/protocol/rows.js';
 import { COLUMNS, expressions, order, row, type Expression, type Row, type Value } from './program_model.js';
 
-const { COUNT, SUM, MIN, MAX } = vamos.tables.Aggregate.Function;
+const { Function } = vamos.tables.Aggregate;
+/** As the store takes them. */
+const [COUNT, SUM, MIN, MAX] = [Function.COUNT, Function.SUM, Function.MIN, Function.MAX].map(Number) as [
+  number,
+  number,
+  number,
+  number,
+];
 const TABLE = 1;
 const format = new RowFormat(COLUMNS);
 

@@ -4,7 +4,7 @@ import type { Call } from '../../../../src/rpc/contract.js';
 import type { AggregateOptions, CursorOptions, Outcome } from '../binding.js';
 import type { HostTable } from '../catalogue.js';
 import { native } from '../operations.js';
-import { decode } from '../decode.js';
+import { countMessages, decode } from '../decode.js';
 import {
   checkBounds,
   checkIndex,
@@ -20,6 +20,10 @@ import type { Handler, HostCursor, TablesSession } from '../session.js';
 
 const { Method } = vamos.tables;
 const AggregateFunction = vamos.tables.Aggregate.Function;
+/** As in native/wire/program.hpp. */
+const MAX_AGGREGATES = 256;
+/** Its field that repeats messages. */
+const IN_OPEN_CURSOR = { 14: {} };
 const EMPTY = new Uint8Array();
 const COUNT_OF_ROWS: AggregateOptions = { function: AggregateFunction.COUNT, isPadded: false };
 /** Of a reply, so that it has room in a frame; a single row may be larger. */
@@ -29,6 +33,9 @@ const MAX_WINDOW_BYTES = 1024 * 1024 - 16 * 1024;
 let lastNumber = Math.floor(Math.random() * 0x4000_0000);
 
 const open: Handler = async (session, body, call) => {
+  if (countMessages(body, IN_OPEN_CURSOR) > MAX_AGGREGATES) {
+    throw refuse(`at most ${MAX_AGGREGATES} aggregates at once`);
+  }
   const request = decode(vamos.tables.OpenCursor, body);
   const table = session.host.catalogue.byNumber(request.table, request.version);
   const options = checkOptions(table, request);
@@ -67,6 +74,7 @@ function checkOptions(table: HostTable, request: vamos.tables.OpenCursor): Curso
     ...checkBounds(request.bounds),
     reverse,
     limitRows: Number(request.limitRows),
+    firstRows: request.firstRows,
     lock,
     wait: scope.wait,
     columns: checkProjection(table, request.columns),
