@@ -12,6 +12,7 @@ import {
   type Group,
 } from './model.js';
 import { ENGINES, HOST_PARTS, spread, type TransitionReport, type TransitionRow } from './result.js';
+import { NOTES } from './notes.js';
 import { compareWithTargets } from './targets.js';
 import { WORKLOAD_LIST } from './workloads.js';
 
@@ -35,6 +36,8 @@ export function renderReport(report: TransitionReport): string {
     transitionsTable(groups, report.rows),
     `## What the workloads are`,
     workloadTable(groups),
+    '## How it is measured',
+    NOTES,
     `## Guest and host work a statement`,
     `Medians. Requests: of VAMOS to the host; of the others reads, writes and flushes of the data disk. CPU time: of the host.`,
     workTable(groups),
