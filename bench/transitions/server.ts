@@ -9,7 +9,7 @@ import { dropPageCache, settle } from '../demo/measure.js';
 import { GuestMariadb } from '../guest_mariadb.js';
 import { ENGINE_SETTINGS, SESSION_SETTINGS } from './engines.js';
 import type { EngineName } from './result.js';
-import type { TableDefinition } from './tables.js';
+import { makeStatements, type TableDefinition } from './tables.js';
 
 /** One each: a server finds VAMOS tables of its databases on the host, whichever server made them. */
 const databaseOf = (engine: EngineName): string => `transitions_${engine.replace('-', '_')}`;
@@ -55,12 +55,11 @@ export class EngineServer {
     const missing = tables.filter(({ name }) => !this.#filled.has(name));
     if (missing.length === 0) return;
     const connection = await this.#mariadb.connect(databaseOf(this.#engine));
-    for (const { name, columns, fill } of missing) {
+    for (const table of missing) {
+      const { name } = table;
       onProgress(`filling ${name}`);
-      await connection.query(
-        `CREATE TABLE ${name} (${columns}) ENGINE=${ENGINE_SETTINGS[this.#engine].clause}`,
-      );
-      if (fill !== undefined) await connection.query(`INSERT INTO ${name} ${fill}`);
+      for (const sql of makeStatements(table, ENGINE_SETTINGS[this.#engine].clause))
+        await connection.query(sql);
       this.#filled.add(name);
       this.#touched.add(name);
     }

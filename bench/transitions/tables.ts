@@ -12,6 +12,14 @@ export interface TableDefinition {
   fill?: string;
 }
 
+/** What makes and fills a table. */
+export function makeStatements({ name, columns, fill }: TableDefinition, engineClause: string): string[] {
+  return [
+    `CREATE TABLE ${name} (${columns}) ENGINE=${engineClause}`,
+    ...(fill === undefined ? [] : [`INSERT INTO ${name} ${fill}`]),
+  ];
+}
+
 /** id, number, amount, version: four bytes each. */
 const FIXED_BYTES = 16;
 /** Of these rows one in a hundred has a given `number`. */
