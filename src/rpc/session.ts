@@ -15,6 +15,9 @@ const MAX_ID_BYTES = 5;
 /** Requests that were aborted before their turn: a stream's queue is not tidied for fewer. */
 const MIN_ABORTED_COUNT = 16;
 
+/** How long a reply waits for those of the rest of its chain. */
+const MAX_CHAIN_WAIT_MS = 50;
+
 /** What a host allows a connector. */
 export interface SessionLimits {
   maxFrameBytes: number;
@@ -61,6 +64,8 @@ export class Session implements HostSession {
   /** Of requests that were aborted, and so answered, and still run. */
   #abortedBytes = 0;
   #isFlushScheduled = false;
+  /** Replies wait for the rest of their chains. */
+  #flushTimer: NodeJS.Timeout | undefined;
   #isDraining = false;
   #ended: Promise<void> | undefined;
   readonly #quietWaiters = new Set<() => void>();
@@ -125,7 +130,7 @@ export class Session implements HostSession {
       if (this.#calls.size === 0 && !this.#isFlushScheduled) this.#flush();
       else if (this.#owesAllFrames) this.#scheduleFlush();
     }
-    if (this.#replies.queuedBytes > 0) this.#scheduleFlush();
+    if (this.#replies.queuedBytes > 0 && this.#flushTimer === undefined) this.#scheduleFlush();
   }
 
   /** Has modules answer what needs to be no call of its own. Returns the other requests. */
@@ -441,13 +446,16 @@ export class Session implements HostSession {
     });
     this.statistics.answered(call.method, performance.now() - call.arrivedAt, error?.code);
     this.#calls.delete(call.id);
-    this.#scheduleFlush();
+    // The rest of its chain is about to be answered, too: together, if that is soon.
+    if (call.isChained && error === undefined && !this.#owesAllFrames) this.#flushSoon();
+    else this.#scheduleFlush();
   }
 
   #park(call: HostCall, isParked: boolean): void {
     call.isParked = isParked;
     this.#parked += isParked ? 1 : -1;
-    if (isParked && (this.#owesAllFrames || this.#heldStreams.size > 0)) this.#scheduleFlush();
+    const isAwaited = this.#owesAllFrames || this.#heldStreams.size > 0 || this.#flushTimer !== undefined;
+    if (isParked && isAwaited) this.#scheduleFlush();
     this.#tellQuietWaiters();
   }
 
@@ -461,7 +469,15 @@ export class Session implements HostSession {
     });
   }
 
+  #flushSoon(): void {
+    this.#flushTimer ??= setTimeout(() => {
+      this.#flush();
+    }, MAX_CHAIN_WAIT_MS);
+  }
+
   #flush(): void {
+    clearTimeout(this.#flushTimer);
+    this.#flushTimer = undefined;
     if (this.#ended) return;
     this.#replies.flush();
     if (this.#owesAllFrames && this.#parked > 0) this.#reportParked();

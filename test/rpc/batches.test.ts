@@ -37,6 +37,30 @@ test('a chain of 100 goes as one frame', async () => {
   expect(rig.client.counters.requestFrames).toBe(1);
 });
 
+test('a chain that takes several turns is answered in one frame', async () => {
+  await using rig = await startRig();
+  await rig.client.stream().call(Method.ECHO, bytes('first'));
+  const before = rig.client.counters.framesReceived;
+  const methods = [Method.ECHO, Method.ECHO_LATER, Method.ECHO_LATER, Method.ECHO];
+  const answers = await rig.client.stream().chain(methods.map((method) => ({ method, body: bytes('x') })));
+  expect(answers).toHaveLength(methods.length);
+  expect(rig.client.counters.framesReceived - before).toBe(1);
+});
+
+test('what a chain has done is told while the rest of it waits or takes long', async () => {
+  await using rig = await startRig();
+  for (const method of [Method.WAIT, Method.HOLD]) {
+    const started = rig.client.counters.framesReceived;
+    const chain = rig.client.stream().chain([
+      { method: Method.ECHO_LATER, body: bytes('done') },
+      { method, body: bytes('gate') },
+    ]);
+    await until(() => rig.client.counters.framesReceived > started);
+    rig.probe.release('gate');
+    expect(await chain).toHaveLength(2);
+  }
+});
+
 test('while the most frames are in flight, requests gather', async () => {
   await using rig = await startRig({ server: { maxFramesInFlight: 4 } });
   const held = [];
