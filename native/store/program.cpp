@@ -594,7 +594,7 @@ Value Program::evaluate(std::string_view row) const {
       const std::string_view bytes = row_->value(row, step->operand);
       switch (code) {
         case Code::INT8:
-          top->integer = load<int8_t>(bytes.data());
+          top->integer = (load<uint8_t>(bytes.data()) ^ 0x80) - 0x80;  // with its sign
           continue;
         case Code::INT16:
           top->integer = load<int16_t>(bytes.data());

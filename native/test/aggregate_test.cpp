@@ -34,7 +34,7 @@ struct Cities : StoreFixture {
     store->closeCursor(cursor);
     CHECK(outcome.atEnd);
     Reader reader(outcome.result);
-    const std::string row(reader.lengthPrefixed(1 << 20));
+    std::string row(reader.lengthPrefixed(1 << 20));
     CHECK(reader.atEnd());
     return row;
   }

@@ -126,10 +126,11 @@ TEST_CASE("a column of numbers gives its value, at the edges too, or NULL") {
                                   "-0.500000",   "1000000000000000.000000"};
   std::vector<Cell> nulls;
   for (size_t i = 0; i < columns.size(); i++) nulls.push_back({std::nullopt, layout.widthBytes(i)});
-  for (uint8_t i = 0; i < columns.size(); i++) {
+  for (size_t i = 0; i < columns.size(); i++) {
     CAPTURE(i);
-    CHECK(run(layout, row, column(i)) == expected[i]);
-    CHECK(run(layout, rowOf(nulls), column(i)) == "NULL");
+    const Code code = column(static_cast<uint8_t>(i));
+    CHECK(run(layout, row, code) == expected[i]);
+    CHECK(run(layout, rowOf(nulls), code) == "NULL");
   }
   CHECK(run(layout, row, column(3) + op(I::NEGATE)) == "9223372036854775808");
   CHECK(bitsOf(layout, column(0)) == 8);
@@ -384,10 +385,10 @@ TEST_CASE("what an AND or OR leaves out changes no answer, however they nest") {
       for (int c = 0; c < 3; c++) {
         for (int d = 0; d < 3; d++) {
           CAPTURE(names[a] + " " + names[b] + " " + names[c] + " " + names[d]);
-          const Code A = truths[a];
-          const Code B = truths[b];
-          const Code C = truths[c];
-          const Code D = truths[d];
+          const Code& A = truths[a];
+          const Code& B = truths[b];
+          const Code& C = truths[c];
+          const Code& D = truths[d];
           const Code AND = op(I::AND);
           const Code OR = op(I::OR);
           const Code NOT = op(I::NOT);
