@@ -85,12 +85,20 @@ export function qemuArguments(shape: MachineShape, directory: string, accelerato
     ...(shape.dataDisk ? dataDisk(shape.dataDisk.path) : []),
     ...['-device', 'virtio-serial-pci,id=control,max_ports=2'],
     ...port('control', CONTROL_PORT, files.agent, 0),
-    ...['-device', 'virtio-serial-pci,id=channel,max_ports=31'],
+    ...['-device', `virtio-serial-pci,id=channel,${portsFor(shape.channels.length)}`],
     ...shape.channels.flatMap(({ name, socketPath }, index) => port('channel', name, socketPath, index)),
     ...network(shape.forwardPorts),
     ...['-device', 'virtio-rng-pci,id=random'],
     ...(accelerator === 'tcg' ? instructionsPlugin(shape.countInstructions, directory) : []),
   ];
+}
+
+/**
+ * Ports for this many channels, beside port 0. An interrupt vector for each queue (two a port, two for control) and one for
+ * configuration: with fewer the guest's kernel looks through all queues at each interrupt.
+ */
+function portsFor(channels: number): string {
+  return `max_ports=${channels + 1},vectors=${2 * (channels + 2) + 1}`;
 }
 
 function instructionsPlugin(wanted: boolean | 'by-address', directory: string): string[] {
