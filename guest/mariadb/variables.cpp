@@ -38,9 +38,10 @@ MYSQL_SYSVAR_UINT(recovery_timeout, recoveryTimeoutValue, AT_START,
                   nullptr, nullptr, 60, 0, 86400, 0);
 MYSQL_SYSVAR_UINT(
     gather_us, gatherUsValue, AT_START,
-    "How long a request may wait for those of other connections to share its frame, while answers are "
-    "awaited (us); idle processors send sooner",
-    nullptr, nullptr, 0, 0, 100000, 0);
+    "While a frame is unanswered, requests of all connections gather, to go together when its answers are "
+    "there, or so long after it at the latest (us); 0: each goes at once, while fewer frames are under way "
+    "than the host daemon allows",
+    nullptr, nullptr, 1000, 0, 100000, 0);
 MYSQL_SYSVAR_UINT(
     ping_interval_ms, pingIntervalMsValue, AT_START,
     "While answers are awaited, how often the host daemon is asked for a sign of life (ms); after three "

@@ -204,39 +204,45 @@ void Client::Implementation::await(Lock& lock, const CallPointer& call, IsOver i
     TimePoint until = expiryOf(*call);
     if (!call->isSent() && (timekeeper_ == nullptr || timekeeper_ == call.get())) {
       timekeeper_ = call.get();
-      if (Clock::now() >= gatherUntil_) {
-        flush(lock);
-        continue;
-      }
-      until = std::min(until, gatherUntil_);
+      // Without room it is the reader's, when an answer has made some.
+      if (isDue()) flush(lock);
+      if (call->isSent() || call->isDone) continue;
+      if (!isDue()) until = std::min(until, gatherUntil());
     }
     leave(lock);
     call->signal.waitUntil(until);
     lock.lock();
   }
   removeWaiter(*call);
-  if (timekeeper_ == call.get()) {
-    // What gathered with it waits no longer.
-    timekeeper_ = nullptr;
-    gatherUntil_ = kNever;
-    flush(lock);
-  }
+  if (timekeeper_ == call.get()) passTime();
   if (reader_ == call.get()) passReader(lock);
 }
 
 // Alone a call gains nothing by waiting. While a frame is in flight others are likely to come; so they are
 // between an answer and the next read: who was just answered is about to make the next call.
-bool Client::Implementation::gathers() {
-  if (options_.gatherUs == 0 || queue_.bytes() >= kWorthAFrameBytes) return false;
+bool Client::Implementation::gathers() const {
   const bool isReaderToCome = reader_ != nullptr && !isReading_;
-  if (connection_->inFlight.isQuiet() && !isReaderToCome) return false;
-  if (gatherUntil_ == kNever) gatherUntil_ = Clock::now() + std::chrono::microseconds(options_.gatherUs);
-  return true;
+  if (connection_->inFlight.isQuiet()) return isReaderToCome && !hasGathered();
+  return !isDue();
 }
 
 bool Client::Implementation::isDue() const {
-  return gatherUntil_ == kNever || connection_->inFlight.isQuiet() || queue_.bytes() >= kWorthAFrameBytes ||
-         Clock::now() >= gatherUntil_;
+  return !connection_ || connection_->inFlight.isQuiet() || hasGathered();
+}
+
+bool Client::Implementation::hasGathered() const {
+  return queue_.bytes() >= kWorthAFrameBytes || Clock::now() >= gatherUntil();
+}
+
+TimePoint Client::Implementation::gatherUntil() const {
+  return sentAt_ + std::chrono::microseconds(options_.gatherUs);
+}
+
+void Client::Implementation::passTime() {
+  timekeeper_ = nullptr;
+  for (Call* waiter : waiters_) {
+    if (!waiter->isSent() && !waiter->isDone) return wakeLater(*waiter);
+  }
 }
 
 TimePoint Client::Implementation::expiryOf(const Call& call) const {

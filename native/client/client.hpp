@@ -23,8 +23,8 @@ struct Options {
   std::string token;
   uint32_t connectTimeoutMs = 5000;  // that a call waits for a session to be there
   uint32_t replyWindowBytes = 16 << 20;
-  // While a frame is unanswered, how long a call may wait for others to share the next one, which goes when
-  // the answers are there. 0: not at all, while fewer frames are in flight than the host allows.
+  // While a frame is unanswered calls gather, to go together when its answers are there, or so long after it
+  // at the latest. 0: they go at once, while fewer frames are in flight than the host allows.
   uint32_t gatherUs = 0;
   uint32_t maxReconnectDelayMs = 2000;
   uint32_t pingIntervalMs = 5000;

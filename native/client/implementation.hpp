@@ -59,9 +59,13 @@ class Client::Implementation {
   void leave(Lock& lock);
 
   // Whether a call that was just issued is left for others to share its frame, for a moment.
-  bool gathers();
-  // Whether what waits has gathered long enough.
+  bool gathers() const;
+  // Whether what waits is to go as soon as there is room.
   bool isDue() const;
+  // Whether it is enough, or the frame before has been unanswered for so long that no answer need be near.
+  bool hasGathered() const;
+  TimePoint gatherUntil() const;
+  void passTime();
 
   // The roles: roles.cpp. These leave the mutex for a while.
   void flush(Lock& lock);
@@ -105,8 +109,9 @@ class Client::Implementation {
   const void* reader_ = nullptr;  // the call whose thread reads, or the keeper (this)
   bool isReading_ = false;        // it waits for the channel; else it is on its way there
   bool isSending_ = false;
-  TimePoint gatherUntil_ = kNever;    // what waits is sent then at the latest
-  const void* timekeeper_ = nullptr;  // the call whose thread sees to that, while the reader may sleep longer
+  TimePoint sentAt_;  // the last frame of requests
+  // The call whose thread sees to it that what gathers goes in time, while the reader may sleep longer.
+  const void* timekeeper_ = nullptr;
   uint32_t callersInside_ = 0;
   Counters counters_;
   // While there is no session.

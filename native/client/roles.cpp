@@ -12,8 +12,6 @@ using wire::FrameKind;
 static constexpr size_t kKeptBytes = 1 << 20;
 
 void Client::Implementation::flush(Lock& lock) {
-  // What can't be sent now goes as soon as it can.
-  if (connection_ && isDue()) gatherUntil_ = kNever;
   // A sender looks again before it stops.
   if (isSending_) return;
   while (connection_ && takeFrames(*connection_)) {
@@ -40,14 +38,14 @@ void Client::Implementation::flush(Lock& lock) {
 bool Client::Implementation::takeFrames(Connection& connection) {
   if (connection.isChannelFull || connection.writeFailure) return false;
   if (!queue_.isEmpty() && connection.inFlight.maySend() && isDue()) {
-    gatherUntil_ = kNever;
-    timekeeper_ = nullptr;
     queue_.takeBatch(maxFrameBytes_ - wire::kBatchOverheadBytes, connection.inFlight, batch_);
     if (!batch_.empty()) {
       connection.inFlight.add(batch_);
       connection.incoming.openRequests = connection.inFlight.requestCount();
       connection.creditedBytes = connection.receivedBytes;
       counters_.frames++;
+      sentAt_ = Clock::now();
+      timekeeper_ = nullptr;
       for (const CallPointer& call : batch_) {
         if (call->waitsForRoom) wakeLater(*call);
       }
@@ -99,7 +97,7 @@ void Client::Implementation::readOnce(Lock& lock, TimePoint deadline) {
   if (connection_ != connection) return;
   const bool wantsWrite = connection->isChannelFull;
   const bool mustRead = connection->writeFailure.has_value();
-  deadline = std::min(deadline, gatherUntil_);
+  if (!queue_.isEmpty() && !isDue()) deadline = std::min(deadline, gatherUntil());
   isReading_ = true;
   leave(lock);
   using Event = Connection::Event;
@@ -182,7 +180,6 @@ void Client::Implementation::loseSession(Lock& lock, const std::shared_ptr<Conne
   if (connection_ != connection) return;
   connection_ = nullptr;
   reader_ = nullptr;
-  gatherUntil_ = kNever;
   timekeeper_ = nullptr;
   epoch_++;
   lostAt_ = Clock::now();
