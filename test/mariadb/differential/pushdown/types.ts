@@ -335,13 +335,23 @@ export const CONSTANTS: { sql: string; kind: Kind }[] = [
     '@d',
     '@f',
   ].map((sql) => ({ sql, kind: 'number' as const })),
-  ...["'0'", "'1'", "'1.5'", "' 1'", "'1e0'", "'-1'", "'2147483648'", "'01'", "'1 '"].map((sql) => ({
+  ...["'0'", "'1'", "'1.5'", "' 1'", "'1e0'", "'-1'", "'2147483648'", "'01'"].map((sql) => ({
     sql,
     kind: 'numeric text' as const,
   })),
-  ...["'a'", "'A'", "'a '", "'1x'", "''", "'ä'", "'Ω'", "'a' COLLATE utf8mb4_bin", "_latin1'a'", '@s'].map(
-    (sql) => ({ sql, kind: 'text' as const }),
-  ),
+  ...[
+    "'a'",
+    "'A'",
+    "'a '",
+    "'1x'",
+    "'1 '",
+    "''",
+    "'ä'",
+    "'Ω'",
+    "'a' COLLATE utf8mb4_bin",
+    "_latin1'a'",
+    '@s',
+  ].map((sql) => ({ sql, kind: 'text' as const })),
   ...[
     "'2024-02-29'",
     "'2024-02-29 00:00:00'",
@@ -377,7 +387,7 @@ export function warns(family: Family, kind: Kind): boolean {
     case 'decimal':
     case 'float':
     case 'bit':
-      return kind === 'text' || kind === 'time';
+      return kind === 'text' || kind === 'time' || kind === 'bytes';
     case 'text':
     case 'bytes':
       return kind === 'number' || kind === 'typed time';
