@@ -41,7 +41,7 @@ class Conditions {
 
  private:
   static bool constant(Item* item, std::string& code) {
-    program::Silence silence(current_thd);
+    program::Silence silence(current_thd, item);
     const bool truth = item->val_bool();
     if (silence.wasBroken()) return false;
     if (item->null_value) {

@@ -158,7 +158,7 @@ std::optional<OrdinalConstant> Values::ordinalConstant(const Field& field, Item*
                                                        const Type_handler& compared) const {
   if (!isConstant(item) || item->cmp_type() == ROW_RESULT) return std::nullopt;
   THD* thd = current_thd;
-  Silence silence(thd);
+  Silence silence(thd, item);
   std::optional<OrdinalConstant> constant;
   switch (field.real_type()) {
     case MYSQL_TYPE_YEAR:

@@ -144,7 +144,7 @@ std::optional<Exact> Values::exactColumn(const Field& field) const {
 }
 
 std::optional<Exact> Values::exactConstant(Item* item, bool mayBeText) const {
-  Silence silence(current_thd);
+  Silence silence(current_thd, item);
   std::optional<Exact> value;
   if (item->cmp_type() == INT_RESULT) {
     const longlong number = item->val_int();
@@ -258,7 +258,7 @@ std::optional<Real> Values::real(Item* item) const {
   Real value;
   if (isConstant(item)) {
     if (item->cmp_type() == TIME_RESULT || item->cmp_type() == ROW_RESULT) return std::nullopt;
-    Silence silence(current_thd);
+    Silence silence(current_thd, item);
     const double number = item->val_real();
     if (silence.wasBroken() || !std::isfinite(number)) return std::nullopt;
     value.isConstant = true;
@@ -299,7 +299,7 @@ std::optional<Bytes> Values::bytes(Item* item, CHARSET_INFO* collation) const {
   Bytes value;
   if (isConstant(item)) {
     if (item->cmp_type() != STRING_RESULT) return std::nullopt;
-    Silence silence(current_thd);
+    Silence silence(current_thd, item);
     StringBuffer<STRING_BUFFER_USUAL_SIZE> buffer;
     const String* text = item->val_str(&buffer);
     if (silence.wasBroken()) return std::nullopt;

@@ -95,7 +95,12 @@ class Values {
 class Silence final : public Internal_error_handler {
  public:
   explicit Silence(THD* thd) : thd_(thd) { thd->push_internal_handler(this); }
-  ~Silence() override { thd_->pop_internal_handler(); }
+  // Of evaluating a constant: if it warns, the server evaluates it anew, and says so.
+  Silence(THD* thd, Item* constant) : thd_(thd), constant_(constant) { thd->push_internal_handler(this); }
+  ~Silence() override {
+    thd_->pop_internal_handler();
+    if (wasBroken_ && constant_ != nullptr) forget(constant_);
+  }
   Silence(const Silence&) = delete;
   Silence& operator=(const Silence&) = delete;
 
@@ -108,7 +113,17 @@ class Silence final : public Internal_error_handler {
   }
 
  private:
+  static void forget(Item* item) {
+    if (item->type() == Item::CACHE_ITEM) static_cast<Item_cache*>(item)->clear();
+    if (item->type() != Item::FUNC_ITEM) return;
+    auto* function = static_cast<Item_func*>(item);
+    for (uint number = 0; number < function->argument_count(); number++) {
+      forget(function->arguments()[number]);
+    }
+  }
+
   THD* thd_;
+  Item* constant_ = nullptr;
   bool wasBroken_ = false;
 };
 
