@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "mariadb/retry.hpp"
 #include "mariadb/session.hpp"
 #include "mariadb/variables.hpp"
 #include "wire/batch.hpp"
@@ -29,20 +30,24 @@ int Window::next(Row& row) {
 void Cursor::begin(const wire::OpenCursor& request) {
   isOpen_ = true;
   isLocking_ = request.lock != wire::Lock::NO_LOCK;
-  asksAhead_ = !isLocking_;
+  asksAhead_ = !isLocking_ && request.firstRows == 0;
   inTransaction_ = request.scope.inTransaction;
   withKeys_ = request.withKeys;
-  windowBytes_ = request.windowBytes;
+  windowBytes_ = request.firstRows == 0 ? request.windowBytes : 0;
 }
 
-int Cursor::open(Session& session, const wire::OpenCursor& request, bool isEnough) {
+int Cursor::open(Session& session, const wire::OpenCursor& request) {
   close(session);
   begin(request);
-  asksAhead_ = asksAhead_ && !isEnough;
   Reply reply;
   const int error = inTransaction_ ? session.call(wire::Method::OPEN_CURSOR, request.encode(), reply)
                                    : session.callAlone(wire::Method::OPEN_CURSOR, request.encode(), reply);
-  return error ? error : take(reply);
+  if (!error) return take(reply);
+  // It may be open, under a number that nobody heard.
+  if (!inTransaction_ && isGivenUp(session.failure())) {
+    session.later(wire::Method::CLOSE_CURSOR, wire::CloseCursor{}.encode());
+  }
+  return error;
 }
 
 void Cursor::openAhead(Session& session, const wire::OpenCursor& request) {
@@ -80,11 +85,9 @@ int Cursor::next(Session& session, Row& row) {
       error = inTransaction_ ? session.call(wire::Method::FETCH, std::move(body), reply)
                              : session.callAlone(wire::Method::FETCH, std::move(body), reply);
     }
+    // Where it was given up, the cursor is open still.
     if (!error) error = take(reply);
-    if (error) {
-      number_ = 0;
-      return error;
-    }
+    if (error) return error;
   }
   const int error = window_.next(row);
   if (asksAhead_ && !ahead_ && number_ != 0 && window_.offset() * 2 > window_.size()) {

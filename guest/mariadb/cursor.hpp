@@ -48,9 +48,9 @@ class Window {
 class Cursor {
  public:
   // Opens it and reads the first window; windowBytes of the request says how large that is, and whether it is
-  // read in the transaction its scope. isEnough: nobody may want more than that, so the next one is not asked
-  // for ahead. 0 or an error of handler.h.
-  int open(Session& session, const wire::OpenCursor& request, bool isEnough = false);
+  // read in the transaction its scope. Where that window has firstRows nobody may want more, so the next one
+  // is not asked for ahead. 0 or an error of handler.h.
+  int open(Session& session, const wire::OpenCursor& request);
   // The same without waiting, where nothing has to go first: the first next() meets its error.
   void openAhead(Session& session, const wire::OpenCursor& request);
   // HA_ERR_END_OF_FILE: no more.

@@ -166,11 +166,10 @@ class ha_vamos final : public handler {
   wire::Bounds boundsOf(uint index, const KEY_MULTI_RANGE& range) const;
   struct FirstWindow {
     uint32_t bytes;
-    bool isEnough;  // as far as known, for all that the statement wants of the scan
+    uint32_t rows;  // at most; 0: as many as the bytes hold
   };
   ulonglong limitRows() const;
   FirstWindow firstWindow() const;
-  uint32_t rowsBytes(ulonglong rows) const;
   bool wantsKeys() const;
   wire::OpenCursor scanRequest(uint32_t index, wire::Bounds bounds, bool reverse, bool alone) const;
   int openScan(wire::Bounds bounds, bool reverse, Bound bound, uchar* record);
@@ -227,7 +226,6 @@ class ha_vamos final : public handler {
   // handler_statistics.cpp
   void refreshStatistics();
   void setRowsPerKey();
-  void chooseSort();
 
   // handler_check.cpp
   int countDistinct(THD* thd, uint index, std::vector<uint64_t>& distinct);

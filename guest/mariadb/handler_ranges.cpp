@@ -173,7 +173,7 @@ int ha_vamos::takeScans() {
   const wire::OpenCursor request = nextScanRequest(alone);
   takeRange();
   ranges_.isFirst = false;
-  const int error = ranges_.scans.back().cursor.open(session(), request, firstWindow().isEnough);
+  const int error = ranges_.scans.back().cursor.open(session(), request);
   if (!error && !alone) openScansAhead();
   return error;
 }

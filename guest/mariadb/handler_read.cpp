@@ -20,6 +20,8 @@ namespace vamos::mariadb {
 namespace {
 
 constexpr uint positionLengthBytes = 2;
+// A LIMIT of more is as good as none.
+constexpr ulonglong maxFirstRows = 100'000;
 
 }  // namespace
 
@@ -97,21 +99,6 @@ wire::Bounds ha_vamos::boundsOf(uint index, const key_range* start, const key_ra
   return bounds;
 }
 
-// What so many rows of the projection take, as far as known.
-uint32_t ha_vamos::rowsBytes(ulonglong rows) const {
-  constexpr ulonglong rowOverheadBytes = 16;
-  constexpr ulonglong columnOverheadBytes = 5;
-  const ulonglong most = variables::maxWindowBytes(ha_thd());
-  const Table::Statistics known = share_->statistics();
-  ulonglong rowBytes = table_share->reclength;
-  if (known.rows != 0) {
-    const ulonglong usualBytes = 2 * known.bytes / known.rows;
-    rowBytes = table_share->blob_fields != 0 ? usualBytes : std::min(rowBytes, usualBytes);
-  }
-  rowBytes += rowOverheadBytes + columnOverheadBytes * table_share->fields;
-  return static_cast<uint32_t>(rows > most / rowBytes ? most : std::max<ulonglong>(rows * rowBytes, 1));
-}
-
 // LIMIT, with the rows that it leaves out before; of a query that reads this table.
 ulonglong ha_vamos::limitRows() const {
   const SELECT_LEX* select = table->pos_in_table_list ? table->pos_in_table_list->select_lex : nullptr;
@@ -136,16 +123,15 @@ ha_vamos::FirstWindow ha_vamos::firstWindow() const {
     const int command = thd_sql_command(thd);
     const bool wantsAll = (command == SQLCOM_UPDATE || command == SQLCOM_DELETE) && !limit &&
                           !thd->lex->query_tables->next_global && !givesRowsBack();
-    return {wantsAll ? usual : 1, false};
+    return {wantsAll ? usual : 1, 0};
   }
   // Rows that are sorted or summed up are read all the same.
   const ulonglong rows = limitRows();
   const JOIN_TAB* use = table->reginfo.join_tab;
   const bool isLimited = rows != HA_POS_ERROR && select->group_list.elements == 0 && !select->with_sum_func &&
                          !(use && use->table == table && (use->filesort || use->join->need_tmp));
-  if (!isLimited) return {usual, false};
-  const uint32_t bytes = rowsBytes(rows);
-  return {bytes, bytes < variables::maxWindowBytes(thd)};
+  if (!isLimited || rows > maxFirstRows) return {usual, 0};
+  return {variables::maxWindowBytes(thd), static_cast<uint32_t>(std::max<ulonglong>(rows, 1))};
 }
 
 wire::OpenCursor ha_vamos::scanRequest(uint32_t index, wire::Bounds bounds, bool reverse, bool alone) const {
@@ -160,7 +146,9 @@ wire::OpenCursor ha_vamos::scanRequest(uint32_t index, wire::Bounds bounds, bool
   request.columns = projection_.columns;
   request.withKeys = wantsKeys();
   request.filter = filter();
-  request.windowBytes = firstWindow().bytes;
+  const FirstWindow first = firstWindow();
+  request.windowBytes = first.bytes;
+  request.firstRows = first.rows;
   return request;
 }
 
@@ -174,8 +162,7 @@ int ha_vamos::openScan(wire::Bounds bounds, bool reverse, Bound bound, uchar* re
   bound_ = bound;
   const uint32_t index = inited == INDEX ? share_->codec->indexOf(active_index) : 0;
   const bool alone = readsAlone();
-  const int error =
-      cursor_.open(session(), scanRequest(index, std::move(bounds), reverse, alone), firstWindow().isEnough);
+  const int error = cursor_.open(session(), scanRequest(index, std::move(bounds), reverse, alone));
   return error ? error : nextOfScan(record);
 }
 

@@ -14,9 +14,6 @@ namespace {
 // Different keys of a part are guessed so, where no ANALYZE counted them: as many rows share a value.
 constexpr ulong guessedRowsPerKey = 10;
 
-// A query that wants no more may read them one by one.
-constexpr ulonglong fewRows = 100;
-
 }  // namespace
 
 // Asked for ahead, and taken when its answer is there anyhow: requests of a connection are answered in order.
@@ -35,7 +32,6 @@ void ha_vamos::refreshStatistics() {
 
 int ha_vamos::info(uint flags) {
   if (flags & HA_STATUS_VARIABLE) {
-    chooseSort();
     if (!(flags & HA_STATUS_NO_LOCK)) refreshStatistics();
     const Table::Statistics known = share_->statistics();
     // 0 would be taken as certain by some.
@@ -52,13 +48,6 @@ int ha_vamos::info(uint flags) {
   if (flags & HA_STATUS_ERRKEY) errkey = duplicateIndex_;
   if (flags & HA_STATUS_AUTO) stats.auto_increment_value = share_->nextAutoIncrement();
   return 0;
-}
-
-// Sorted rows that are wide come from a temporary table rather than by position, one request each, and the
-// server then looks for no index that has them in order. Where a query wants few of them, both is well.
-void ha_vamos::chooseSort() {
-  cached_table_flags = table_flags();
-  if (limitRows() <= fewRows) cached_table_flags &= ~HA_SLOW_RND_POS;
 }
 
 void ha_vamos::setRowsPerKey() {

@@ -76,7 +76,10 @@ Progress FetchOperation::run(const Budget& budget) {
 }
 
 bool FetchOperation::isFull() const {
-  return outcome.count > 0 && !cursor->aggregates && outcome.result.size() >= windowBytes_;
+  if (outcome.count == 0 || cursor->aggregates) return false;
+  const uint64_t firstRows = cursor->options.firstRows;
+  return outcome.result.size() >= windowBytes_ ||
+         (firstRows != 0 && startRows_ == 0 && cursor->rows >= firstRows);
 }
 
 bool FetchOperation::isAtLimit() const {
@@ -217,9 +220,11 @@ FetchOperation::Step FetchOperation::plainSecondaryRows() {
   std::array<rocksdb::PinnableSlice, entriesAtOnce> values;
   std::array<rocksdb::Status, entriesAtOnce> statuses;
   const CursorOptions& options = cursor->options;
-  const bool takesAll = options.limitRows == 0 || cursor->filter;
-  const uint64_t limit = takesAll ? entriesAtOnce : options.limitRows - cursor->rows;
-  const size_t wanted = static_cast<size_t>(std::min<uint64_t>(limit, entriesAtOnce));
+  uint64_t wanted = entriesAtOnce;
+  if (!cursor->filter) {
+    if (options.limitRows != 0) wanted = std::min(wanted, options.limitRows - cursor->rows);
+    if (options.firstRows > cursor->rows) wanted = std::min(wanted, options.firstRows - cursor->rows);
+  }
   const KeyRange before = cursor->rest;
   Step step = Step::OK;
   size_t count = 0;

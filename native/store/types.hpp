@@ -92,6 +92,7 @@ struct CursorOptions {
   bool upperExclusive = false;
   bool reverse = false;
   uint64_t limitRows = 0;
+  uint64_t firstRows = 0;  // of the first window, at most; 0: as many as its bytes hold
   Lock lock = Lock::NONE;
   Wait wait = Wait::WAIT;
   std::vector<uint32_t> columns;

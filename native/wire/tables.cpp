@@ -219,6 +219,7 @@ void fields(Visitor& visit, Message& message) {
   visit(12, message.countOnly);
   visit(13, message.filter);
   visit(14, message.aggregates, maxAggregates);
+  visit(15, message.firstRows);
 }
 
 template <typename Visitor, Is<Assignment> Message>

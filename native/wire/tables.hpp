@@ -255,6 +255,7 @@ struct OpenCursor {
   bool countOnly = false;
   std::string filter;
   std::vector<Aggregate> aggregates;
+  uint32_t firstRows = 0;
 
   std::string encode() const;
   static bool decode(std::string_view bytes, OpenCursor& message);

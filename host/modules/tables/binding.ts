@@ -63,6 +63,8 @@ export interface CursorOptions extends BoundsOptions {
   index: number;
   reverse: boolean;
   limitRows: number;
+  /** Of the first window, at most; 0, none: as many as its bytes hold. */
+  firstRows?: number;
   lock: number;
   wait: number;
   /** Projection; empty: all. */

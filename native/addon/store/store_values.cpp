@@ -93,6 +93,7 @@ CursorOptions cursorOptions(const Napi::Object& object) {
   setBounds(options, object);
   options.reverse = boolean(object.Get("reverse"));
   options.limitRows = u64(object.Get("limitRows"));
+  if (const Napi::Value rows = object.Get("firstRows"); !rows.IsUndefined()) options.firstRows = u64(rows);
   options.lock = enumOf<store::Lock>(object.Get("lock"));
   options.wait = enumOf<store::Wait>(object.Get("wait"));
   options.columns = numbersOf(object.Get("columns"));

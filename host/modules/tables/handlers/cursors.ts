@@ -162,9 +162,18 @@ const fetch: Handler = async (session, body, call) => {
 /** One that ended meanwhile is no error. */
 const close: Handler = (session, body, call) => {
   const { cursor: number } = decode(vamos.tables.CloseCursor, body);
-  if (session.cursors.get(number)?.stream === call.stream) session.closeCursor(number);
+  const numbers = number === 0 ? ownCursors(session, call.stream) : [number];
+  for (const each of numbers)
+    if (session.cursors.get(each)?.stream === call.stream) session.closeCursor(each);
   return EMPTY;
 };
+
+/** Those of the stream that no transaction's end closes. */
+function ownCursors(session: TablesSession, stream: number): number[] {
+  return [...session.cursors].flatMap(([number, cursor]) =>
+    cursor.stream === stream && !cursor.scope.inTransaction ? [number] : [],
+  );
+}
 
 export const cursorHandlers: [number, Handler][] = [
   [Method.OPEN_CURSOR, open],
