@@ -39,7 +39,9 @@ export function renderReport(report: TransitionReport): string {
     '## How it is measured',
     NOTES,
     `## Guest and host work a statement`,
-    `Medians. Requests: of VAMOS to the host; of the others reads, writes and flushes of the data disk. CPU time: of the host.`,
+    'Medians. Requests: of VAMOS to the host; of the others reads, writes and flushes of the data disk. CPU time: of the ' +
+      "host. The kernel's instructions contain its waiting for locks whose holder's processor the host has taken away: they " +
+      'vary with what else the machine does, while those of user programs repeat to a percent.',
     workTable(groups),
     `## Runtime`,
     ...runtimeSection(groups, report.accelerator),
