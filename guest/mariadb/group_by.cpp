@@ -11,6 +11,7 @@
 #include "mariadb/plugin.hpp"
 #include "mariadb/ranges.hpp"
 #include "mariadb/session.hpp"
+#include "mariadb/status.hpp"
 #include "mariadb/variables.hpp"
 #include "wire/batch.hpp"
 
@@ -215,6 +216,7 @@ int ha_vamos::readAggregates(wire::OpenCursor request, Reply& reply, std::string
                         ? session().callAlone(wire::Method::OPEN_CURSOR, request.encode(), reply, Work::LONG)
                         : session().call(wire::Method::OPEN_CURSOR, request.encode(), reply, Work::LONG);
   if (error) return error;
+  countPushedAggregates();
   wire::Rows rows;
   if (!wire::Rows::decode(reply.body, rows)) return HA_ERR_INTERNAL_ERROR;
   Reader reader(rows.window);

@@ -16,6 +16,7 @@
 #include "mariadb/program_values.hpp"
 #include "mariadb/ranges.hpp"
 #include "mariadb/session.hpp"
+#include "mariadb/status.hpp"
 #include "mariadb/variables.hpp"
 #include "wire/batch.hpp"
 
@@ -156,6 +157,7 @@ int ha_vamos::direct_delete_rows(ha_rows* deleted) {
 // The server says nothing of these errors.
 int ha_vamos::changeDirectly(uint32_t method, wire::Changed& changed) {
   const int error = session().change(method, std::move(direct_), directIsOneRow_, changed);
+  countPushedChange();
   THD* thd = ha_thd();
   if (!error || thd->killed || thd->is_error()) return error;
   if (!raiseMisfit(session().failure())) print_error(error, MYF(0));

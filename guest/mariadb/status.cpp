@@ -14,6 +14,8 @@ namespace vamos::mariadb {
 namespace {
 
 std::atomic<uint64_t> pushedConditions{0};
+std::atomic<uint64_t> pushedAggregates{0};
+std::atomic<uint64_t> pushedChanges{0};
 
 double requestsPerFrame(const client::Counters& counters) {
   return counters.frames == 0 ? 0
@@ -56,10 +58,11 @@ int showUnfinished(THD*, SHOW_VAR* variable, void* buffer, system_status_var*, e
   return 0;
 }
 
-int showPushedConditions(THD*, SHOW_VAR* variable, void* buffer, system_status_var*, enum_var_type) {
+template <std::atomic<uint64_t>& COUNTER>
+int showPushed(THD*, SHOW_VAR* variable, void* buffer, system_status_var*, enum_var_type) {
   variable->type = SHOW_ULONGLONG;
   variable->value = buffer;
-  *static_cast<ulonglong*>(buffer) = pushedConditions;
+  *static_cast<ulonglong*>(buffer) = COUNTER;
   return 0;
 }
 
@@ -82,12 +85,16 @@ st_mysql_show_var statusVariables[] = {
     SHOW_FUNC_ENTRY("Vamos_parked", showCounter<&client::Counters::parked>),
     SHOW_FUNC_ENTRY("Vamos_reconnects", showCounter<&client::Counters::reconnects>),
     SHOW_FUNC_ENTRY("Vamos_system_calls", showCounter<&client::Counters::systemCalls>),
-    SHOW_FUNC_ENTRY("Vamos_pushed_conditions", showPushedConditions),
+    SHOW_FUNC_ENTRY("Vamos_pushed_conditions", showPushed<pushedConditions>),
+    SHOW_FUNC_ENTRY("Vamos_pushed_aggregates", showPushed<pushedAggregates>),
+    SHOW_FUNC_ENTRY("Vamos_pushed_changes", showPushed<pushedChanges>),
     SHOW_FUNC_ENTRY("Vamos_prepared_to_finish", showUnfinished),
     {NullS, NullS, SHOW_LONG},
 };
 
 void countPushedCondition() { pushedConditions.fetch_add(1, std::memory_order_relaxed); }
+void countPushedAggregates() { pushedAggregates.fetch_add(1, std::memory_order_relaxed); }
+void countPushedChange() { pushedChanges.fetch_add(1, std::memory_order_relaxed); }
 
 bool showStatus(handlerton*, THD* thd, stat_print_fn* print, ha_stat_type type) {
   if (type != HA_ENGINE_STATUS) return false;

@@ -387,7 +387,7 @@ export function warns(family: Family, kind: Kind): boolean {
     case 'decimal':
     case 'float':
     case 'bit':
-      return kind === 'text' || kind === 'time' || kind === 'bytes';
+      return kind !== 'number' && kind !== 'numeric text';
     case 'text':
     case 'bytes':
       return kind === 'number' || kind === 'typed time';
