@@ -114,7 +114,17 @@ bool putStored(const RowFormat& rows, uint32_t column, const uchar* record, std:
   }
 }
 
+// Whether each row's evaluation would leave something behind: @a := …
+bool setsVariable(Item* value) {
+  Item* real = value->real_item();
+  if (real->type() != Item::FUNC_ITEM) return false;
+  const auto* function = static_cast<Item_func*>(real);
+  return function->functype() == Item_func::SUSERVAR_FUNC ||
+         std::any_of(function->arguments(), function->arguments() + function->argument_count(), setsVariable);
+}
+
 bool compileConstant(const Codec& codec, Field& field, Item& value, std::string& code) {
+  if (setsVariable(&value)) return false;
   TABLE& table = *field.table;
   const uint32_t column = codec.rows().columnOf(field.field_index);
   {
