@@ -26,7 +26,7 @@ void ha_vamos::refreshStatistics() {
       share_->setStatistics(statistics);
     }
   } else if (share_->statistics().isStale) {
-    statisticsCall_ = session().ahead(wire::Method::STATISTICS, wire::Statistics{share_->number}.encode());
+    statisticsCall_ = session().askLater(wire::Method::STATISTICS, wire::Statistics{share_->number}.encode());
   }
 }
 

@@ -367,6 +367,13 @@ client::CallPointer Session::ahead(uint32_t method, std::string body) {
   return host().send(stream_, {{method, std::move(body)}}, options);
 }
 
+client::CallPointer Session::askLater(uint32_t method, std::string body) {
+  client::CallOptions options;
+  options.timeoutMs = timeoutMs();
+  options.epoch = epoch_;
+  return host().sendLater(stream_, {{method, std::move(body)}}, options);
+}
+
 int Session::wait(const client::CallPointer& call, Reply& reply) {
   reply.call = call;
   if (!waitFor(call, true)) return failedAlone(client::failureOf(call));

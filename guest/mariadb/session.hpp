@@ -78,6 +78,8 @@ class Session {
   int callAlone(uint32_t method, std::string body, Reply& reply, Work work = Work::SHORT);
   // Without waiting, and ahead of what waits: the next window of a cursor that call() or callAlone() opened.
   client::CallPointer ahead(uint32_t method, std::string body);
+  // With whatever is sent next: its answer is not wanted soon.
+  client::CallPointer askLater(uint32_t method, std::string body);
   int wait(const client::CallPointer& call, Reply& reply);
   // The same where a failure means nothing to the transaction: another session may have made the call.
   bool take(const client::CallPointer& call, Reply& reply);

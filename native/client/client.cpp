@@ -306,8 +306,8 @@ uint32_t Client::openStream() { return implementation_->openStream(); }
 CallPointer Client::send(uint32_t stream, std::vector<Request> chain, CallOptions options) {
   return implementation_->send(stream, std::move(chain), options, false);
 }
-void Client::sendLater(uint32_t stream, std::vector<Request> chain, CallOptions options) {
-  implementation_->send(stream, std::move(chain), options, true);
+CallPointer Client::sendLater(uint32_t stream, std::vector<Request> chain, CallOptions options) {
+  return implementation_->send(stream, std::move(chain), options, true);
 }
 bool Client::wait(const CallPointer& call) { return implementation_->wait(call); }
 void Client::cancel(const CallPointer& call) { implementation_->cancel(call); }
