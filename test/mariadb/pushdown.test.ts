@@ -3,7 +3,7 @@ import { PUSHDOWN_SERVER, checkPushdown } from './differential/pushdown/property
 import { useServer } from './suite.js';
 
 // The same statements each time; the long run takes others: npm run test:differential -- --pushdown.
-const RUNS = 15;
+const RUNS = 40;
 const seed = Number(process.env['VAMOS_SEED'] ?? 1);
 const server = useServer(PUSHDOWN_SERVER);
 
