@@ -5,9 +5,9 @@
 #include <cstring>
 #include <string>
 
-#include "mariadb/program.hpp"
-#include "mariadb/program_code.hpp"
-#include "mariadb/program_values.hpp"
+#include "mariadb/program/code.hpp"
+#include "mariadb/program/compiler.hpp"
+#include "mariadb/program/values.hpp"
 
 namespace vamos::mariadb {
 namespace {
@@ -114,17 +114,7 @@ bool putStored(const RowFormat& rows, uint32_t column, const uchar* record, std:
   }
 }
 
-// Whether each row's evaluation would leave something behind: @a := …
-bool setsVariable(Item* value) {
-  Item* real = value->real_item();
-  if (real->type() != Item::FUNC_ITEM) return false;
-  const auto* function = static_cast<Item_func*>(real);
-  return function->functype() == Item_func::SUSERVAR_FUNC ||
-         std::any_of(function->arguments(), function->arguments() + function->argument_count(), setsVariable);
-}
-
 bool compileConstant(const Codec& codec, Field& field, Item& value, std::string& code) {
-  if (setsVariable(&value)) return false;
   TABLE& table = *field.table;
   const uint32_t column = codec.rows().columnOf(field.field_index);
   {
@@ -136,11 +126,11 @@ bool compileConstant(const Codec& codec, Field& field, Item& value, std::string&
   return true;
 }
 
+// As wide as its column on the host, which finds what doesn't fit: MEDIUMINT is not.
 bool isInteger(const Field& field) {
   switch (field.real_type()) {
     case MYSQL_TYPE_TINY:
     case MYSQL_TYPE_SHORT:
-    case MYSQL_TYPE_INT24:
     case MYSQL_TYPE_LONG:
     case MYSQL_TYPE_LONGLONG:
       return true;
