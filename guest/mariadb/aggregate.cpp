@@ -8,8 +8,8 @@
 #include <string>
 
 #include "mariadb/blobs.hpp"
-#include "mariadb/program_code.hpp"
-#include "mariadb/program_values.hpp"
+#include "mariadb/program/code.hpp"
+#include "mariadb/program/values.hpp"
 #include "mariadb/session.hpp"
 
 namespace vamos::mariadb {

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "mariadb/codec.hpp"
-#include "mariadb/program.hpp"
+#include "mariadb/program/compiler.hpp"
 #include "wire/bytes.hpp"
 #include "wire/tables.hpp"
 

@@ -12,8 +12,8 @@
 
 #include "mariadb/assignments.hpp"
 #include "mariadb/handler.hpp"
-#include "mariadb/program.hpp"
-#include "mariadb/program_values.hpp"
+#include "mariadb/program/compiler.hpp"
+#include "mariadb/program/values.hpp"
 #include "mariadb/ranges.hpp"
 #include "mariadb/session.hpp"
 #include "mariadb/status.hpp"

@@ -5,7 +5,7 @@
 #include <sql_select.h>
 
 #include "mariadb/handler.hpp"
-#include "mariadb/program.hpp"
+#include "mariadb/program/compiler.hpp"
 #include "mariadb/status.hpp"
 #include "mariadb/variables.hpp"
 

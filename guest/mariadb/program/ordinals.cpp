@@ -3,7 +3,7 @@
 #include <sql_time.h>
 #include <tztime.h>
 
-#include "mariadb/program_values.hpp"
+#include "mariadb/program/values.hpp"
 
 namespace vamos::mariadb::program {
 namespace {

@@ -1,4 +1,4 @@
-#include "mariadb/program_code.hpp"
+#include "mariadb/program/code.hpp"
 
 #include <cstring>
 

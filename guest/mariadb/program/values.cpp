@@ -1,5 +1,5 @@
 // Constants, columns and arithmetic of programs.
-#include "mariadb/program_values.hpp"
+#include "mariadb/program/values.hpp"
 
 #include <cmath>
 #include <cstring>
@@ -95,7 +95,12 @@ bool isAscii(std::string_view text) {
 
 }  // namespace
 
-bool Values::isConstant(Item* item) { return item->can_eval_in_optimize() && !item->with_subquery(); }
+// What sets a variable is none, though the server may call it so: the next row's value may be another.
+bool Values::isConstant(Item* item) {
+  Item_func::Functype setting = Item_func::SUSERVAR_FUNC;
+  return item->can_eval_in_optimize() && !item->with_subquery() &&
+         !item->walk(&Item::find_function_processor, false, &setting);
+}
 
 Field* Values::field(Item* item) const {
   Item* real = item->real_item();

@@ -1,9 +1,9 @@
 // Conditions as programs: how they are put together.
-#include "mariadb/program.hpp"
+#include "mariadb/program/compiler.hpp"
 
 #include <cstring>
 
-#include "mariadb/program_comparisons.hpp"
+#include "mariadb/program/comparisons.hpp"
 
 namespace vamos::mariadb {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "mariadb/program_values.hpp"
+#include "mariadb/program/values.hpp"
 
 // Comparisons of Items as programs, of the type as which the server compares. False: not compiled, and `code`
 // is as it was.

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "mariadb/codec.hpp"
-#include "mariadb/program_code.hpp"
+#include "mariadb/program/code.hpp"
 
 // Items as values of programs: constants of the statement, columns of one table, simple arithmetic. Each
 // function gives nothing where the host's value might not be the server's.

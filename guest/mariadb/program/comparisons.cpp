@@ -1,4 +1,4 @@
-#include "mariadb/program_comparisons.hpp"
+#include "mariadb/program/comparisons.hpp"
 
 #include <algorithm>
 #include <vector>
