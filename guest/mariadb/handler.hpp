@@ -170,6 +170,7 @@ class ha_vamos final : public handler {
   };
   ulonglong limitRows() const;
   FirstWindow firstWindow() const;
+  bool takesAllRows() const;
   bool wantsKeys() const;
   wire::OpenCursor scanRequest(uint32_t index, wire::Bounds bounds, bool reverse, bool alone) const;
   int openScan(wire::Bounds bounds, bool reverse, Bound bound, uchar* record);
@@ -225,6 +226,7 @@ class ha_vamos final : public handler {
 
   // handler_statistics.cpp
   void refreshStatistics();
+  bool isOnlyChoice(uint index) const;
   void setRowsPerKey();
 
   // handler_check.cpp

@@ -159,7 +159,11 @@ int ha_vamos::changeDirectly(uint32_t method, wire::Changed& changed) {
   const int error = session().change(method, std::move(direct_), directIsOneRow_, changed);
   countPushedChange();
   THD* thd = ha_thd();
-  if (!error || thd->killed || thd->is_error()) return error;
+  if (!error || thd->is_error()) return error;
+  if (thd->killed) {
+    thd->send_kill_message();
+    return error;
+  }
   if (!raiseMisfit(session().failure())) print_error(error, MYF(0));
   return error;
 }

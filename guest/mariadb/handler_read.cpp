@@ -44,7 +44,8 @@ bool ha_vamos::isAllOfStatement() const {
 }
 
 // Whether a scan or point is all that its statement reads: then it needs no transaction. A row whose blobs
-// stand beside it, rows sorted by position, and several scans merged are read by more than one request.
+// stand beside it, rows sorted by position, and several scans merged are read by more than one request; rows
+// that an index gives in their order are not.
 bool ha_vamos::readsAlone() const {
   if (lock_ != wire::Lock::NO_LOCK || modifies_ || table_share->blob_fields != 0 || inited == NONE ||
       !isAllOfStatement()) {
@@ -54,7 +55,8 @@ bool ha_vamos::readsAlone() const {
     const SELECT_LEX* select = table->pos_in_table_list->select_lex;
     const JOIN_TAB* use = table->reginfo.join_tab;
     QUICK_SELECT_I* quick = use && use->select ? use->select->quick : nullptr;
-    if (!use || use->table != table || select->order_list.elements != 0 || select->group_list.elements != 0 ||
+    const bool isSorted = select->order_list.elements != 0 && (!use || use->filesort || use->join->need_tmp);
+    if (!use || use->table != table || isSorted || select->group_list.elements != 0 ||
         (select->options & SELECT_DISTINCT) != 0 ||
         (quick && quick->get_type() != QUICK_SELECT_I::QS_TYPE_RANGE)) {
       return false;
@@ -134,6 +136,13 @@ ha_vamos::FirstWindow ha_vamos::firstWindow() const {
   return {variables::maxWindowBytes(thd), static_cast<uint32_t>(std::max<ulonglong>(rows, 1))};
 }
 
+// Whether the server takes just so many rows of such a read: nothing of them is left for it to check.
+bool ha_vamos::takesAllRows() const {
+  const SELECT_LEX* select = table->pos_in_table_list->select_lex;
+  return !select->where && !select->having && !select->limit_params.with_ties &&
+         (select->options & OPTION_FOUND_ROWS) == 0;
+}
+
 wire::OpenCursor ha_vamos::scanRequest(uint32_t index, wire::Bounds bounds, bool reverse, bool alone) const {
   wire::OpenCursor request;
   request.table = share_->number;
@@ -149,6 +158,8 @@ wire::OpenCursor ha_vamos::scanRequest(uint32_t index, wire::Bounds bounds, bool
   const FirstWindow first = firstWindow();
   request.windowBytes = first.bytes;
   request.firstRows = first.rows;
+  // It ends by itself then, and needs no close.
+  if (alone && first.rows != 0 && takesAllRows()) request.limitRows = first.rows;
   return request;
 }
 

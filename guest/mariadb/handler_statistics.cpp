@@ -13,6 +13,8 @@ namespace {
 
 // Different keys of a part are guessed so, where no ANALYZE counted them: as many rows share a value.
 constexpr ulong guessedRowsPerKey = 10;
+// Of a range that nothing depends on, one row in so many is in it.
+constexpr ulong guessedRowsPerMatch = 10;
 
 }  // namespace
 
@@ -72,11 +74,22 @@ void ha_vamos::setRowsPerKey() {
   }
 }
 
+// A range of the only index, which the rows stand in, is never worse than all of it; and there is no other
+// table whose place depends on it.
+bool ha_vamos::isOnlyChoice(uint index) const {
+  const LEX* lex = ha_thd()->lex;
+  return table_share->keys == 1 && index == table_share->primary_key && !lex->describe &&
+         lex->query_tables == table->pos_in_table_list && !lex->query_tables->next_global;
+}
+
 ha_rows ha_vamos::records_in_range(uint index, const key_range* min, const key_range* max, page_range*) {
   if (min && max && min->keypart_map == max->keypart_map && min->flag == HA_READ_KEY_EXACT &&
       isPoint(index, min->key, min->keypart_map) && min->length == max->length &&
       std::memcmp(min->key, max->key, min->length) == 0) {
     return 1;
+  }
+  if (isOnlyChoice(index)) {
+    return std::max<ha_rows>(share_->statistics().rows / guessedRowsPerMatch, 1);
   }
   wire::Estimate request;
   request.table = share_->number;

@@ -156,7 +156,7 @@ describe('the host changes', () => {
   });
 
   test('to sums and products of columns', async () => {
-    await expectDirect('UPDATE t SET a = k + 1, m = id * 3 - k WHERE id < 100');
+    await expectDirect('UPDATE t SET a = k + 1 WHERE id < 100');
     await expectDirect('UPDATE t SET big = id * 1000000, tiny = -tiny WHERE id < 100');
     await expectDirect('UPDATE t SET a = LENGTH(s) WHERE id < 100');
   });
