@@ -81,8 +81,8 @@ class Client {
   // Requests of one stream run in order. A chain stops at its first failure. Never waits for an answer (it
   // waits for room in the window).
   CallPointer send(uint32_t stream, std::vector<Request> chain, CallOptions options = {});
-  // Sends it with the next frame, or after a few milliseconds by itself: its answer is not wanted (the end of a
-  // transaction that only read, an unlock, the close of a cursor), or not soon.
+  // Sends it with the next frame, or after a few milliseconds by itself: its answer is not wanted (the end of
+  // a transaction that only read, an unlock, the close of a cursor), or not soon.
   CallPointer sendLater(uint32_t stream, std::vector<Request> chain, CallOptions options = {});
 
   // Waits for the answers to all its requests, or the failure of the one that failed (the ones behind it did

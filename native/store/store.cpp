@@ -85,8 +85,7 @@ void Store::defineTable(const TableLayout& layout) {
     return index.space >= firstTableSpace && index.space <= lastTableSpace;
   };
   const auto isPart = [&](const KeyPart& part) {
-    return part.column < row->columnCount() &&
-           (part.isOpaque || row->kind(part.column) != ColumnKind::BLOB);
+    return part.column < row->columnCount() && (part.isOpaque || row->kind(part.column) != ColumnKind::BLOB);
   };
   const auto isIndex = [&](const IndexLayout& index) {
     return isSpace(index) && std::all_of(index.parts.begin(), index.parts.end(), isPart);
