@@ -54,7 +54,7 @@ MYSQL_SYSVAR_ULONG(
     write_buffer_bytes, writeBufferBytesValue, PLUGIN_VAR_RQCMDARG,
     "Bytes of rows that a connection gathers before it sends them; at most half of what the host takes "
     "in a frame",
-    nullptr, nullptr, 1UL << 20, 4096, 256UL << 20, 0);
+    nullptr, nullptr, 2UL << 20, 4096, 256UL << 20, 0);
 
 const char* durabilityNames[] = {"synced", "written", "memory", NullS};
 TYPELIB durabilities = {array_elements(durabilityNames) - 1, "", durabilityNames, nullptr};

@@ -16,7 +16,7 @@ const MAX_ID_BYTES = 5;
 const MIN_ABORTED_COUNT = 16;
 
 /** How long a reply waits for those of the rest of its chain. */
-const MAX_CHAIN_WAIT_MS = 50;
+const MAX_CHAIN_WAIT_MS = 200;
 
 /** What a host allows a connector. */
 export interface SessionLimits {
@@ -454,7 +454,7 @@ export class Session implements HostSession {
   #park(call: HostCall, isParked: boolean): void {
     call.isParked = isParked;
     this.#parked += isParked ? 1 : -1;
-    const isAwaited = this.#owesAllFrames || this.#heldStreams.size > 0 || this.#flushTimer !== undefined;
+    const isAwaited = this.#owesAllFrames || this.#heldStreams.size > 0;
     if (isParked && isAwaited) this.#scheduleFlush();
     this.#tellQuietWaiters();
   }
