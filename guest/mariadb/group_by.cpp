@@ -134,6 +134,7 @@ int GroupBy::next_row() {
   // other types than its answer: the items themselves have the results.
   join_.fields = &join_.fields_list;
   join_.set_items_ref_array(join_.items0);
+  thd->limit_found_rows = 1;  // FOUND_ROWS(), which the server's own end of a query would set
   return 0;
 }
 

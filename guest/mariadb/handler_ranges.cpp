@@ -79,7 +79,7 @@ int ha_vamos::multi_range_read_next(range_id_t* range) {
     } else if (ranges_.taken < ranges_.points.size()) {
       error = nextPoint(range);
     } else if (!ranges_.hasNext) {
-      return HA_ERR_END_OF_FILE;
+      error = HA_ERR_END_OF_FILE;
     } else {
       error = nextIsPoint() ? takePoints() : takeScans();
       if (!error) error = HA_ERR_KEY_NOT_FOUND;
@@ -90,6 +90,8 @@ int ha_vamos::multi_range_read_next(range_id_t* range) {
     }
   } while (error == HA_ERR_KEY_NOT_FOUND);
   if (!error && table->vfield) table->update_virtual_fields(this, VCOL_UPDATE_FOR_READ);
+  // Of the row before: a multi-table DELETE marks it, and leaves out rows that are.
+  table->status = error ? STATUS_NOT_FOUND : 0;
   return error;
 }
 

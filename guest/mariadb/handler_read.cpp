@@ -44,11 +44,11 @@ bool ha_vamos::isAllOfStatement() const {
 }
 
 // Whether a scan or point is all that its statement reads: then it needs no transaction. A row whose blobs
-// stand beside it, rows sorted by position, and several scans merged are read by more than one request; rows
-// that an index gives in their order are not.
+// stand beside it, rows sorted by position, several scans merged, and partitions are read by more than one
+// request; rows that an index gives in their order are not.
 bool ha_vamos::readsAlone() const {
   if (lock_ != wire::Lock::NO_LOCK || modifies_ || table_share->blob_fields != 0 || inited == NONE ||
-      !isAllOfStatement()) {
+      table->part_info || !isAllOfStatement()) {
     return false;
   }
   if (!table->const_table) {
@@ -139,8 +139,9 @@ ha_vamos::FirstWindow ha_vamos::firstWindow() const {
 // Whether the server takes just so many rows of such a read: nothing of them is left for it to check.
 bool ha_vamos::takesAllRows() const {
   const SELECT_LEX* select = table->pos_in_table_list->select_lex;
-  return !select->where && !select->having && !select->limit_params.with_ties &&
-         (select->options & OPTION_FOUND_ROWS) == 0;
+  // LIMIT is of what a PROCEDURE gives, not of what it reads.
+  return !select->where && !select->having && ha_thd()->lex->proc_list.elements == 0 &&
+         !select->limit_params.with_ties && (select->options & OPTION_FOUND_ROWS) == 0;
 }
 
 wire::OpenCursor ha_vamos::scanRequest(uint32_t index, wire::Bounds bounds, bool reverse, bool alone) const {

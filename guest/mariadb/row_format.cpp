@@ -517,7 +517,7 @@ int RowFormat::decode(std::string_view row, const Projection& projection, uchar*
     }
     uchar* to = record + column.recordOffset;
     if (columnIsNull) {
-      std::memcpy(to, column.nullBytes.data(), column.nullBytes.size());
+      std::copy(column.nullBytes.begin(), column.nullBytes.end(), to);
       fixed += column.widthBytes;
       continue;
     }

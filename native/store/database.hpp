@@ -26,6 +26,8 @@ class Database {
   // Below the transactions: RocksDB's own locks are off, so a batch written here is as good as a
   // transaction's.
   rocksdb::DB& base() const { return *base_; }
+  // Also of what a transaction's locks take in memory.
+  uint64_t maxTransactionBytes() const { return maxTransactionBytes_; }
   rocksdb::Transaction* begin() const;
   // Those prepared before it was opened; the caller's from now on.
   std::vector<rocksdb::Transaction*> prepared() const;

@@ -144,6 +144,10 @@ Progress GetOperation::runLocking(const Budget& budget) {
     Reader reader(keys_.bytes(), offset_);
     std::string_view key;
     if (!readKey(reader, key)) return done(badKeys());
+    if (transaction->lockBytes() > database_.maxTransactionBytes()) {
+      return done(Outcome::failure(ErrorCode::TRANSACTION_TOO_LARGE,
+                                   "the transaction holds too many locks; lock less, or commit in between"));
+    }
     Step step = lockedRow(key, budget);
     if (step == Step::FOUND) {
       step = filter(toView(value_));

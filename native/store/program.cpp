@@ -194,6 +194,8 @@ class ProgramMaker {
       refusal = "byte " + std::to_string(offset_) + ": " + reason_;
       return false;
     }
+    program_.steps_.shrink_to_fit();
+    program_.constants_.shrink_to_fit();
     program_.type_ = stack_[0].type;
     program_.bits_ = stack_[0].bits;
     return true;

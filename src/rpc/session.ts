@@ -225,6 +225,7 @@ export class Session implements HostSession {
       clearTimeout(call.deadlineTimer);
       call.abort(reason);
     }
+    clearTimeout(this.#flushTimer);
     await this.#whenQuiet(() => this.#running === 0, this.limits.endTimeoutMs);
     await Promise.allSettled([...this.#modules.values()].map(async (module) => module.close(error)));
     this.#calls.clear();
@@ -344,6 +345,8 @@ export class Session implements HostSession {
     while (stream.running === undefined && !this.#ended) {
       if (!this.#mayStart) {
         this.#heldStreams.add(stream);
+        // It goes on when there is room: what waits for the rest of a chain waits no longer.
+        if (this.#replies.queuedBytes > 0) this.#scheduleFlush();
         return;
       }
       if (stream.ready.length === 0) {

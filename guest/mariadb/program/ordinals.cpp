@@ -112,7 +112,7 @@ std::optional<OrdinalConstant> yearConstant(Item* item) {
   const Integer year = item->unsigned_flag ? Integer{static_cast<ulonglong>(number)} : Integer{number};
   if (year < 0) {
     constant.side = Side::ABOVE;
-  } else if (year == 0 || year <= firstYear) {
+  } else if (year <= firstYear) {
     if (year != 0) constant.side = Side::BELOW;
   } else if (year <= lastYear) {
     constant.value = year - firstYear;
