@@ -71,25 +71,30 @@ export function overview(report: TransitionReport): Plot | undefined {
       { series: best, value: peer?.transitions, engine: peer?.engine },
       { series: vamos, value: of('vamos') },
     ].filter((point): point is typeof point & { value: number } => point.value !== undefined);
-    return found.map(({ series, value, engine }) => ({
-      line,
-      series,
-      x: Math.max(value, LEAST),
-      // The best engine's label says which it is; the tuned one's own would stand in its way.
-      label:
-        series === tuned
-          ? ''
-          : engine === undefined
-            ? short(value)
-            : `${short(value)} ${ENGINE_TITLES[engine]}`,
-      isLeast: found.every((other) => value <= other.value),
-    }));
+    const largest = Math.max(LEAST, ...found.map(({ value }) => value));
+    return found.map(({ series, value, engine }) => {
+      const isLeast = found.every((other) => value <= other.value);
+      return {
+        line,
+        series,
+        x: Math.max(value, LEAST),
+        labelX: isLeast ? Math.max(value, LEAST) : largest,
+        // The best engine's label says which it is; the tuned one's own would stand in its way.
+        label:
+          series === tuned
+            ? ''
+            : engine === undefined
+              ? short(value)
+              : `${short(value)} ${ENGINE_TITLES[engine]}`,
+        isLeast,
+      };
+    });
   });
   if (values.length === 0) return undefined;
   const lines = [...new Set(values.map(({ line }) => line))];
   const numbers = values.map((point) => point.x);
   // Room for the labels.
-  const domain = [Math.min(...numbers) / 3, Math.max(...numbers) * 8];
+  const domain = [Math.min(...numbers) / 40, Math.max(...numbers) * 12];
   const y = {
     field: 'line',
     type: 'nominal',
@@ -123,7 +128,7 @@ export function overview(report: TransitionReport): Plot | undefined {
   const labels = (isLeast: boolean) => ({
     transform: [{ filter: `datum.isLeast === ${isLeast} && datum.label !== ''` }],
     mark: { type: 'text', align: isLeast ? 'right' : 'left', dx: isLeast ? -10 : 11, fontSize: 11 },
-    encoding: { y, x, text: { field: 'label' }, color: { value: DARK } },
+    encoding: { y, x: { ...x, field: 'labelX' }, text: { field: 'label' }, color: { value: DARK } },
   });
   return {
     title: {
