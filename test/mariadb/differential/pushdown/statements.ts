@@ -177,10 +177,10 @@ function setting(form: number, world: World): Sql {
   const text = pick(SETTINGS, form);
   const effect = (): void => {
     if (!text.startsWith('SET autocommit')) return;
-    world.commitsItself = text.endsWith('1');
-    if (!world.commitsItself) return;
-    world.isOpen = false;
-    world.mayHoldLocks = false;
+    const commitsItself = text.endsWith('1');
+    // Where it does so already, this ends no transaction.
+    if (commitsItself && !world.commitsItself) world.isOpen = world.mayHoldLocks = false;
+    world.commitsItself = commitsItself;
   };
   return { text, effect };
 }
