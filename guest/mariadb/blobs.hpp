@@ -5,6 +5,7 @@
 namespace vamos::mariadb {
 
 class Session;
+struct Reply;
 
 // Blobs that travel in chunks, by the session's requests.
 class SessionBlobs final : public BlobStore {
@@ -13,8 +14,11 @@ class SessionBlobs final : public BlobStore {
 
   int write(std::string_view data, uint64_t& blob) override;
   int read(uint64_t blob, uint64_t lengthBytes, uchar* out) override;
+  int compare(uint64_t blob, std::string_view data, bool& isSame) override;
 
  private:
+  int readPart(uint64_t blob, uint64_t offset, uint64_t lengthBytes, Reply& reply, std::string_view& part);
+
   Session& session_;
 };
 

@@ -52,8 +52,8 @@ void Session::forgetTransaction() {
   }
   begun_ = dead_ = locked_ = wrote_ = wantsSnapshot_ = inStatement_ = statementSent_ = false;
   prepared_.clear();
-  waiting_.clear();
-  waitingBytes_ = 0;
+  dropUnsent();
+  discardBlobs(newBlobs_);
   savepoints_.clear();
   statement_ = 0;
   for (const std::string& table : doomed_) later(Method::DROP_TABLE, wire::TableName{table}.encode());
@@ -118,7 +118,10 @@ int Session::commitOnHost() {
     options.isCommit = true;
     epoch_ = epoch;
     const client::CallPointer call = host().send(stream_, std::move(requests), options);
-    if (waitFor(call, true)) return 0;
+    if (waitFor(call, true)) {
+      dropSent();
+      return 0;
+    }
 
     const client::Failure failure = client::failureOf(call);
     if (!isLost(failure) && !isGivenUp(failure)) {
@@ -189,10 +192,13 @@ int Session::writeAlone(Table& table, uint32_t method, std::string_view rows, ui
     options.isCommit = true;
     epoch_ = epoch;
     const client::CallPointer call = host().send(stream_, {requestOf(waiting, commitScope(number))}, options);
-    if (waitFor(call, true)) return 0;
+    if (waitFor(call, true)) {
+      newBlobs_.clear();
+      return 0;
+    }
+    bool isDone = false;
     const client::Failure failure = client::failureOf(call);
     if (!isLost(failure) && !isGivenUp(failure)) return failedAlone(failure);
-    bool isDone = false;
     if (failure.code != ErrorCode::SESSION_LOST && !findCommit(number, isDone)) return errorOfLast();
     if (isDone && (!begun_ || isGivenUp(failure))) return 0;
     if (begun_ || isGivenUp(failure) || attempt == ATTEMPTS) return failedAlone(failure);
@@ -287,6 +293,7 @@ int Session::prepare(const std::string& xid) {
     const client::CallPointer call = host().send(
         stream_, chain(Method::PREPARE, wire::Prepare{xid, variables::durability(thd_)}.encode()), options);
     if (waitFor(call, true)) {
+      dropSent();
       forgetTransaction();
       prepared_ = xid;
       wrote_ = true;
@@ -335,11 +342,11 @@ int Session::endStatement() {
 }
 
 void Session::rollbackStatement() {
-  std::erase_if(waiting_, [this](const Waiting& waiting) { return waiting.statement == statement_; });
-  waitingBytes_ = 0;
-  for (const Waiting& waiting : waiting_) {
-    if (waiting.table != 0) waitingBytes_ += waiting.body.size();
-  }
+  const auto own = std::stable_partition(waiting_.begin(), waiting_.end(), [this](const Waiting& waiting) {
+    return waiting.statement != statement_;
+  });
+  dropUnsent(static_cast<size_t>(own - waiting_.begin()));
+  discardBlobs(newBlobs_);
   if (begun_ && statementSent_) {
     Waiting& waiting = waiting_.emplace_back();
     waiting.method = Method::SAVEPOINT;
@@ -368,16 +375,12 @@ void Session::rollbackToSavepoint(uint64_t number) {
   const auto set = std::find_if(waiting_.begin(), waiting_.end(),
                                 [number](const Waiting& waiting) { return waiting.savepoint == number; });
   if (set != waiting_.end()) {
-    waiting_.erase(set + 1, waiting_.end());
+    dropUnsent(static_cast<size_t>(set - waiting_.begin()) + 1);
   } else {
-    waiting_.clear();
+    dropUnsent();
     Waiting& waiting = waiting_.emplace_back();
     waiting.method = Method::SAVEPOINT;
     waiting.body = savepointBody(wire::SavepointAction::ROLLBACK_TO, number);
-  }
-  waitingBytes_ = 0;
-  for (const Waiting& waiting : waiting_) {
-    if (waiting.table != 0) waitingBytes_ += waiting.body.size();
   }
 }
 

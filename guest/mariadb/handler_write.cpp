@@ -79,7 +79,9 @@ int ha_vamos::send(uint32_t method, uint64_t seen, Surfaces surfaces) {
     unseenRows_ += rows_;
     unseenIncrement_ = std::max(unseenIncrement_, seen);
     // ALTER IGNORE leaves out the row that is refused, and no other.
-    return !ignoresDuplicates_ && unseenRows_.size() < variables::writeBufferBytes() ? 0 : flushUnseen();
+    const bool isDue =
+        ignoresDuplicates_ || unseenRows_.size() >= variables::writeBufferBytes() || session().hasManyBlobs();
+    return isDue ? flushUnseen() : 0;
   }
   isWriting_ = true;
   const bool locksDuplicate = changesDuplicates_ && method == wire::Method::INSERT;

@@ -396,6 +396,19 @@ int RowFormat::encode(const uchar* record, int64_t hiddenKey, BlobStore& blobs, 
   return 0;
 }
 
+// Whether the value in the record is that of the chunks that `before`, the column's data, refers to.
+int RowFormat::hasBlobOf(const ColumnFormat& column, const uchar* record, std::string_view before,
+                         BlobStore& blobs, bool& isSame) {
+  isSame = false;
+  if (before.size() != referenceBytes || before[0] != chunksMark) return 0;
+  uint64_t blob;
+  uint64_t length;
+  std::memcpy(&blob, before.data() + 1, sizeof blob);
+  std::memcpy(&length, before.data() + 9, sizeof length);
+  const std::string_view value = blobOf(column, record);
+  return value.size() == length ? blobs.compare(blob, value, isSame) : 0;
+}
+
 int RowFormat::encodeChanged(std::string_view before, const uchar* record, const MY_BITMAP* written,
                              BlobStore& blobs, std::string& out) const {
   const size_t endsOffset = whole_.fixedBytes;
@@ -420,7 +433,14 @@ int RowFormat::encodeChanged(std::string_view before, const uchar* record, const
       const bool columnIsNull = isNull(column, record);
       if (columnIsNull) setNullInRow(&out[start], number);
       if (column.isVariable) {
-        if (!columnIsNull) {
+        const std::string_view old = before.substr(dataOffset + oldStart, oldEnd - oldStart);
+        bool keepsBlob = false;
+        if (!columnIsNull && column.storage == Storage::BLOB) {
+          if (const int error = hasBlobOf(column, record, old, blobs, keepsBlob)) return error;
+        }
+        if (keepsBlob) {
+          out.append(old);
+        } else if (!columnIsNull) {
           if (const int error = appendData(column, record, inlineLimit, blobs, out)) return error;
         }
       } else if (columnIsNull) {

@@ -17,9 +17,11 @@ constexpr uint32_t noColumn = 0xFFFFFFFF;
 // Large column values that travel beside their row, in chunks.
 class BlobStore {
  public:
-  // Both return 0 or an error of handler.h.
+  // All return 0 or an error of handler.h.
   virtual int write(std::string_view data, uint64_t& blob) = 0;
   virtual int read(uint64_t blob, uint64_t lengthBytes, uchar* out) = 0;
+  // Whether the blob, of the same length, has these bytes.
+  virtual int compare(uint64_t blob, std::string_view data, bool& isSame) = 0;
 
  protected:
   ~BlobStore() = default;
@@ -95,6 +97,8 @@ class RowFormat {
   uint32_t inlineLimitBytes(const uchar* record) const;
   int appendData(const ColumnFormat& column, const uchar* record, uint32_t inlineLimitBytes, BlobStore& blobs,
                  std::string& out) const;
+  static int hasBlobOf(const ColumnFormat& column, const uchar* record, std::string_view before,
+                       BlobStore& blobs, bool& isSame);
   static void appendText(const ColumnFormat& column, const uchar* record, std::string& out);
   void storeFixed(const ColumnFormat& column, const uchar* record, char* out) const;
   int loadData(const ColumnFormat& column, std::string_view data, uchar* record, BlobStore& blobs,

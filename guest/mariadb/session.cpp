@@ -236,7 +236,7 @@ int Session::run(uint32_t method, std::string body, Reply& reply, Work work) {
     reply.call = host().send(stream_, std::move(requests), options);
     if (waitFor(reply.call, true)) {
       begun_ = true;
-      dropWaiting();
+      dropSent();
       reply.body = client::replyBody(reply.call, last);
       return 0;
     }
@@ -246,12 +246,36 @@ int Session::run(uint32_t method, std::string body, Reply& reply, Work work) {
   }
 }
 
-void Session::dropWaiting() {
-  for (const Waiting& waiting : waiting_) {
+void Session::dropSent(bool hasFailed) {
+  for (Waiting& waiting : waiting_) {
     if (waiting.table != 0 && waiting.statement == statement_) statementSent_ = true;
+    if (hasFailed) discardBlobs(waiting.blobs);
   }
   waiting_.clear();
-  waitingBytes_ = 0;
+  waitingBytes_ = waitingBlobs_ = 0;
+}
+
+void Session::dropUnsent(size_t from) {
+  for (size_t place = from; place < waiting_.size(); ++place) discardBlobs(waiting_[place].blobs);
+  waiting_.resize(from);
+  waitingBytes_ = waitingBlobs_ = 0;
+  for (const Waiting& waiting : waiting_) {
+    waitingBytes_ += waiting.table != 0 ? waiting.body.size() : 0;
+    waitingBlobs_ += waiting.blobs.size();
+  }
+}
+
+// All but those that rows on the host own.
+void Session::discardBlobs(std::vector<uint64_t>& blobs) {
+  if (blobs.empty()) return;
+  std::vector<client::Request> requests;
+  for (const uint64_t blob : blobs) {
+    requests.push_back({Method::WRITE_BLOB, wire::WriteBlob{blob, {}, true}.encode()});
+  }
+  blobs.clear();
+  client::CallOptions options;
+  options.epoch = epoch_;
+  host().sendLater(stream_, std::move(requests), options);
 }
 
 int Session::errorOfLast() const {
@@ -270,7 +294,7 @@ int Session::fail(const client::Failure& failure) {
 int Session::die(int error) {
   dead_ = true;
   begun_ = false;
-  dropWaiting();
+  dropSent(true);
   thd_->mark_transaction_to_rollback(true);
   return error;
 }
@@ -282,7 +306,7 @@ int Session::failedChain(bool begins, size_t index, const client::Failure& failu
   });
   if (isLost(failure) || failure.code == ErrorCode::NO_TRANSACTION) {
     if (!begins || hasEarlier) return die(HA_ERR_LOCK_DEADLOCK);
-    dropWaiting();
+    dropSent(true);
     return error;
   }
   if (failure.code == ErrorCode::DEADLOCK) return die(HA_ERR_LOCK_DEADLOCK);
@@ -293,31 +317,36 @@ int Session::failedChain(bool begins, size_t index, const client::Failure& failu
       begun_ = false;
       if (hasEarlier) return die(error);
     }
-    dropWaiting();
+    dropSent(true);
     return error;
   }
   if (begins && index == 0) {
     if (hasEarlier) return die(error);
-    dropWaiting();
+    dropSent(true);
     return error;
   }
   begun_ = true;
   const size_t place = index - (begins ? 1 : 0);
-  return place < waiting_.size() ? failedWaiting(place, error) : (dropWaiting(), error);
+  return place < waiting_.size() ? failedWaiting(place, error) : (dropSent(true), error);
 }
 
 // The host has what is before it, not what is behind.
 int Session::failedWaiting(size_t place, int error) {
-  const Waiting failed = std::move(waiting_[place]);
+  Waiting failed = std::move(waiting_[place]);
   if (failed.statement != statement_) {
     // Its statement was told that all is well: only the whole transaction can be undone.
     later(Method::ROLLBACK, {});
+    discardBlobs(failed.blobs);
     return die(error);
   }
-  dropWaiting();
-  if (!failed.handler) return error;
-  isRaised_ = true;
-  return failed.handler->raiseRefusal(failure_, failed.method, failed.body);
+  dropSent(true);
+  int raised = error;
+  if (failed.handler) {
+    isRaised_ = true;
+    raised = failed.handler->raiseRefusal(failure_, failed.method, failed.body);
+  }
+  discardBlobs(failed.blobs);  // the refusal may have shown them
+  return raised;
 }
 
 int Session::call(uint32_t method, std::string body, Reply& reply, Work work) {
@@ -419,9 +448,14 @@ int Session::write(ha_vamos& handler, uint32_t method, std::string_view rows, ui
     last = &waiting_.emplace_back(std::move(waiting));
   }
   last->body.append(rows);
+  last->blobs.insert(last->blobs.end(), newBlobs_.begin(), newBlobs_.end());
+  waitingBlobs_ += newBlobs_.size();
+  newBlobs_.clear();
   last->autoIncrementSeen = std::max(last->autoIncrementSeen, autoIncrementSeen);
   waitingBytes_ += rows.size();
-  return surfaces == Surfaces::AT_ONCE || waitingBytes_ >= mostBytes ? flush() : 0;
+  const bool isDue =
+      surfaces == Surfaces::AT_ONCE || waitingBytes_ >= mostBytes || waitingBlobs_ >= MOST_BLOBS;
+  return isDue ? flush() : 0;
 }
 
 int Session::flush() {

@@ -103,6 +103,11 @@ class Session {
   // UPDATE_WHERE or DELETE_WHERE, whose scope is set here. In autocommit it is a transaction of its own, done
   // once even where its answer is lost. isOneRow: it finds no more than one.
   int change(uint32_t method, wire::ChangeWhere request, bool isOneRow, wire::Changed& changed);
+  // A blob that a row is about to refer to: the next that write() gets, or that writeAlone() sends. Where it
+  // is not sent, or refused, the host is told.
+  void noteBlob(uint64_t blob) { newBlobs_.push_back(blob); }
+  // So many that their rows should be sent: of blobs that no row refers to the host keeps a number.
+  bool hasManyBlobs() const { return newBlobs_.size() >= MOST_BLOBS; }
   // Bytes of rows that wait.
   size_t waitingBytes() const { return waitingBytes_; }
   // What waits is sent, and its outcome known.
@@ -138,11 +143,14 @@ class Session {
   uint64_t waitingSinceMs();
 
  private:
+  static constexpr size_t MOST_BLOBS = 16;
+
   // What goes ahead of the next request.
   struct Waiting {
     uint32_t method = 0;
-    uint32_t statement = 0;  // that it is part of; 0: none, it is a savepoint's
-    std::string body;        // of a write: its rows
+    uint32_t statement = 0;       // that it is part of; 0: none, it is a savepoint's
+    std::string body;             // of a write: its rows
+    std::vector<uint64_t> blobs;  // that the rows refer to
     ha_vamos* handler = nullptr;
     uint32_t table = 0;  // 0: no write
     uint32_t version = 0;
@@ -164,7 +172,11 @@ class Session {
   int run(uint32_t method, std::string body, Reply& reply, Work work = Work::SHORT);
   int callOutside(uint32_t method, std::string body, Reply& reply, Work work);
   bool waitFor(const client::CallPointer& call, bool mayCancel);
-  void dropWaiting();
+  // What was sent. Where it failed, some of it may not have been done.
+  void dropSent(bool hasFailed = false);
+  // From this one on: it never will be sent.
+  void dropUnsent(size_t from = 0);
+  void discardBlobs(std::vector<uint64_t>& blobs);
 
   // Failures: the error for the server.
   int errorOfLast() const;
@@ -205,6 +217,8 @@ class Session {
   Use statementUse_ = Use::READ;
   std::vector<Waiting> waiting_;
   size_t waitingBytes_ = 0;
+  size_t waitingBlobs_ = 0;
+  std::vector<uint64_t> newBlobs_;  // of rows that do not wait yet
   struct Savepoint {
     uint64_t number;
     bool isReleased;

@@ -302,6 +302,7 @@ template <typename Visitor, Is<WriteBlob> Message>
 void fields(Visitor& visit, Message& message) {
   visit(1, message.blob);
   visit(2, message.data);
+  visit(3, message.discard);
 }
 
 template <typename Visitor, Is<BlobWritten> Message>

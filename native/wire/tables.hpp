@@ -359,6 +359,7 @@ struct Estimated {
 struct WriteBlob {
   uint64_t blob = 0;
   std::string_view data;  // stands where the caller has it
+  bool discard = false;
 
   std::string encode() const;
   static bool decode(std::string_view bytes, WriteBlob& message);

@@ -362,6 +362,7 @@ class Run {
       locksHeld: 0,
       transactionsOpen: 0,
       cursorsOpen: 0,
+      blobsPending: 0,
     });
   }
 }

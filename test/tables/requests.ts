@@ -116,6 +116,15 @@ export class Requests {
     return new BlobHandle({ blob: Number(blob), lengthBytes: Number(lengthBytes) }, NO_READER);
   }
 
+  /** No row will refer to it. */
+  discardBlob({ raw }: BlobHandle): Promise<Uint8Array> {
+    const { blob } = raw as BlobReference;
+    return this.stream.call(
+      Method.WRITE_BLOB,
+      vamos.tables.WriteBlob.encode({ blob, discard: true }).finish(),
+    );
+  }
+
   async readBlob({ raw }: BlobHandle): Promise<Uint8Array> {
     const { blob, lengthBytes } = raw as BlobReference;
     const request = vamos.tables.ReadBlob.encode({ blob, lengthBytes }).finish();

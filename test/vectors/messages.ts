@@ -94,7 +94,7 @@ const MESSAGES: [string, { finish(): Uint8Array }][] = [
   ['Statistics', tables.Statistics.encode({ table: 7 })],
   ['Estimate', tables.Estimate.encode({ ...at, index: 1, bounds })],
   ['Estimated', tables.Estimated.encode({ rows: 1, bytes: 2 })],
-  ['WriteBlob', tables.WriteBlob.encode({ blob: 3, data: bytes('data') })],
+  ['WriteBlob', tables.WriteBlob.encode({ blob: 3, data: bytes('data'), discard: true })],
   ['BlobWritten', tables.BlobWritten.encode({ blob: 3, lengthBytes: 4 })],
   ['ReadBlob', tables.ReadBlob.encode({ blob: 3, offset: 4, lengthBytes: 5, inTransaction: true })],
   ['BlobRead', tables.BlobRead.encode({ data: bytes('data') })],

@@ -17,7 +17,7 @@ export interface TablesLimits {
   /** Of one session, at once. */
   maxCursors: number;
   maxTransactions: number;
-  /** Blobs that no committed row owns yet. */
+  /** Blobs that no row refers to. */
   maxPendingBlobs: number;
 }
 
@@ -27,6 +27,8 @@ export interface TablesCounters {
   rowsWritten: number;
   rollbacks: number;
   cursorsOpen: number;
+  /** Written, and owned by no committed row yet. */
+  blobsPending: number;
 }
 
 /** A commit's place among those of its stream; `stream`: 16 bytes session, u32 big-endian stream. */
@@ -37,7 +39,13 @@ export interface CommitNumber {
 
 /** What all sessions of one root share. */
 export class TablesHost {
-  readonly counters: TablesCounters = { rowsRead: 0, rowsWritten: 0, rollbacks: 0, cursorsOpen: 0 };
+  readonly counters: TablesCounters = {
+    rowsRead: 0,
+    rowsWritten: 0,
+    rollbacks: 0,
+    cursorsOpen: 0,
+    blobsPending: 0,
+  };
 
   constructor(
     readonly store: NativeStore,

@@ -28,7 +28,7 @@ const DEFAULT_LIMITS: TablesLimits = {
   definitionTimeoutMs: 5_000,
   maxCursors: 1024,
   maxTransactions: 16_384,
-  maxPendingBlobs: 1024,
+  maxPendingBlobs: 16_384,
 };
 
 /**

@@ -5,8 +5,9 @@ import type { CommitNumber, TablesHost } from './host.js';
 import { GetsAtOnce } from './gets_at_once.js';
 import { goOn, type NowOrLater } from './now_or_later.js';
 import { native } from './operations.js';
+import { PendingBlobs } from './pending_blobs.js';
 import type { Scope } from './requests.js';
-import type { HostTransaction, PendingBlob } from './transaction.js';
+import type { HostTransaction } from './transaction.js';
 
 /** Answers one method's requests, at once where nothing is waited for. @throws VamosError */
 export type Handler = (
@@ -32,8 +33,7 @@ export class TablesSession implements ModuleSession {
   readonly #transactions = new Map<number, HostTransaction>();
   /** By the number that the connector knows. */
   readonly cursors = new Map<number, HostCursor>();
-  /** By blob number. */
-  readonly blobs = new Map<number, PendingBlob>();
+  readonly blobs: PendingBlobs;
   readonly atOnce = new GetsAtOnce(this);
   readonly #running = new Set<Promise<unknown>>();
   /** Streams that numbered their commits. */
@@ -45,7 +45,9 @@ export class TablesSession implements ModuleSession {
     private readonly id: Uint8Array,
     /** By method. */
     private readonly handlers: ReadonlyMap<number, Handler>,
-  ) {}
+  ) {
+    this.blobs = new PendingBlobs(host);
+  }
 
   handle(method: number, body: Uint8Array, call: Call): Uint8Array | Promise<Uint8Array> {
     const handler = this.handlers.get(method);
@@ -65,8 +67,7 @@ export class TablesSession implements ModuleSession {
     await Promise.allSettled([...this.#running]);
     for (const number of [...this.cursors.keys()]) this.closeCursor(number);
     for (const stream of [...this.#transactions.keys()]) this.rollback(stream);
-    for (const blob of this.blobs.keys()) this.host.store.discardBlob(blob);
-    this.blobs.clear();
+    this.blobs.discardAll();
     // Said goodbye: nobody asks for its commits any more.
     if (!error) this.host.store.forgetCommits(this.id);
   }
@@ -252,6 +253,6 @@ export class TablesSession implements ModuleSession {
 
   /** Committed rows own these blobs. */
   #own(blobs: readonly number[]): void {
-    for (const blob of blobs) this.blobs.delete(blob);
+    for (const blob of blobs) this.blobs.own(blob);
   }
 }

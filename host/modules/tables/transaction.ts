@@ -3,16 +3,10 @@ import { vamos } from '../../../src/protocol/generated/messages.js';
 import type { NativeStore } from './binding.js';
 import type { HostTable } from './catalogue.js';
 import { native } from './operations.js';
+import type { PendingBlob } from './pending_blobs.js';
 
 /** Those of statements counted too. */
 const MAX_SAVEPOINTS = 2048;
-
-/** A blob that a session wrote and no committed row owns yet. */
-export interface PendingBlob {
-  lengthBytes: number;
-  /** The open transaction with a row that refers to it. */
-  adoptedBy: HostTransaction | undefined;
-}
 
 interface Savepoint {
   /** undefined: another took the name, or it is a statement's. */
@@ -37,7 +31,7 @@ export class HostTransaction {
   /** Rows added, by table. */
   #rows = new Map<HostTable, number>();
   readonly #savepoints: Savepoint[] = [];
-  #adopted: { blob: number; pending: PendingBlob }[] = [];
+  readonly #adopted: PendingBlob[] = [];
 
   constructor(store: NativeStore, number: number, isolation: number, isReadOnly: boolean) {
     this.#store = store;
@@ -84,28 +78,29 @@ export class HostTransaction {
     this.#rows.set(table, (this.#rows.get(table) ?? 0) + count);
   }
 
-  adopt(blob: number, pending: PendingBlob): void {
-    pending.adoptedBy = this;
-    this.#adopted.push({ blob, pending });
+  /** One of its rows, which was written, owns the blob. */
+  adopt(blob: PendingBlob): void {
+    blob.adopt(this);
+    this.#adopted.push(blob);
   }
 
   /** It is over: the blobs that have an owner now. */
   end(isCommitted: boolean): number[] {
     if (isCommitted) for (const [table, count] of this.#rows) table.rows += count;
-    const owned = this.#adopted.map(({ blob }) => blob);
-    if (!isCommitted) this.#disown(0);
+    if (!isCommitted) this.#discardAdopted(0);
     for (const table of this.#tables) table.use.end();
     this.#tables.clear();
-    return isCommitted ? owned : [];
+    return this.adoptedBlobs;
   }
 
-  #disown(from: number): void {
-    for (const { pending } of this.#adopted.splice(from)) pending.adoptedBy = undefined;
+  /** The rows are undone. */
+  #discardAdopted(from: number): void {
+    for (const blob of this.#adopted.splice(from)) blob.discard();
   }
 
   /** Blobs that rows of the transaction came to own. */
   get adoptedBlobs(): number[] {
-    return this.#adopted.map(({ blob }) => blob);
+    return this.#adopted.map(({ number }) => number);
   }
 
   setSavepoint(name: string): void {
@@ -181,6 +176,6 @@ export class HostTransaction {
     });
     const savepoint = this.#savepoints.at(-1)!;
     this.#rows = new Map(savepoint.rows);
-    this.#disown(savepoint.adopted);
+    this.#discardAdopted(savepoint.adopted);
   }
 }

@@ -7,6 +7,7 @@ import type { Handler } from '../session.js';
 
 const { Method } = vamos.tables;
 
+const EMPTY = new Uint8Array();
 const MAX_CHUNK_BYTES = 1024 * 1024;
 const MAX_BLOB_BYTES = 1024 * 1024 * 1024;
 
@@ -15,6 +16,11 @@ const write: Handler = async (session, body, call) => {
   const request = decode(vamos.tables.WriteBlob, body);
   const { data } = request;
   const { host, blobs } = session;
+  if (request.discard) {
+    const unwanted = blobs.get(Number(request.blob));
+    if (unwanted && !unwanted.adoptedBy) unwanted.discard();
+    return EMPTY;
+  }
   if (data.length === 0 || data.length > MAX_CHUNK_BYTES)
     throw refuse(`a chunk has 1 to ${MAX_CHUNK_BYTES} bytes`);
   const blob = Number(request.blob) || (await newBlob());
@@ -25,22 +31,19 @@ const write: Handler = async (session, body, call) => {
   if (offset + data.length > MAX_BLOB_BYTES) throw refuse(`a blob has at most ${MAX_BLOB_BYTES} bytes`);
   // Set before the write: another stream's chunk goes behind this one.
   pending.lengthBytes += data.length;
+  pending.usedMs = performance.now();
+  blobs.note(pending);
   try {
     await host.finish(() => host.store.writeBlob(blob, offset, data), call);
   } catch (error) {
-    blobs.delete(blob);
-    host.store.discardBlob(blob);
+    pending.discard();
     throw error;
   }
   return vamos.tables.BlobWritten.encode({ blob, lengthBytes: pending.lengthBytes }).finish();
 
   async function newBlob(): Promise<number> {
-    if (blobs.size >= host.limits.maxPendingBlobs) {
-      throw refuse(`a session has at most ${host.limits.maxPendingBlobs} blobs that no row owns`);
-    }
-    const first = Number((await host.catalogue.blobs.reserve(1)).first);
-    blobs.set(first, { lengthBytes: 0, adoptedBy: undefined });
-    return first;
+    blobs.makeRoom();
+    return blobs.add(Number((await host.catalogue.blobs.reserve(1)).first)).number;
   }
 };
 

@@ -9,7 +9,8 @@ import { readRows } from '../row_reader.js';
 import { decode } from '../decode.js';
 import { checkLock, checkScope, refuse, type Scope, skipsLocked } from '../requests.js';
 import type { Handler, TablesSession } from '../session.js';
-import type { HostTransaction, PendingBlob } from '../transaction.js';
+import type { PendingBlob } from '../pending_blobs.js';
+import type { HostTransaction } from '../transaction.js';
 
 const { Method, Lock } = vamos.tables;
 
@@ -82,7 +83,7 @@ async function runWithBlobs(request: WriteCall, transaction: HostTransaction): P
     changeOwners(request, transaction, blobs);
     return rows;
   } catch (error) {
-    for (const pending of blobs.adopted.values()) pending.adoptedBy = undefined;
+    for (const pending of blobs.adopted.values()) pending.giveBack();
     throw error;
   }
 }
@@ -135,7 +136,7 @@ async function findBlobs(request: WriteCall, transaction: HostTransaction): Prom
     }
     adopted.set(blob, pending);
   }
-  for (const pending of adopted.values()) pending.adoptedBy = transaction;
+  for (const pending of adopted.values()) pending.adopt(transaction);
   return { adopted, removed };
 }
 
@@ -168,7 +169,7 @@ function changeOwners({ session }: WriteCall, transaction: HostTransaction, blob
   const { store } = session.host;
   for (const [blob, pending] of blobs.adopted) {
     store.adoptBlob(transaction.number, blob);
-    transaction.adopt(blob, pending);
+    transaction.adopt(pending);
   }
   for (const [blob, lengthBytes] of blobs.removed) store.removeBlob(transaction.number, blob, lengthBytes);
 }

@@ -1,0 +1,90 @@
+import type { TablesHost } from './host.js';
+import { refuse } from './requests.js';
+import type { HostTransaction } from './transaction.js';
+
+/** How long one that no row refers to stays for sure after its last bytes came, or its row was refused. */
+const KEPT_MS = 10 * 60_000;
+
+/** A blob that a session wrote and no committed row owns yet. */
+export class PendingBlob {
+  lengthBytes = 0;
+  /** The open transaction with a row that refers to it. */
+  adoptedBy: HostTransaction | undefined;
+  usedMs = performance.now();
+
+  constructor(
+    readonly number: number,
+    private readonly all: PendingBlobs,
+  ) {}
+
+  /** A transaction has a row for it, or is about to. */
+  adopt(transaction: HostTransaction): void {
+    this.adoptedBy = transaction;
+    this.all.note(this);
+  }
+
+  /** The row was refused: another may have it. */
+  giveBack(): void {
+    this.adoptedBy = undefined;
+    this.usedMs = performance.now();
+    this.all.note(this);
+  }
+
+  /** No row will refer to it. */
+  discard(): void {
+    this.all.discard(this.number);
+  }
+}
+
+/** Those of one session. What transactions have rows for is bounded by their size; of the others a session has a number. */
+export class PendingBlobs {
+  readonly #all = new Map<number, PendingBlob>();
+  /** No transaction has a row for them; the longest unused first. */
+  readonly #loose = new Map<number, PendingBlob>();
+
+  constructor(private readonly host: TablesHost) {}
+
+  get(blob: number): PendingBlob | undefined {
+    return this.#all.get(blob);
+  }
+
+  /** Before one is added. @throws VamosError BAD_REQUEST: there are too many, and all may still be wanted */
+  makeRoom(): void {
+    const most = this.host.limits.maxPendingBlobs;
+    if (this.#loose.size < most) return;
+    const [oldest] = this.#loose.values();
+    if (!oldest || performance.now() - oldest.usedMs < KEPT_MS) {
+      throw refuse(`a session has at most ${most} blobs that no row refers to: discard some`);
+    }
+    oldest.discard();
+  }
+
+  add(blob: number): PendingBlob {
+    const pending = new PendingBlob(blob, this);
+    this.#all.set(blob, pending);
+    this.host.counters.blobsPending++;
+    this.note(pending);
+    return pending;
+  }
+
+  /** It was used, adopted or given back. */
+  note(pending: PendingBlob): void {
+    this.#loose.delete(pending.number);
+    if (!pending.adoptedBy && this.#all.has(pending.number)) this.#loose.set(pending.number, pending);
+  }
+
+  /** A committed row owns it. */
+  own(blob: number): void {
+    if (this.#all.delete(blob)) this.host.counters.blobsPending--;
+    this.#loose.delete(blob);
+  }
+
+  discard(blob: number): void {
+    this.own(blob);
+    this.host.store.discardBlob(blob);
+  }
+
+  discardAll(): void {
+    for (const blob of [...this.#all.keys()]) this.discard(blob);
+  }
+}

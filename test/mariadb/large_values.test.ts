@@ -1,0 +1,73 @@
+/** Values that stand in chunks beside their row: many in a statement, rolled back, refused, or the same as before. */
+import { beforeEach, describe, expect, test } from 'vitest';
+import { Session } from './session.js';
+import { useServer } from './suite.js';
+
+const server = useServer();
+
+describe.each(['VAMOS', 'InnoDB'])('large values, %s', (engine) => {
+  let session: Session;
+
+  beforeEach(async () => {
+    session = await Session.open(server());
+    await session.sql(
+      'DROP TABLE IF EXISTS t',
+      `CREATE TABLE t (id INT PRIMARY KEY, v LONGBLOB, w DOUBLE) ENGINE=${engine}`,
+    );
+    return () => session[Symbol.asyncDispose]();
+  });
+
+  const large = (letter: string) => `REPEAT('${letter}', 40000)`;
+  /** None is left on the host that no row owns. */
+  const noneIsPending = () =>
+    expect.poll(async () => (await server().host!.counters()).blobsPending, { timeout: 10_000 }).toBe(0);
+
+  test('a statement and a copy of the table write hundreds of them', async () => {
+    await session.sql(`INSERT INTO t SELECT seq, ${large('r')}, 1 FROM seq_1_to_600`);
+    const sums = 'SELECT COUNT(*), SUM(LENGTH(v)), COUNT(DISTINCT MD5(v)) FROM t';
+    expect(await session.sql(sums)).toEqual([[600, '24000000', 1]]);
+    await session.sql('ALTER TABLE t FORCE, ALGORITHM=COPY');
+    expect(await session.sql(sums)).toEqual([[600, '24000000', 1]]);
+    await noneIsPending();
+  });
+
+  test('those that are rolled back or refused leave nothing', async () => {
+    await session.sql(`INSERT INTO t VALUES (1, ${large('a')}, 1)`);
+    for (let round = 0; round < 20; round++) {
+      await session.sql('BEGIN', `INSERT INTO t VALUES (2, ${large('b')}, 1)`, 'ROLLBACK');
+      await session.sql('BEGIN', `INSERT INTO t VALUES (2, ${large('b')}, 1)`, 'SELECT COUNT(*) FROM t');
+      await session.sql(`UPDATE t SET v = ${large('c')}`, 'ROLLBACK');
+      const rows = Array.from({ length: 20 }, (_, row) => `(${20 - row}, ${large('d')}, 1)`);
+      for (const insert of ['INSERT INTO', 'INSERT HIGH_PRIORITY INTO']) {
+        await session.sql('BEGIN', 'SAVEPOINT a', `INSERT INTO t VALUES (30, ${large('e')}, 1)`);
+        await expect(session.sql(`${insert} t VALUES ${rows.join()}`)).rejects.toMatchObject({ errno: 1062 });
+        await session.sql('ROLLBACK TO a', 'COMMIT');
+      }
+      await session.sql(`INSERT IGNORE INTO t VALUES (1, ${large('f')}, 1)`);
+      await expect(session.sql(`INSERT INTO t VALUES (1, ${large('g')}, 1)`)).rejects.toMatchObject({
+        errno: 1062,
+      });
+    }
+    expect(await session.sql('SELECT id, CAST(LEFT(v, 1) AS CHAR), LENGTH(v) FROM t')).toEqual([
+      [1, 'a', 40000],
+    ]);
+    await noneIsPending();
+  });
+
+  test('one that is set to the bytes it has is no change', async () => {
+    await session.sql(`INSERT INTO t VALUES (1, ${large('a')}, 1), (2, ${large('b')}, 1)`);
+    const changed = async (update: string): Promise<number> => {
+      const result = (await session.sql(`UPDATE t SET ${update}`)) as unknown as { changedRows: number };
+      return result.changedRows;
+    };
+    expect(await changed('v = v, w = 1')).toBe(0);
+    expect(await changed(`v = ${large('a')}, w = 1`)).toBe(1);
+    expect(await changed(`v = CONCAT(LEFT(v, 39999), 'z'), w = 1`)).toBe(2);
+    expect(await changed('v = LEFT(v, 39999), w = 1')).toBe(2);
+    expect(await session.sql('SELECT id, LENGTH(v), CAST(RIGHT(v, 1) AS CHAR) FROM t')).toEqual([
+      [1, 39999, 'a'],
+      [2, 39999, 'a'],
+    ]);
+    await noneIsPending();
+  });
+});
