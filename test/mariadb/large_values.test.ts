@@ -57,7 +57,7 @@ describe.each(['VAMOS', 'InnoDB'])('large values, %s', (engine) => {
   test('one that is set to the bytes it has is no change', async () => {
     await session.sql(`INSERT INTO t VALUES (1, ${large('a')}, 1), (2, ${large('b')}, 1)`);
     const changed = async (update: string): Promise<number> => {
-      const result = (await session.sql(`UPDATE t SET ${update}`)) as unknown as { changedRows: number };
+      const result = (await session.sql(`UPDATE t SET ${update}`)) as { changedRows: number };
       return result.changedRows;
     };
     expect(await changed('v = v, w = 1')).toBe(0);

@@ -81,11 +81,17 @@ function writeTree(condition: Condition, scope: Scope, leaves: Written[]): strin
   if (condition.kind === 'leaf') {
     const written = writeLeaf(condition, scope);
     leaves.push(written);
+    // The server makes a condition of each pair of a row's values.
+    if (isOfRows(condition)) leaves.push(written);
     return `(${written.text})`;
   }
   const parts = condition.of.map((each) => writeTree(each, scope, leaves));
   return condition.kind === 'NOT' ? `NOT ${parts[0]!}` : `(${parts.join(` ${condition.kind} `)})`;
 }
+
+const FORMS = 19;
+const ROWS = 11;
+const isOfRows = ({ form }: Leaf): boolean => form % FORMS === ROWS;
 
 const COMPARISONS = ['=', '<', '>', '<=', '>=', '<>', '<=>', '='];
 const PATTERNS = [
@@ -124,7 +130,7 @@ function writeLeaf({ form, column, operand, values }: Leaf, scope: Scope): Writt
   const say = (text: string): Written => ({ text, mayWarn });
   const not = (values[0]! >> 4) % 3 === 0 ? 'NOT ' : '';
   const comparison = pick(COMPARISONS, values[0]! >> 3);
-  switch (form % 19) {
+  switch (form % FORMS) {
     case 0: {
       const list = values.map((_, index) => constant(index));
       if (values[0]! % 5 === 0) list.push('NULL');
@@ -162,7 +168,7 @@ function writeLeaf({ form, column, operand, values }: Leaf, scope: Scope): Writt
       return say(left.text);
     case 10:
       return say(`${constant(0)} ${comparison} ${left.text}`);
-    case 11: {
+    case ROWS: {
       const other = pick(scope.columns, values[1]!);
       const value = constantFor(other.type, values[0]!);
       mayWarn ||= value.mayWarn;
