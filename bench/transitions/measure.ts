@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { HostCpuMeter, type HostCpuTimes, type Instructions, type PhaseCounts } from '../../host/vm/index.js';
+import { size } from '../table.js';
 import { checksumOf, RowChecksum } from './data.js';
 import { ENGINE_SETTINGS } from './engines.js';
 import { HOST_PARTS, spread, type EngineName, type ScaleName, type TransitionRow } from './result.js';
 import type { EngineServer } from './server.js';
+import type { TableDefinition } from './tables.js';
 import { SCALES, type Run, type Workload } from './workloads.js';
 
 /** Of one repetition; a statement that hangs must not hang the run. */
@@ -31,11 +33,18 @@ export class Measurement {
     private readonly engine: EngineName,
   ) {}
 
+  get title(): string {
+    return `${this.workload.name}, rows of ${size(this.rowBytes)}`;
+  }
+
+  get tables(): TableDefinition[] {
+    return this.workload.tables(this.rowBytes, SCALES[this.scaleName]);
+  }
+
   async repeat(server: EngineServer, signal: AbortSignal): Promise<void> {
     const { workload } = this;
     const run = this.#run(this.#repetitions.length);
-    const tables = workload.tables(this.rowBytes, run.scale);
-    const connections = await server.prepare(workload.connections, tables, workload.isCold);
+    const connections = await server.prepare(workload.connections, this.tables, workload.isCold);
     await workload.warmUp?.(connections[0]!, run);
     signal.throwIfAborted();
     const work = measureOne(server, connections, workload, run);

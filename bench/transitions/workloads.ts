@@ -44,11 +44,11 @@ export const SCALES: Record<ScaleName, Scale> = {
   quick: {
     inserts: 100,
     batches: 3,
-    scanBytes: 20_000 * 1024,
+    scanBytes: 5000 * 1024,
     points: 100,
     updates: 100,
     concurrentInserts: 20,
-    customers: 10_000,
+    customers: 2000,
     mixTransactions: 2,
   },
 };
@@ -101,9 +101,14 @@ const FILTERED_NUMBER = 42;
 const AGGREGATED_NUMBERS = 10;
 
 const scannedRows = ({ scanBytes }: Scale, rowBytes: number): number => Math.floor(scanBytes / rowBytes);
-const readTable = (rowBytes: number, scale: Scale): TableDefinition =>
-  rowsTable(`rows_${rowBytes}`, rowBytes, scannedRows(scale, rowBytes));
-const readTables = (rowBytes: number, scale: Scale) => [readTable(rowBytes, scale)];
+/** A table of the workload's own: nothing else has read it. */
+const rowsOf = (workload: WorkloadName, rowBytes: number): string =>
+  `${workload}_rows_${rowBytes}`.toLowerCase();
+const filledTable =
+  (workload: WorkloadName) =>
+  (rowBytes: number, scale: Scale): TableDefinition[] => [
+    rowsTable(rowsOf(workload, rowBytes), rowBytes, scannedRows(scale, rowBytes)),
+  ];
 
 type Value = string | number;
 
@@ -130,16 +135,14 @@ async function insertRows(
   }
 }
 
-async function selectPoints(
-  [connection]: readonly Connection[],
-  { rowBytes, scale, repetition }: Run,
-  checksum: RowChecksum,
-): Promise<void> {
-  const ids = choices(4000 + repetition, scale.points, scannedRows(scale, rowBytes));
-  for (const id of ids) {
-    checksum.add(await read(connection!, `SELECT * FROM rows_${rowBytes} WHERE id = ?`, [id]));
-  }
-}
+const selectPoints =
+  (workload: WorkloadName): Workload['perform'] =>
+  async ([connection], { rowBytes, scale, repetition }, checksum) => {
+    const sql = `SELECT * FROM ${rowsOf(workload, rowBytes)} WHERE id = ?`;
+    for (const id of choices(4000 + repetition, scale.points, scannedRows(scale, rowBytes))) {
+      checksum.add(await read(connection!, sql, [id]));
+    }
+  };
 
 const pointsBytes = ({ rowBytes, scale }: Run): number => scale.points * rowBytes;
 const tableBytes = ({ rowBytes, scale }: Run): number => scannedRows(scale, rowBytes) * rowBytes;
@@ -194,11 +197,13 @@ export const WORKLOAD_LIST: readonly Workload[] = [
     rowSizes: READ_SIZES,
     connections: 1,
     isCold: true,
-    tables: readTables,
+    tables: filledTable('W3'),
     statements: () => 1,
     dataBytes: tableBytes,
     async perform([connection], { rowBytes }, checksum) {
-      checksum.add(await read(connection!, `SELECT COUNT(*), SUM(LENGTH(payload)) FROM rows_${rowBytes}`));
+      checksum.add(
+        await read(connection!, `SELECT COUNT(*), SUM(LENGTH(payload)) FROM ${rowsOf('W3', rowBytes)}`),
+      );
     },
   },
   {
@@ -207,10 +212,10 @@ export const WORKLOAD_LIST: readonly Workload[] = [
     rowSizes: READ_SIZES,
     connections: 1,
     isCold: true,
-    tables: readTables,
+    tables: filledTable('W4'),
     statements: ({ scale }) => scale.points,
     dataBytes: pointsBytes,
-    perform: selectPoints,
+    perform: selectPoints('W4'),
   },
   {
     name: 'W5',
@@ -218,11 +223,11 @@ export const WORKLOAD_LIST: readonly Workload[] = [
     rowSizes: READ_SIZES,
     connections: 1,
     isCold: true,
-    tables: readTables,
+    tables: filledTable('W5'),
     statements: () => 1,
     dataBytes: tableBytes,
     async perform([connection], { rowBytes }, checksum) {
-      const sql = `SELECT * FROM rows_${rowBytes} WHERE number = ?`;
+      const sql = `SELECT * FROM ${rowsOf('W5', rowBytes)} WHERE number = ?`;
       checksum.add(await read(connection!, sql, [FILTERED_NUMBER]));
     },
   },
@@ -232,16 +237,18 @@ export const WORKLOAD_LIST: readonly Workload[] = [
     rowSizes: READ_SIZES,
     connections: 1,
     isCold: true,
-    tables: readTables,
+    tables: filledTable('W6'),
     statements: ({ scale }) => scale.updates,
     dataBytes: ({ rowBytes, scale }) => scale.updates * rowBytes,
     async perform([connection], { rowBytes, scale, repetition }) {
       const ids = choices(6000 + repetition, scale.updates, scannedRows(scale, rowBytes));
       for (const id of ids) {
-        await connection!.query(`UPDATE rows_${rowBytes} SET version = version + 1 WHERE id = ?`, [id]);
+        await connection!.query(`UPDATE ${rowsOf('W6', rowBytes)} SET version = version + 1 WHERE id = ?`, [
+          id,
+        ]);
       }
     },
-    content: ({ rowBytes }) => contentQuery(`rows_${rowBytes}`, ['id', 'version']),
+    content: ({ rowBytes }) => contentQuery(rowsOf('W6', rowBytes), ['id', 'version']),
   },
   {
     name: 'W7',
@@ -286,11 +293,11 @@ export const WORKLOAD_LIST: readonly Workload[] = [
     rowSizes: [KIB],
     connections: 1,
     isCold: true,
-    tables: readTables,
+    tables: filledTable('W9'),
     statements: () => 1,
     dataBytes: tableBytes,
     async perform([connection], { rowBytes }, checksum) {
-      const sql = `SELECT MIN(amount), MAX(amount), AVG(amount) FROM rows_${rowBytes} WHERE number < ?`;
+      const sql = `SELECT MIN(amount), MAX(amount), AVG(amount) FROM ${rowsOf('W9', rowBytes)} WHERE number < ?`;
       checksum.add(await read(connection!, sql, [AGGREGATED_NUMBERS]));
     },
   },
@@ -300,14 +307,14 @@ export const WORKLOAD_LIST: readonly Workload[] = [
     rowSizes: [KIB],
     connections: 1,
     isCold: false,
-    tables: readTables,
+    tables: filledTable('W10'),
     statements: ({ scale }) => scale.points,
     dataBytes: pointsBytes,
     async warmUp(connection, { rowBytes }) {
       // A sum that no engine knows without reading each row.
-      await connection.query(`SELECT BIT_XOR(CRC32(payload)) FROM rows_${rowBytes}`);
+      await connection.query(`SELECT BIT_XOR(CRC32(payload)) FROM ${rowsOf('W10', rowBytes)}`);
     },
-    perform: selectPoints,
+    perform: selectPoints('W10'),
   },
   {
     name: 'W11',
@@ -315,11 +322,11 @@ export const WORKLOAD_LIST: readonly Workload[] = [
     rowSizes: [KIB],
     connections: 1,
     isCold: true,
-    tables: readTables,
+    tables: filledTable('W11'),
     statements: () => 1,
     dataBytes: ({ rowBytes }) => SORTED_ROWS * rowBytes,
     async perform([connection], { rowBytes }, checksum) {
-      const sql = `SELECT * FROM rows_${rowBytes} ORDER BY id LIMIT ${SORTED_ROWS}`;
+      const sql = `SELECT * FROM ${rowsOf('W11', rowBytes)} ORDER BY id LIMIT ${SORTED_ROWS}`;
       checksum.add(await read(connection!, sql));
     },
   },

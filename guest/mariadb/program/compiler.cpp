@@ -142,8 +142,11 @@ class Conditions {
   bool exclusiveOr(Item_func* item, std::string& code, unsigned nesting) const {
     std::string left;
     std::string right;
-    if (!condition(item->arguments()[0], left, nesting) || !condition(item->arguments()[1], right, nesting)) {
-      return false;
+    for (uint number = 0; number < item->argument_count(); ++number) {
+      // The server takes operands as whole numbers here, in which 0.4 is none.
+      Item* operand = item->arguments()[number];
+      if (operand->cmp_type() != INT_RESULT) return false;
+      if (!condition(operand, number == 0 ? left : right, nesting)) return false;
     }
     code.append(left).append(right);
     put(code, Instruction::OR);

@@ -186,10 +186,10 @@ export async function outcomeOf({ engine, connection }: Side, sql: Sql): Promise
     outcome.warnings = warnings
       .filter((row) => !isOfCommit(row))
       .map((row) => row.map((value) => value.toString()).join(' '));
-    if (sql.anyRowOrder) {
-      outcome.warnings = outcome.warnings.map((text) => text.replace(/ at row \d+$/, '')).sort();
-    }
     outcome.warnings = outcome.warnings.map((text) => text.replaceAll(/\bd\d(?=[.`])/g, 'd'));
+    if (sql.anyRowOrder) outcome.warnings = outcome.warnings.map((text) => text.replace(/ at row \d+$/, ''));
+    // They come as the rows do.
+    if (sql.anyRowOrder || (outcome.rows && !sql.ordered)) outcome.warnings.sort();
   }
   if (sql.text.startsWith('CHECK TABLE') && outcome.rows) {
     outcome.rows = outcome.rows.map((row) => row.replaceAll(/\bd\d\./g, 'd.'));
