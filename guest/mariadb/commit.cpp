@@ -133,7 +133,7 @@ int Session::commitOnHost() {
     if (failure.code != ErrorCode::SESSION_LOST && !findCommit(number, isDone)) return failUnknown();
     if (isDone) return 0;
     if (isLost(failure)) {
-      if (isWhole && attempt < ATTEMPTS) continue;
+      if (isWhole && waitingBlobs_ == 0 && attempt < ATTEMPTS) continue;
       const int error = fail(failure);
       return isWhole ? error : die(HA_ERR_LOCK_DEADLOCK);
     }
@@ -201,7 +201,8 @@ int Session::writeAlone(Table& table, uint32_t method, std::string_view rows, ui
     if (!isLost(failure) && !isGivenUp(failure)) return failedAlone(failure);
     if (failure.code != ErrorCode::SESSION_LOST && !findCommit(number, isDone)) return errorOfLast();
     if (isDone && (!begun_ || isGivenUp(failure))) return 0;
-    if (begun_ || isGivenUp(failure) || attempt == ATTEMPTS) return failedAlone(failure);
+    const bool mayGoOn = !begun_ && newBlobs_.empty() && attempt < ATTEMPTS;
+    if (isGivenUp(failure) || !mayGoOn) return failedAlone(failure);
   }
 }
 
@@ -311,7 +312,8 @@ int Session::prepare(const std::string& xid) {
     client::Failure ignored;
     const Ended ended =
         endPrepared(stream_, xid, false, wire::Durability::SYNCED, variables::connectTimeoutMs(), ignored);
-    if (isLost(failure) && isWhole && ended != Ended::NOT_YET && attempt < ATTEMPTS) continue;
+    const bool mayGoOn = isWhole && waitingBlobs_ == 0 && ended != Ended::NOT_YET && attempt < ATTEMPTS;
+    if (isLost(failure) && mayGoOn) continue;
     if (isGivenUp(failure)) {
       begun_ = true;  // as far as anybody knows
       return raise(fail(failure));

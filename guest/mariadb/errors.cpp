@@ -81,6 +81,7 @@ bool passesByItself(const client::Failure& failure) {
       return false;
     case ErrorCode::SESSION_LOST:
     case ErrorCode::DEADLINE_EXCEEDED:
+    case ErrorCode::BLOB_MISSING:  // it went with its session, or its row has changed
       return true;
     default:
       return isUnreachable(failure.code);

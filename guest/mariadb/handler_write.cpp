@@ -99,8 +99,9 @@ int ha_vamos::flushUnseen() {
   unseenRows_.clear();
   const int error =
       session().writeAlone(*share_, wire::Method::INSERT, rows, std::exchange(unseenIncrement_, 0));
-  return error == HA_ERR_FOUND_DUPP_KEY ? restoreRefused(session().failure(), wire::Method::INSERT, rows)
-                                        : error;
+  if (error == HA_ERR_FOUND_DUPP_KEY) restoreRefused(session().failure(), wire::Method::INSERT, rows);
+  session().discardNewBlobs();  // the refusal has shown them
+  return error;
 }
 
 int ha_vamos::end_bulk_insert() {

@@ -241,7 +241,7 @@ int Session::run(uint32_t method, std::string body, Reply& reply, Work work) {
       return 0;
     }
     const client::Failure& failure = client::failureOf(reply.call);
-    if (begins && isLost(failure) && attempt < ATTEMPTS) continue;
+    if (begins && isLost(failure) && waitingBlobs_ == 0 && attempt < ATTEMPTS) continue;
     return failedChain(begins, client::failedIndex(reply.call), failure);
   }
 }
@@ -267,15 +267,8 @@ void Session::dropUnsent(size_t from) {
 
 // All but those that rows on the host own.
 void Session::discardBlobs(std::vector<uint64_t>& blobs) {
-  if (blobs.empty()) return;
-  std::vector<client::Request> requests;
-  for (const uint64_t blob : blobs) {
-    requests.push_back({Method::WRITE_BLOB, wire::WriteBlob{blob, {}, true}.encode()});
-  }
+  for (const uint64_t blob : blobs) later(Method::WRITE_BLOB, wire::WriteBlob{blob, {}, true}.encode());
   blobs.clear();
-  client::CallOptions options;
-  options.epoch = epoch_;
-  host().sendLater(stream_, std::move(requests), options);
 }
 
 int Session::errorOfLast() const {

@@ -104,8 +104,10 @@ class Session {
   // once even where its answer is lost. isOneRow: it finds no more than one.
   int change(uint32_t method, wire::ChangeWhere request, bool isOneRow, wire::Changed& changed);
   // A blob that a row is about to refer to: the next that write() gets, or that writeAlone() sends. Where it
-  // is not sent, or refused, the host is told.
+  // is not sent, or write()'s is refused, the host is told.
   void noteBlob(uint64_t blob) { newBlobs_.push_back(blob); }
+  // Those of rows that writeAlone() sent; what is wanted of a refused row was read.
+  void discardNewBlobs() { discardBlobs(newBlobs_); }
   // So many that their rows should be sent: of blobs that no row refers to the host keeps a number.
   bool hasManyBlobs() const { return newBlobs_.size() >= MOST_BLOBS; }
   // Bytes of rows that wait.

@@ -84,7 +84,7 @@ Answer Store::change(uint64_t number, ChangeOptions options) {
                           options.filter.size() + programBytes <= maxProgramBytesHere;
   if (options.keys) {
     change.keys = *options.keys;
-    change.filter = std::move(options.filter);
+    if (filter) change.filter = std::make_shared<const Program>(std::move(*filter));
   } else {
     change.cursor = makeCursor(transaction, table, options, std::move(filter));
     change.ranges = std::move(options.ranges);

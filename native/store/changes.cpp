@@ -189,10 +189,8 @@ std::shared_ptr<Operation> ChangeOperation::nextKeys() {
   }
   const std::string_view keys = keys_.bytes().substr(keysOffset_, reader.offset() - keysOffset_);
   keysOffset_ = reader.offset();
-  GetOperation::Request request{change_.index, keys, Lock::EXCLUSIVE, change_.wait, {{}, true}, {}};
-  std::string refusal;
-  if (!change_.filter.empty())
-    request.filter = Program::makeFilter(change_.table->row, change_.filter, refusal);
+  GetOperation::Request request{change_.index, keys,       Lock::EXCLUSIVE,
+                                change_.wait,  {{}, true}, change_.filter};
   return std::make_shared<GetOperation>(number, transaction, database_, change_.table, std::move(request));
 }
 

@@ -19,7 +19,7 @@ struct Change {
   std::vector<CursorOptions> ranges;    // the bounds that the cursor is to have, one after another
   uint32_t index = 0;                   // of the keys, a unique one
   std::string_view keys;
-  std::string filter;  // of the rows of keys: a program that was verified
+  std::shared_ptr<const Program> filter;  // of the rows of keys
   uint64_t limitRows = 0;
   Wait wait = Wait::WAIT;
 };

@@ -18,7 +18,7 @@ class GetOperation : public Operation {
     Lock lock = Lock::NONE;
     Wait wait = Wait::WAIT;
     Projection projection;
-    std::optional<Program> filter;  // a row that doesn't pass reads as not there
+    std::shared_ptr<const Program> filter;  // a row that doesn't pass reads as not there
   };
   // Without a transaction: of the latest committed rows.
   GetOperation(uint64_t number, std::shared_ptr<Transaction> transaction, const Database& database,

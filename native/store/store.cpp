@@ -217,8 +217,9 @@ Answer Store::get(uint64_t number, uint32_t tableNumber, uint32_t index, std::st
   GetOperation::Request request{index, keys, lock, wait, Projection{std::move(columns), withKeys}, {}};
   if (!filter.empty()) {
     std::string refusal;
-    request.filter = Program::makeFilter(table->row, filter, refusal);
-    if (!request.filter) return answer(ErrorCode::BAD_REQUEST, "filter: " + refusal);
+    std::optional<Program> program = Program::makeFilter(table->row, filter, refusal);
+    if (!program) return answer(ErrorCode::BAD_REQUEST, "filter: " + refusal);
+    request.filter = std::make_shared<const Program>(std::move(*program));
   }
   return run(std::make_shared<GetOperation>(++lastNumber_, std::move(transaction), database_,
                                             std::move(table), std::move(request)),

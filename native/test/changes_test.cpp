@@ -73,6 +73,25 @@ TEST_CASE_FIXTURE(Changes, "a change of one key is done at once where it is cach
   CHECK(byAll(0) == std::vector<Texts>{{"1/ann/oslo"}, {"1/ann/oslo"}, {"1/ann/oslo"}});
 }
 
+TEST_CASE_FIXTURE(Changes, "a filter holds for all keys of a change, however many") {
+  std::vector<Row> rows;
+  std::string keys;
+  for (uint32_t i = 0; i < 200; i++) {
+    rows.push_back({i, "n" + std::to_string(i), i % 2 == 0 ? "oslo" : "rome"});
+    keys += keyBatch(numberKey(i));
+  }
+  load(rows);
+  const uint64_t one = begin();
+  ChangeOptions options = removal();
+  options.keys = keys;
+  options.ranges.clear();
+  options.filter = column(city) + text("oslo") + test::compare(I::EQUAL);
+  CHECK(counts(one, options) == std::pair<uint64_t, uint64_t>{100, 100});
+  CHECK(scan(one, {.filter = options.filter}).empty());
+  CHECK(scan(one, {}).size() == 100);
+  CHECK(commit(one).ok());
+}
+
 TEST_CASE_FIXTURE(Changes, "a change that fails in a later window takes all of it back") {
   std::vector<Row> rows;
   const std::string pad(1000, 'x');

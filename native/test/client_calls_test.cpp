@@ -97,47 +97,6 @@ TEST_CASE("calls gather while all frames are in flight, and go when one of them 
   serving.join();
 }
 
-TEST_CASE("calls gather while a frame is unanswered, and go together when its answers are there") {
-  Place place;
-  auto options = place.options();
-  options.gatherUs = 10'000'000;
-  Client client(options);
-  const auto host = place.welcome();
-  connect(client);
-  std::vector<CallPointer> calls;
-  for (int i = 0; i < 5; i++) calls.push_back(client.send(client.openStream(), {{1, std::to_string(i)}}));
-  const auto first = host->expectRequests();
-  CHECK(first->requests().size() == 1);
-  CHECK_FALSE(host->next(milliseconds(100)));
-  host->reply(first->requests()[0].id, "0");
-  CHECK(client.wait(calls[0]));
-  const auto second = host->expectRequests();
-  REQUIRE(second->requests().size() == 4);
-  for (const wire::Request& request : second->requests()) host->reply(request.id, request.body);
-  for (const CallPointer& call : calls) CHECK(client.wait(call));
-}
-
-TEST_CASE("a call that gathers goes after a while, whatever is unanswered") {
-  Place place;
-  auto options = place.options();
-  options.gatherUs = 1000;
-  Client client(options);
-  const auto host = place.welcome();
-  connect(client);
-  const CallPointer slow = client.send(client.openStream(), {{1, "slow"}});
-  const uint32_t slowId = host->expectRequests()->requests()[0].id;
-  std::thread reader([&] { CHECK(client.wait(slow)); });
-  for (int i = 0; i < 3; i++) {
-    const CallPointer other = client.send(client.openStream(), {{1, "other"}});
-    std::thread waiter([&] { CHECK(client.wait(other)); });
-    const uint32_t id = host->expectRequests()->requests()[0].id;
-    host->reply(id, "");
-    waiter.join();
-  }
-  host->reply(slowId, "");
-  reader.join();
-}
-
 TEST_CASE(
     "a frame whose requests are reported parked is not waited for, so that a commit passes a lock wait") {
   Place place;
