@@ -123,8 +123,9 @@ Progress ChangeOperation::read(const Budget& budget) {
     if (progress != Progress::DONE) return progress;
     state_ = Reading::DONE;
     if (!reading_->outcome.ok()) return done(std::move(reading_->outcome));
+    kept_.begin(reading_->outcome.result);
   }
-  const rocksdb::Status status = kept_.find(reading_->outcome.result, budget.cachedOnly);
+  const rocksdb::Status status = kept_.find(budget);
   if (status.IsIncomplete()) return Progress::AGAIN;
   if (!status.ok()) return done(database_.failure(status));
   state_ = Reading::READY;
