@@ -386,6 +386,7 @@ client::CallPointer Session::ahead(uint32_t method, std::string body) {
   client::CallOptions options;
   options.timeoutMs = timeoutMs();
   options.epoch = epoch_;
+  options.isAhead = true;
   return host().send(stream_, {{method, std::move(body)}}, options);
 }
 

@@ -18,6 +18,11 @@ void CallQueue::push(CallPointer call) {
   sweepCount_ = std::max(kFirstSweep, 2 * calls_.size());
 }
 
+bool CallQueue::isUrgent() const {
+  return std::any_of(calls_.begin(), calls_.end(),
+                     [](const CallPointer& call) { return !call->isDone && !call->isLater; });
+}
+
 void CallQueue::takeBatch(uint64_t maxBytes, const InFlight& inFlight, std::vector<CallPointer>& batch) {
   std::vector<uint32_t> heldStreams;
   uint64_t batchBytes = 0;

@@ -14,6 +14,8 @@ class CallQueue {
   bool isEmpty() const { return calls_.empty(); }
   // What its calls count; those that are done count until the next batch is taken.
   uint64_t bytes() const { return bytes_; }
+  // Whether there is one that does not just wait for others to go with.
+  bool isUrgent() const;
   const std::vector<CallPointer>& calls() const { return calls_; }
 
   void push(CallPointer call);

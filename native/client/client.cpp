@@ -76,6 +76,8 @@ uint32_t Client::Implementation::connect(uint32_t timeoutMs, Failure& failure) {
   const auto nothing = std::make_shared<Call>(0, std::vector<Request>(), options, false);
   Lock lock(mutex_);
   callersInside_++;
+  // It pauses shorter where somebody waits.
+  if (!connection_) wakeKeeper();
   await(lock, nothing,
         [](const Implementation& client, const Call&) { return client.connection_ != nullptr; });
   const uint32_t session = connection_ ? epoch_ : 0;
@@ -111,6 +113,7 @@ CallPointer Client::Implementation::send(uint32_t stream, std::vector<Request> c
     } else {
       callsSent_++;
       if (!gathers()) flush(lock);
+      if (options.isAhead && !call->isSent() && timekeeper_ == nullptr && !isReaderToCome()) passTime();
     }
     if (queue_.bytes() > kMaxQueuedBytes && !isLater) {
       call->waitsForRoom = true;
@@ -221,8 +224,7 @@ void Client::Implementation::await(Lock& lock, const CallPointer& call, IsOver i
 // Alone a call gains nothing by waiting. While a frame is in flight others are likely to come; so they are
 // between an answer and the next read: who was just answered is about to make the next call.
 bool Client::Implementation::gathers() const {
-  const bool isReaderToCome = reader_ != nullptr && !isReading_;
-  if (connection_->inFlight.isQuiet()) return isReaderToCome && !hasGathered();
+  if (connection_->inFlight.isQuiet()) return isReaderToCome() && !hasGathered();
   return !isDue();
 }
 
@@ -241,8 +243,13 @@ TimePoint Client::Implementation::gatherUntil() const {
 void Client::Implementation::passTime() {
   timekeeper_ = nullptr;
   for (Call* waiter : waiters_) {
-    if (!waiter->isSent() && !waiter->isDone) return wakeLater(*waiter);
+    if (waiter->isSent() || waiter->isDone) continue;
+    timekeeper_ = waiter;
+    return wakeLater(*waiter);
   }
+  if (!connection_ || !queue_.isUrgent()) return;
+  timekeeper_ = this;
+  wakeKeeper();
 }
 
 TimePoint Client::Implementation::expiryOf(const Call& call) const {

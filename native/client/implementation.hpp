@@ -60,11 +60,14 @@ class Client::Implementation {
 
   // Whether a call that was just issued is left for others to share its frame, for a moment.
   bool gathers() const;
+  // It sends before it reads, and sees to what gathers then.
+  bool isReaderToCome() const { return reader_ != nullptr && !isReading_; }
   // Whether what waits is to go as soon as there is room.
   bool isDue() const;
   // Whether it is enough, or the frame before has been unanswered for so long that no answer need be near.
   bool hasGathered() const;
   TimePoint gatherUntil() const;
+  // Somebody else keeps the time of what has not been sent; if nobody waits for it, the keeper.
   void passTime();
 
   // The roles: roles.cpp. These leave the mutex for a while.
@@ -110,7 +113,8 @@ class Client::Implementation {
   bool isReading_ = false;        // it waits for the channel; else it is on its way there
   bool isSending_ = false;
   TimePoint sentAt_;  // the last frame of requests
-  // The call whose thread sees to it that what gathers goes in time, while the reader may sleep longer.
+  // The call whose thread, or the keeper (this), sees to it that what gathers goes in time, while the reader
+  // may sleep longer.
   const void* timekeeper_ = nullptr;
   uint32_t callersInside_ = 0;
   Counters counters_;

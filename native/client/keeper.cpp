@@ -160,22 +160,27 @@ void Client::Implementation::lookAfter(Lock& lock) {
   const TimePoint now = Clock::now();
   if (now - connection->startedAt > milliseconds(options_.maxReconnectDelayMs)) failedAttempts_ = 0;
   ping(lock, connection, now);
-  if (std::exchange(hasLater_, false)) laterSeenAt_ = now;
   flush(lock);
   if (connection_ != connection) return leave(lock);
+  if (std::exchange(hasLater_, false)) laterSeenAt_ = now;
   isTicking_ = laterSeenAt_ != TimePoint::min() && now - laterSeenAt_ < kLook;
   if (callsSent_ != callsSeen_) callsSeenAt_ = now;
   callsSeen_ = callsSent_;
   const bool isIdle = !isTicking_ && now - callsSeenAt_ >= kLook;
-  const bool isStuck = connection->isChannelFull || connection->writeFailure;
+  if (timekeeper_ == this && !queue_.isUrgent()) timekeeper_ = nullptr;
+  const bool keepsTime = timekeeper_ == this;
+  // What is due and still here waits for an answer to make room.
+  const bool isStuck = connection->isChannelFull || connection->writeFailure || (keepsTime && isDue());
   if (reader_ == nullptr && (isIdle || isStuck)) {
     reader_ = this;
     readOnce(lock, std::min(pingDueAt_, now + (isStuck ? kLook : kIdleLook)));
     if (reader_ == this) passReader(lock);
     return leave(lock);
   }
+  TimePoint until = std::min(pingDueAt_, now + (isTicking_ ? kTick : kLook));
+  if (keepsTime && !isDue()) until = std::min(until, gatherUntil());
   leave(lock);
-  keeperSignal_.waitUntil(std::min(pingDueAt_, now + (isTicking_ ? kTick : kLook)));
+  keeperSignal_.waitUntil(until);
 }
 
 // Only while an answer is awaited: a ping costs a transition like any frame. Counts pings, not time: a

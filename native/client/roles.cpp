@@ -26,6 +26,8 @@ void Client::Implementation::flush(Lock& lock) {
     counters_.systemCalls += moved.systemCalls;
     connection->isChannelFull = connection->wantsFlush();
     connection->writeFailure = connection->writeEnd();
+    // The next session's frames are not held up by what became of the last one's.
+    if (connection_ != connection) continue;
     if (!connection->isChannelFull && !connection->writeFailure) continue;
     // Only a reader gets on with it, one that knows.
     toKick_ = connection;
@@ -45,9 +47,13 @@ bool Client::Implementation::takeFrames(Connection& connection) {
       connection.creditedBytes = connection.receivedBytes;
       counters_.frames++;
       sentAt_ = Clock::now();
-      timekeeper_ = nullptr;
       for (const CallPointer& call : batch_) {
         if (call->waitsForRoom) wakeLater(*call);
+      }
+      if (queue_.isEmpty()) {
+        timekeeper_ = nullptr;
+      } else {
+        passTime();
       }
     }
   }
@@ -173,6 +179,10 @@ void Client::Implementation::passReader(Lock& lock) {
     return wakeLater(**waiter);
   }
   flush(lock);
+  if (reader_ != nullptr || !connection_) return;
+  // Nobody else would write the rest of a frame, or send what the reader saw to.
+  if (connection_->isChannelFull || connection_->writeFailure) wakeKeeper();
+  if (timekeeper_ == nullptr && !queue_.isEmpty()) passTime();
 }
 
 void Client::Implementation::loseSession(Lock& lock, const std::shared_ptr<Connection>& connection,
