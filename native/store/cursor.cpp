@@ -9,6 +9,8 @@ namespace {
 constexpr size_t entriesAtOnce = 32;
 // The clock is asked once in so many rows.
 constexpr uint64_t rowsBetweenChecks = 16;
+// Or in so many bytes of rows: they are read whole, whatever becomes of them.
+constexpr size_t bytesBetweenChecks = 256 << 10;
 // A scan of so many rows goes on for longer than an iterator lives: the next one need not learn that anew.
 constexpr uint64_t longScanRows = 1000;
 constexpr size_t longScanReadaheadBytes = 256 << 10;
@@ -48,6 +50,7 @@ Progress FetchOperation::run(const Budget& budget) {
     if (transaction) view_.writes = transaction->latestView().writes;
   }
   uint64_t nextCheck = cursor->rowsRead + rowsBetweenChecks;
+  bytesRead_ = 0;
   while (true) {
     if (isAtLimit()) return finish(true);
     if (isFull()) return finish(false);
@@ -66,8 +69,9 @@ Progress FetchOperation::run(const Budget& budget) {
         undo();
         return Progress::DONE;
     }
-    if (cursor->rowsRead < nextCheck) continue;
+    if (cursor->rowsRead < nextCheck && bytesRead_ < bytesBetweenChecks) continue;
     nextCheck = cursor->rowsRead + rowsBetweenChecks;
+    bytesRead_ = 0;
     if (budget.isSpent()) {
       iterator_.reset();
       return Progress::AGAIN;
@@ -169,6 +173,7 @@ void FetchOperation::pass() {
 
 FetchOperation::Step FetchOperation::append(std::string_view primaryKey, std::string_view row) {
   const Table& table = *cursor->table;
+  bytesRead_ += row.size();
   if (cursor->filter || (cursor->aggregates && !cursor->aggregates->countsRows())) {
     if (!table.row.isValid(row)) return failRow();
     if (cursor->filter && !cursor->filter->isTrue(row)) return Step::LEFT_OUT;

@@ -86,6 +86,7 @@ class FetchOperation : public Operation {
   rocksdb::Slice highSlice_;
   std::unique_ptr<rocksdb::Iterator> iterator_;
   bool isPositioned_ = false;
+  size_t bytesRead_ = 0;   // since the clock was asked
   uint64_t lockMark_ = 0;  // before the first lock of the entry that comes next
   bool hasBegunEntry_ = false;
   uint64_t sequence_ = 0;  // of the database, just before the iterator was made

@@ -146,13 +146,6 @@ const char* nameOf(ValueType type) {
   return "BOOLEAN";
 }
 
-Value nullValue() {
-  Value value;
-  value.isNull = true;
-  value.integer = 0;
-  return value;
-}
-
 }  // namespace
 
 Order compare(ValueType type, const Value& left, const Value& right, bool isPadded) {
@@ -314,9 +307,9 @@ class ProgramMaker {
   }
 
   // A column of the row, of one of these kinds.
-  bool readColumn(Reader& reader, std::initializer_list<ColumnKind> kinds, uint32_t& column) {
+  bool readColumn(Reader& reader, std::initializer_list<ColumnKind> kinds, uint16_t& column) {
     const uint8_t low = reader.u8();
-    column = low | static_cast<uint32_t>(reader.u8()) << 8;
+    column = static_cast<uint16_t>(low | reader.u8() << 8);
     if (reader.failed()) return false;
     if (column >= row_.columnCount()) {
       refuse("the table has no column " + std::to_string(column));
@@ -329,7 +322,7 @@ class ProgramMaker {
   }
 
   void column(Reader& reader) {
-    uint32_t column = 0;
+    uint16_t column = 0;
     if (!readColumn(reader, {}, column)) return;
     const ColumnKind kind = row_.kind(column);
     const auto integer = [&](Code code, unsigned bits) {
@@ -366,7 +359,7 @@ class ProgramMaker {
   }
 
   void decimal(Reader& reader) {
-    uint32_t column = 0;
+    uint16_t column = 0;
     if (!readColumn(reader, {ColumnKind::FIXED}, column)) return;
     const uint8_t digits = reader.u8();
     const uint8_t scale = reader.u8();
@@ -382,7 +375,7 @@ class ProgramMaker {
   }
 
   void length(Reader& reader) {
-    uint32_t column = 0;
+    uint16_t column = 0;
     if (!readColumn(reader, {ColumnKind::BYTES, ColumnKind::BLOB}, column)) return;
     const bool isBlob = row_.kind(column) == ColumnKind::BLOB;
     push({.code = isBlob ? Code::BLOB_LENGTH : Code::LENGTH, .operand = column}, ValueType::INTEGER,
@@ -390,7 +383,7 @@ class ProgramMaker {
   }
 
   void bigEndian(Reader& reader) {
-    uint32_t column = 0;
+    uint16_t column = 0;
     if (!readColumn(reader, {ColumnKind::FIXED}, column)) return;
     if (row_.widthBytes(column) > maxBigEndianBytes) {
       return refuse("column " + std::to_string(column) + " is wider than 8 bytes");
@@ -400,7 +393,8 @@ class ProgramMaker {
   }
 
   void constant(Instruction instruction, Reader& reader) {
-    Value value = nullValue();
+    Value value;
+    value.isNull = false;
     ValueType type = ValueType::INTEGER;
     unsigned bits = 0;
     if (instruction == Instruction::CONSTANT_NULL) {
@@ -408,26 +402,24 @@ class ProgramMaker {
       if (number > static_cast<uint8_t>(ValueType::BOOLEAN)) {
         return refuse("no type has number " + std::to_string(number));
       }
-      type = static_cast<ValueType>(number);
-    } else if (instruction == Instruction::CONSTANT_INTEGER) {
+      return push({.code = Code::CONSTANT_NULL}, static_cast<ValueType>(number), 0, true);
+    }
+    if (instruction == Instruction::CONSTANT_INTEGER) {
       const uint64_t low = reader.u64();
       const uint64_t high = reader.u64();
       value.integer = static_cast<Integer>(UnsignedInteger{high} << 64 | low);
-      value.isNull = false;
       bits = bitWidth(magnitude(value.integer));
     } else if (instruction == Instruction::CONSTANT_DOUBLE) {
       type = ValueType::DOUBLE;
       value.real = std::bit_cast<double>(reader.u64());
-      value.isNull = false;
       if (!std::isfinite(value.real)) return refuse("a constant DOUBLE is finite");
     } else {
       type = ValueType::BYTES;
       const std::string_view bytes = reader.lengthPrefixed(maxProgramBytes);
       value.bytes = {bytes.data(), bytes.size()};
-      value.isNull = false;
     }
     if (reader.failed()) return;
-    push({.code = Code::CONSTANT, .operand = static_cast<uint32_t>(program_.constants_.size())}, type, bits,
+    push({.code = Code::CONSTANT, .operand = static_cast<uint16_t>(program_.constants_.size())}, type, bits,
          true);
     program_.constants_.push_back(value);
   }
@@ -502,25 +494,22 @@ class ProgramMaker {
       if (!stack_[stack_.size() - i].isConstant) return refuse("all but the first are constants");
     }
     // A constant is one step, so they are the last ones; what is left is the first value's.
+    std::vector<Step>& steps = program_.steps_;
+    const auto kept = static_cast<uint16_t>(std::count_if(
+        steps.end() - count, steps.end(), [](const Step& step) { return step.code == Code::CONSTANT; }));
     stack_.resize(stack_.size() - count);
-    program_.steps_.resize(program_.steps_.size() - count);
+    steps.resize(steps.size() - count);
     std::vector<Value>& constants = program_.constants_;
-    const auto first = constants.end() - count;
-    const auto nulls =
-        std::remove_if(first, constants.end(), [](const Value& value) { return value.isNull; });
-    const bool hasNull = nulls != constants.end();
-    std::sort(first, nulls, [&](const Value& left, const Value& right) {
+    const auto first = constants.end() - kept;
+    std::sort(first, constants.end(), [&](const Value& left, const Value& right) {
       return compare(type, left, right, isPadded) == Order::LESS;
     });
-    const auto firstNumber = static_cast<uint32_t>(first - constants.begin());
-    const auto kept = static_cast<uint32_t>(nulls - first);
-    constants.erase(nulls, constants.end());
     combine({.code = Code::IN,
              .type = type,
              .isPadded = isPadded,
-             .operand = firstNumber,
-             .count = kept,
-             .hasNull = hasNull},
+             .hasNull = kept != count,
+             .operand = static_cast<uint16_t>(first - constants.begin()),
+             .count = kept},
             1, ValueType::BOOLEAN, 0);
   }
 
@@ -529,7 +518,7 @@ class ProgramMaker {
     if (!expect(2, ValueType::BOOLEAN) || !expect(1, ValueType::BOOLEAN)) return;
     Step& last = program_.steps_[stack_.back().firstStep - 1];
     last.skipIf = decisive;
-    last.skip = static_cast<uint32_t>(program_.steps_.size() - stack_.back().firstStep + 1);
+    last.skip = static_cast<uint16_t>(program_.steps_.size() - stack_.back().firstStep + 1);
     combine({.code = code}, 2, ValueType::BOOLEAN, 0);
   }
 
@@ -540,11 +529,13 @@ class ProgramMaker {
       Step& step = steps[i - 1];
       if (step.skip == 0) continue;
       const Step& next = steps[i - 1 + step.skip];
-      if (next.skip != 0 && next.skipIf == step.skipIf) step.skip += next.skip;
+      if (next.skip != 0 && next.skipIf == step.skipIf) {
+        step.skip = static_cast<uint16_t>(step.skip + next.skip);
+      }
     }
     size_t depth = 0;
     for (const Step& step : steps) {
-      if (step.code <= Code::CONSTANT) depth++;
+      if (step.code <= Code::CONSTANT_NULL) depth++;
       if (step.code == Code::ADD || step.code == Code::SUBTRACT || step.code == Code::MULTIPLY ||
           step.code == Code::COMPARE || step.code == Code::SAME || step.code == Code::STARTS_WITH ||
           step.code == Code::AND || step.code == Code::OR) {
@@ -645,6 +636,9 @@ Value Program::evaluate(std::string_view row) const {
     switch (code) {
       case Code::CONSTANT:
         *++top = constants_[step->operand];
+        continue;
+      case Code::CONSTANT_NULL:
+        (++top)->isNull = true;
         continue;
       case Code::ADD:
       case Code::SUBTRACT:

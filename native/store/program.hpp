@@ -84,6 +84,7 @@ class Program {
     BLOB_LENGTH,
     BIG_ENDIAN_INTEGER,
     CONSTANT,
+    CONSTANT_NULL,
     ADD,
     SUBTRACT,
     MULTIPLY,
@@ -99,26 +100,28 @@ class Program {
     IS_NULL,
     IS_TRUE
   };
+  // Small: a program may have as many as it has bytes, and every open cursor keeps its own.
   struct Step {
     Code code;
     ValueType type = ValueType::INTEGER;  // of what is taken
-    bool isPadded = false;
-    uint8_t orders = 0;    // COMPARE: those that make it true
-    uint8_t digits = 0;    // DECIMAL
-    uint8_t scale = 0;     // DECIMAL
-    bool skipIf = false;   // where a value decides what follows
-    uint32_t operand = 0;  // column; CONSTANT, IN: the first constant
-    uint32_t count = 0;    // IN: constants that are not NULL
-    bool hasNull = false;  // IN: one of its constants is NULL
-    uint32_t skip = 0;     // steps to leave out if the value that this one gives is skipIf
+    bool isPadded : 1 = false;
+    bool skipIf : 1 = false;   // where a value decides what follows
+    bool hasNull : 1 = false;  // IN: one of its constants is NULL
+    uint8_t orders = 0;        // COMPARE: those that make it true
+    uint8_t digits = 0;        // DECIMAL
+    uint8_t scale = 0;         // DECIMAL
+    uint16_t operand = 0;      // column; CONSTANT, IN: the first constant
+    uint16_t count = 0;        // IN: constants that are not NULL
+    uint16_t skip = 0;         // steps to leave out if the value that this one gives is skipIf
   };
+  static_assert(sizeof(Step) == 12 && maxProgramBytes - 1 <= UINT16_MAX && maxColumns - 1 <= UINT16_MAX);
 
   explicit Program(const RowLayout& row) : row_(&row) {}
 
   const RowLayout* row_;
   std::vector<char> code_;  // constants stand in it
   std::vector<Step> steps_;
-  std::vector<Value> constants_;
+  std::vector<Value> constants_;  // that are not NULL
   ValueType type_ = ValueType::INTEGER;
   unsigned bits_ = 0;
 };

@@ -1,4 +1,5 @@
-// A host process with the probe module at the SOCKET given. Says 'ready' to its parent.
+// A host process with the probe module at the SOCKET given. Says 'ready' to its parent, and 'called' when it has
+// been.
 import { listenChannel } from '../../src/channel/index.js';
 import { RpcServer } from '../../src/rpc/server.js';
 import { Probe } from '../rpc/probe.js';
@@ -10,7 +11,12 @@ await listenChannel(`unix:${socket}`, (channel) => {
   server.accept(channel);
 });
 // What it notes of each request is for other tests; here there are too many.
+let wasCalled = false;
 setInterval(() => {
+  if (probe.started.length > 0 && !wasCalled) {
+    wasCalled = true;
+    process.send?.('called');
+  }
   probe.started.length = 0;
   probe.ended.length = 0;
 }, 100);

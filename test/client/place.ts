@@ -37,6 +37,7 @@ export interface LoadReport {
 export class Place implements AsyncDisposable {
   readonly #folder = mkdtempSync(path.join(os.tmpdir(), 'vamos-client-'));
   readonly #hosts: ChildProcess[] = [];
+  readonly #called = new Map<ChildProcess, Promise<unknown>>();
 
   get socket(): string {
     return path.join(this.#folder, 'socket');
@@ -46,7 +47,13 @@ export class Place implements AsyncDisposable {
     const host = fork(HOST, [this.socket]);
     this.#hosts.push(host);
     await once(host, 'message');
+    this.#called.set(host, once(host, 'message'));
     return host;
+  }
+
+  /** Settles when the host has answered a call. */
+  async isCalled(host: ChildProcess): Promise<void> {
+    await this.#called.get(host);
   }
 
   async killHost(host: ChildProcess): Promise<void> {

@@ -78,8 +78,11 @@ describe('threads of a native program that share one channel to a host', () => {
   it('fail in time where nobody serves the socket any more', { timeout: TIMEOUT_MS }, async () => {
     await using place = new Place();
     const host = await place.startHost();
-    const loading = place.load({ ...usual, threads: 4, seconds: 3, timeoutMs: 300 });
-    await delay(1_000);
+    const loading = place.load({ ...usual, threads: 4, seconds: 4, timeoutMs: 1_000 });
+    await place.isCalled(host);
+    // So that calls are under way when it dies.
+    host.kill('SIGSTOP');
+    await delay(100);
     await place.killHost(host);
     const report = await loading;
     expect(report.wrong).toBe(0);

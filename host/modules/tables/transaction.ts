@@ -84,6 +84,22 @@ export class HostTransaction {
     this.#adopted.push(blob);
   }
 
+  /** Undoes all that the work wrote where any of it fails; a deadlock's victim is undone whole. */
+  async allOrNothing<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#push(undefined, 0);
+    try {
+      const result = await work();
+      this.#pop();
+      return result;
+    } catch (error) {
+      if (!(error instanceof VamosError && error.code === 'DEADLOCK')) {
+        this.#rollbackToLast();
+        this.#pop();
+      }
+      throw error;
+    }
+  }
+
   /** It is over: the blobs that have an owner now. */
   end(isCommitted: boolean): number[] {
     if (isCommitted) for (const [table, count] of this.#rows) table.rows += count;

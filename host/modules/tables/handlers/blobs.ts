@@ -39,6 +39,8 @@ const write: Handler = async (session, body, call) => {
     pending.discard();
     throw error;
   }
+  // Nobody learns its number.
+  if (Number(request.blob) === 0 && call.signal.aborted) pending.discard();
   return vamos.tables.BlobWritten.encode({ blob, lengthBytes: pending.lengthBytes }).finish();
 
   async function newBlob(): Promise<number> {
@@ -52,20 +54,38 @@ const read: Handler = async (session, body, call) => {
   if (lengthBytes === 0 || lengthBytes > MAX_CHUNK_BYTES)
     throw refuse(`a read has 1 to ${MAX_CHUNK_BYTES} bytes`);
   if (Number(offset) > MAX_BLOB_BYTES) throw refuse(`a blob has at most ${MAX_BLOB_BYTES} bytes`);
-  const from = async (transaction: number): Promise<Outcome> =>
-    session.host.finish(
-      () => session.host.store.readBlob(transaction, Number(blob), Number(offset), lengthBytes),
-      call,
-    );
-  const outcome = inTransaction
-    ? await from(session.transaction(call.stream).number).catch((error: unknown) => {
-        // A row that is newer than the snapshot (its own, or one read with a lock) has a blob that is, too.
-        if (error instanceof VamosError && error.code === 'BLOB_MISSING') return from(0);
-        throw error;
-      })
+  const from = async (transaction: number): Promise<Uint8Array> => {
+    const { store } = session.host;
+    const started = (): Outcome | number =>
+      store.readBlob(transaction, Number(blob), Number(offset), lengthBytes);
+    return (await session.host.finish(started, call)).result ?? EMPTY;
+  };
+  const data = inTransaction
+    ? await readInTransaction(from, session.transaction(call.stream).number, lengthBytes)
     : await from(0);
-  return vamos.tables.BlobRead.encode({ data: outcome.result ?? new Uint8Array() }).finish();
+  return vamos.tables.BlobRead.encode({ data }).finish();
 };
+
+/**
+ * A row that is newer than the snapshot (its own, or one read with a lock) has a blob that is, too, all of it or its end;
+ * one that is older may have a blob that is gone by now.
+ */
+async function readInTransaction(
+  from: (transaction: number) => Promise<Uint8Array>,
+  transaction: number,
+  lengthBytes: number,
+): Promise<Uint8Array> {
+  const seen = await from(transaction).catch(emptyIfMissing);
+  if (seen.length === lengthBytes) return seen;
+  if (seen.length === 0) return from(0);
+  const latest = await from(0).catch(emptyIfMissing);
+  return latest.length > seen.length ? latest : seen;
+}
+
+function emptyIfMissing(error: unknown): Uint8Array {
+  if (error instanceof VamosError && error.code === 'BLOB_MISSING') return EMPTY;
+  throw error;
+}
 
 export const blobHandlers: [number, Handler][] = [
   [Method.WRITE_BLOB, write],

@@ -5,6 +5,7 @@ import { uint64 } from '../../../../src/protocol/uint64.js';
 import type { Call } from '../../../../src/rpc/contract.js';
 import type { HostTable } from '../catalogue.js';
 import { goOn, type NowOrLater } from '../now_or_later.js';
+import { native } from '../operations.js';
 import { readRows } from '../row_reader.js';
 import { decode } from '../decode.js';
 import { checkLock, checkScope, refuse, type Scope, skipsLocked } from '../requests.js';
@@ -79,9 +80,11 @@ function run(request: WriteCall, transaction: HostTransaction): NowOrLater<numbe
 async function runWithBlobs(request: WriteCall, transaction: HostTransaction): Promise<number> {
   const blobs = await findBlobs(request, transaction);
   try {
-    const rows = await run(request, transaction);
-    changeOwners(request, transaction, blobs);
-    return rows;
+    return await transaction.allOrNothing(async () => {
+      const rows = await run(request, transaction);
+      changeOwners(request, transaction, blobs);
+      return rows;
+    });
   } catch (error) {
     for (const pending of blobs.adopted.values()) pending.giveBack();
     throw error;
@@ -167,11 +170,11 @@ async function ownedBlobs(
 
 function changeOwners({ session }: WriteCall, transaction: HostTransaction, blobs: BlobChange): void {
   const { store } = session.host;
-  for (const [blob, pending] of blobs.adopted) {
-    store.adoptBlob(transaction.number, blob);
-    transaction.adopt(pending);
-  }
-  for (const [blob, lengthBytes] of blobs.removed) store.removeBlob(transaction.number, blob, lengthBytes);
+  native(() => {
+    for (const blob of blobs.adopted.keys()) store.adoptBlob(transaction.number, blob);
+    for (const [blob, lengthBytes] of blobs.removed) store.removeBlob(transaction.number, blob, lengthBytes);
+  });
+  for (const pending of blobs.adopted.values()) transaction.adopt(pending);
 }
 
 export const writeHandlers: [number, Handler][] = [

@@ -459,7 +459,9 @@ function prepared({ table, where, form, shifts }: Kinds['prepared'], world: Worl
     constants.push(written[Number(number)]!);
     return '?';
   });
-  if (constants.length === 0) return [];
+  // As a parameter a bit literal is a string of bytes, which is no number: an error in some orders of evaluation.
+  const mayFail = isChange && constants.some((constant) => constant.startsWith("b'"));
+  if (constants.length === 0 || mayFail) return [];
   const column = pick(given(of), form >> 4);
   const statement = isChange
     ? `UPDATE ${of.name} SET ${column.name} = ${valueOf(of, column, form >> 5)} WHERE ${text}`

@@ -11,12 +11,13 @@ namespace {
 
 constexpr uint64_t maxTransactionBytes = 4 << 20;
 constexpr uint32_t rowCount = 200;
+constexpr size_t largeRowBytes = 300 << 10;
 
 // A table whose names are opaque keys, without a store around it: a test says when an operation gives way.
-class OpaqueNames {
+class Operations {
  public:
-  OpaqueNames()
-      : name_((std::filesystem::temp_directory_path() / "vamos-kept-XXXXXX").string()),
+  Operations()
+      : name_((std::filesystem::temp_directory_path() / "vamos-operations-XXXXXX").string()),
         directory_(mkdtemp(name_.data())),
         database_({.path = directory_ + "/tables"}),
         locks_([](void*, uint64_t) {}, nullptr),
@@ -24,7 +25,7 @@ class OpaqueNames {
             Table{StoreFixture::table,
                   {{10, true, {{0}}}, {11, true, {{1, false, true}}}, {12, false, {{2}}}},
                   RowLayout::make(StoreFixture::columns()).value()})) {}
-  ~OpaqueNames() { std::filesystem::remove_all(directory_); }
+  ~Operations() { std::filesystem::remove_all(directory_); }
 
   std::shared_ptr<Transaction> begin() {
     return std::make_shared<Transaction>(database_, locks_, ++lastNumber_, Isolation::REPEATABLE_READ, false);
@@ -42,6 +43,22 @@ class OpaqueNames {
     REQUIRE(insert.outcome.ok());
     REQUIRE(transaction->commitWrites().ok());
     transaction->end();
+  }
+
+  // Into the table's primary index alone.
+  void putLargeRow(uint32_t number) {
+    const std::string row = StoreFixture::rowBytes({number, "n", std::string(largeRowBytes, 'x')});
+    REQUIRE(database_.base().Put({}, spaceKey(10, StoreFixture::numberKey(number)), row).ok());
+  }
+
+  std::shared_ptr<FetchOperation> scan(const Code& filter) {
+    auto cursor = std::make_shared<Cursor>();
+    cursor->table = table_;
+    std::string refusal;
+    cursor->filter = Program::makeFilter(table_->row, filter, refusal);
+    REQUIRE(cursor->filter);
+    cursor->rest = boundsRange(10, cursor->options);
+    return std::make_shared<FetchOperation>(3, std::move(cursor), database_, maxTransactionBytes, 1 << 20);
   }
 
   std::shared_ptr<ChangeOperation> updateLast(const std::shared_ptr<Transaction>& transaction) {
@@ -84,7 +101,18 @@ Budget spent() { return {false, Clock::time_point::min()}; }
 
 }  // namespace
 
-TEST_CASE_FIXTURE(OpaqueNames, "the search for an entry gives way, goes on where it was, and finds it") {
+TEST_CASE_FIXTURE(Operations, "a scan gives way after few rows where they are large") {
+  for (uint32_t number = 0; number < 4; number++) putLargeRow(number);
+  const std::shared_ptr<FetchOperation> fetch =
+      scan(column(1) + text("nobody") + test::compare(Instruction::EQUAL));
+  uint32_t goes = 1;
+  while (fetch->go(spent()) == Progress::AGAIN && goes < 10) goes++;
+  CHECK(goes == 5);
+  CHECK(fetch->outcome.ok());
+  CHECK(fetch->outcome.count == 0);
+}
+
+TEST_CASE_FIXTURE(Operations, "the search for an entry gives way, goes on where it was, and finds it") {
   const std::shared_ptr<Transaction> transaction = begin();
   transaction->takeSnapshot();
   insertRows();
@@ -99,7 +127,7 @@ TEST_CASE_FIXTURE(OpaqueNames, "the search for an entry gives way, goes on where
   CHECK(countNames(*transaction) == 1);
 }
 
-TEST_CASE_FIXTURE(OpaqueNames, "the search for an entry ends when it is cancelled") {
+TEST_CASE_FIXTURE(Operations, "the search for an entry ends when it is cancelled") {
   const std::shared_ptr<Transaction> transaction = begin();
   transaction->takeSnapshot();
   insertRows();
