@@ -54,6 +54,13 @@ describe.each(['VAMOS', 'InnoDB'])('large values, %s', (engine) => {
     await noneIsPending();
   });
 
+  test('a copy of the table that leaves rows out leaves nothing of them', async () => {
+    await session.sql(`INSERT INTO t SELECT seq, ${large('r')}, IF(seq MOD 2, seq, 0) FROM seq_1_to_40`);
+    await session.sql('ALTER IGNORE TABLE t ADD UNIQUE (w), ALGORITHM=COPY');
+    expect(await session.sql('SELECT COUNT(*), SUM(LENGTH(v)) FROM t')).toEqual([[21, '840000']]);
+    await noneIsPending();
+  });
+
   test('one that is set to the bytes it has is no change', async () => {
     await session.sql(`INSERT INTO t VALUES (1, ${large('a')}, 1), (2, ${large('b')}, 1)`);
     const changed = async (update: string): Promise<number> => {
@@ -69,5 +76,47 @@ describe.each(['VAMOS', 'InnoDB'])('large values, %s', (engine) => {
       [2, 39999, 'a'],
     ]);
     await noneIsPending();
+  });
+});
+
+describe('large values and kill -9 of the worker', () => {
+  /** Number of rows and of bytes, for each letter that the values are made of, where they are made of it alone. */
+  const values = `SELECT CAST(LEFT(v, 1) AS CHAR) letter, COUNT(*), SUM(LENGTH(v)) FROM t
+    WHERE v = REPEAT(LEFT(v, 1), LENGTH(v)) GROUP BY letter ORDER BY letter`;
+
+  beforeEach(async () => {
+    await server().query('CREATE OR REPLACE TABLE t (id INT PRIMARY KEY, v LONGBLOB) ENGINE=VAMOS');
+    await server().query("INSERT INTO t SELECT seq, REPEAT('a', 600000) FROM seq_1_to_4");
+  });
+
+  test('what is open goes, what was committed stays', async () => {
+    await using session = await Session.open(server());
+    await session.sql('BEGIN', "INSERT INTO t SELECT seq, REPEAT('b', 700000) FROM seq_5_to_30");
+    await session.sql("UPDATE t SET v = REPEAT('c', 50000) WHERE id < 3");
+    await server().host!.killWorker();
+    expect(await session.code('COMMIT')).toBe('ER_LOCK_DEADLOCK');
+    expect(await session.sql(values)).toEqual([['a', 4, '2400000']]);
+    await session.sql("UPDATE t SET v = REPEAT('d', 40000) WHERE id = 4");
+    await server().host!.killWorker();
+    expect(await session.sql(values)).toEqual([
+      ['a', 3, '1800000'],
+      ['d', 1, '40000'],
+    ]);
+  });
+
+  test.each(['COMMIT', 'ROLLBACK'])('what is prepared stays until XA %s', async (end) => {
+    await using session = await Session.open(server());
+    await session.sql("XA START 'x'", "INSERT INTO t VALUES (5, REPEAT('b', 700000))");
+    await session.sql("UPDATE t SET v = REPEAT('c', 50000) WHERE id < 3", 'SAVEPOINT s');
+    await session.sql("UPDATE t SET v = REPEAT('d', 50000)", 'ROLLBACK TO s', "XA END 'x'", "XA PREPARE 'x'");
+    await server().host!.killWorker();
+    await session.sql(`XA ${end} 'x'`);
+    await server().host!.killWorker();
+    const expected = [
+      ['a', 2, '1200000'],
+      ['b', 1, '700000'],
+      ['c', 2, '100000'],
+    ];
+    expect(await session.sql(values)).toEqual(end === 'COMMIT' ? expected : [['a', 4, '2400000']]);
   });
 });
