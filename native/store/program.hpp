@@ -55,6 +55,12 @@ class Program {
   // INTEGER: the magnitude of its values is below 2^bits.
   unsigned bits() const { return bits_; }
 
+  // Memory that it takes.
+  size_t heldBytes() const {
+    return sizeof *this + code_.capacity() + steps_.capacity() * sizeof(Step) +
+           constants_.capacity() * sizeof(Value);
+  }
+
   // Of a row that the layout finds valid.
   Value evaluate(std::string_view row) const;
   // BOOLEAN: neither false nor NULL.

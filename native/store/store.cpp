@@ -14,6 +14,7 @@ namespace {
 constexpr size_t maxInputBytesHere = 256 << 10;
 constexpr uint64_t maxWindowBytesHere = 64 << 10;
 constexpr size_t maxFilterBytesHere = 1 << 10;
+constexpr size_t maxHeldFilterBytes = 128 << 20;  // of all open cursors
 constexpr size_t maxXidBytes = 160;
 
 [[noreturn]] void refuse(ErrorCode code, std::string message) { throw StoreError{code, std::move(message)}; }
@@ -245,6 +246,12 @@ uint64_t Store::openCursor(uint64_t number, CursorOptions options) {
   if (!options.filter.empty()) {
     cursor->filter = Program::makeFilter(cursor->table->row, options.filter, refusal);
     if (!cursor->filter) refuse(ErrorCode::BAD_REQUEST, "filter: " + refusal);
+    size_t heldBytes = cursor->filter->heldBytes();
+    for (const auto& [number, open] : cursors_) heldBytes += open->filter ? open->filter->heldBytes() : 0;
+    if (heldBytes > maxHeldFilterBytes) {
+      refuse(ErrorCode::BAD_REQUEST, "the filters of the open cursors would take more than " +
+                                         std::to_string(maxHeldFilterBytes) + " bytes; close some first");
+    }
   }
   if (!options.aggregates.empty()) {
     cursor->aggregates = Aggregates::make(cursor->table->row, options.aggregates, refusal);

@@ -141,6 +141,20 @@ TEST_CASE_FIXTURE(Cities, "what is no filter is refused before anything is read"
   CHECK(outcome.message == "filter: byte 0: the operands go beyond the program's end");
 }
 
+TEST_CASE_FIXTURE(Cities, "the filters of open cursors have a limit together, and a closed one makes room") {
+  Code code = is(number, integer(1));
+  while (code.bytes.size() < maxProgramBytes) code.bytes += op(I::NOT).bytes;
+  const CursorOptions options{.filter = code};
+  std::vector<uint64_t> cursors;
+  const auto open = [&] { cursors.push_back(openCursor(0, options)); };
+  for (int i = 0; i < 100; i++) open();
+  CHECK_THROWS_AS(for (int i = 0; i < 1000; i++) open(), StoreError);
+  CHECK_NOTHROW(openCursor(0, {}));
+  store->closeCursor(cursors.back());
+  CHECK_NOTHROW(open());
+  CHECK_THROWS_AS(open(), StoreError);
+}
+
 TEST_CASE_FIXTURE(Cities, "a row that does not pass GET's filter reads as not there") {
   const Code inBonn = is(city, text("bonn"));
   std::string keys;
