@@ -52,7 +52,7 @@ export class Place implements AsyncDisposable {
   }
 
   /** Settles when the host has answered a call. */
-  async isCalled(host: ChildProcess): Promise<void> {
+  async waitUntilCalled(host: ChildProcess): Promise<void> {
     await this.#called.get(host);
   }
 

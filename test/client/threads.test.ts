@@ -79,7 +79,7 @@ describe('threads of a native program that share one channel to a host', () => {
     await using place = new Place();
     const host = await place.startHost();
     const loading = place.load({ ...usual, threads: 4, seconds: 4, timeoutMs: 1_000 });
-    await place.isCalled(host);
+    await place.waitUntilCalled(host);
     // So that calls are under way when it dies.
     host.kill('SIGSTOP');
     await delay(100);
