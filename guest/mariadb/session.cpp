@@ -366,7 +366,8 @@ int Session::callOutside(uint32_t method, std::string body, Reply& reply, Work w
     options.epoch = epoch;
     // NOLINTNEXTLINE(bugprone-use-after-move): what is moved is not sent again
     reply.call = host().send(stream_, {{method, isRepeatable(method) ? body : std::move(body)}}, options);
-    if (waitFor(reply.call, mayCancel)) {
+    // Without its answer nobody knows a new blob, to discard it; it is not long in coming.
+    if (waitFor(reply.call, mayCancel && method != Method::WRITE_BLOB)) {
       reply.body = client::replyBody(reply.call, 0);
       return 0;
     }

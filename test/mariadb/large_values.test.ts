@@ -54,6 +54,26 @@ describe.each(['VAMOS', 'InnoDB'])('large values, %s', (engine) => {
     await noneIsPending();
   });
 
+  test('those of statements that are killed leave nothing', async () => {
+    await using other = await Session.open(server());
+    const [[id]] = (await session.sql('SELECT CONNECTION_ID()')) as [[number]];
+    let isOver = false;
+    const kills = (async () => {
+      while (!isOver) await other.sql(`KILL QUERY ${id}`);
+    })();
+    for (let killed = 0; killed < 60;) {
+      try {
+        await session.sql(`INSERT INTO t VALUES (1, ${large('k')}, 1), (2, ${large('k')}, 1)`);
+        await session.sql('TRUNCATE t');
+      } catch {
+        killed++;
+      }
+    }
+    isOver = true;
+    await kills;
+    await noneIsPending();
+  });
+
   test('a copy of the table that leaves rows out leaves nothing of them', async () => {
     await session.sql(`INSERT INTO t SELECT seq, ${large('r')}, IF(seq MOD 2, seq, 0) FROM seq_1_to_40`);
     await session.sql('ALTER IGNORE TABLE t ADD UNIQUE (w), ALGORITHM=COPY');
