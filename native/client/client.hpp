@@ -38,8 +38,8 @@ struct Request {
 struct CallOptions {
   uint32_t timeoutMs = 0;  // 0: none. Then DEADLINE_EXCEEDED, and the host is told
   uint32_t epoch = 0;      // not 0: fails with SESSION_LOST, unsent, once this session is over
-  // No thread is about to wait for it. One that waits sees to it itself that its call goes when the gathering
-  // is over; of this one the client is to.
+  // Nobody waits for it soon (the next window of a cursor), and it is to go when its gathering is over all
+  // the same. Of other calls the thread that waits sees to that.
   bool isAhead = false;
   // Lost with its session it fails with OUTCOME_UNKNOWN. After CANCELLED and DEADLINE_EXCEEDED it may have
   // been done, too: LAST_COMMIT on its stream tells.
