@@ -209,7 +209,9 @@ function operandOf(column: Column, choice: number, scope: Scope): Written & { ty
   if (choice % 4 !== 0) return say(name);
   const which = choice >> 2;
   const isNumber = ['integer', 'decimal', 'float', 'bit'].includes(type.family);
-  if (isNumber) return say(arithmetic(column, which, scope), type.isWide || which % 9 >= 6);
+  const isUnsigned = type.family === 'bit' || type.sql.includes('UNSIGNED');
+  const mayFail = type.isWide || isUnsigned || which % 9 >= 6;
+  if (isNumber) return say(arithmetic(column, which, scope), mayFail);
   switch (type.family) {
     case 'text':
       return say(pick([`UPPER(${name})`, `${name} COLLATE ${otherCollation(type)}`, `TRIM(${name})`], which));
