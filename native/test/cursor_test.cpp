@@ -1,32 +1,10 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
-#include "store_fixture.hpp"
+#include "cities.hpp"
 
 using namespace vamos;
 using namespace vamos::test;
 
 using Texts = std::vector<std::string>;
-
-namespace {
-
-struct Cities : StoreFixture {
-  Cities() {
-    load({{1, "a", "bonn"},
-          {2, "b", "bonn"},
-          {3, "c", "bonnet"},
-          {4, "d", "oslo"},
-          {5, "", "rome"},
-          {6, "", "rome"}});
-  }
-  // Numbers of the rows, in order.
-  std::string numbers(uint64_t transaction, const CursorOptions& options, uint64_t windowBytes = 40) {
-    std::string result;
-    for (const std::string& row : scan(transaction, options, windowBytes))
-      result += row.substr(0, row.find('/'));
-    return result;
-  }
-};
-
-}  // namespace
 
 TEST_CASE_FIXTURE(Cities, "a cursor gives the index's order, both ways, whatever the window") {
   for (const uint64_t window : {1, 30, 60, 1000, 1 << 20}) {

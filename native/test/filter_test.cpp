@@ -1,6 +1,6 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include "cities.hpp"
 #include "program_code.hpp"
-#include "store_fixture.hpp"
 
 using namespace vamos;
 using namespace vamos::test;
@@ -20,21 +20,7 @@ Code isAbove(const Code& value, const Code& other) {
   return value + other + vamos::test::compare(I::GREATER);
 }
 
-struct Cities : StoreFixture {
-  Cities() {
-    load({{1, "a", "bonn"},
-          {2, "b", "bonn"},
-          {3, "c", "bonnet"},
-          {4, "d", "oslo"},
-          {5, "", "rome"},
-          {6, "", "rome"}});
-  }
-  std::string numbers(uint64_t transaction, const CursorOptions& options, uint64_t windowBytes = 40) {
-    std::string result;
-    for (const std::string& row : scan(transaction, options, windowBytes))
-      result += row.substr(0, row.find('/'));
-    return result;
-  }
+struct FilteredCities : Cities {
   Answer getWhere(uint64_t transaction, uint32_t number, const Code& filter, Lock lock = Lock::NONE,
                   uint32_t index = byNumber, Wait mode = Wait::WAIT) {
     const std::string key = index == byName ? nullableKey(std::string(1, static_cast<char>('a' + number - 1)))
@@ -65,7 +51,8 @@ Code endless() {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Cities, "a filtered cursor gives the rows that pass, in the index's order, both ways") {
+TEST_CASE_FIXTURE(FilteredCities,
+                  "a filtered cursor gives the rows that pass, in the index's order, both ways") {
   const Code inBonnOrRome = city + text("bonn") + text("rome") + in(2);
   for (const uint64_t window : {1, 30, 60, 1 << 20}) {
     for (const uint32_t index : {byNumber, byCity}) {
@@ -82,7 +69,7 @@ TEST_CASE_FIXTURE(Cities, "a filtered cursor gives the rows that pass, in the in
   }
 }
 
-TEST_CASE_FIXTURE(Cities,
+TEST_CASE_FIXTURE(FilteredCities,
                   "a limit counts the rows that pass, a projection need not have the filter's columns") {
   for (const uint64_t window : {1, 1 << 20}) {
     for (const uint32_t index : {byNumber, byCity}) {
@@ -101,7 +88,7 @@ TEST_CASE_FIXTURE(Cities,
   CHECK(reader.atEnd());
 }
 
-TEST_CASE_FIXTURE(Cities, "a filter sees what its transaction wrote") {
+TEST_CASE_FIXTURE(FilteredCities, "a filter sees what its transaction wrote") {
   const uint64_t one = begin();
   CHECK(wait(update(one, {{{4, "d", "oslo"}, {4, "d", "bonn"}}, {{1, "a", "bonn"}, {1, "a", "oslo"}}})).ok());
   CHECK(wait(insert(one, {{7, "", "bonn"}})).ok());
@@ -110,7 +97,7 @@ TEST_CASE_FIXTURE(Cities, "a filter sees what its transaction wrote") {
   CHECK(numbers(0, {.filter = is(city, text("bonn"))}) == "12");
 }
 
-TEST_CASE_FIXTURE(Cities, "what is no filter is refused before anything is read") {
+TEST_CASE_FIXTURE(FilteredCities, "what is no filter is refused before anything is read") {
   const auto refusal = [&](const CursorOptions& options) {
     try {
       openCursor(0, options);
@@ -141,7 +128,8 @@ TEST_CASE_FIXTURE(Cities, "what is no filter is refused before anything is read"
   CHECK(outcome.message == "filter: byte 0: the operands go beyond the program's end");
 }
 
-TEST_CASE_FIXTURE(Cities, "the filters of open cursors have a limit together, and a closed one makes room") {
+TEST_CASE_FIXTURE(FilteredCities,
+                  "the filters of open cursors have a limit together, and a closed one makes room") {
   Code code = is(number, integer(1));
   while (code.bytes.size() < maxProgramBytes) code.bytes += op(I::NOT).bytes;
   const CursorOptions options{.filter = code};
@@ -155,7 +143,7 @@ TEST_CASE_FIXTURE(Cities, "the filters of open cursors have a limit together, an
   CHECK_THROWS_AS(open(), StoreError);
 }
 
-TEST_CASE_FIXTURE(Cities, "a row that does not pass GET's filter reads as not there") {
+TEST_CASE_FIXTURE(FilteredCities, "a row that does not pass GET's filter reads as not there") {
   const Code inBonn = is(city, text("bonn"));
   std::string keys;
   for (const uint32_t wanted : {2, 4, 9, 1}) appendLengthPrefixed(keys, numberKey(wanted));
@@ -171,7 +159,7 @@ TEST_CASE_FIXTURE(Cities, "a row that does not pass GET's filter reads as not th
   }
 }
 
-TEST_CASE_FIXTURE(Cities, "READ COMMITTED: a row that does not pass gives its lock back") {
+TEST_CASE_FIXTURE(FilteredCities, "READ COMMITTED: a row that does not pass gives its lock back") {
   const Code inRome = is(city, text("rome"));
   for (const uint32_t index : {byNumber, byName, byCity}) {
     const uint64_t one = begin(Isolation::READ_COMMITTED);
@@ -189,7 +177,7 @@ TEST_CASE_FIXTURE(Cities, "READ COMMITTED: a row that does not pass gives its lo
   }
 }
 
-TEST_CASE_FIXTURE(Cities, "REPEATABLE READ: a row that does not pass stays locked") {
+TEST_CASE_FIXTURE(FilteredCities, "REPEATABLE READ: a row that does not pass stays locked") {
   const Code inRome = is(city, text("rome"));
   for (const uint32_t index : {byNumber, byCity}) {
     const uint64_t one = begin();
@@ -202,7 +190,7 @@ TEST_CASE_FIXTURE(Cities, "REPEATABLE READ: a row that does not pass stays locke
   CHECK(locked() == "4");
 }
 
-TEST_CASE_FIXTURE(Cities, "READ COMMITTED: a lock that the transaction had before stays") {
+TEST_CASE_FIXTURE(FilteredCities, "READ COMMITTED: a lock that the transaction had before stays") {
   const Code inRome = is(city, text("rome"));
   const uint64_t one = begin(Isolation::READ_COMMITTED);
   CHECK(read(one, 2, Lock::EXCLUSIVE) == Texts{"2/b/bonn"});
@@ -212,7 +200,7 @@ TEST_CASE_FIXTURE(Cities, "READ COMMITTED: a lock that the transaction had befor
   CHECK(locked() == "2356");
 }
 
-TEST_CASE_FIXTURE(Cities,
+TEST_CASE_FIXTURE(FilteredCities,
                   "READ COMMITTED: a row that was waited for and does not pass gives its lock back, too") {
   const uint64_t holder = begin();
   CHECK(wait(update(holder, {{{2, "b", "bonn"}, {2, "b", "ulm"}}})).ok());
@@ -225,7 +213,7 @@ TEST_CASE_FIXTURE(Cities,
   CHECK(locked() == "1");
 }
 
-TEST_CASE_FIXTURE(Cities, "a scan whose filter passes nothing gives way and can be cancelled") {
+TEST_CASE_FIXTURE(FilteredCities, "a scan whose filter passes nothing gives way and can be cancelled") {
   for (uint32_t first = 100; first < 20100; first += 1000) {
     std::vector<Row> batch;
     for (uint32_t i = first; i < first + 1000; i++) batch.push_back({i, "", "x"});
