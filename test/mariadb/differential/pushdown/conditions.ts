@@ -117,16 +117,23 @@ const PATTERNS = [
   '1',
 ];
 
+const hasFraction = (sql: string): boolean => /\.\d*[1-9]|e-/.test(sql);
+
 function writeLeaf({ form, column, operand, values }: Leaf, scope: Scope): Written {
   const chosen = pick(scope.columns, column);
   const left = operandOf(chosen, operand, scope);
   const { family } = chosen.type;
   let mayWarn = left.mayWarn;
+  let isRounded = false;
   const constant = (index: number): string => {
     const value = constantFor(left.type, values[index % values.length]! + index);
     mayWarn ||= value.mayWarn;
+    isRounded ||= family === 'integer' && hasFraction(value.sql);
     return scope.constant(value.sql);
   };
+  // The server rounds what it looks up in an index of whole numbers: it finds 1 for id = 0.5, where the host finds nothing.
+  const unlessRounded = (operator: string): string =>
+    isRounded && ['=', '<=>'].includes(operator) ? '>=' : operator;
   const say = (text: string): Written => ({ text, mayWarn });
   const not = (values[0]! >> 4) % 3 === 0 ? 'NOT ' : '';
   const comparison = pick(COMPARISONS, values[0]! >> 3);
@@ -166,15 +173,20 @@ function writeLeaf({ form, column, operand, values }: Leaf, scope: Scope): Writt
       // As a truth value: of text, its number.
       mayWarn ||= !['integer', 'decimal', 'float', 'bit', 'label'].includes(family);
       return say(left.text);
-    case 10:
-      return say(`${constant(0)} ${comparison} ${left.text}`);
+    case 10: {
+      const value = constant(0);
+      return say(`${value} ${unlessRounded(comparison)} ${left.text}`);
+    }
     case ROWS: {
       const other = pick(scope.columns, values[1]!);
       const value = constantFor(other.type, values[0]!);
       mayWarn ||= value.mayWarn;
       const pairs = `(${constant(0)}, ${scope.constant(value.sql)})`;
       const row = `(${chosen.name}, ${other.name})`;
-      return say(values[0]! % 2 ? `${row} = ${pairs}` : `${row} IN (${pairs}, (${constant(1)}, NULL))`);
+      isRounded ||= other.type.family === 'integer' && hasFraction(value.sql);
+      return say(
+        values[0]! % 2 && !isRounded ? `${row} = ${pairs}` : `${row} IN (${pairs}, (${constant(1)}, NULL))`,
+      );
     }
     case 12:
       return say(
@@ -190,8 +202,10 @@ function writeLeaf({ form, column, operand, values }: Leaf, scope: Scope): Writt
       mayWarn = values[0]! % constants.length === constants.length - 1;
       return say(pick(constants, values[0]!));
     }
-    default:
-      return say(`${left.text} ${comparison} ${constant(0)}`);
+    default: {
+      const value = constant(0);
+      return say(`${left.text} ${unlessRounded(comparison)} ${value}`);
+    }
   }
 }
 
