@@ -17,6 +17,9 @@ namespace vamos::mariadb {
 const COND* ha_vamos::cond_push(const COND* condition) {
   filter_.clear();
   if (!variables::pushesDown(ha_thd()) || isUnseen_) return condition;
+  // Its warnings have the numbers of the rows that the server looked at.
+  const LEX* lex = ha_thd()->lex;
+  if (lex->ignore && lex->sql_command == SQLCOM_UPDATE) return condition;
   const ProgramCompiler compiler(*table, *share_->codec);
   const bool isWhole = compiler.conditionInPart(const_cast<COND*>(condition), filter_);
   if (!filter_.empty()) countPushedCondition();

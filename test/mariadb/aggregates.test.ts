@@ -323,3 +323,16 @@ test('KILL ends a long one', async () => {
   await victim.sql('DROP TABLE many');
   await victim[Symbol.asyncDispose]();
 });
+
+test('years of two digits are compared and summed by the server', async () => {
+  await on.sql(
+    'CREATE OR REPLACE TABLE years (id INT PRIMARY KEY, y YEAR(2)) ENGINE=VAMOS',
+    'INSERT INTO years VALUES (1, 1970), (2, 2069), (3, 2000), (4, 1999)',
+  );
+  for (const what of ['MIN(y), MAX(y), SUM(y), COUNT(y)', 'COUNT(*)']) {
+    for (const where of ['', ' WHERE y > 50', ' WHERE y = 70', ' WHERE y < 1999']) {
+      const query = `SELECT ${what} FROM years${where}`;
+      expect(await on.sql(query), query).toEqual(await off.sql(query));
+    }
+  }
+});

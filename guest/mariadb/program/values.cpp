@@ -107,6 +107,8 @@ Field* Values::field(Item* item) const {
   if (real->type() != Item::FIELD_ITEM) return nullptr;
   Field* field = static_cast<Item_field*>(real)->field;
   if (field->table != &table_ || !field->stored_in_db() || column(*field) == noColumn) return nullptr;
+  // A year of two digits has another value than the number that stands for it.
+  if (field->type() == MYSQL_TYPE_YEAR && field->field_length == 2) return nullptr;
   return field;
 }
 
