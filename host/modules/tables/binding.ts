@@ -209,7 +209,7 @@ export interface NativeStore {
   writeBlob(blob: number, offset: number, data: Uint8Array): Outcome | number;
   /** With the transaction's commit the blob is owned, or gone. */
   adoptBlob(transaction: number, blob: number): void;
-  removeBlob(transaction: number, blob: number, lengthBytes: number): void;
+  removeBlob(transaction: number, blob: number): void;
   /** Removes a blob that no transaction adopted. */
   discardBlob(blob: number): void;
   /** transaction 0: the latest committed. */

@@ -123,8 +123,7 @@ async function removeBlobs(store: NativeStore, operations: Operations, table: Ho
     const outcome = checked(await operations.settle(store.fetch(cursor, PURGE_WINDOW_BYTES)));
     const transaction = store.begin(vamos.tables.Isolation.READ_COMMITTED, false, false);
     for (const { row } of readWindow(outcome.result ?? new Uint8Array(), false)) {
-      for (const { blob, lengthBytes } of format.references(row!))
-        store.removeBlob(transaction, blob, lengthBytes);
+      for (const { blob } of format.references(row!)) store.removeBlob(transaction, blob);
     }
     const [operation] = store.end(Ending.COMMIT, [transaction], vamos.tables.Durability.WRITTEN);
     checked(await operations.settle(operation!));

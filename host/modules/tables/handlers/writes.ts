@@ -172,7 +172,7 @@ function changeOwners({ session }: WriteCall, transaction: HostTransaction, blob
   const { store } = session.host;
   native(() => {
     for (const blob of blobs.adopted.keys()) store.adoptBlob(transaction.number, blob);
-    for (const [blob, lengthBytes] of blobs.removed) store.removeBlob(transaction.number, blob, lengthBytes);
+    for (const blob of blobs.removed.keys()) store.removeBlob(transaction.number, blob);
   });
   for (const pending of blobs.adopted.values()) transaction.adopt(pending);
 }
