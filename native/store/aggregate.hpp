@@ -21,6 +21,12 @@ class Aggregates {
 
   // All are COUNT of rows: no row need be read.
   bool countsRows() const { return countsRows_; }
+  // As Program::markColumns.
+  void markColumns(std::vector<bool>& columns) const {
+    for (const Aggregate& aggregate : aggregates_) {
+      if (aggregate.value) aggregate.value->markColumns(columns);
+    }
+  }
   // One more row, that the layout finds valid; any bytes, where countsRows(). False: what MIN and MAX keep is
   // over the limit.
   bool add(std::string_view row);

@@ -17,6 +17,18 @@ constexpr size_t longScanReadaheadBytes = 256 << 10;
 
 }  // namespace
 
+void Cursor::chooseSource() {
+  if (options.index == 0 || lock != Lock::NONE) return;
+  std::vector<bool> needed(table->row.columnCount(), !aggregates && projection.columns.empty());
+  if (aggregates) {
+    aggregates->markColumns(needed);
+  } else {
+    for (const uint32_t column : projection.columns) needed[column] = true;
+  }
+  if (filter) filter->markColumns(needed);
+  indexRows = IndexRows::make(*table, options.index, std::move(needed));
+}
+
 FetchOperation::FetchOperation(uint64_t number, std::shared_ptr<Cursor> cursor, const Database& database,
                                uint64_t maxTransactionBytes, size_t windowBytes)
     : Operation(number, cursor->transaction),
@@ -93,6 +105,7 @@ bool FetchOperation::isAtLimit() const {
 Progress FetchOperation::finish(bool atEnd) {
   iterator_.reset();
   outcome.atEnd = atEnd;
+  database_.addRowsFromIndex(rowsFromIndex_);
   if (cursor->aggregates) {
     outcome.result = cursor->aggregates->result();
     cursor->aggregates->clear();
@@ -191,10 +204,8 @@ FetchOperation::Step FetchOperation::append(std::string_view primaryKey, std::st
 }
 
 FetchOperation::Step FetchOperation::plainStep() {
-  if (!isPrimary()) {
-    const bool needsNoRow = cursor->aggregates && cursor->aggregates->countsRows() && !cursor->filter;
-    return needsNoRow ? countEntry() : plainSecondaryRows();
-  }
+  if (cursor->indexRows) return entryStep();
+  if (!isPrimary()) return plainSecondaryRows();
   Step step = seek();
   if (step != Step::OK) return step;
   step = append(toView(iterator_->key()).substr(4), toView(iterator_->value()));
@@ -202,8 +213,9 @@ FetchOperation::Step FetchOperation::plainStep() {
   return step;
 }
 
-FetchOperation::Step FetchOperation::countEntry() {
-  const Step step = seek();
+// The next entry, in the place of its row.
+FetchOperation::Step FetchOperation::entryStep() {
+  Step step = seek();
   if (step != Step::OK) return step;
   const std::string_view entry = toView(iterator_->key());
   std::string_view primaryKey;
@@ -212,9 +224,20 @@ FetchOperation::Step FetchOperation::countEntry() {
   const std::string rowKey = spaceKey(cursor->table->indexes[0].space, primaryKey);
   const rocksdb::Status status = view_.ownsEntry(entry, rowKey, false, owns);
   if (!status.ok()) return fail(database_.failure(status));
-  const Step counted = owns ? append(primaryKey, {}) : Step::OK;
-  pass();
-  return counted;
+  if (owns) step = appendEntry(entry, primaryKey, rowKey);
+  if (step != Step::FAILED) pass();
+  return step;
+}
+
+FetchOperation::Step FetchOperation::appendEntry(std::string_view entry, std::string_view primaryKey,
+                                                 const std::string& rowKey) {
+  if (const std::optional<std::string_view> row = cursor->indexRows->row(entry, primaryKey)) {
+    rowsFromIndex_++;
+    return append(primaryKey, *row);
+  }
+  const rocksdb::Status status = view_.get(rowKey, false, value_);
+  if (status.IsNotFound()) return Step::OK;
+  return status.ok() ? append(primaryKey, toView(value_)) : fail(database_.failure(status));
 }
 
 // Entries in groups, then their rows with one read.

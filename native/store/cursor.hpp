@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "store/aggregate.hpp"
+#include "store/index_rows.hpp"
 #include "store/operation.hpp"
 #include "store/program.hpp"
 #include "store/projection.hpp"
@@ -22,8 +23,12 @@ struct Cursor {
   KeyRange rest;      // not scanned yet
   uint64_t rows = 0;  // that passed the filter so far
   uint64_t rowsRead = 0;
-  std::optional<View> view;  // plain reads; its writes are looked up anew for each window
-  bool isBusy = false;       // owner thread only
+  std::optional<View> view;            // plain reads; its writes are looked up anew for each window
+  bool isBusy = false;                 // owner thread only
+  std::optional<IndexRows> indexRows;  // a plain read that needs no more than the index has
+
+  // Once all but the place of the scan is set.
+  void chooseSource();
 };
 
 // Reads the next window of a cursor; all of them at once, where they are aggregated.
@@ -60,7 +65,8 @@ class FetchOperation : public Operation {
   // The current entry is done with.
   void pass();
   Step plainStep();
-  Step countEntry();
+  Step entryStep();
+  Step appendEntry(std::string_view entry, std::string_view primaryKey, const std::string& rowKey);
   Step plainSecondaryRows();
   Step lockingStep();
   Step locked(LockAnswer answer);
@@ -86,6 +92,7 @@ class FetchOperation : public Operation {
   rocksdb::Slice highSlice_;
   std::unique_ptr<rocksdb::Iterator> iterator_;
   bool isPositioned_ = false;
+  uint64_t rowsFromIndex_ = 0;
   size_t bytesRead_ = 0;   // since the clock was asked
   uint64_t lockMark_ = 0;  // before the first lock of the entry that comes next
   bool hasBegunEntry_ = false;

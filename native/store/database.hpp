@@ -4,6 +4,7 @@
 #include <rocksdb/statistics.h>
 #include <rocksdb/utilities/transaction_db.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -42,6 +43,9 @@ class Database {
   // Removes a blob's chunks (older snapshots still see them) and its record of this kind.
   rocksdb::Status removeBlob(uint64_t blob, RecordKind kind);
   uint64_t ticker(rocksdb::Tickers ticker) const { return statistics_->getTickerCount(ticker); }
+  // Counts rows that reads took from the entries of a secondary index alone. From any thread.
+  void addRowsFromIndex(uint64_t rows) const { rowsFromIndex_.fetch_add(rows, std::memory_order_relaxed); }
+  uint64_t rowsFromIndex() const { return rowsFromIndex_.load(std::memory_order_relaxed); }
   const std::string& path() const { return path_; }
   // The failure as callers see it.
   Outcome failure(const rocksdb::Status& status) const;
@@ -54,6 +58,7 @@ class Database {
   std::string path_;
   uint64_t maxTransactionBytes_;
   std::shared_ptr<rocksdb::Statistics> statistics_;
+  mutable std::atomic<uint64_t> rowsFromIndex_ = 0;
   std::unique_ptr<rocksdb::TransactionDB> transactions_;
   rocksdb::DB* base_ = nullptr;
 };

@@ -61,6 +61,13 @@ class Program {
            constants_.capacity() * sizeof(Value);
   }
 
+  // Marks the columns that it looks at, in one mark a column of the layout.
+  void markColumns(std::vector<bool>& columns) const {
+    for (const Step& step : steps_) {
+      if (step.code < Code::CONSTANT) columns[step.operand] = true;
+    }
+  }
+
   // Of a row that the layout finds valid.
   Value evaluate(std::string_view row) const;
   // BOOLEAN: neither false nor NULL.
@@ -89,7 +96,7 @@ class Program {
     LENGTH,
     BLOB_LENGTH,
     BIG_ENDIAN_INTEGER,
-    CONSTANT,
+    CONSTANT,  // those before it take a column
     CONSTANT_NULL,
     ADD,
     SUBTRACT,

@@ -268,6 +268,7 @@ uint64_t Store::openCursor(uint64_t number, CursorOptions options) {
   options.filter.clear();
   options.aggregates.clear();
   cursor->options = std::move(options);
+  cursor->chooseSource();
   cursors_.emplace(++lastNumber_, std::move(cursor));
   return lastNumber_;
 }
@@ -526,6 +527,7 @@ Statistics Store::statistics() {
   result.bytesWritten = database_.ticker(rocksdb::BYTES_WRITTEN);
   result.blockCacheHits = database_.ticker(rocksdb::BLOCK_CACHE_HIT);
   result.blockCacheMisses = database_.ticker(rocksdb::BLOCK_CACHE_MISS);
+  result.rowsFromIndex = database_.rowsFromIndex();
   result.threads = options_.threads;
   return result;
 }

@@ -72,6 +72,59 @@ void appendValue(std::string& key, ColumnKind kind, std::string_view data) {
   }
 }
 
+// A BYTES part, up to its end. False: it has none.
+bool takeEscaped(std::span<char>& key, char mask, std::string_view& data) {
+  size_t sizeBytes = 0;
+  for (size_t at = 0; at < key.size(); at++) {
+    char byte = static_cast<char>(key[at] ^ mask);
+    if (byte == '\0') {
+      if (++at == key.size()) return false;
+      const char mark = static_cast<char>(key[at] ^ mask);
+      if (mark == '\1') {
+        data = {key.data(), sizeBytes};
+        key = key.subspan(at + 1);
+        return true;
+      }
+      if (mark != '\xFF') return false;
+    }
+    key[sizeBytes++] = byte;
+  }
+  return false;
+}
+
+bool takeFixed(std::span<char>& key, char mask, ColumnKind kind, size_t widthBytes, std::string_view& data) {
+  if (key.size() < widthBytes) return false;
+  const std::span<char> value = key.first(widthBytes);
+  key = key.subspan(widthBytes);
+  for (char& byte : value) byte = static_cast<char>(byte ^ mask);
+  if (kind != ColumnKind::FIXED) {
+    std::reverse(value.begin(), value.end());
+    if (kind <= ColumnKind::INT64) value.back() = static_cast<char>(value.back() ^ sign);
+  }
+  data = {value.data(), value.size()};
+  return true;
+}
+
+bool takePart(const RowLayout& layout, const KeyPart& part, std::span<char>& key,
+              std::vector<ColumnValue>& values) {
+  const char mask = part.isDescending ? '\xFF' : '\0';
+  ColumnValue value{part.column, false, {}};
+  if (layout.isNullable(part.column)) {
+    if (key.empty()) return false;
+    const char mark = static_cast<char>(key.front() ^ mask);
+    if (mark != nullMark && mark != valueMark) return false;
+    value.isNull = mark == nullMark;
+    key = key.subspan(1);
+  }
+  const ColumnKind kind = layout.kind(part.column);
+  const bool isEscaped = kind == ColumnKind::BYTES || kind == ColumnKind::BLOB;
+  const bool isTaken =
+      value.isNull || (isEscaped ? takeEscaped(key, mask, value.bytes)
+                                 : takeFixed(key, mask, kind, layout.widthBytes(part.column), value.bytes));
+  if (isTaken && keyGivesBack(kind)) values.push_back(value);
+  return isTaken;
+}
+
 }  // namespace
 
 bool appendKey(const RowLayout& layout, std::string_view row, std::span<const KeyPart> parts,
@@ -89,6 +142,14 @@ bool appendKey(const RowLayout& layout, std::string_view row, std::span<const Ke
     if (part.isDescending) flip(key, start);
   }
   return hasNull;
+}
+
+bool keyGivesBack(ColumnKind kind) { return kind != ColumnKind::FLOAT && kind != ColumnKind::DOUBLE; }
+
+bool takeKeyParts(const RowLayout& layout, std::span<const KeyPart> parts, std::span<char>& key,
+                  std::vector<ColumnValue>& values) {
+  return std::all_of(parts.begin(), parts.end(),
+                     [&](const KeyPart& part) { return takePart(layout, part, key, values); });
 }
 
 }  // namespace vamos

@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "wire/row.hpp"
 
@@ -20,5 +21,15 @@ struct KeyPart {
 // the row must be valid. True: a part is NULL, so the key is not checked for uniqueness.
 bool appendKey(const RowLayout& layout, std::string_view row, std::span<const KeyPart> parts,
                std::string& key);
+
+// Whether a key gives back, to the byte, what its row has in a column of this kind. A float does not: of -0
+// the key has 0.
+bool keyGivesBack(ColumnKind kind);
+
+// Takes these parts off the front of a key and adds their values, as rows have them; those of floats are left
+// out. The parts are as for appendKey. The key's bytes change on the way: the values stand in them. False:
+// they are not what appendKey makes.
+bool takeKeyParts(const RowLayout& layout, std::span<const KeyPart> parts, std::span<char>& key,
+                  std::vector<ColumnValue>& values);
 
 }  // namespace vamos

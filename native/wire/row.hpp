@@ -70,6 +70,9 @@ class RowLayout {
   // row is not valid; each column number must be below columnCount().
   bool project(std::string_view row, std::span<const uint32_t> columns, std::string& out) const;
 
+  // A valid row of zeros and empty values.
+  std::string emptyRow() const { return std::string(variableOffset_, '\0'); }
+
   // The row with these values in the place of its own; it must be valid, and bytes of fixed columns of their
   // width.
   std::string change(std::string_view row, std::span<const ColumnValue> values) const;

@@ -243,5 +243,7 @@ export interface StoreStatistics {
   bytesWritten: number;
   blockCacheHits: number;
   blockCacheMisses: number;
+  /** That reads took from the entries of a secondary index alone. */
+  rowsFromIndex: number;
   threads: number;
 }

@@ -386,6 +386,7 @@ Napi::Value StoreBinding::statistics(const Info& info) {
     set("bytesWritten", statistics.bytesWritten);
     set("blockCacheHits", statistics.blockCacheHits);
     set("blockCacheMisses", statistics.blockCacheMisses);
+    set("rowsFromIndex", statistics.rowsFromIndex);
     set("threads", statistics.threads);
     return result;
   });
