@@ -56,6 +56,7 @@ Answer Store::change(uint64_t number, ChangeOptions options) {
     return {0, Outcome::failure(ErrorCode::READ_ONLY, "the transaction was begun as read-only")};
   }
   if (options.wait == Wait::SKIP_LOCKED) refuse("a write can't skip locked rows");
+  if (transaction->isShared()) options.wait = Wait::NO_WAIT;
   const TablePointer table = findTable(options.table);
   if (!table) {
     throw StoreError{ErrorCode::TABLE_MISSING, "table " + std::to_string(options.table) + " is not defined"};

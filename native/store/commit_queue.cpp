@@ -85,7 +85,7 @@ rocksdb::Status CommitQueue::writeEnd(Transaction& transaction, Ending ending) {
   switch (ending) {
     case Ending::COMMIT:
       status = transaction.commitWrites();
-      if (status.ok()) commits_++;
+      if (status.ok()) commits_ += transaction.commitCount;
       break;
     case Ending::PREPARE:
       status = transaction.prepareWrites();

@@ -5,7 +5,7 @@
 namespace vamos::store {
 namespace {
 
-constexpr auto loopBudget = std::chrono::microseconds(500);
+constexpr auto loopSlice = std::chrono::microseconds(500);
 constexpr auto threadSlice = std::chrono::milliseconds(5);
 
 }  // namespace
@@ -14,12 +14,14 @@ Scheduler::Scheduler(uint32_t threads, std::function<void()> notify) : notify_(s
   for (uint32_t i = 0; i < std::max(threads, 1U); i++) threads_.emplace_back([this] { work(); });
 }
 
+Budget Scheduler::loopBudget() { return {true, Clock::now() + loopSlice}; }
+
 bool Scheduler::runHere(const std::shared_ptr<Operation>& operation) {
   if (operation->transaction) {
     const std::lock_guard guard(mutex_);
     byTransaction_[operation->transaction->number()] = operation;
   }
-  const Progress progress = operation->go({true, Clock::now() + loopBudget});
+  const Progress progress = operation->go(loopBudget());
   if (progress == Progress::DONE) {
     if (operation->transaction) {
       const std::lock_guard guard(mutex_);

@@ -23,6 +23,8 @@ class Scheduler {
   Scheduler(uint32_t threads, std::function<void()> notify);
   ~Scheduler() { stop(); }
 
+  // Of an operation's first go, on the event loop.
+  static Budget loopBudget();
   // True: done, its outcome stands in it. False: it is finished later.
   bool runHere(const std::shared_ptr<Operation>& operation);
   // Straight to a thread.

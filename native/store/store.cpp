@@ -158,6 +158,7 @@ void Store::fail(const rocksdb::Status& status) const {
 
 Answer Store::run(const std::shared_ptr<Operation>& operation, bool mayRunHere) {
   const TransactionPointer& transaction = operation->transaction;
+  if (transaction && transaction->isShared()) return runAtOnce(*operation, mayRunHere);
   if (transaction) transaction->isBusy = true;
   if (mayRunHere && scheduler_.runHere(operation)) {
     if (transaction) {
@@ -171,10 +172,31 @@ Answer Store::run(const std::shared_ptr<Operation>& operation, bool mayRunHere) 
   return {operation->number, {}};
 }
 
+// What would have to wait, or go on later, is undone: the others' commit doesn't wait for it.
+Answer Store::runAtOnce(Operation& operation, bool mayRunHere) {
+  const bool isDone = mayRunHere && operation.go(Scheduler::loopBudget()) == Progress::DONE;
+  if (!isDone) {
+    operation.cancelCode = static_cast<uint32_t>(ErrorCode::LOCK_NOT_AVAILABLE);
+    operation.go(Scheduler::loopBudget());
+  }
+  if (operation.outcome.ok()) operation.transaction->commitCount++;
+  return {0, std::move(operation.outcome)};
+}
+
 uint64_t Store::begin(Isolation isolation, bool readOnly, bool snapshotNow) {
   const uint64_t number = ++lastNumber_;
   auto transaction = std::make_shared<Transaction>(database_, locks_, number, isolation, readOnly);
   if (snapshotNow && isolation != Isolation::READ_COMMITTED) transaction->takeSnapshot();
+  transactions_.emplace(number, std::move(transaction));
+  return number;
+}
+
+// Each write in it is a transaction of its own to its connector: it reads nothing again, so no gap is locked.
+uint64_t Store::beginShared() {
+  const uint64_t number = ++lastNumber_;
+  auto transaction = std::make_shared<Transaction>(database_, locks_, number, Isolation::READ_COMMITTED,
+                                                   false, Transaction::Kind::SHARED);
+  transaction->commitCount = 0;
   transactions_.emplace(number, std::move(transaction));
   return number;
 }
@@ -189,6 +211,7 @@ Answer Store::write(uint64_t number, uint32_t tableNumber, WriteKind kind, std::
   if (transaction->isReadOnly())
     return answer(ErrorCode::READ_ONLY, "the transaction was begun as read-only");
   if (wait == Wait::SKIP_LOCKED) return answer(ErrorCode::BAD_REQUEST, "a write can't skip locked rows");
+  if (transaction->isShared()) wait = Wait::NO_WAIT;
   TablePointer table = findTable(tableNumber);
   if (!table)
     return answer(ErrorCode::TABLE_MISSING, "table " + std::to_string(tableNumber) + " is not defined");

@@ -48,6 +48,7 @@ class Store {
   void dropTable(uint32_t table);
 
   uint64_t begin(Isolation isolation, bool readOnly, bool snapshotNow);
+  uint64_t beginShared();
   void beginStatement(uint64_t transaction);
   Answer write(uint64_t transaction, uint32_t table, WriteKind kind, std::string_view batch, Wait wait,
                Lock duplicateLock = Lock::SHARED);
@@ -106,6 +107,7 @@ class Store {
   TablePointer findTable(uint32_t number) const;
   [[noreturn]] void fail(const rocksdb::Status& status) const;
   Answer run(const std::shared_ptr<Operation>& operation, bool mayRunHere);
+  static Answer runAtOnce(Operation& operation, bool mayRunHere);
   void settleTransaction(const TransactionPointer& transaction);
   void forget(const TransactionPointer& transaction);
   // Those that an earlier process left in the log; before anything else can run.

@@ -6,8 +6,13 @@
 namespace vamos::store {
 
 Transaction::Transaction(const Database& database, LockTable& locks, uint64_t number, Isolation isolation,
-                         bool readOnly)
-    : database_(database), locks_(locks), isolation_(isolation), readOnly_(readOnly), owner_(number) {}
+                         bool readOnly, Kind kind)
+    : database_(database),
+      locks_(locks),
+      isolation_(isolation),
+      readOnly_(readOnly),
+      kind_(kind),
+      owner_(number) {}
 
 Lock Transaction::readLock(Lock asked) const {
   return asked == Lock::NONE && isolation_ == Isolation::SERIALIZABLE ? Lock::SHARED : asked;

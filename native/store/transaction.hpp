@@ -16,14 +16,21 @@ namespace vamos::store {
 // is false, else to whoever runs its operation.
 class Transaction {
  public:
-  Transaction(const Database& database, LockTable& locks, uint64_t number, Isolation isolation,
-              bool readOnly);
+  enum class Kind {
+    OWN,     // of one stream, or of one request
+    SHARED,  // of several streams' writes: each runs at once and whole, or not at all
+  };
+  Transaction(const Database& database, LockTable& locks, uint64_t number, Isolation isolation, bool readOnly,
+              Kind kind = Kind::OWN);
   ~Transaction() { end(); }
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
 
   uint64_t number() const { return owner_.number(); }
   bool isReadOnly() const { return readOnly_; }
+  bool isShared() const { return kind_ == Kind::SHARED; }
+  // Of how many writes its commit is, as their connectors count.
+  uint64_t commitCount = 1;
   // Whether it ever took a snapshot: that may be older than the rows which the transaction goes on to change.
   bool tookSnapshot() const { return tookSnapshot_; }
   bool locksGaps() const { return isolation_ != Isolation::READ_COMMITTED; }
@@ -98,6 +105,7 @@ class Transaction {
   LockTable& locks_;
   const Isolation isolation_;
   const bool readOnly_;
+  const Kind kind_;
   LockOwner owner_;
   std::unique_ptr<rocksdb::Transaction> writes_;
   std::shared_ptr<const rocksdb::ManagedSnapshot> snapshot_;

@@ -122,6 +122,11 @@ export interface NativeStore {
   /** isolation: Isolation. Returns the transaction's number, never 0. */
   begin(isolation: number, readOnly: boolean, snapshotNow: boolean): number;
   /**
+   * For writes of several streams that commit together. `write` and `change` are the only operations in it; each runs at once
+   * and whole, or leaves nothing behind but locks: it waits for none (LOCK_NOT_AVAILABLE, also where it would take long).
+   */
+  beginShared(): number;
+  /**
    * READ COMMITTED: plain reads get a new snapshot, which they share until the next statement begins, and `unlock` gives
    * back locks taken from now on. Else nothing.
    */

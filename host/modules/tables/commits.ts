@@ -15,6 +15,8 @@ export class Commits {
   readonly #end: End;
   readonly #operations: Operations;
   #waiting: Waiting[] = [];
+  #last: (() => void)[] = [];
+  #isScheduled = false;
 
   constructor(end: End, operations: Operations) {
     this.#end = end;
@@ -24,11 +26,7 @@ export class Commits {
   /** As the store's `end`. */
   end(ending: Ending, transaction: number, durability: number): Promise<Outcome> {
     return new Promise((resolve) => {
-      if (this.#waiting.length === 0) {
-        setImmediate(() => {
-          this.#flush();
-        });
-      }
+      this.#schedule();
       let group = this.#waiting.find((each) => each.ending === ending && each.durability === durability);
       if (!group) {
         group = { ending, durability, transactions: [], resolve: [] };
@@ -36,6 +34,24 @@ export class Commits {
       }
       group.transactions.push(transaction);
       group.resolve.push(resolve);
+    });
+  }
+
+  /** Calls `last` at the end of this turn: what that ends goes with the rest. */
+  beforeFlush(last: () => void): void {
+    this.#schedule();
+    this.#last.push(last);
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => {
+      const last = this.#last;
+      this.#last = [];
+      for (const call of last) call();
+      this.#isScheduled = false;
+      this.#flush();
     });
   }
 

@@ -7,6 +7,7 @@ import type { NowOrLater } from './now_or_later.js';
 import { checked, native, parkIfSlow, type Operations } from './operations.js';
 import type { PreparedTransactions } from './prepared.js';
 import type { Scope } from './requests.js';
+import { SharedCommits } from './shared_commit.js';
 import { HostTransaction } from './transaction.js';
 
 export interface TablesLimits {
@@ -47,6 +48,8 @@ export class TablesHost {
     blobsPending: 0,
   };
 
+  readonly sharedCommits = new SharedCommits(this);
+
   constructor(
     readonly store: NativeStore,
     readonly operations: Operations,
@@ -66,15 +69,23 @@ export class TablesHost {
     return this.begin(vamos.tables.Isolation.REPEATABLE_READ, false, false);
   }
 
+  /** One that several requests share, see the store's `beginShared`. */
+  beginShared(): HostTransaction {
+    const number = native(() => this.store.beginShared());
+    return new HostTransaction(this.store, number, vamos.tables.Isolation.READ_COMMITTED, false);
+  }
+
   /**
    * Ends the transaction; the blobs that have an owner now, at once where it wrote nothing.
+   * @param numbers of all the commits that this is
+   * @param calls that wait for it
    * @throws VamosError: then it is rolled back
    */
   commit(
     transaction: HostTransaction,
     durability: number,
-    numbered: CommitNumber | undefined,
-    call: Call,
+    numbers: readonly CommitNumber[],
+    calls: readonly Call[],
   ): NowOrLater<number[]> {
     if (!transaction.hasWritten) {
       native(() => {
@@ -82,22 +93,20 @@ export class TablesHost {
       });
       return transaction.end(true);
     }
-    return this.#commitWrites(transaction, durability, numbered, call);
+    return this.#commitWrites(transaction, durability, numbers, calls);
   }
 
   async #commitWrites(
     transaction: HostTransaction,
     durability: number,
-    numbered: CommitNumber | undefined,
-    call: Call,
+    numbers: readonly CommitNumber[],
+    calls: readonly Call[],
   ): Promise<number[]> {
-    const slow = parkIfSlow(call);
+    const slow = parkIfSlow(calls);
     try {
-      if (numbered) {
-        native(() => {
-          this.store.numberCommit(transaction.number, numbered.stream, numbered.number);
-        });
-      }
+      native(() => {
+        for (const { stream, number } of numbers) this.store.numberCommit(transaction.number, stream, number);
+      });
       checked(await this.commits.end(Ending.COMMIT, transaction.number, durability));
     } catch (error) {
       this.rollback(transaction);

@@ -54,7 +54,7 @@ export class Operations {
   #wait(operation: number, call: Call, lockTimeoutMs: number): Promise<Outcome> {
     return new Promise((resolve) => {
       let timer: NodeJS.Timeout | undefined;
-      const slow = parkIfSlow(call);
+      const slow = parkIfSlow([call]);
       this.#running.set(operation, {
         resolve,
         onParked: () => {
@@ -97,15 +97,15 @@ function nothing(): void {
 /** After so long a call is slow: its frame need not be waited for. */
 const SLOW_MS = 20;
 
-/** Reports the call parked if it is not `done` soon. */
-export function parkIfSlow(call: Call): { done(): void } {
+/** Reports the calls parked if what they wait for is not `done` soon. */
+export function parkIfSlow(calls: readonly Call[]): { done(): void } {
   const timer = setTimeout(() => {
-    call.setParked(true);
+    for (const call of calls) call.setParked(true);
   }, SLOW_MS);
   return {
     done: () => {
       clearTimeout(timer);
-      call.setParked(false);
+      for (const call of calls) call.setParked(false);
     },
   };
 }

@@ -95,7 +95,7 @@ export class PreparedTransactions {
   }
 
   async #change(prepared: Prepared, ending: Ending, durability: number, call: Call): Promise<void> {
-    const slow = parkIfSlow(call);
+    const slow = parkIfSlow([call]);
     const outcome = this.#commits.end(ending, prepared.transaction.number, durability);
     prepared.change = outcome;
     try {

@@ -1,4 +1,5 @@
 import { VamosError } from '../../../src/protocol/errors.js';
+import { vamos } from '../../../src/protocol/generated/messages.js';
 import type { Call, ModuleSession } from '../../../src/rpc/contract.js';
 import type { HostTable } from './catalogue.js';
 import type { CommitNumber, TablesHost } from './host.js';
@@ -8,6 +9,8 @@ import { native } from './operations.js';
 import { PendingBlobs } from './pending_blobs.js';
 import type { Scope } from './requests.js';
 import type { HostTransaction } from './transaction.js';
+
+const { Wait } = vamos.tables;
 
 /** Answers one method's requests, at once where nothing is waited for. @throws VamosError */
 export type Handler = (
@@ -36,8 +39,8 @@ export class TablesSession implements ModuleSession {
   readonly blobs: PendingBlobs;
   readonly atOnce = new GetsAtOnce(this);
   readonly #running = new Set<Promise<unknown>>();
-  /** Streams that numbered their commits. */
-  readonly #numbered = new Set<number>();
+  /** Streams that numbered their commits, with their keys in the store. */
+  readonly #numbered = new Map<number, Uint8Array>();
 
   constructor(
     readonly host: TablesHost,
@@ -110,7 +113,7 @@ export class TablesSession implements ModuleSession {
   commit(stream: number, durability: number, number: number, call: Call): NowOrLater<void> {
     const transaction = this.#take(stream);
     return goOn(
-      () => this.host.commit(transaction, durability, this.#numberCommit(stream, number), call),
+      () => this.host.commit(transaction, durability, this.#numberCommit(stream, number), [call]),
       (blobs) => {
         this.#own(blobs);
       },
@@ -138,7 +141,10 @@ export class TablesSession implements ModuleSession {
 
   /** The stream is not used any more. */
   forgetCommits(stream: number): void {
-    if (this.#numbered.delete(stream)) this.host.store.forgetCommits(this.#streamKey(stream));
+    const key = this.#numbered.get(stream);
+    if (!key) return;
+    this.#numbered.delete(stream);
+    this.host.store.forgetCommits(key);
   }
 
   rollback(stream: number): void {
@@ -152,13 +158,16 @@ export class TablesSession implements ModuleSession {
     return transaction;
   }
 
-  #numberCommit(stream: number, number: number): CommitNumber | undefined {
-    if (number === 0) return undefined;
-    this.#numbered.add(stream);
-    return { stream: this.#streamKey(stream), number };
+  #numberCommit(stream: number, number: number): CommitNumber[] {
+    if (number === 0) return [];
+    const key = this.#streamKey(stream);
+    this.#numbered.set(stream, key);
+    return [{ stream: key, number }];
   }
 
   #streamKey(stream: number): Uint8Array {
+    const known = this.#numbered.get(stream);
+    if (known) return known;
     const key = Buffer.alloc(this.id.length + 4);
     key.set(this.id);
     key.writeUInt32BE(stream, this.id.length);
@@ -167,13 +176,13 @@ export class TablesSession implements ModuleSession {
 
   /**
    * Runs a request in its stream's transaction, or in one of its own that ends with it.
-   * @param ending what becomes of one of its own
+   * @param ending what becomes of one of its own; `shared`: it is committed with others of this turn where it can be
    */
   within<Result>(
     scope: Scope,
     call: Call,
     table: HostTable,
-    ending: 'commit' | 'rollback',
+    ending: 'shared' | 'commit' | 'rollback',
     body: (transaction: HostTransaction) => NowOrLater<Result>,
   ): NowOrLater<Result> {
     if (scope.inTransaction) {
@@ -189,6 +198,18 @@ export class TablesSession implements ModuleSession {
         },
       );
     }
+    const numbers = this.#numberCommit(call.stream, scope.commitNumber);
+    // The locks of those who share it are not to be met by one that does not wait.
+    if (ending === 'shared' && scope.wait === Number(Wait.WAIT)) {
+      try {
+        return this.host.sharedCommits.run(call, scope.durability, numbers, (transaction) => {
+          transaction.use(table);
+          return body(transaction);
+        });
+      } catch {
+        // By itself it can wait, or say what is wrong.
+      }
+    }
     const transaction = this.host.beginAutocommit();
     transaction.use(table);
     return goOn(
@@ -198,9 +219,8 @@ export class TablesSession implements ModuleSession {
           this.host.rollback(transaction);
           return result;
         }
-        const numbered = this.#numberCommit(call.stream, scope.commitNumber);
         return goOn(
-          () => this.host.commit(transaction, scope.durability, numbered, call),
+          () => this.host.commit(transaction, scope.durability, numbers, [call]),
           (blobs) => {
             this.#own(blobs);
             return result;

@@ -31,6 +31,7 @@ Napi::Function StoreBinding::define(Napi::Env env) {
                      {InstanceMethod<&StoreBinding::defineTable>("defineTable"),
                       InstanceMethod<&StoreBinding::dropTable>("dropTable"),
                       InstanceMethod<&StoreBinding::begin>("begin"),
+                      InstanceMethod<&StoreBinding::beginShared>("beginShared"),
                       InstanceMethod<&StoreBinding::beginStatement>("beginStatement"),
                       InstanceMethod<&StoreBinding::write>("write"),
                       InstanceMethod<&StoreBinding::get>("get"),
@@ -162,6 +163,10 @@ Napi::Value StoreBinding::begin(const Info& info) {
     return toNumber(info.Env(),
                     store.begin(enumOf<store::Isolation>(info[0]), boolean(info[1]), boolean(info[2])));
   });
+}
+
+Napi::Value StoreBinding::beginShared(const Info& info) {
+  return use(info.Env(), [&](store::Store& store) { return toNumber(info.Env(), store.beginShared()); });
 }
 
 Napi::Value StoreBinding::write(const Info& info) {

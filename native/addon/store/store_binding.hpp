@@ -29,6 +29,7 @@ class StoreBinding : public Napi::ObjectWrap<StoreBinding> {
   void defineTable(const Info& info);
   void dropTable(const Info& info);
   Napi::Value begin(const Info& info);
+  Napi::Value beginShared(const Info& info);
   void beginStatement(const Info& info);
   Napi::Value write(const Info& info);
   Napi::Value get(const Info& info);

@@ -33,7 +33,9 @@ function change(deletes: boolean): Handler {
     const table = session.host.catalogue.byNumber(request.table, request.version);
     const scope = checkScope(request.scope);
     const options = checkChange(table, request, scope, deletes);
-    const done = session.within(scope, call, table, 'commit', (transaction) => {
+    // A range takes a thread: it might not be in memory.
+    const ending = options.keys ? 'shared' : 'commit';
+    const done = session.within(scope, call, table, ending, (transaction) => {
       if (transaction.isReadOnly) throw new VamosError('READ_ONLY', 'the transaction was begun as read-only');
       if (scope.inTransaction) transaction.beginWrite(scope.statement);
       const { host } = session;

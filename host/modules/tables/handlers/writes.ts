@@ -40,7 +40,8 @@ function write(kind: Kind): Handler {
     const { batch, duplicateLock } = request;
     checkLock(duplicateLock);
     const seen = uint64(request.autoIncrementSeen, body, 5);
-    const done = session.within(scope, call, table, 'commit', (transaction) => {
+    const ending = table.hasBlobs ? 'commit' : 'shared';
+    const done = session.within(scope, call, table, ending, (transaction) => {
       if (transaction.isReadOnly) throw new VamosError('READ_ONLY', 'the transaction was begun as read-only');
       if (seen > 0n) table.autoIncrement.see(seen);
       if (scope.inTransaction) transaction.beginWrite(scope.statement);

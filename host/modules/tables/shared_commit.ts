@@ -1,0 +1,78 @@
+import type { Call } from '../../../src/rpc/contract.js';
+import type { CommitNumber, TablesHost } from './host.js';
+import { goOn, type NowOrLater } from './now_or_later.js';
+import { native } from './operations.js';
+import type { HostTransaction } from './transaction.js';
+
+/** A transaction that autocommit writes of one event-loop turn share, whatever their streams. */
+interface Shared {
+  transaction: HostTransaction;
+  calls: Call[];
+  numbers: CommitNumber[];
+  /** Settles when it is committed. */
+  committed: Promise<unknown>;
+}
+
+/**
+ * Autocommit writes that come together are committed together: one transaction, one record of the log, one outcome. Each is
+ * carried out after the other, whole or not at all; they fail together only where the commit does.
+ */
+export class SharedCommits {
+  readonly #host: TablesHost;
+  /** Of this turn, by durability. */
+  readonly #open = new Map<number, Shared>();
+
+  constructor(host: TablesHost) {
+    this.#host = host;
+  }
+
+  /**
+   * Carries out a write and commits it with the others of this turn. What can't be done at once (a lock to wait for, a row
+   * that is not in memory) or fails is not done, and throws: the caller does it in a transaction of its own.
+   * @throws whatever `write` does
+   */
+  run<Result>(
+    call: Call,
+    durability: number,
+    numbers: readonly CommitNumber[],
+    write: (transaction: HostTransaction) => NowOrLater<Result>,
+  ): NowOrLater<Result> {
+    const shared = this.#open.get(durability) ?? this.#begin(durability);
+    return goOn(
+      () => write(shared.transaction),
+      (result) => {
+        shared.calls.push(call);
+        shared.numbers.push(...numbers);
+        return shared.committed.then(() => result);
+      },
+      (error) => {
+        // What it has locked goes with the commit of others, or now.
+        if (shared.calls.length === 0) this.#forget(durability, shared);
+        throw error;
+      },
+    );
+  }
+
+  #forget(durability: number, { transaction }: Shared): void {
+    this.#open.delete(durability);
+    native(() => {
+      this.#host.store.rollback(transaction.number);
+    });
+    transaction.end(false);
+  }
+
+  #begin(durability: number): Shared {
+    const host = this.#host;
+    const transaction = host.beginShared();
+    const shared: Shared = { transaction, calls: [], numbers: [], committed: Promise.resolve() };
+    shared.committed = new Promise((resolve) => {
+      host.commits.beforeFlush(() => {
+        if (shared.calls.length === 0) return;
+        this.#open.delete(durability);
+        resolve(host.commit(transaction, durability, shared.numbers, shared.calls));
+      });
+    });
+    this.#open.set(durability, shared);
+    return shared;
+  }
+}
