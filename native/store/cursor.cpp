@@ -19,11 +19,11 @@ constexpr size_t longScanReadaheadBytes = 256 << 10;
 
 void Cursor::chooseSource() {
   if (options.index == 0 || lock != Lock::NONE) return;
-  std::vector<bool> needed(table->row.columnCount(), !aggregates && projection.columns.empty());
+  std::vector<bool> needed(table->row.columnCount());
   if (aggregates) {
     aggregates->markColumns(needed);
   } else {
-    for (const uint32_t column : projection.columns) needed[column] = true;
+    needed = projection.marks(*table);
   }
   if (filter) filter->markColumns(needed);
   indexRows = IndexRows::make(*table, options.index, std::move(needed));

@@ -18,7 +18,12 @@ GetOperation::GetOperation(uint64_t number, std::shared_ptr<Transaction> transac
       database_(database),
       table_(std::move(table)),
       request_(std::move(request)),
-      keys_(request_.keys) {}
+      keys_(request_.keys) {
+  if (request_.index == 0 || request_.lock != Lock::NONE) return;
+  std::vector<bool> needed = request_.projection.marks(*table_);
+  if (request_.filter) request_.filter->markColumns(needed);
+  indexRows_ = IndexRows::make(*table_, request_.index, std::move(needed));
+}
 
 Progress GetOperation::run(const Budget& budget) {
   return request_.lock == Lock::NONE ? runPlain(budget) : runLocking(budget);
@@ -82,35 +87,27 @@ Progress GetOperation::runPlain(const Budget& budget) {
     }
     const size_t resultBytes = outcome.result.size();
     const uint64_t resultCount = outcome.count;
+    const uint64_t rowsFromIndex = rowsFromIndex_;
     for (size_t i = 0; i < count; i++) {
       std::string_view primaryKey = std::string_view(keys[i]).substr(4);
+      std::string_view row = toView(values[i]);
       if (request_.index != 0 && statuses[i].ok()) {
-        std::string_view found;
-        if (!entryPrimaryKey(keys[i], toView(values[i]), found)) {
-          return done(
-              database_.failure(rocksdb::Status::Corruption("an index entry without its primary key")));
-        }
-        primaryKey_.assign(found);
+        statuses[i] = rowOfEntry(keys[i], budget.cachedOnly, values[i], row);
         primaryKey = primaryKey_;
-        const std::string rowKey = spaceKey(table_->indexes[0].space, primaryKey);
-        bool owns = true;
-        statuses[i] = view_->ownsEntry(keys[i], rowKey, budget.cachedOnly, owns);
-        if (statuses[i].ok()) {
-          statuses[i] = owns ? view_->get(rowKey, budget.cachedOnly, values[i]) : rocksdb::Status::NotFound();
-        }
       }
       if (statuses[i].ok()) {
-        const Step step = filter(toView(values[i]));
+        const Step step = filter(row);
         if (step == Step::FAILED) return Progress::DONE;
         if (step == Step::MISSING) statuses[i] = rocksdb::Status::NotFound();
       }
       if (statuses[i].ok()) {
-        if (!append(primaryKey, toView(values[i]))) return Progress::DONE;
+        if (!append(primaryKey, row)) return Progress::DONE;
       } else if (statuses[i].IsNotFound()) {
         appendU32(outcome.result, missingRow);
       } else if (statuses[i].IsIncomplete()) {
         outcome.result.resize(resultBytes);
         outcome.count = resultCount;
+        rowsFromIndex_ = rowsFromIndex;
         return Progress::AGAIN;
       } else {
         return done(database_.failure(statuses[i]));
@@ -119,7 +116,32 @@ Progress GetOperation::runPlain(const Budget& budget) {
     offset_ = reader.offset();
     if (budget.isSpent() && offset_ < keys_.bytes().size()) return Progress::AGAIN;
   }
+  database_.addRowsFromIndex(rowsFromIndex_);
   return Progress::DONE;
+}
+
+rocksdb::Status GetOperation::rowOfEntry(std::string_view entry, bool cachedOnly,
+                                         rocksdb::PinnableSlice& value, std::string_view& row) {
+  std::string_view found;
+  if (!entryPrimaryKey(entry, toView(value), found)) {
+    return rocksdb::Status::Corruption("an index entry without its primary key");
+  }
+  primaryKey_.assign(found);
+  const std::string rowKey = spaceKey(table_->indexes[0].space, primaryKey_);
+  bool owns = true;
+  rocksdb::Status status = view_->ownsEntry(entry, rowKey, cachedOnly, owns);
+  if (!status.ok()) return status;
+  if (!owns) return rocksdb::Status::NotFound();
+  const std::optional<std::string_view> made =
+      indexRows_ ? indexRows_->row(entry, primaryKey_) : std::nullopt;
+  if (made) {
+    rowsFromIndex_++;
+    row = *made;
+    return status;
+  }
+  status = view_->get(rowKey, cachedOnly, value);
+  row = toView(value);
+  return status;
 }
 
 Progress GetOperation::runPlainOne(std::string_view key, const Budget& budget) {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 
+#include "store/index_rows.hpp"
 #include "store/operation.hpp"
 #include "store/program.hpp"
 #include "store/projection.hpp"
@@ -35,6 +36,10 @@ class GetOperation : public Operation {
   Progress runPlain(const Budget& budget);
   // One key of the primary key: the common case, without room for many.
   Progress runPlainOne(std::string_view key, const Budget& budget);
+  // The row of an entry of a secondary index, whose value `value` holds; it stands in there or in indexRows_,
+  // its primary key in primaryKey_.
+  rocksdb::Status rowOfEntry(std::string_view entry, bool cachedOnly, rocksdb::PinnableSlice& value,
+                             std::string_view& row);
   Progress runLocking(const Budget& budget);
   Step lockedRow(std::string_view key, const Budget& budget);
   // Nothing has the key: its gap is locked, where gaps are. FOUND: something has it now.
@@ -54,9 +59,11 @@ class GetOperation : public Operation {
   const std::shared_ptr<const Table> table_;
   const Request request_;
   Input keys_;
-  std::optional<View> view_;  // plain reads
-  size_t offset_ = 0;         // in the keys
-  uint64_t lockMark_ = 0;     // before the first lock of the current key
+  std::optional<View> view_;            // plain reads
+  std::optional<IndexRows> indexRows_;  // as Cursor::indexRows
+  uint64_t rowsFromIndex_ = 0;
+  size_t offset_ = 0;      // in the keys
+  uint64_t lockMark_ = 0;  // before the first lock of the current key
   bool hasBegunKey_ = false;
   std::string primaryKey_;  // of the row found
   rocksdb::PinnableSlice value_;

@@ -28,6 +28,13 @@ struct Projection {
     return true;
   }
 
+  // One mark a column of the table: those that it takes.
+  std::vector<bool> marks(const Table& table) const {
+    std::vector<bool> marked(table.row.columnCount(), columns.empty());
+    for (const uint32_t column : columns) marked[column] = true;
+    return marked;
+  }
+
   // False: the stored row doesn't check.
   bool append(const Table& table, std::string_view primaryKey, std::string_view row,
               std::string& window) const {
