@@ -225,13 +225,8 @@ export interface NativeStore {
   /** All records whose key begins with prefix, at once. */
   getRecords(prefix: string): { key: string; value: Uint8Array }[];
 
-  /** Estimates from the store's own statistics. */
-  estimate(
-    table: number,
-    index: number,
-    lower: Uint8Array | undefined,
-    upper: Uint8Array | undefined,
-  ): { rows: number; bytes: number };
+  /** Of all rows without bounds. A few rows are counted if they are in memory; of more, the store's statistics tell. */
+  estimate(table: number, index: number, bounds?: BoundsOptions): { rows: number; bytes: number };
   /** Of open transactions, parked operations and of RocksDB: counters for metrics. */
   statistics(): StoreStatistics;
   /** Rolls back what is open, syncs and closes. */

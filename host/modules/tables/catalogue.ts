@@ -135,7 +135,7 @@ export class Catalogue {
       table.rows =
         value?.length === 8
           ? Number(Buffer.from(value).readBigUInt64LE())
-          : this.#store.estimate(table.storeTable, 0, undefined, undefined).rows;
+          : this.#store.estimate(table.storeTable, 0).rows;
     }
     return [...counted.keys()].map((key) => ({ key, value: null }));
   }

@@ -366,10 +366,7 @@ Napi::Value StoreBinding::getRecords(const Info& info) {
 
 Napi::Value StoreBinding::estimate(const Info& info) {
   return use(info.Env(), [&](store::Store& store) -> Napi::Value {
-    CursorOptions bounds;
-    bounds.lower = optionalBytes(info[2]);
-    bounds.upper = optionalBytes(info[3]);
-    const store::Estimate estimate = store.estimate(u32(info[0]), u32(info[1]), bounds);
+    const store::Estimate estimate = store.estimate(u32(info[0]), u32(info[1]), boundsOf(info[2]));
     Napi::Object result = Napi::Object::New(info.Env());
     result.Set("rows", toNumber(info.Env(), estimate.rows));
     result.Set("bytes", toNumber(info.Env(), estimate.bytes));

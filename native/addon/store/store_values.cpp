@@ -86,6 +86,12 @@ void setBounds(CursorOptions& options, const Napi::Object& object) {
 
 }  // namespace
 
+CursorOptions boundsOf(const Napi::Value& value) {
+  CursorOptions options;
+  if (value.IsObject()) setBounds(options, value.As<Napi::Object>());
+  return options;
+}
+
 CursorOptions cursorOptions(const Napi::Object& object) {
   CursorOptions options;
   options.table = u32(object.Get("table"));

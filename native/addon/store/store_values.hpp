@@ -26,6 +26,8 @@ std::vector<uint32_t> numbersOf(const Napi::Value& value);
 Napi::Value toNumber(Napi::Env env, uint64_t value);
 Napi::Value toBytes(Napi::Env env, std::string bytes);
 Napi::Object toObject(Napi::Env env, store::Outcome outcome);
+// No object: all of an index.
+store::CursorOptions boundsOf(const Napi::Value& value);
 store::CursorOptions cursorOptions(const Napi::Object& object);
 // Its keys stand in the caller's memory.
 store::ChangeOptions changeOptions(const Napi::Object& object);

@@ -140,14 +140,14 @@ const estimate: Handler = (session, body) => {
   const request = decode(vamos.tables.Estimate, body);
   const table = session.host.catalogue.byNumber(request.table, request.version);
   checkIndex(table, request.index);
-  const { lower, upper } = checkBounds(request.bounds);
-  const estimated = native(() => session.host.store.estimate(table.storeTable, request.index, lower, upper));
+  const bounds = checkBounds(request.bounds);
+  const estimated = native(() => session.host.store.estimate(table.storeTable, request.index, bounds));
   return vamos.tables.Estimated.encode(estimated).finish();
 };
 
 /** What a connector is told of a table's size, and of the values that it gave. */
 export function statisticsOf(session: TablesSession, table: HostTable): vamos.tables.ITableStatistics {
-  const { bytes } = native(() => session.host.store.estimate(table.storeTable, 0, undefined, undefined));
+  const { bytes } = native(() => session.host.store.estimate(table.storeTable, 0));
   const nextAutoIncrement = table.definition.autoIncrement === 0 ? 0 : uint64Field(table.autoIncrement.next);
   return { rows: Math.max(0, table.rows), bytes, nextAutoIncrement };
 }
