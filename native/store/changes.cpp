@@ -113,7 +113,7 @@ Progress ChangeOperation::run(const Budget& budget) {
   }
   writer_.finish();
   outcome.count = found_;
-  appendU64(outcome.result, changed_);
+  outcome.changed = changed_;
   return Progress::DONE;
 }
 
@@ -134,8 +134,11 @@ Progress ChangeOperation::read(const Budget& budget) {
 }
 
 bool ChangeOperation::hasDistinctKeys() const {
-  std::unordered_set<std::string_view> seen;
   Reader reader(keys_.bytes());
+  std::string_view first;
+  if (readKey(reader, first) && reader.atEnd()) return true;
+  std::unordered_set<std::string_view> seen;
+  reader = Reader(keys_.bytes());
   while (!reader.atEnd()) {
     std::string_view key;
     if (!readKey(reader, key) || !seen.insert(key).second) return false;

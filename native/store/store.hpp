@@ -61,7 +61,7 @@ class Store {
   uint64_t openCursor(uint64_t transaction, CursorOptions options);
   Answer fetch(uint64_t cursor, uint64_t windowBytes);
   void closeCursor(uint64_t cursor);
-  // The outcome's count: rows found; its result: u64, how many of them were changed.
+  // The outcome's count: rows found; `changed`: how many of them were changed.
   Answer change(uint64_t transaction, ChangeOptions options);
 
   void unlock(uint64_t transaction, uint32_t table, std::string_view keys);

@@ -31,6 +31,7 @@ struct Outcome {
   std::string result;
   std::string detail;
   uint64_t count = 0;
+  uint64_t changed = 0;
   bool atEnd = false;
 
   bool ok() const { return code == ErrorCode::OK; }

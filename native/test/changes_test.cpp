@@ -34,7 +34,7 @@ class Changes : public StoreFixture {
   std::pair<uint64_t, uint64_t> counts(uint64_t transaction, ChangeOptions options) {
     const Outcome outcome = wait(store->change(transaction, std::move(options)));
     REQUIRE(outcome.message == "");
-    return {outcome.count, Reader(outcome.result).u64()};
+    return {outcome.count, outcome.changed};
   }
   ErrorCode code(uint64_t transaction, ChangeOptions options) {
     try {

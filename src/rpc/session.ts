@@ -69,6 +69,9 @@ export class Session implements HostSession {
   #isDraining = false;
   #ended: Promise<void> | undefined;
   readonly #quietWaiters = new Set<() => void>();
+  readonly #onParked = (call: HostCall, isParked: boolean): void => {
+    this.#park(call, isParked);
+  };
 
   constructor(
     private readonly channel: Channel,
@@ -143,6 +146,7 @@ export class Session implements HostSession {
   }
 
   #answerBy(atOnce: AtOnce, body: Uint8Array, requests: FrameRequest[], frame: OwedFrame): FrameRequest[] {
+    if (!requests.some(({ method }) => atOnce.has(method))) return requests;
     const asked: FrameRequest[] = [];
     const streams = new Set<number>();
     const ids = new Set<number>();
@@ -282,18 +286,7 @@ export class Session implements HostSession {
     if (id === 0 || this.#calls.has(id)) {
       throw new VamosError('BAD_REQUEST', `request number ${id} is not free`);
     }
-    const call = new HostCall(
-      this,
-      id,
-      stream,
-      method,
-      chain,
-      bodyOf(body, request),
-      frame,
-      (parking, isParked) => {
-        this.#park(parking, isParked);
-      },
-    );
+    const call = new HostCall(this, id, stream, method, chain, bodyOf(body, request), frame, this.#onParked);
     this.#unansweredBytes += call.bytes;
     if (this.#unansweredBytes > this.limits.requestWindowBytes) {
       throw new VamosError(

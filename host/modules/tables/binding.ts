@@ -23,7 +23,7 @@ export interface StoreOptions {
 
 /**
  * code: ErrorCode; result: bytes of the answer, absent where there are none; detail: as vamos.proto says; count: rows
- * done or counted, absent for 0.
+ * done or counted, absent for 0; changed: of those that a change found, absent for 0.
  */
 export interface Outcome {
   code: number;
@@ -31,6 +31,7 @@ export interface Outcome {
   result?: Uint8Array;
   detail?: Uint8Array;
   count?: number;
+  changed?: number;
   /** Cursor calls: the cursor reached its end (and is closed). */
   atEnd?: boolean;
 }
@@ -177,7 +178,7 @@ export interface NativeStore {
 
   /**
    * Locks, reads, filters, and deletes or updates rows where they are, with their entries in all indexes that it touches,
-   * which must have no opaque part. count: rows found; result: u64, how many of them it changed. A failure undoes all of
+   * which must have no opaque part. count: rows found; changed: how many of them it changed. A failure undoes all of
    * it; its locks stay, but for those of entries that it made. VALUE_OUT_OF_RANGE and DUPLICATE_KEY have their detail.
    */
   change(transaction: number, options: ChangeOptions): Outcome | number;

@@ -71,6 +71,7 @@ Napi::Object toObject(Napi::Env env, Outcome outcome) {
   }
   if (!outcome.result.empty()) object.Set("result", toBytes(env, std::move(outcome.result)));
   if (outcome.count > 0) object.Set("count", toNumber(env, outcome.count));
+  if (outcome.changed > 0) object.Set("changed", toNumber(env, outcome.changed));
   if (outcome.atEnd) object.Set("atEnd", Napi::Boolean::New(env, true));
   return object;
 }

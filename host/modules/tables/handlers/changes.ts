@@ -120,7 +120,7 @@ function count(
   outcome: Outcome,
 ): vamos.tables.IChanged {
   const found = outcome.count ?? 0;
-  const changed = Number(asBuffer(outcome.result!).readBigUInt64LE());
+  const changed = outcome.changed ?? 0;
   host.counters.rowsRead += found;
   host.counters.rowsWritten += changed;
   if (changed > 0) transaction.addRows(table, deletes ? -changed : 0);

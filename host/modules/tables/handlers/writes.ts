@@ -21,6 +21,8 @@ const UPDATE = { number: 1, addedRows: 0, deletes: true, inserts: true };
 const DELETE = { number: 2, addedRows: -1, deletes: true, inserts: false };
 type Kind = typeof INSERT;
 
+const ONE_WRITTEN = vamos.tables.Written.encode({ rows: 1 }).finish();
+
 /** One request's way through the module. */
 interface WriteCall {
   session: TablesSession;
@@ -50,7 +52,7 @@ function write(kind: Kind): Handler {
     });
     return goOn(
       () => done,
-      (rows) => vamos.tables.Written.encode({ rows }).finish(),
+      (rows) => (rows === 1 ? ONE_WRITTEN : vamos.tables.Written.encode({ rows }).finish()),
     );
   };
 }
