@@ -3,13 +3,13 @@ import os from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RowDataPacket } from 'mysql2/promise';
 import { MariadbServer } from '../../test/mariadb/server.js';
-import { renderTable, summarize, type EngineName, type SysbenchRow } from './report.js';
+import { CostMeter } from './costs.js';
+import { renderTable, summarize, type EngineName, type MeasuredSample, type SysbenchRow } from './report.js';
 import {
   dropTables,
   prepare,
   runTest,
   sysbenchVersion,
-  type Sample,
   type TableSize,
   type Target,
   type TestName,
@@ -60,9 +60,10 @@ export async function runSysbench(options: SysbenchOptions): Promise<void> {
     targets.set(engine, await makeTables(server, engine, scale.size));
   }
   const rows: SysbenchRow[] = [];
+  const meter = new CostMeter(server);
   for (const test of options.test) {
     for (const threads of options.threads) {
-      rows.push(...(await measure(targets, test, threads, scale)));
+      rows.push(...(await measure(targets, test, threads, scale, meter)));
     }
   }
   showProgress('');
@@ -118,9 +119,10 @@ async function measure(
   test: TestName,
   threads: number,
   scale: Scale,
+  meter: CostMeter,
 ): Promise<SysbenchRow[]> {
   const engines = [...targets.keys()];
-  const samples = new Map<EngineName, Sample[]>(engines.map((engine) => [engine, []]));
+  const samples = new Map<EngineName, MeasuredSample[]>(engines.map((engine) => [engine, []]));
   for (let round = 0; round < scale.rounds; round++) {
     // Each round starts with another one.
     const order = engines.map((_, index) => engines[(index + round) % engines.length]!);
@@ -134,8 +136,10 @@ async function measure(
       }
       showProgress(what);
       await sleep(REST_MS);
-      const sample = await runTest(target, test, threads, scale.roundSeconds);
-      samples.get(engine)!.push(sample);
+      const { result: sample, costs } = await meter.measure(() =>
+        runTest(target, test, threads, scale.roundSeconds),
+      );
+      samples.get(engine)!.push({ ...sample, costs });
       showProgress(`${what}: ${Math.round(sample.transactions / sample.seconds)}/s`);
     }
   }

@@ -62,6 +62,14 @@ export class HostCpuMeter {
   }
 }
 
+/** CPU time of a process with the threads that have ended, rounded to hundredths of a second. */
+export async function processCpuMs(pid: number): Promise<number> {
+  // After the program's name in parentheses: state is the 3rd field of the line, utime and stime the 14th and 15th.
+  const line = await readFile(`/proc/${pid}/stat`, 'latin1');
+  const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+}
+
 async function snapshot(pid: number): Promise<Snapshot> {
   try {
     const threadsMs = new Map<string, number>();
@@ -70,10 +78,7 @@ async function snapshot(pid: number): Promise<Snapshot> {
       const text = await readFile(`/proc/${pid}/task/${thread}/schedstat`, 'latin1').catch(() => undefined);
       if (text !== undefined) threadsMs.set(thread, Number(text.split(' ')[0]) / 1e6);
     }
-    // After the program's name in parentheses: state is the 3rd field of the line, utime and stime the 14th and 15th.
-    const line = await readFile(`/proc/${pid}/stat`, 'latin1');
-    const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
-    return { threadsMs, totalMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS };
+    return { threadsMs, totalMs: await processCpuMs(pid) };
   } catch (cause) {
     throw new VmError('VM_GONE', `process ${pid}: its CPU time can't be read`, { cause });
   }
