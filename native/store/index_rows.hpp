@@ -13,9 +13,10 @@ namespace vamos::store {
 // Makes rows from the entries of a secondary index alone, where the bytes of its keys and of the primary key
 // give back all columns that a read needs.
 //
-// What it makes is what the row has: an entry is written with its row and in the same transaction, both are
-// read at one snapshot, and the bytes of a part that is not opaque have but one value. Only over its own
-// writes a transaction may see entries that its rows no longer have; View::ownsEntry finds them out.
+// What it makes is what the row has: an entry comes and goes in the transactions that change its row, a read
+// sees both at one snapshot, and the bytes of a part that is not opaque have but one value. Only over its own
+// writes a transaction may see entries that its rows have no more (another one's commit after the snapshot
+// removed them); View::ownsEntry tells them, and RowWriter writes those that it would miss.
 class IndexRows {
  public:
   // needed: one a column of the table. Nothing: only the row has them all. The table must outlive it.

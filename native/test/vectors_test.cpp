@@ -148,7 +148,7 @@ TEST_CASE("the key batch of the vectors has the keys of the insert") {
   CHECK(reader.atEnd());
 }
 
-TEST_CASE("the keys of the vectors are made of their rows") {
+TEST_CASE("the keys of the vectors are made of their rows, and give back their columns") {
   for (const Fields& fields : lines("key")) {
     CAPTURE(fields[0]);
     std::vector<KeyPart> parts;
@@ -167,6 +167,15 @@ TEST_CASE("the keys of the vectors are made of their rows") {
     std::string key = "before";
     CHECK(appendKey(*layout, row, parts, key) == isAnyNull);
     CHECK(key == "before" + bytes(fields[2]));
+    std::string made = bytes(fields[2]);
+    std::span<char> rest(made);
+    std::vector<ColumnValue> values;
+    CHECK(takeKeyParts(*layout, parts, rest, values));
+    CHECK(rest.empty());
+    for (const ColumnValue& value : values) {
+      CHECK(value.isNull == RowLayout::isNull(row, value.column));
+      if (!value.isNull) CHECK(value.bytes == layout->value(row, value.column));
+    }
   }
 }
 

@@ -76,7 +76,7 @@ void appendValue(std::string& key, ColumnKind kind, std::string_view data) {
 bool takeEscaped(std::span<char>& key, char mask, std::string_view& data) {
   size_t sizeBytes = 0;
   for (size_t at = 0; at < key.size(); at++) {
-    char byte = static_cast<char>(key[at] ^ mask);
+    const char byte = static_cast<char>(key[at] ^ mask);
     if (byte == '\0') {
       if (++at == key.size()) return false;
       const char mark = static_cast<char>(key[at] ^ mask);
