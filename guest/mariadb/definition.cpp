@@ -102,8 +102,7 @@ wire::Definition definitionOf(const TABLE& table, const Codec& codec, std::strin
     for (const KeyPartFormat& part : codec.index(hostIndex).parts()) index.parts.push_back(partOf(part));
   }
   if (codec.hasHiddenKey()) {
-    // One counter: where the table has an auto-increment column too, its values and the rows' numbers share
-    // it.
+    // One counter: where the table has an auto-increment column too, hidden keys are made of its values.
     definition.autoIncrement = static_cast<int32_t>(hidden) + 1;
   } else if (share.found_next_number_field != nullptr) {
     const Field& field = **share.found_next_number_field;

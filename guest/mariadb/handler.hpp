@@ -213,9 +213,14 @@ class ha_vamos final : public handler {
   int changeDirectly(uint32_t method, wire::Changed& changed);
   bool raiseMisfit(const client::Failure& failure) const;
 
+  // handler_definition.cpp
+  bool setsAutoIncrement(const Alter_inplace_info& info) const;
+  int nextBehindRows(uint64_t& next);
+
   // handler_write.cpp
   bool mayInsertLater() const;
   uint64_t givenAutoIncrement(const uchar* record) const;
+  int nextHiddenKey(int64_t& hiddenKey);
   int send(uint32_t method, uint64_t seen, Surfaces surfaces);
   int flushUnseen();
   void noteDuplicate(const client::Failure& failure);

@@ -3,6 +3,11 @@
 #include <sql_class.h>
 #include <sql_lex.h>
 
+#include <algorithm>
+#include <limits>
+
+#include "mariadb/blobs.hpp"
+#include "mariadb/cursor.hpp"
 #include "mariadb/definition.hpp"
 #include "mariadb/errors.hpp"
 #include "mariadb/handler.hpp"
@@ -145,6 +150,39 @@ int ha_vamos::truncate() {
   return 0;
 }
 
+// The value behind the largest that a row has in the auto-increment column; 1 where none has a positive one.
+int ha_vamos::nextBehindRows(uint64_t& next) {
+  const uint index = table_share->next_number_index;
+  const Field& field = *table->found_next_number_field;
+  MY_BITMAP* const columns = &table->tmp_set;
+  bitmap_clear_all(columns);
+  bitmap_set_bit(columns, field.field_index);
+  const Projection projection = share_->codec->projection(columns);
+  wire::OpenCursor request;
+  request.table = share_->number;
+  request.version = share_->version;
+  request.scope = session().scopeAlone();
+  request.index = share_->codec->indexOf(index);
+  request.reverse = (table->key_info[index].key_part[0].key_part_flag & HA_REVERSE_SORT) == 0;
+  request.columns = projection.columns;
+  request.limitRows = request.firstRows = 1;
+  Cursor cursor;
+  Row row;
+  next = 1;
+  int error = cursor.open(session(), request);
+  if (error == 0) error = cursor.next(session(), row);
+  if (error == 0) {
+    SessionBlobs blobs(session());
+    error = share_->codec->decodeRow(row.bytes, projection, table->record[0], blobs, &blobMemory_);
+  }
+  if (error == 0) {
+    const uint64_t largest = givenAutoIncrement(table->record[0]);
+    next = largest == std::numeric_limits<uint64_t>::max() ? largest : largest + 1;
+  }
+  cursor.close(session());
+  return error == HA_ERR_END_OF_FILE ? 0 : error;
+}
+
 // TRUNCATE does it with the rows; ALTER TABLE … AUTO_INCREMENT redefines the table.
 int ha_vamos::reset_auto_increment(ulonglong) { return 0; }
 
@@ -157,6 +195,11 @@ void ha_vamos::update_create_info(HA_CREATE_INFO* created) {
 // Of EXCHANGE PARTITION.
 bool ha_vamos::check_if_incompatible_data(HA_CREATE_INFO*, uint changes) {
   return changes == IS_EQUAL_YES ? COMPATIBLE_DATA_YES : COMPATIBLE_DATA_NO;
+}
+
+bool ha_vamos::setsAutoIncrement(const Alter_inplace_info& info) const {
+  return (info.create_info->used_fields & HA_CREATE_USED_AUTO) != 0 &&
+         table->found_next_number_field != nullptr;
 }
 
 // What changes the definition and no row is done at once; all else copies.
@@ -176,6 +219,9 @@ enum_alter_inplace_result ha_vamos::check_if_supported_inplace_alter(TABLE* alte
       info->create_info->db_type != table->s->db_type()) {
     return HA_ALTER_INPLACE_NOT_SUPPORTED;
   }
+  // Hidden keys are made of the counter's values, too, which then must not come again: rows of a copy get new
+  // ones.
+  if (setsAutoIncrement(*info) && share_->codec->hasHiddenKey()) return HA_ALTER_INPLACE_NOT_SUPPORTED;
   std::string refusal;
   const std::unique_ptr<Codec> codec = Codec::make(*altered->s, refusal);
   if (!codec || !codec->readsAs(*share_->codec)) return HA_ALTER_INPLACE_NOT_SUPPORTED;
@@ -195,13 +241,24 @@ bool ha_vamos::commit_inplace_alter_table(TABLE* altered, Alter_inplace_info* in
   message.name = share_->name;
   message.definition = definitionOf(*altered, *codec, share_->name,
                                     isPartitionName(share_->name) ? std::string{} : frmImage(*altered->s));
-  if ((info->create_info->used_fields & HA_CREATE_USED_AUTO) != 0) {
-    message.nextAutoIncrement = info->create_info->auto_increment_value;
+  int error = 0;
+  if (setsAutoIncrement(*info)) {
+    error = nextBehindRows(message.nextAutoIncrement);
+    message.nextAutoIncrement =
+        std::max<uint64_t>(message.nextAutoIncrement, info->create_info->auto_increment_value);
   }
   Reply reply;
-  const int error = session().callAlone(Method::REDEFINE_TABLE, message.encode(), reply);
-  if (error != 0) print_error(error, MYF(0));
-  return error != 0;
+  if (error == 0) error = session().callAlone(Method::REDEFINE_TABLE, message.encode(), reply);
+  if (error != 0) {
+    print_error(error, MYF(0));
+    return true;
+  }
+  wire::TableInfo redefined;
+  if (message.nextAutoIncrement == 0 && wire::TableInfo::decode(reply.body, redefined) &&
+      redefined.version == share_->version + 1) {
+    share_->keepFor(redefined.version);
+  }
+  return false;
 }
 
 }  // namespace vamos::mariadb

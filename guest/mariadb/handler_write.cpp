@@ -42,6 +42,15 @@ uint64_t ha_vamos::givenAutoIncrement(const uchar* record) const {
   return static_cast<uint64_t>(value);
 }
 
+// The counter's values where no column has them.
+int ha_vamos::nextHiddenKey(int64_t& hiddenKey) {
+  if (table->found_next_number_field) return share_->takeHiddenKey(session(), hiddenKey);
+  uint64_t value = 0;
+  const int error = share_->reserve(session(), 1, 1, 1, value);
+  hiddenKey = static_cast<int64_t>(value);
+  return error;
+}
+
 int ha_vamos::write_row(const uchar* record) {
   uint64_t seen = 0;
   if (table->next_number_field && record == table->record[0]) {
@@ -49,16 +58,13 @@ int ha_vamos::write_row(const uchar* record) {
     if (error) return error;
   }
   const Codec& codec = *share_->codec;
-  if (insert_id_for_cur_row == 0) seen = givenAutoIncrement(record);
+  // The counter knows the values that it gave, and not those of SET INSERT_ID or of a replicated statement.
+  const bool isForced = ha_thd()->auto_inc_intervals_forced.nb_elements() > 0;
+  if (insert_id_for_cur_row == 0 || isForced) seen = givenAutoIncrement(record);
   int64_t hiddenKey = 0;
   if (codec.hasHiddenKey()) {
-    // One counter serves both: what it gave out once, it never does again.
-    uint64_t value = insert_id_for_cur_row;
-    if (value == 0) {
-      const int error = share_->reserve(session(), 1, 1, 1, value);
-      if (error) return error;
-    }
-    hiddenKey = static_cast<int64_t>(value);
+    const int error = nextHiddenKey(hiddenKey);
+    if (error) return error;
   }
   SessionBlobs blobs(session());
   rows_.assign(sizeof(uint32_t), '\0');
@@ -227,7 +233,8 @@ void ha_vamos::forgetCurrent() {
 void ha_vamos::get_auto_increment(ulonglong offset, ulonglong increment, ulonglong wanted, ulonglong* first,
                                   ulonglong* reserved) {
   uint64_t value = 0;
-  const int error = share_->reserve(session(), wanted, offset, increment, value);
+  const uint64_t count = std::clamp<uint64_t>(wanted, 1, Table::mostAtOnce(increment));
+  const int error = share_->reserve(session(), count, offset, increment, value);
   if (error) {
     // Behind the column's last value the server says so itself, for all but the widest columns.
     const uint64_t next = share_->nextAutoIncrement();
@@ -237,7 +244,7 @@ void ha_vamos::get_auto_increment(ulonglong offset, ulonglong increment, ulonglo
     return;
   }
   *first = value;
-  *reserved = wanted;
+  *reserved = count;
 }
 
 }  // namespace vamos::mariadb

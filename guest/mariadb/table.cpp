@@ -17,6 +17,14 @@ constexpr uint64_t maxGrowth = 256;
 constexpr uint64_t maxReserved = 1'000'000;
 // Values between what the host knows and what rows gave themselves that are asked for and left out.
 constexpr uint64_t maxSkipped = 1000;
+// Closed tables whose reserved values are remembered.
+constexpr size_t maxKept = 10'000;
+// A hidden key beside an auto-increment column is this bit, a value of the counter and the row's number among
+// those that share the value. Of larger values each makes one, a negative one. What TypeScript connectors
+// number by the counter is smaller.
+constexpr uint64_t hiddenKeyBit = uint64_t{1} << 62;
+constexpr uint64_t keysOfValue = uint64_t{1} << 16;
+constexpr uint64_t largestSharedValue = hiddenKeyBit / keysOfValue - 1;
 
 // The first value not below `least` that is `offset` modulo `increment`, as the server rounds. 0: none.
 uint64_t aligned(uint64_t least, uint64_t offset, uint64_t increment) {
@@ -30,8 +38,22 @@ uint64_t aligned(uint64_t least, uint64_t offset, uint64_t increment) {
 
 }  // namespace
 
+std::mutex Table::keptMutex_;
+std::unordered_map<uint64_t, Table::Own> Table::kept_;
+
 Table::Table(std::string name, std::unique_ptr<Codec> codec)
     : name(std::move(name)), codec(std::move(codec)) {}
+
+Table::~Table() { keepFor(version); }
+
+void Table::keepFor(uint32_t nextVersion) {
+  const std::lock_guard lock(mutex_);
+  if (own_.values.next >= own_.values.end) return;
+  const std::lock_guard keptLock(keptMutex_);
+  if (kept_.size() >= maxKept) kept_.clear();
+  kept_[keptKey(nextVersion)] = own_;
+  own_.values.next = own_.values.end;
+}
 
 void Table::become(const wire::TableInfo& info) {
   number = info.table;
@@ -39,7 +61,13 @@ void Table::become(const wire::TableInfo& info) {
   setStatistics(info.statistics);
   const std::lock_guard lock(mutex_);
   const uint64_t next = std::max<uint64_t>(info.statistics.nextAutoIncrement, 1);
-  values_ = {next, next};
+  own_ = {{next, next}};
+  {
+    // Nobody went on behind them: what was left when the table was closed comes next.
+    const std::lock_guard kept(keptMutex_);
+    const auto found = kept_.extract(keptKey(version));
+    if (found && found.mapped().values.end == next) own_ = found.mapped();
+  }
   growth_ = 1;
   generation_++;
   distinctKeys_.clear();
@@ -98,18 +126,33 @@ bool Table::Range::take(uint64_t count, uint64_t offset, uint64_t increment, uin
   return true;
 }
 
+bool Table::take(Range& range, uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first) {
+  if (count == 0) {
+    first = range.next;
+    if (range.next >= range.end) return false;
+  } else if (!range.take(count, offset, increment, first)) {
+    return false;
+  }
+  const uint64_t last = count == 0 ? first : first + (count - 1) * increment;
+  own_.largest = std::max(own_.largest, last);
+  return true;
+}
+
+uint64_t Table::mostAtOnce(uint64_t increment) {
+  return std::max<uint64_t>(maxReserved / std::max<uint64_t>(increment, 1), 2) - 1;
+}
+
 int Table::reserve(Session& session, uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first) {
   increment = std::max<uint64_t>(increment, 1);
-  count = std::clamp<uint64_t>(count, 1, std::max<uint64_t>(maxReserved / increment, 2) - 1);
   for (bool isFlushed = false;;) {
     wire::Reserve request{number, version, 0};
     uint64_t generation = 0;
     uint64_t skipped = 0;
     {
       const std::lock_guard lock(mutex_);
-      if (values_.take(count, offset, increment, first)) return 0;
+      if (take(own_.values, count, offset, increment, first)) return 0;
       // What is left here is not enough, and what the host gives may begin behind another server's values.
-      skipped = values_.next > values_.end ? values_.next - values_.end : 0;
+      skipped = own_.values.next > own_.values.end ? own_.values.next - own_.values.end : 0;
       const uint64_t wanted = std::max(growth_, (count + 1) * increment) + std::min(skipped, maxReserved);
       request.count = static_cast<uint32_t>(std::min(wanted, maxReserved));
       growth_ = std::min(growth_ * 2, maxGrowth);
@@ -130,25 +173,50 @@ int Table::reserve(Session& session, uint64_t count, uint64_t offset, uint64_t i
     const std::lock_guard lock(mutex_);
     if (generation != generation_) continue;
     // What follows the values that are left here is one range with them, and the next value never goes back.
-    Range range{std::max(reserved.first, values_.next), reserved.first + reserved.count};
-    if (reserved.first == values_.end) range.next = values_.next;
-    const bool taken = range.take(count, offset, increment, first);
+    Range range{std::max(reserved.first, own_.values.next), reserved.first + reserved.count};
+    if (reserved.first == own_.values.end) range.next = own_.values.next;
+    const bool taken = take(range, count, offset, increment, first);
     // Others may have reserved meanwhile: the later range stays.
-    if (range.end > values_.end) values_ = range;
+    if (range.end > own_.values.end) own_.values = range;
     if (taken) return 0;
     if (reserved.count < request.count) return HA_ERR_AUTOINC_READ_FAILED;
   }
 }
 
+int Table::takeHiddenKey(Session& session, int64_t& hiddenKey) {
+  for (;;) {
+    uint64_t count = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      if (own_.largest > own_.hiddenKeysValue && own_.largest <= largestSharedValue) {
+        own_.hiddenKeysValue = own_.largest;
+        own_.hiddenKeys = 0;
+      }
+      if (own_.hiddenKeysValue != 0 && own_.hiddenKeys < keysOfValue) {
+        hiddenKey =
+            static_cast<int64_t>(hiddenKeyBit + own_.hiddenKeysValue * keysOfValue + own_.hiddenKeys++);
+        return 0;
+      }
+      if (own_.hiddenKeysValue != 0 || own_.values.next > largestSharedValue) count = 1;
+    }
+    uint64_t value = 0;
+    if (const int error = reserve(session, count, 1, 1, value)) return error;
+    if (count != 0 && value > largestSharedValue) {
+      hiddenKey = std::numeric_limits<int64_t>::min() + static_cast<int64_t>(value);
+      return 0;
+    }
+  }
+}
+
 void Table::see(uint64_t value) {
   const std::lock_guard lock(mutex_);
-  if (value < values_.next) return;
-  values_.next = value == std::numeric_limits<uint64_t>::max() ? value : value + 1;
+  if (value < own_.values.next) return;
+  own_.values.next = value == std::numeric_limits<uint64_t>::max() ? value : value + 1;
 }
 
 uint64_t Table::nextAutoIncrement() {
   const std::lock_guard lock(mutex_);
-  return values_.next;
+  return own_.values.next;
 }
 
 std::string hostName(const char* path) { return path[0] == '.' && path[1] == '/' ? path + 2 : path; }

@@ -25,6 +25,7 @@ class Session;
 class Table : public Handler_share {
  public:
   Table(std::string name, std::unique_ptr<Codec> codec);
+  ~Table() override;
 
   const std::string name;  // as the host knows it: 'database/table', or the path of a temporary one
   const std::unique_ptr<Codec> codec;
@@ -55,9 +56,16 @@ class Table : public Handler_share {
   std::optional<ha_rows> estimate(const std::string& range);
   void setEstimate(const std::string& range, ha_rows rows);
 
-  // Values of the host's counter, for auto-increment columns and hidden keys: `count` of them that lie
-  // `increment` apart, from the first on that is `offset` modulo `increment`. 0, or an error of handler.h.
+  // Values of the host's counter: `count` of them, at most mostAtOnce, that lie `increment` apart, from the
+  // first on that is `offset` modulo `increment`. 0 of them: the next one is this server's then, and not
+  // taken. 0, or an error of handler.h.
   int reserve(Session& session, uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first);
+  static uint64_t mostAtOnce(uint64_t increment);
+  // A hidden key beside an auto-increment column: one that no other row has or had, larger than those given
+  // here before. Many are made of one value that the column had. 0, or an error of handler.h.
+  int takeHiddenKey(Session& session, int64_t& hiddenKey);
+  // Redefined without a change of the counter: what was reserved is for the table of that version.
+  void keepFor(uint32_t nextVersion);
   // A row came to have this value: the next ones are larger.
   void see(uint64_t value);
   // The value that comes next, as far as known here.
@@ -70,9 +78,23 @@ class Table : public Handler_share {
     uint64_t end = 1;
     bool take(uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first);
   };
+  // What of the host's counter is this server's.
+  struct Own {
+    Range values;
+    uint64_t largest = 0;          // of the values that are known to be; 0: none
+    uint64_t hiddenKeysValue = 0;  // the one of them that hidden keys are made of, and how many were
+    uint64_t hiddenKeys = 0;
+  };
+  // That of tables that are closed, by number and version: the host gives it to no other connector.
+  static std::mutex keptMutex_;
+  static std::unordered_map<uint64_t, Own> kept_;
+  uint64_t keptKey(uint32_t ofVersion) const { return uint64_t{number} << 32 | ofVersion; }
+
+  // With mutex_ held.
+  bool take(Range& range, uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first);
 
   std::mutex mutex_;  // of what follows
-  Range values_;
+  Own own_;
   uint64_t growth_ = 1;      // values asked for at least, next time
   uint64_t generation_ = 0;  // of the counter: truncated tables begin anew
   ha_rows rows_ = 0;
