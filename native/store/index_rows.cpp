@@ -8,6 +8,9 @@
 namespace vamos::store {
 namespace {
 
+// Each open cursor keeps one.
+constexpr size_t maxEmptyRowBytes = 16 << 10;
+
 // As many of an index's parts as have something of what is needed, which is crossed out. Where an opaque part
 // ends, nobody here knows.
 std::span<const KeyPart> takeParts(const RowLayout& layout, std::span<const KeyPart> parts,
@@ -29,7 +32,8 @@ std::optional<IndexRows> IndexRows::make(const Table& table, uint32_t index, std
   IndexRows made(table.row);
   made.indexParts_ = takeParts(table.row, table.indexes[index].parts, needed);
   made.primaryParts_ = takeParts(table.row, table.indexes[0].parts, needed);
-  if (std::find(needed.begin(), needed.end(), true) != needed.end()) return std::nullopt;
+  const bool isEnough = std::find(needed.begin(), needed.end(), true) == needed.end();
+  if (!isEnough || made.emptyRow_.size() > maxEmptyRowBytes) return std::nullopt;
   return made;
 }
 

@@ -19,7 +19,8 @@ namespace vamos::store {
 // removed them); View::ownsEntry tells them, and RowWriter writes those that it would miss.
 class IndexRows {
  public:
-  // needed: one a column of the table. Nothing: only the row has them all. The table must outlive it.
+  // needed: one a column of the table. Nothing: only the row has them all, or the table's
+  // fixed columns are very wide. The table must outlive it.
   static std::optional<IndexRows> make(const Table& table, uint32_t index, std::vector<bool> needed);
 
   // A valid row, the needed columns as in the table's own, of others any; it stands until the next call.

@@ -426,3 +426,24 @@ TEST_CASE_FIXTURE(WideTable, "where an entry is no key of its index, the row is 
   CHECK(rows.size() == 1);
   CHECK(rows == read(0, {.columns = columns}, columns, false, 1 << 20));
 }
+
+TEST_CASE_FIXTURE(WideTable, "of a table with very wide columns the rows are read: a cursor keeps little") {
+  constexpr uint32_t veryWide = 9;
+  constexpr uint32_t widthBytes = 20'000;
+  store->defineTable({veryWide,
+                      {{30, true, {{0}}}, {31, false, {{0}}}},
+                      {{static_cast<uint32_t>(ColumnKind::UINT32), 0},
+                       {static_cast<uint32_t>(ColumnKind::FIXED), widthBytes}}});
+  std::string batch;
+  appendLengthPrefixed(batch, rowOf({{fixed(7U), 4}, {std::string(widthBytes, 'x'), widthBytes}}));
+  appendEntry(batch, {numberKey(7), "", false});
+  appendEntry(batch, {numberKey(7), "", false});
+  const uint64_t transaction = begin();
+  REQUIRE(wait(store->write(transaction, veryWide, WriteKind::INSERT, batch, Wait::WAIT)).ok());
+  REQUIRE(commit(transaction).ok());
+  const uint64_t cursor = store->openCursor(0, {.table = veryWide, .index = 1, .columns = {0}});
+  std::string window;
+  appendLengthPrefixed(window, rowOf({{fixed(7U), 4}}));
+  CHECK(wait(store->fetch(cursor, 1)).result == window);
+  CHECK(rowsFromIndex() == 0);
+}
