@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "mariadb/definition.hpp"
+#include "mariadb/plugin.hpp"
 #include "mariadb/session.hpp"
 
 namespace vamos::mariadb {
@@ -61,12 +62,15 @@ void Table::become(const wire::TableInfo& info) {
   setStatistics(info.statistics);
   const std::lock_guard lock(mutex_);
   const uint64_t next = std::max<uint64_t>(info.statistics.nextAutoIncrement, 1);
-  own_ = {{next, next}};
+  own_ = {.values = {next, next}, .session = host().epoch()};
   {
-    // Nobody went on behind them: what was left when the table was closed comes next.
+    // What was left when the table was closed comes next, if nobody went on behind it and the host is not
+    // another one since, which may have older data.
     const std::lock_guard kept(keptMutex_);
     const auto found = kept_.extract(keptKey(version));
-    if (found && found.mapped().values.end == next) own_ = found.mapped();
+    if (found && found.mapped().values.end == next && found.mapped().session == own_.session) {
+      own_ = found.mapped();
+    }
   }
   growth_ = 1;
   generation_++;

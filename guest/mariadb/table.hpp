@@ -84,6 +84,7 @@ class Table : public Handler_share {
     uint64_t largest = 0;          // of the values that are known to be; 0: none
     uint64_t hiddenKeysValue = 0;  // the one of them that hidden keys are made of, and how many were
     uint64_t hiddenKeys = 0;
+    uint32_t session = 0;  // with the host, when the table was opened
   };
   // That of tables that are closed, by number and version: the host gives it to no other connector.
   static std::mutex keptMutex_;

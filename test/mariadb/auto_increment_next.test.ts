@@ -107,6 +107,30 @@ test('rows of a table without a primary key stay in the order in which they came
   expect(await session.sql('SELECT n FROM t IGNORE INDEX (id)')).toEqual([[1], [2], [3], [4], [5], [6]]);
 });
 
+test.each([1, 2 ** 46 - 2, 2 ** 52, 2 ** 62])(
+  'a table without a primary key takes any number of rows with values of their own from %d on',
+  async (start) => {
+    await using session = await Session.open(server());
+    await create(session, 'VAMOS', '(id BIGINT AUTO_INCREMENT, n INT, KEY (id)) ENGINE');
+    const first = String(BigInt(start));
+    await session.sql(
+      `INSERT INTO t VALUES (${first}, 0)`,
+      insertTwo,
+      `INSERT INTO t VALUES (7, 0), (7, 0)`,
+      insert,
+    );
+    await session.sql(
+      'INSERT INTO t SELECT 7, seq FROM seq_1_to_70000',
+      insertTwo,
+      'INSERT INTO t VALUES (7, 0)',
+    );
+    expect(await session.sql('SELECT COUNT(*), SUM(id = 7), COUNT(DISTINCT id) FROM t')).toEqual([
+      [70_009, '70003', 7],
+    ]);
+    expect(await session.sql('SELECT COUNT(*) FROM t IGNORE INDEX (id)')).toEqual([[70_009]]);
+  },
+);
+
 test('ALTER TABLE … AUTO_INCREMENT of a table that has no such column is harmless', async () => {
   await using session = await Session.open(server());
   await create(session, 'VAMOS', '(id INT, n INT) ENGINE');
@@ -131,15 +155,37 @@ test('a single insert is a request, and few more reserve its values', async () =
   expect((await requests()) - before).toBeLessThan(330);
 });
 
-describe.each(['stop', 'kill'] as const)('after a %s of the server', (end) => {
+describe.each([
+  [
+    'a stop of the server',
+    async () => {
+      await server().stop();
+      await server().start();
+    },
+  ],
+  [
+    'a kill of the server',
+    async () => {
+      await server().kill();
+      await server().start();
+    },
+  ],
+  ['a kill of the host', () => server().host!.killWorker()],
+  [
+    'a kill of the host while the table is closed',
+    async () => {
+      await server().query('FLUSH TABLES');
+      await server().host!.killWorker();
+    },
+  ],
+])('after %s', (_, end) => {
   test.each(['PRIMARY KEY (id)', 'KEY (id)'])('no value comes again, with %s', async (key) => {
     {
       await using session = await Session.open(server());
       await create(session, 'VAMOS', `(id INT AUTO_INCREMENT, n INT, ${key}) ENGINE`);
       await session.sql(insertTwo, insertTwo, 'INSERT INTO t VALUES (50, 4), (10, 5)', insert);
     }
-    await server()[end]();
-    await server().start();
+    await end();
     await using session = await Session.open(server());
     expect(await shown(session)).toBeGreaterThan(51);
     await session.sql(insert, 'INSERT INTO t VALUES (40, 6)', insertTwo);
