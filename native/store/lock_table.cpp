@@ -345,12 +345,13 @@ void LockTable::shareRow(LockOwner& owner, std::string_view key, uint64_t since)
   wakeAll(woken);
 }
 
-void LockTable::releaseInserts(LockOwner& owner, uint64_t since) {
+void LockTable::releaseSince(LockOwner& owner, uint64_t since, bool insertsOnly) {
   Woken woken;
   {
     const std::lock_guard guard(mutex_);
     for (size_t held = owner.held_.size(); held-- > 0;) {
-      if (owner.held_[held].isInsert && owner.held_[held].taken >= since) giveBack(owner, held, woken);
+      const LockOwner::Held& lock = owner.held_[held];
+      if (lock.taken >= since && (lock.isInsert || !insertsOnly)) giveBack(owner, held, woken);
     }
   }
   wakeAll(woken);

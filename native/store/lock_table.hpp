@@ -111,8 +111,8 @@ class LockTable {
   // Gives back the lock of a row, or makes it a shared one, if it was first taken since.
   void unlockRow(LockOwner& owner, std::string_view key, uint64_t since);
   void shareRow(LockOwner& owner, std::string_view key, uint64_t since);
-  // Gives back the locks of inserts that were first taken since.
-  void releaseInserts(LockOwner& owner, uint64_t since);
+  // Gives back the locks that were first taken since: all, or those of inserts.
+  void releaseSince(LockOwner& owner, uint64_t since, bool insertsOnly);
   // Gives back all locks.
   void release(LockOwner& owner);
 

@@ -30,7 +30,7 @@ void RowWriter::undo() {
   if (!hasBegun_) return;
   // Going back costs time in proportion to the whole transaction: only where there is something to undo.
   if (hasWritten_) {
-    transaction_->writes().RollbackToSavePoint();
+    transaction_->undoWrites();
     transaction_->releaseInserts(lockMark_);
     transaction_->removedBlobs.resize(removedBlobs_);
   } else {

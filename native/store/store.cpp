@@ -1,5 +1,7 @@
 #include "store/store.hpp"
 
+#include <rocksdb/utilities/write_batch_with_index.h>
+
 #include <algorithm>
 #include <unordered_set>
 
@@ -16,6 +18,9 @@ constexpr uint64_t maxWindowBytesHere = 64 << 10;
 constexpr size_t maxFilterBytesHere = 1 << 10;
 constexpr size_t maxHeldFilterBytes = 128 << 20;  // of all open cursors
 constexpr size_t maxXidBytes = 160;
+// A shared transaction that is larger takes no more writes: each may have to be undone.
+constexpr size_t maxSharedBytes = 64 << 10;
+constexpr size_t maxSharedLockBytes = 256 << 10;
 
 [[noreturn]] void refuse(ErrorCode code, std::string message) { throw StoreError{code, std::move(message)}; }
 
@@ -172,14 +177,25 @@ Answer Store::run(const std::shared_ptr<Operation>& operation, bool mayRunHere) 
   return {operation->number, {}};
 }
 
-// What would have to wait, or go on later, is undone: the others' commit doesn't wait for it.
+// What would have to wait, or go on later, is undone: the others' commit doesn't wait for it. Nor is anybody
+// to wait for the locks of what is undone.
 Answer Store::runAtOnce(Operation& operation, bool mayRunHere) {
+  Transaction& shared = *operation.transaction;
+  const size_t writtenBytes = shared.writtenBytes();
+  if (shared.hasUndone() || writtenBytes > maxSharedBytes || shared.lockBytes() > maxSharedLockBytes) {
+    return answer(ErrorCode::TRANSACTION_TOO_LARGE, "the shared transaction takes no more writes");
+  }
+  const uint64_t locks = shared.lockMark();
   const bool isDone = mayRunHere && operation.go(Scheduler::loopBudget()) == Progress::DONE;
   if (!isDone) {
     operation.cancelCode = static_cast<uint32_t>(ErrorCode::LOCK_NOT_AVAILABLE);
     operation.go(Scheduler::loopBudget());
   }
-  if (operation.outcome.ok()) operation.transaction->commitCount++;
+  if (!operation.outcome.ok()) {
+    shared.releaseLocks(locks);
+  } else if (shared.writtenBytes() > writtenBytes) {
+    shared.commitCount++;
+  }
   return {0, std::move(operation.outcome)};
 }
 
@@ -390,6 +406,8 @@ void Store::numberCommit(uint64_t number, std::string_view stream, uint64_t comm
   std::string value;
   appendU64(value, commit);
   appendU64(value, database_.nowMs());
+  // Of no account to the size that a transaction may have: what is written fits, so it can be committed.
+  transaction->writes().GetWriteBatch()->SetMaxBytes(0);
   const rocksdb::Status status = transaction->writes().Put(recordKey(RecordKind::LAST_COMMIT, stream), value);
   if (!status.ok()) fail(status);
 }

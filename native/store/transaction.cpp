@@ -134,14 +134,21 @@ void Transaction::setSavepoint() {
   savepoints_.push_back({lockMark(), writtenBytes(), adoptedBlobs.size(), removedBlobs.size()});
 }
 
-size_t Transaction::writtenBytes() const { return writes_->GetWriteBatch()->GetWriteBatch()->GetDataSize(); }
+size_t Transaction::writtenBytes() const {
+  return writes_ ? writes_->GetWriteBatch()->GetWriteBatch()->GetDataSize() : 0;
+}
+
+void Transaction::undoWrites() {
+  writes_->RollbackToSavePoint();
+  hasUndone_ = true;
+}
 
 bool Transaction::rollbackToSavepoint() {
   if (savepoints_.empty()) return false;
   const Savepoint savepoint = savepoints_.back();
   // Going back costs time in proportion to the whole transaction: only where there is something to undo.
   if (writtenBytes() != savepoint.writtenBytes) {
-    writes_->RollbackToSavePoint();
+    undoWrites();
     writes_->SetSavePoint();
   }
   adoptedBlobs.resize(savepoint.adoptedBlobs);

@@ -55,7 +55,8 @@ class Transaction {
   // has not changed the row.
   void unlockRow(std::string_view key, uint64_t since);
   void shareRow(std::string_view key, uint64_t since);
-  void releaseInserts(uint64_t since) { locks_.releaseInserts(owner_, since); }
+  void releaseInserts(uint64_t since) { locks_.releaseSince(owner_, since, true); }
+  void releaseLocks(uint64_t since) { locks_.releaseSince(owner_, since, false); }
   uint64_t lockMark() const { return locks_.mark(owner_); }
   uint64_t statementLockMark() const { return statementLocks_; }
   void stopWaiting() { locks_.stopWaiting(owner_); }
@@ -64,6 +65,10 @@ class Transaction {
   // Begun at the first use. Nothing in it: nothing to commit.
   rocksdb::Transaction& writes();
   bool hasWrites() const;
+  size_t writtenBytes() const;
+  // To the last savepoint of `writes`, which goes. Takes time in proportion to the whole transaction.
+  void undoWrites();
+  bool hasUndone() const { return hasUndone_; }
   rocksdb::Status commitWrites() { return writes_->Commit(); }
 
   // Two-phase commit. Prepared, it outlives the process: `end` lets go of it here, the log keeps it.
@@ -98,7 +103,6 @@ class Transaction {
     size_t removedBlobs;
   };
 
-  size_t writtenBytes() const;
   bool hasWritten(std::string_view key) const;
 
   const Database& database_;
@@ -108,6 +112,7 @@ class Transaction {
   const Kind kind_;
   LockOwner owner_;
   std::unique_ptr<rocksdb::Transaction> writes_;
+  bool hasUndone_ = false;
   std::shared_ptr<const rocksdb::ManagedSnapshot> snapshot_;
   bool tookSnapshot_ = false;
   std::shared_ptr<const rocksdb::ManagedSnapshot> statementSnapshot_;  // READ COMMITTED

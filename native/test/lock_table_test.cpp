@@ -197,7 +197,7 @@ TEST_CASE_FIXTURE(Fixture, "going back gives up the locks of inserts, and no oth
   CHECK(table.lockInsert(one, b, wait) == LockAnswer::GRANTED);
   CHECK(table.lockRow(one, c, shared, wait) == LockAnswer::GRANTED);
   CHECK(table.lockRow(two, b, shared, wait) == LockAnswer::QUEUED);
-  table.releaseInserts(one, mark);
+  table.releaseSince(one, mark, true);
   CHECK(woken == std::vector<uint64_t>{2});
   for (const std::string& key : {a, c, m}) {
     CHECK(table.lockInsert(three, key, IfLocked::REFUSE) == LockAnswer::REFUSED);

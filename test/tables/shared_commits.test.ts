@@ -149,3 +149,22 @@ describe.each(MODES)('autocommit writes that come together, %s', (mode) => {
     expect((await place.statistics()).transactionsOpen).toBe(0);
   });
 });
+
+const notes = defineTable({
+  name: 'notes',
+  columns: { id: t.uint32(), text: t.text() },
+  primaryKey: ['id'],
+});
+
+describe.each(MODES)('autocommit writes that come together in a root of small transactions, %s', (mode) => {
+  it('are never too large because of the others, nor because their commits are numbered', async () => {
+    await using place = await Place.make(mode, { maxTransactionBytes: 64 * 1024 });
+    const table = await place.tables.create(notes);
+    const rows = Array.from({ length: 250 }, (_, id) => ({ id, text: `${id}`.padStart(400) }));
+    const outcomes = await Promise.all(
+      rows.map((row) => outcomeOf(new Requests(place.client, table).insert(row, { commitNumber: 1 }))),
+    );
+    expect(new Set(outcomes)).toEqual(new Set(['OK']));
+    expect(await table.rndScan().all()).toEqual(rows);
+  });
+});

@@ -124,7 +124,8 @@ export interface NativeStore {
   begin(isolation: number, readOnly: boolean, snapshotNow: boolean): number;
   /**
    * For writes of several streams that commit together. `write` and `change` are the only operations in it; each runs at once
-   * and whole, or leaves nothing behind but locks: it waits for none (LOCK_NOT_AVAILABLE, also where it would take long).
+   * and whole, or leaves nothing behind: it waits for no lock (LOCK_NOT_AVAILABLE, also where it would take long).
+   * TRANSACTION_TOO_LARGE: it is to be committed, and another one begun.
    */
   beginShared(): number;
   /**

@@ -1,3 +1,4 @@
+import { VamosError } from '../../../src/protocol/errors.js';
 import type { Call } from '../../../src/rpc/contract.js';
 import type { CommitNumber, TablesHost } from './host.js';
 import { goOn, type NowOrLater } from './now_or_later.js';
@@ -12,6 +13,9 @@ interface Shared {
   /** Settles when it is committed. */
   committed: Promise<unknown>;
 }
+
+const isFull = (error: unknown): boolean =>
+  error instanceof VamosError && error.code === 'TRANSACTION_TOO_LARGE';
 
 /**
  * Autocommit writes that come together are committed together: one transaction, one record of the log, one outcome. Each is
@@ -46,8 +50,9 @@ export class SharedCommits {
         return shared.committed.then(() => result);
       },
       (error) => {
-        // What it has locked goes with the commit of others, or now.
         if (shared.calls.length === 0) this.#forget(durability, shared);
+        // Others begin another one.
+        else if (isFull(error)) this.#open.delete(durability);
         throw error;
       },
     );
