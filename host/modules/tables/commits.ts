@@ -49,9 +49,12 @@ export class Commits {
     setImmediate(() => {
       const last = this.#last;
       this.#last = [];
-      for (const call of last) call();
-      this.#isScheduled = false;
-      this.#flush();
+      try {
+        for (const call of last) call();
+      } finally {
+        this.#isScheduled = false;
+        this.#flush();
+      }
     });
   }
 

@@ -3,7 +3,7 @@ import { vamos } from '../../../src/protocol/generated/messages.js';
 import type { AnswersAtOnce, FrameRequest, ModuleSession } from '../../../src/rpc/contract.js';
 import type { HostTable } from './catalogue.js';
 import { native } from './operations.js';
-import type { TablesSession } from './session.js';
+import type { TablesHost } from './host.js';
 
 const { Method } = vamos.tables;
 
@@ -13,14 +13,21 @@ const FIELDS = 5;
 const TABLE_TAG = 1 << 3;
 const VERSION_TAG = 2 << 3;
 
+/** What it takes of a session. */
+interface Reader {
+  readonly host: TablesHost;
+  /** See TablesSession. */
+  plainReader(stream: number, table: HostTable): number | undefined;
+}
+
 /**
  * GETs that lock nothing are most of what many connectors ask: the store answers those of a frame in one call, from the
  * messages to the messages. What is unusual about one (see the store's `answerGets`) leaves it to its handler.
  */
 export class GetsAtOnce implements NonNullable<ModuleSession['atOnce']> {
-  readonly #session: TablesSession;
+  readonly #session: Reader;
 
-  constructor(session: TablesSession) {
+  constructor(session: Reader) {
     this.#session = session;
   }
 

@@ -8,7 +8,7 @@ import { checked, native, parkIfSlow, type Operations } from './operations.js';
 import type { PreparedTransactions } from './prepared.js';
 import type { Scope } from './requests.js';
 import { SharedCommits } from './shared_commit.js';
-import { HostTransaction } from './transaction.js';
+import { type CommitNumber, HostTransaction } from './transaction.js';
 
 export interface TablesLimits {
   /** How long a request waits for a lock where it says nothing. */
@@ -32,12 +32,6 @@ export interface TablesCounters {
   blobsPending: number;
 }
 
-/** A commit's place among those of its stream; `stream`: 16 bytes session, u32 big-endian stream. */
-export interface CommitNumber {
-  stream: Uint8Array;
-  number: number;
-}
-
 /** What all sessions of one root share. */
 export class TablesHost {
   readonly counters: TablesCounters = {
@@ -48,7 +42,7 @@ export class TablesHost {
     blobsPending: 0,
   };
 
-  readonly sharedCommits = new SharedCommits(this);
+  readonly sharedCommits: SharedCommits;
 
   constructor(
     readonly store: NativeStore,
@@ -57,7 +51,9 @@ export class TablesHost {
     readonly prepared: PreparedTransactions,
     readonly catalogue: Catalogue,
     readonly limits: TablesLimits,
-  ) {}
+  ) {
+    this.sharedCommits = new SharedCommits(store, commits, this.commit.bind(this));
+  }
 
   begin(isolation: number, isReadOnly: boolean, snapshotNow: boolean): HostTransaction {
     const number = native(() => this.store.begin(isolation, isReadOnly, snapshotNow));
@@ -67,12 +63,6 @@ export class TablesHost {
   /** One of its own for a single request. */
   beginAutocommit(): HostTransaction {
     return this.begin(vamos.tables.Isolation.REPEATABLE_READ, false, false);
-  }
-
-  /** One that several requests share, see the store's `beginShared`. */
-  beginShared(): HostTransaction {
-    const number = native(() => this.store.beginShared());
-    return new HostTransaction(this.store, number, vamos.tables.Isolation.READ_COMMITTED, false);
   }
 
   /**

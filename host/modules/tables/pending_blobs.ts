@@ -1,6 +1,13 @@
-import type { TablesHost } from './host.js';
+import type { NativeStore } from './binding.js';
 import { refuse } from './requests.js';
 import type { HostTransaction } from './transaction.js';
+
+/** What it takes of the root's host. */
+interface BlobsHost {
+  readonly store: Pick<NativeStore, 'discardBlob'>;
+  readonly counters: { blobsPending: number };
+  readonly limits: { readonly maxPendingBlobs: number };
+}
 
 /** How long one that no row refers to stays for sure after its last bytes came, or its row was refused. */
 const KEPT_MS = 10 * 60_000;
@@ -42,7 +49,7 @@ export class PendingBlobs {
   /** No transaction has a row for them; the longest unused first. */
   readonly #loose = new Map<number, PendingBlob>();
 
-  constructor(private readonly host: TablesHost) {}
+  constructor(private readonly host: BlobsHost) {}
 
   get(blob: number): PendingBlob | undefined {
     return this.#all.get(blob);

@@ -2,13 +2,13 @@ import { VamosError } from '../../../src/protocol/errors.js';
 import { vamos } from '../../../src/protocol/generated/messages.js';
 import type { Call, ModuleSession } from '../../../src/rpc/contract.js';
 import type { HostTable } from './catalogue.js';
-import type { CommitNumber, TablesHost } from './host.js';
+import type { TablesHost } from './host.js';
 import { GetsAtOnce } from './gets_at_once.js';
 import { goOn, type NowOrLater } from './now_or_later.js';
 import { native } from './operations.js';
 import { PendingBlobs } from './pending_blobs.js';
 import type { Scope } from './requests.js';
-import type { HostTransaction } from './transaction.js';
+import type { CommitNumber, HostTransaction } from './transaction.js';
 
 const { Wait } = vamos.tables;
 

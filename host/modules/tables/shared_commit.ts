@@ -1,9 +1,20 @@
 import { VamosError } from '../../../src/protocol/errors.js';
 import type { Call } from '../../../src/rpc/contract.js';
-import type { CommitNumber, TablesHost } from './host.js';
+import { vamos } from '../../../src/protocol/generated/messages.js';
+import type { NativeStore } from './binding.js';
+import type { Commits } from './commits.js';
 import { goOn, type NowOrLater } from './now_or_later.js';
 import { native } from './operations.js';
-import type { HostTransaction } from './transaction.js';
+import { type CommitNumber, HostTransaction } from './transaction.js';
+
+const { Isolation } = vamos.tables;
+
+type Commit = (
+  transaction: HostTransaction,
+  durability: number,
+  numbers: readonly CommitNumber[],
+  calls: readonly Call[],
+) => NowOrLater<unknown>;
 
 /** A transaction that autocommit writes of one event-loop turn share, whatever their streams. */
 interface Shared {
@@ -22,12 +33,16 @@ const isFull = (error: unknown): boolean =>
  * carried out after the other, whole or not at all; they fail together only where the commit does.
  */
 export class SharedCommits {
-  readonly #host: TablesHost;
+  readonly #store: NativeStore;
+  readonly #commits: Commits;
+  readonly #commit: Commit;
   /** Of this turn, by durability. */
   readonly #open = new Map<number, Shared>();
 
-  constructor(host: TablesHost) {
-    this.#host = host;
+  constructor(store: NativeStore, commits: Commits, commit: Commit) {
+    this.#store = store;
+    this.#commits = commits;
+    this.#commit = commit;
   }
 
   /**
@@ -61,20 +76,20 @@ export class SharedCommits {
   #forget(durability: number, { transaction }: Shared): void {
     this.#open.delete(durability);
     native(() => {
-      this.#host.store.rollback(transaction.number);
+      this.#store.rollback(transaction.number);
     });
     transaction.end(false);
   }
 
   #begin(durability: number): Shared {
-    const host = this.#host;
-    const transaction = host.beginShared();
+    const number = native(() => this.#store.beginShared());
+    const transaction = new HostTransaction(this.#store, number, Isolation.READ_COMMITTED, false);
     const shared: Shared = { transaction, calls: [], numbers: [], committed: Promise.resolve() };
     shared.committed = new Promise((resolve) => {
-      host.commits.beforeFlush(() => {
+      this.#commits.beforeFlush(() => {
         if (shared.calls.length === 0) return;
         this.#open.delete(durability);
-        resolve(host.commit(transaction, durability, shared.numbers, shared.calls));
+        resolve(this.#commit(transaction, durability, shared.numbers, shared.calls));
       });
     });
     this.#open.set(durability, shared);

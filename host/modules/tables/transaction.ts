@@ -5,6 +5,12 @@ import type { HostTable } from './catalogue.js';
 import { native } from './operations.js';
 import type { PendingBlob } from './pending_blobs.js';
 
+/** A commit's place among those of its stream; `stream`: 16 bytes session, u32 big-endian stream. */
+export interface CommitNumber {
+  stream: Uint8Array;
+  number: number;
+}
+
 /** Those of statements counted too. */
 const MAX_SAVEPOINTS = 2048;
 

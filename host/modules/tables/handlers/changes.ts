@@ -33,8 +33,7 @@ function change(deletes: boolean): Handler {
     const table = session.host.catalogue.byNumber(request.table, request.version);
     const scope = checkScope(request.scope);
     const options = checkChange(table, request, scope, deletes);
-    // A range takes a thread: it might not be in memory.
-    const ending = options.keys ? 'shared' : 'commit';
+    const ending = isOneKey(options.keys) ? 'shared' : 'commit';
     const done = session.within(scope, call, table, ending, (transaction) => {
       if (transaction.isReadOnly) throw new VamosError('READ_ONLY', 'the transaction was begun as read-only');
       if (scope.inTransaction) transaction.beginWrite(scope.statement);
@@ -52,6 +51,14 @@ function change(deletes: boolean): Handler {
       (changed) => vamos.tables.Changed.encode(changed).finish(),
     );
   };
+}
+
+/**
+ * Others are changed by one transaction with nobody else's writes: a range takes a thread, as it might not be in memory, and
+ * of several rows those that don't pass the filter stay locked with those that are changed.
+ */
+function isOneKey(keys: Uint8Array | undefined): boolean {
+  return keys !== undefined && keys.length >= 4 && asBuffer(keys).readUInt32LE() === keys.length - 4;
 }
 
 /** @throws VamosError BAD_REQUEST, INDEX_MISSING */

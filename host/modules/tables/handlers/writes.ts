@@ -21,6 +21,9 @@ const UPDATE = { number: 1, addedRows: 0, deletes: true, inserts: true };
 const DELETE = { number: 2, addedRows: -1, deletes: true, inserts: false };
 type Kind = typeof INSERT;
 
+/** A longer batch would hold the others up, and take a thread. */
+const MAX_SHARED_BYTES = 16 * 1024;
+
 const ONE_WRITTEN = vamos.tables.Written.encode({ rows: 1 }).finish();
 
 /** One request's way through the module. */
@@ -42,7 +45,7 @@ function write(kind: Kind): Handler {
     const { batch, duplicateLock } = request;
     checkLock(duplicateLock);
     const seen = uint64(request.autoIncrementSeen, body, 5);
-    const ending = table.hasBlobs ? 'commit' : 'shared';
+    const ending = table.hasBlobs || batch.length > MAX_SHARED_BYTES ? 'commit' : 'shared';
     const done = session.within(scope, call, table, ending, (transaction) => {
       if (transaction.isReadOnly) throw new VamosError('READ_ONLY', 'the transaction was begun as read-only');
       if (seen > 0n) table.autoIncrement.see(seen);
