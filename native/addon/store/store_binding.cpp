@@ -9,7 +9,6 @@ namespace vamos {
 namespace {
 
 using store::Answer;
-using store::CursorOptions;
 using store::Event;
 using store::StoreError;
 
