@@ -187,9 +187,10 @@ export async function outcomeOf({ engine, connection }: Side, sql: Sql): Promise
       .filter((row) => !isOfCommit(row))
       .map((row) => row.map((value) => value.toString()).join(' '));
     outcome.warnings = outcome.warnings.map((text) => text.replaceAll(/\bd\d(?=[.`])/g, 'd'));
-    if (sql.anyRowOrder) outcome.warnings = outcome.warnings.map((text) => text.replace(/ at row \d+$/, ''));
-    // They come as the rows do.
-    if (sql.anyRowOrder || (outcome.rows && !sql.ordered)) outcome.warnings.sort();
+    // They come as the rows are read, and count them: which index that is by is the optimizer's choice, by each engine's costs.
+    if (sql.anyRowOrder || (outcome.rows && !sql.ordered)) {
+      outcome.warnings = outcome.warnings.map((text) => text.replace(/ at row \d+$/, '')).sort();
+    }
   }
   if (sql.text.startsWith('CHECK TABLE') && outcome.rows) {
     outcome.rows = outcome.rows.map((row) => row.replaceAll(/\bd\d\./g, 'd.'));
