@@ -27,6 +27,12 @@ std::vector<Assignment> checkAssignments(const Table& table, const ChangeOptions
   return assignments;
 }
 
+bool hasOneKey(std::string_view keys) {
+  Reader reader(keys);
+  std::string_view key;
+  return readKey(reader, key) && reader.atEnd();
+}
+
 std::shared_ptr<Cursor> makeCursor(std::shared_ptr<Transaction> transaction,
                                    std::shared_ptr<const Table> table, const ChangeOptions& options,
                                    std::optional<Program> filter) {
@@ -90,9 +96,16 @@ Answer Store::change(uint64_t number, ChangeOptions options) {
     change.cursor = makeCursor(transaction, table, options, std::move(filter));
     change.ranges = std::move(options.ranges);
   }
-  return run(std::make_shared<ChangeOperation>(++lastNumber_, transaction, database_,
-                                               options_.maxTransactionBytes, std::move(change)),
-             mayRunHere);
+  const bool isOneRow = options.keys && options.index == 0 && hasOneKey(*options.keys);
+  const uint64_t locks = transaction->lockMark();
+  Answer answer = run(std::make_shared<ChangeOperation>(++lastNumber_, transaction, database_,
+                                                        options_.maxTransactionBytes, std::move(change)),
+                      mayRunHere);
+  // A row that a shared transaction wrote is locked by it: who has to lock its one row has seen none of
+  // those.
+  answer.outcome.standsAlone = transaction->isShared() && isOneRow && answer.outcome.ok() &&
+                               answer.outcome.changed == 0 && transaction->lockMark() > locks;
+  return answer;
 }
 
 }  // namespace vamos::store

@@ -191,10 +191,10 @@ Answer Store::runAtOnce(Operation& operation, bool mayRunHere) {
     operation.cancelCode = static_cast<uint32_t>(ErrorCode::LOCK_NOT_AVAILABLE);
     operation.go(Scheduler::loopBudget());
   }
-  if (!operation.outcome.ok()) {
-    shared.releaseLocks(locks);
-  } else if (shared.writtenBytes() > writtenBytes) {
+  if (operation.outcome.ok() && shared.writtenBytes() > writtenBytes) {
     shared.commitCount++;
+  } else {
+    shared.releaseLocks(locks);
   }
   return {0, std::move(operation.outcome)};
 }
@@ -408,7 +408,10 @@ void Store::numberCommit(uint64_t number, std::string_view stream, uint64_t comm
   appendU64(value, database_.nowMs());
   // Of no account to the size that a transaction may have: what is written fits, so it can be committed.
   transaction->writes().GetWriteBatch()->SetMaxBytes(0);
+  // The transaction never reads it.
+  transaction->writes().DisableIndexing();
   const rocksdb::Status status = transaction->writes().Put(recordKey(RecordKind::LAST_COMMIT, stream), value);
+  transaction->writes().EnableIndexing();
   if (!status.ok()) fail(status);
 }
 

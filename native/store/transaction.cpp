@@ -135,7 +135,7 @@ void Transaction::setSavepoint() {
 }
 
 size_t Transaction::writtenBytes() const {
-  return writes_ ? writes_->GetWriteBatch()->GetWriteBatch()->GetDataSize() : 0;
+  return hasWrites() ? writes_->GetWriteBatch()->GetWriteBatch()->GetDataSize() : 0;
 }
 
 void Transaction::undoWrites() {

@@ -33,6 +33,8 @@ struct Outcome {
   uint64_t count = 0;
   uint64_t changed = 0;
   bool atEnd = false;
+  // Of a change in a shared transaction: it changed nothing, and saw nothing that the transaction wrote.
+  bool standsAlone = false;
 
   bool ok() const { return code == ErrorCode::OK; }
   static Outcome failure(ErrorCode code, std::string message, std::string detail = {}) {

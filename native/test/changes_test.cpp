@@ -164,3 +164,49 @@ TEST_CASE_FIXTURE(
   CHECK(commit(one).ok());
   CHECK(byAll(0) == std::vector<Texts>{mine, mine, mine});
 }
+
+TEST_CASE_FIXTURE(Changes,
+                  "a change in a shared transaction stands alone where it changed and saw nothing of it") {
+  load({{1, "ann", "oslo"}, {2, "bob", "rome"}, {3, "cay", "rome"}});
+  const uint64_t shared = store->beginShared();
+  const auto standsAlone = [&](uint32_t number, ChangeOptions options) {
+    const std::string keys = keyBatch(numberKey(number));
+    options.ranges = {};
+    options.keys = keys;
+    const Outcome outcome = wait(store->change(shared, std::move(options)));
+    REQUIRE(outcome.ok());
+    return outcome.standsAlone;
+  };
+  CHECK(standsAlone(9, removal()));
+  CHECK(standsAlone(2, update({{city, text("rome")}})));
+  CHECK_FALSE(standsAlone(1, removal()));
+  CHECK_FALSE(standsAlone(1, removal()));
+  CHECK_FALSE(standsAlone(2, update({{city, text("bonn")}})));
+  CHECK_FALSE(standsAlone(2, update({{city, text("bonn")}})));
+  CHECK(insert(shared, {{4, "dan", "oslo"}}).outcome.ok());
+  CHECK_FALSE(standsAlone(4, update({{city, text("oslo")}})));
+  CHECK(standsAlone(9, removal()));
+  CHECK(standsAlone(3, update({{city, text("rome")}})));
+  // What it only looked at it has not locked.
+  const uint64_t other = begin();
+  CHECK(wait(get(other, 3, Lock::EXCLUSIVE, Wait::NO_WAIT)).ok());
+  CHECK(wait(get(other, 9, Lock::EXCLUSIVE, Wait::NO_WAIT)).ok());
+  CHECK(wait(get(other, 2, Lock::EXCLUSIVE, Wait::NO_WAIT)).code == ErrorCode::LOCK_NOT_AVAILABLE);
+  CHECK(commit(shared).ok());
+  CHECK(byAll(0)[0] == Texts{"2/bob/bonn", "3/cay/rome", "4/dan/oslo"});
+  CHECK(store->statistics().commits == 4);  // the rows that were there, and three changes
+}
+
+TEST_CASE_FIXTURE(Changes, "a change by another unique index never stands alone") {
+  load({{1, "ann", "oslo"}});
+  const uint64_t shared = store->beginShared();
+  ChangeOptions options = removal();
+  const std::string keys = keyBatch(nullableKey("eve"));
+  options.ranges = {};
+  options.index = byName;
+  options.keys = keys;
+  const Outcome outcome = wait(store->change(shared, std::move(options)));
+  CHECK(outcome.ok());
+  CHECK_FALSE(outcome.standsAlone);
+  store->rollback(shared);
+}

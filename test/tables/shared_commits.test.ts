@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { defineTable, t, type Table } from '../../guest/tables/index.js';
+import { writeKeyBatch } from '../../src/protocol/batches.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
 import { MODES, Place } from './place.js';
 import { inTransaction, Requests } from './requests.js';
@@ -137,6 +138,26 @@ describe.each(MODES)('autocommit writes that come together, %s', (mode) => {
     table = await place.tables.open(seats);
     expect(await all()).toEqual([seat(1), seat(2), seat(3)]);
     expect(await table.count()).toBe(3);
+  });
+
+  it('are answered without the commit where they change nothing that the others wrote', async () => {
+    await Promise.all([1, 2, 3].map((id) => connector().insert(seat(id))));
+    const keysOf = (id: number) => writeKeyBatch([table.opened.codec.key(0, id)]);
+    const before = await place.statistics();
+    const changes = [
+      connector().deleteWhere({ keys: keysOf(9) }),
+      connector().deleteWhere({ keys: keysOf(1) }),
+      connector().deleteWhere({ keys: keysOf(1) }),
+      connector().deleteWhere({ keys: keysOf(8) }),
+      connector().deleteWhere({ keys: keysOf(3) }),
+    ];
+    expect((await Promise.all(changes)).map(({ changed }) => changed)).toEqual([0, 1, 0, 0, 1]);
+    expect(await all()).toEqual([seat(2)]);
+    expect((await place.statistics()).commits! - before.commits!).toBe(2);
+    const alone = await place.statistics();
+    expect(await connector().deleteWhere({ keys: keysOf(9) })).toEqual({ found: 0, changed: 0 });
+    const after = await place.statistics();
+    expect([after.commits, after.syncs, after.transactionsOpen]).toEqual([alone.commits, alone.syncs, 0]);
   });
 
   it('leave nothing locked behind, whether they were done or failed', async () => {

@@ -34,6 +34,8 @@ export interface Outcome {
   changed?: number;
   /** Cursor calls: the cursor reached its end (and is closed). */
   atEnd?: boolean;
+  /** A change in a shared transaction that changed nothing, and saw nothing which the transaction wrote. */
+  standsAlone?: boolean;
 }
 
 export type StoreEvent =

@@ -57,28 +57,21 @@ export class SharedCommits {
     write: (transaction: HostTransaction) => NowOrLater<Result>,
   ): NowOrLater<Result> {
     const shared = this.#open.get(durability) ?? this.#begin(durability);
+    shared.transaction.standsAlone = false;
     return goOn(
       () => write(shared.transaction),
       (result) => {
+        if (shared.transaction.standsAlone) return result;
         shared.calls.push(call);
         shared.numbers.push(...numbers);
         return shared.committed.then(() => result);
       },
       (error) => {
-        if (shared.calls.length === 0) this.#forget(durability, shared);
         // Others begin another one.
-        else if (isFull(error)) this.#open.delete(durability);
+        if (isFull(error) || shared.calls.length === 0) this.#open.delete(durability);
         throw error;
       },
     );
-  }
-
-  #forget(durability: number, { transaction }: Shared): void {
-    this.#open.delete(durability);
-    native(() => {
-      this.#store.rollback(transaction.number);
-    });
-    transaction.end(false);
   }
 
   #begin(durability: number): Shared {
@@ -87,8 +80,7 @@ export class SharedCommits {
     const shared: Shared = { transaction, calls: [], numbers: [], committed: Promise.resolve() };
     shared.committed = new Promise((resolve) => {
       this.#commits.beforeFlush(() => {
-        if (shared.calls.length === 0) return;
-        this.#open.delete(durability);
+        if (this.#open.get(durability) === shared) this.#open.delete(durability);
         resolve(this.#commit(transaction, durability, shared.numbers, shared.calls));
       });
     });

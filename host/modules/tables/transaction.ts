@@ -34,6 +34,8 @@ export class HostTransaction {
   #statement = 0;
   readonly #tables = new Set<HostTable>();
   #hasWritten = false;
+  /** Of a shared one: the request that came last depends on none of its writes. */
+  standsAlone = false;
   /** Rows added, by table. */
   #rows = new Map<HostTable, number>();
   readonly #savepoints: Savepoint[] = [];

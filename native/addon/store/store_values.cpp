@@ -73,6 +73,7 @@ Napi::Object toObject(Napi::Env env, Outcome outcome) {
   if (outcome.count > 0) object.Set("count", toNumber(env, outcome.count));
   if (outcome.changed > 0) object.Set("changed", toNumber(env, outcome.changed));
   if (outcome.atEnd) object.Set("atEnd", Napi::Boolean::New(env, true));
+  if (outcome.standsAlone) object.Set("standsAlone", Napi::Boolean::New(env, true));
   return object;
 }
 

@@ -131,6 +131,7 @@ function count(
   host.counters.rowsRead += found;
   host.counters.rowsWritten += changed;
   if (changed > 0) transaction.addRows(table, deletes ? -changed : 0);
+  transaction.standsAlone = outcome.standsAlone ?? false;
   return { found, changed };
 }
 
