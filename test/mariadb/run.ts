@@ -1,31 +1,30 @@
-/**
- * A private server for people and for other programs, until Ctrl-C: `npm run mariadb -- [options] [-- ARGUMENTS OF
- * MARIADBD]`. Prints where it listens.
- *   --no-vamos          without the engine and its host
- *   --plugin NAME.so    loads one of Debian's plugins, too (may be given again)
- *   --sanitized         the plugin of `npm run build:mariadb -- --sanitize`
- */
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
 import { sanitized } from './sanitize.js';
 import { MariadbServer } from './server.js';
 
-const own = process.argv.slice(2);
-const split = own.indexOf('--');
-const { values } = parseArgs({
-  args: split < 0 ? own : own.slice(0, split),
-  options: {
-    'no-vamos': { type: 'boolean', default: false },
-    sanitized: { type: 'boolean', default: false },
-    plugin: { type: 'string', multiple: true, default: [] },
-  },
-});
+interface RunOptions {
+  /** false: --no-vamos */
+  vamos: boolean;
+  plugin?: string[];
+  sanitized?: boolean;
+}
+
+const command = new Command('mariadb')
+  .description('A private MariaDB with the engine and its host, until Ctrl-C. Prints where it listens.')
+  .usage('[options] [-- ARGUMENTS OF MARIADBD]')
+  .option('--no-vamos', 'without the engine and its host')
+  .option('--plugin <names...>', "load plugins of Debian's packages, too, such as ha_rocksdb.so")
+  .option('--sanitized', 'the plugin of npm run build:mariadb -- --sanitize')
+  .argument('[arguments...]', 'for mariadbd')
+  .parse();
+const options = command.opts<RunOptions>();
 const say = (text: string) => process.stdout.write(`${text}\n`);
 
 await using server = await MariadbServer.start({
-  ...(values.sanitized && sanitized()),
-  ...(values['no-vamos'] && { host: 'none' }),
-  plugins: values.plugin,
-  args: split < 0 ? [] : own.slice(split + 1),
+  ...(options.sanitized && sanitized()),
+  ...(!options.vamos && { host: 'none' }),
+  plugins: options.plugin ?? [],
+  args: command.args,
 });
 say(`socket: ${server.socket}`);
 say(`data: ${server.dataFolder}`);
