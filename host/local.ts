@@ -31,14 +31,18 @@ export async function openLocal(directory: string): Promise<Channel> {
   }
   const use = claim(root);
   try {
-    const server = new RpcServer(await openModules(root), {
+    const host: { server?: RpcServer } = {};
+    const modules = await openModules(root, ({ code, message }) => {
+      void host.server?.fail(new VamosError(code, `${message}; then close the connection and open it again`));
+    });
+    const server = (host.server = new RpcServer(modules, {
       onSession: ({ kind }) => {
         if (kind === 'end') use.release(server.stop());
       },
       onChannelClosed: () => {
         use.release(server.stop());
       },
-    });
+    }));
     const [guestEnd, hostEnd] = createLocalPair(`local:${directory}`);
     server.accept(hostEnd);
     return guestEnd;
@@ -72,10 +76,10 @@ function claim(root: string): { release(closed: Promise<void>): void } {
   };
 }
 
-async function openModules(root: string): Promise<HostModule[]> {
+async function openModules(root: string, onFailure: (error: VamosError) => void): Promise<HostModule[]> {
   await mkdir(root, { recursive: true });
   // The store first: its lock makes the whole root ours.
-  const tables = await openTablesModule({ path: path.join(root, 'tables') });
+  const tables = await openTablesModule({ path: path.join(root, 'tables'), onFailure });
   try {
     return [tables, await openFilesModule({ root: path.join(root, 'files') })];
   } catch (error) {

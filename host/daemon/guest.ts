@@ -7,7 +7,8 @@ import { formatBytes, type Configuration, type GuestConfiguration } from './conf
 import { fromWorkerSchema, type Report, type ToWorker } from './messages.js';
 
 /**
- * starting: its worker opens the root; serving; waiting: the worker ended unasked and is started again soon;
+ * starting: its worker opens the root; serving; waiting: the worker ended unasked, or because its store could not write
+ * (then there is an error), and is started again soon;
  * failed: the root or a channel can't be opened, tried again now and then; stopping and stopped: as asked.
  */
 export type GuestState = 'starting' | 'serving' | 'waiting' | 'failed' | 'stopping' | 'stopped';
@@ -202,7 +203,7 @@ export class Guest {
     const how = signal ? `signal ${signal}` : code === null ? 'could not be started' : `exit code ${code}`;
     const reason = this.#error?.code ?? (this.#killReason ? `${this.#killReason} (${how})` : how);
     this.#lastExit = { at: new Date(), reason };
-    if (this.#error) {
+    if (this.#error && this.#state === 'starting') {
       this.#setState('failed');
       this.#again(this.settings.restart.failedMs);
       return;

@@ -22,6 +22,8 @@ type Start = Extract<ToWorker, { kind: 'start' }>;
 const ROOT_IN_USE_PATIENCE_MS = 3000;
 /** Bound for a worker without a supervisor; less than the above. */
 const ORPHAN_STOP_MS = 2000;
+/** Exit code of one whose store could not write its log (EX_IOERR of sysexits.h). */
+const STORE_FAILED = 74;
 /** Part of the bound for a stop that requests under way get; the rest is for sync and close. */
 const DRAIN_SHARE = 0.75;
 
@@ -41,7 +43,7 @@ class Worker {
   async open(): Promise<void> {
     const { root, channels, limits, token } = this.#start.guest;
     // The store first: its lock makes the whole root ours.
-    this.#modules.push(await openStore(this.#start.guest));
+    this.#modules.push(await openStore(this.#start.guest, (error) => void this.#fail(error)));
     this.#modules.push(
       await openFilesModule({ root: path.join(root, 'files'), maxHandles: limits.fileHandles }),
     );
@@ -82,6 +84,20 @@ class Worker {
     };
   }
 
+  /**
+   * The store can't go on: what its last commits came to shows when the root is opened again, by the next worker. So the
+   * sessions end without answers, and their connectors ask that one.
+   */
+  async #fail({ code, message }: VamosError): Promise<void> {
+    const error = new VamosError(code, `${message}; the worker starts again by itself`);
+    this.log.error({ code, error: message }, 'store: cannot write its log');
+    const closed = this.#server?.fail(error);
+    await tell({ kind: 'failed', code, message: message.slice(0, 4000) });
+    const late = delay(this.#start.stopMs);
+    await Promise.race([closed, late]).catch(() => undefined);
+    process.exit(STORE_FAILED);
+  }
+
   /** No more connectors; what was begun is answered within the bound; then sync and close. */
   async stop(): Promise<void> {
     await Promise.all(this.#listeners.map((listener) => listener.close()));
@@ -89,7 +105,10 @@ class Worker {
   }
 }
 
-async function openStore({ root, limits }: GuestConfiguration): Promise<HostModule> {
+async function openStore(
+  { root, limits }: GuestConfiguration,
+  onFailure: (error: VamosError) => void,
+): Promise<HostModule> {
   const deadline = performance.now() + ROOT_IN_USE_PATIENCE_MS;
   for (;;) {
     try {
@@ -98,6 +117,7 @@ async function openStore({ root, limits }: GuestConfiguration): Promise<HostModu
         blockCacheBytes: limits.blockCacheBytes,
         maxTransactionBytes: limits.maxTransactionBytes,
         threads: limits.threads,
+        onFailure,
       });
     } catch (error) {
       const failure = VamosError.from(error);

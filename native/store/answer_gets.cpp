@@ -24,6 +24,7 @@ size_t countKeys(std::string_view batch) {
 }  // namespace
 
 void Store::answerGets(std::span<GetCall> calls, size_t maxBytes, std::string& replies) {
+  if (database_.hasFailed()) return;
   const Budget budget{true, Clock::now() + loopBudget};
   wire::Get get;
   for (GetCall& call : calls) {

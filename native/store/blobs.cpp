@@ -11,7 +11,7 @@ Progress WriteBlobOperation::run(const Budget&) {
   rocksdb::Status status;
   if (offset_ == 0) status = batch.Put(recordKey64(RecordKind::PENDING_BLOB, blob_), "");
   if (status.ok()) status = batch.Put(chunkKey(blob_, offset_), toSlice(data_.bytes()));
-  if (status.ok()) status = database_.base().Write({}, &batch);
+  if (status.ok()) status = database_.write(batch);
   return done(status.ok() ? Outcome{} : database_.failure(status));
 }
 

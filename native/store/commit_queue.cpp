@@ -51,8 +51,7 @@ void CommitQueue::work() {
 void CommitQueue::syncOlder() {
   const uint64_t sequence = database_.base().GetLatestSequenceNumber();
   if (sequence == syncedSequence_) return;
-  // A failure stops all later writes: they report it.
-  if (database_.base().FlushWAL(true).ok()) syncedSequence_ = sequence;
+  if (database_.flush(true).ok()) syncedSequence_ = sequence;
 }
 
 void CommitQueue::commit(const Group& group) {
@@ -68,16 +67,22 @@ void CommitQueue::commit(const Group& group) {
     }
   }
   if (!ended.empty()) done_(ended);
-  if (!written.empty()) finish(written, database_.base().FlushWAL(false));
+  if (!written.empty()) flush(written, false);
   if (synced.empty()) return;
   syncs_++;
-  finish(synced, database_.base().FlushWAL(true));
+  flush(synced, true);
 }
 
 void CommitQueue::write(CommitOperation& operation) {
-  const rocksdb::Status status = operation.transaction ? writeEnd(*operation.transaction, operation.ending)
-                                                       : database_.base().Write({}, &operation.records);
-  if (!status.ok()) operation.outcome = database_.failure(status);
+  if (database_.hasFailed()) {
+    operation.outcome = database_.fatal();
+    if (operation.transaction && !operation.transaction->isPrepared()) operation.transaction->end();
+    return;
+  }
+  const rocksdb::Status status = operation.transaction
+                                     ? database_.watch(writeEnd(*operation.transaction, operation.ending))
+                                     : database_.write(operation.records);
+  if (!status.ok()) operation.outcome = database_.hasFailed() ? unknown() : database_.failure(status);
 }
 
 rocksdb::Status CommitQueue::writeEnd(Transaction& transaction, Ending ending) {
@@ -100,11 +105,17 @@ rocksdb::Status CommitQueue::writeEnd(Transaction& transaction, Ending ending) {
   return status;
 }
 
-void CommitQueue::finish(const Group& group, const rocksdb::Status& status) {
-  for (const auto& operation : group) {
-    if (!status.ok()) operation->outcome = database_.failure(status);
+void CommitQueue::flush(const Group& group, bool isSynced) {
+  if (!database_.flush(isSynced).ok()) {
+    for (const auto& operation : group) operation->outcome = unknown();
   }
   done_(group);
+}
+
+Outcome CommitQueue::unknown() const {
+  return Outcome::failure(
+      ErrorCode::OUTCOME_UNKNOWN,
+      "whether this was committed is not known until the root is opened again: " + database_.fatal().message);
 }
 
 }  // namespace vamos::store

@@ -30,7 +30,9 @@ class CommitOperation : public Operation {
 
 // One thread that writes all commits waiting, then makes them durable with one sync: group commit. A
 // transaction's locks go as soon as others can see its rows, before the sync (as in InnoDB); its reply comes
-// after. The log keeps the order, so what others build on it can't become durable without it.
+// after. The log keeps the order, so what others build on it can't become durable without it. Where the log
+// can't be written, nobody knows what became of the commits under way (OUTCOME_UNKNOWN), and all later ones
+// are refused: see Database::hasFailed().
 class CommitQueue {
  public:
   using Group = std::vector<std::shared_ptr<CommitOperation>>;
@@ -51,7 +53,8 @@ class CommitQueue {
   void commit(const Group& group);
   void write(CommitOperation& operation);
   rocksdb::Status writeEnd(Transaction& transaction, Ending ending);
-  void finish(const Group& group, const rocksdb::Status& status);
+  void flush(const Group& group, bool isSynced);
+  Outcome unknown() const;
   void syncOlder();
 
   const Database& database_;

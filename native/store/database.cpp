@@ -64,9 +64,10 @@ bool isLockedByAnother(const rocksdb::Status& status) {
 
 }  // namespace
 
-Database::Database(const StoreOptions& options)
+Database::Database(const StoreOptions& options, std::function<void()> onFatal)
     : path_(options.path),
       maxTransactionBytes_(options.maxTransactionBytes),
+      onFatal_(std::move(onFatal)),
       statistics_(rocksdb::CreateDBStatistics()) {
   statistics_->set_stats_level(rocksdb::kExceptTimers);
   rocksdb::TransactionDB* opened = nullptr;
@@ -116,13 +117,43 @@ rocksdb::Transaction* Database::begin() const {
   return transactions_->BeginTransaction({}, options);
 }
 
+rocksdb::Status Database::write(rocksdb::WriteBatch& records) const {
+  // RocksDB may mend itself and write on: behind a gap in the log.
+  if (hasFailed()) return rocksdb::Status::Aborted("the log could not be written before");
+  return watch(base_->Write({}, &records));
+}
+
+rocksdb::Status Database::flush(bool isSynced) const {
+  if (hasFailed()) return rocksdb::Status::Aborted("the log could not be written before");
+  return watch(base_->FlushWAL(isSynced));
+}
+
+// Other failures are refusals, before anything was written. Some I/O errors are, too, where an earlier one in
+// the background has stopped all writes; of those RocksDB recovers in few cases, opening again in all.
+rocksdb::Status Database::watch(rocksdb::Status status) const {
+  if (!status.IsIOError() && !status.IsCorruption()) return status;
+  {
+    const std::lock_guard guard(fatalMutex_);
+    if (hasFailed()) return status;
+    fatal_ = failure(status);
+    hasFailed_.store(true, std::memory_order_release);
+  }
+  if (onFatal_) onFatal_();
+  return status;
+}
+
+Outcome Database::fatal() const {
+  const std::lock_guard guard(fatalMutex_);
+  return fatal_;
+}
+
 rocksdb::Status Database::removeRange(const KeyRange& range, std::string_view record) {
   const rocksdb::Slice low(range.low);
   const rocksdb::Slice high(range.high);
   rocksdb::WriteBatch batch;
   rocksdb::Status status = batch.DeleteRange(low, high);
   if (status.ok()) status = batch.Delete(toSlice(record));
-  if (status.ok()) status = base_->Write({}, &batch);
+  if (status.ok()) status = write(batch);
   return status;
 }
 
@@ -150,7 +181,7 @@ rocksdb::Status Database::removeKeys(const KeyRange& range) {
     if (status.ok()) status = batch.Delete(iterator->key());
   }
   if (status.ok()) status = iterator->status();
-  if (status.ok() && batch.Count() > 0) status = base_->Write({}, &batch);
+  if (status.ok() && batch.Count() > 0) status = write(batch);
   return status;
 }
 
@@ -200,8 +231,7 @@ void Database::cleanUp(const std::unordered_set<uint64_t>& keptBlobs) {
 Outcome Database::failure(const rocksdb::Status& status) const {
   const std::string text = status.ToString();
   if (status.IsNoSpace() || text.find("No space left on device") != std::string::npos) {
-    return Outcome::failure(ErrorCode::DISK_FULL,
-                            path_ + ": the disk is full; free space and open the root again");
+    return Outcome::failure(ErrorCode::DISK_FULL, path_ + ": the disk is full; make room on it");
   }
   if (status.IsMemoryLimit()) {
     return Outcome::failure(ErrorCode::TRANSACTION_TOO_LARGE,

@@ -5,7 +5,9 @@
 #include <rocksdb/utilities/transaction_db.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -21,8 +23,9 @@ constexpr uint32_t formatVersion = 1;
 // The opened RocksDB of a root.
 class Database {
  public:
-  // Throws StoreError: ROOT_IN_USE, UNKNOWN_FORMAT, CORRUPTION, DISK_FULL, STORAGE_FAILED.
-  explicit Database(const StoreOptions& options);
+  // onFatal: called once, from any thread, when hasFailed() has become true; not before this constructor has
+  // returned. Throws StoreError: ROOT_IN_USE, UNKNOWN_FORMAT, CORRUPTION, DISK_FULL, STORAGE_FAILED.
+  explicit Database(const StoreOptions& options, std::function<void()> onFatal = {});
 
   // Below the transactions: RocksDB's own locks are off, so a batch written here is as good as a
   // transaction's.
@@ -30,6 +33,18 @@ class Database {
   // Also of what a transaction's locks take in memory.
   uint64_t maxTransactionBytes() const { return maxTransactionBytes_; }
   rocksdb::Transaction* begin() const;
+
+  // All that is written to the opened root comes by here.
+  rocksdb::Status write(rocksdb::WriteBatch& records) const;
+  // Hands the log to the system, or to the disk.
+  rocksdb::Status flush(bool isSynced) const;
+  // Of a write that somebody else made, a transaction's: passes the status on.
+  rocksdb::Status watch(rocksdb::Status status) const;
+  // The log could not be written. What was written last is in the memtable for all to see, while nobody can
+  // say which part of it is on the disk: nothing is to be read or written until the root is opened again.
+  bool hasFailed() const { return hasFailed_.load(std::memory_order_acquire); }
+  // Why.
+  Outcome fatal() const;
   // Those prepared before it was opened; the caller's from now on.
   std::vector<rocksdb::Transaction*> prepared() const;
   // What earlier runs left to remove: pending and removed blobs, dropped spaces, numbers of old commits.
@@ -57,6 +72,10 @@ class Database {
 
   std::string path_;
   uint64_t maxTransactionBytes_;
+  std::function<void()> onFatal_;
+  mutable std::mutex fatalMutex_;
+  mutable Outcome fatal_;
+  mutable std::atomic<bool> hasFailed_ = false;
   std::shared_ptr<rocksdb::Statistics> statistics_;
   mutable std::atomic<uint64_t> rowsFromIndex_ = 0;
   std::unique_ptr<rocksdb::TransactionDB> transactions_;

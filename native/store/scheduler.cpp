@@ -47,6 +47,14 @@ void Scheduler::background(std::function<void()> work) {
   hasWork_.notify_one();
 }
 
+void Scheduler::announce() {
+  {
+    const std::lock_guard guard(mutex_);
+    if (std::exchange(isAnnounced_, true)) return;
+  }
+  notify_();
+}
+
 void Scheduler::enqueue(std::shared_ptr<Operation> operation) {
   operation->state_ = Operation::State::QUEUED;
   queue_.push_back(std::move(operation));

@@ -32,6 +32,8 @@ class Scheduler {
   // For operations that others carry out: the commit queue. What ends together is told together.
   void finish(std::span<const std::shared_ptr<Operation>> operations);
   void background(std::function<void()> work);
+  // There is news that is not the scheduler's.
+  void announce();
 
   // The operation of this transaction may go on.
   void wake(uint64_t transaction);

@@ -30,7 +30,7 @@ Answer answer(ErrorCode code, std::string message) { return {0, Outcome::failure
 
 Store::Store(const StoreOptions& options, std::function<void()> notify)
     : options_(options),
-      database_(options),
+      database_(options, [this] { scheduler_.announce(); }),
       locks_([](void* store, uint64_t owner) { static_cast<Store*>(store)->scheduler_.wake(owner); }, this),
       scheduler_(options.threads, std::move(notify)),
       commits_(database_, [this](const CommitQueue::Group& group) {
@@ -53,6 +53,8 @@ void Store::adoptPrepared() {
 std::vector<Event> Store::takeEvents() {
   Scheduler::News news = scheduler_.takeNews();
   std::vector<Event> events;
+  const bool hasFailed = database_.hasFailed();
+  if (hasFailed && !std::exchange(isFailureTold_, true)) events.push_back({0, false, database_.fatal()});
   for (const auto& operation : news.finished) {
     // Both in one go: that it was parked is of no use any more.
     std::erase(news.parked, operation->number);
@@ -60,10 +62,12 @@ std::vector<Event> Store::takeEvents() {
   for (const uint64_t number : news.parked) events.push_back({number, true, {}});
   for (const auto& operation : news.finished) {
     operations_.erase(operation->number);
+    auto* end = dynamic_cast<CommitOperation*>(operation.get());
+    // What it read may be of a commit that failed.
+    if (hasFailed && end == nullptr && operation->outcome.ok()) operation->outcome = database_.fatal();
     if (auto* fetch = dynamic_cast<FetchOperation*>(operation.get())) {
       fetch->cursor->isBusy = false;
-    } else if (auto* end = dynamic_cast<CommitOperation*>(operation.get());
-               end != nullptr && end->transaction && end->outcome.ok()) {
+    } else if (end != nullptr && end->transaction && end->outcome.ok()) {
       if (end->ending == Ending::COMMIT) blobsCommitted(*end->transaction);
       if (end->ending == Ending::ROLLBACK) discardBlobs(*end->transaction);
     }
@@ -115,7 +119,7 @@ void Store::dropTable(uint32_t number) {
     for (const IndexLayout& index : table->indexes) {
       if (status.ok()) status = records.Put(recordKey32(RecordKind::REMOVED_SPACE, index.space), "");
     }
-    if (status.ok()) status = database_.base().Write({}, &records);
+    if (status.ok()) status = database_.write(records);
     // What fails here is done when the store opens again.
     for (const IndexLayout& index : table->indexes) {
       if (status.ok()) status = database_.removeSpace(index.space);
@@ -161,7 +165,14 @@ void Store::fail(const rocksdb::Status& status) const {
   refuse(failure.code, std::move(failure.message));
 }
 
+void Store::checkUsable() const {
+  if (!database_.hasFailed()) return;
+  Outcome fatal = database_.fatal();
+  refuse(fatal.code, std::move(fatal.message));
+}
+
 Answer Store::run(const std::shared_ptr<Operation>& operation, bool mayRunHere) {
+  if (database_.hasFailed()) return {0, database_.fatal()};
   const TransactionPointer& transaction = operation->transaction;
   if (transaction && transaction->isShared()) return runAtOnce(*operation, mayRunHere);
   if (transaction) transaction->isBusy = true;
@@ -416,6 +427,7 @@ void Store::numberCommit(uint64_t number, std::string_view stream, uint64_t comm
 }
 
 uint64_t Store::lastCommit(std::string_view stream) {
+  checkUsable();
   std::string value;
   const rocksdb::Status status = database_.base().Get({}, recordKey(RecordKind::LAST_COMMIT, stream), &value);
   if (status.IsNotFound()) return 0;
@@ -548,6 +560,7 @@ Answer Store::putRecords(const std::vector<Record>& records, bool synced) {
 }
 
 std::vector<Record> Store::getRecords(std::string_view prefix) {
+  checkUsable();
   const KeyRange range = prefixRange(recordKey(RecordKind::CATALOGUE, prefix));
   const size_t headBytes = recordKey(RecordKind::CATALOGUE).size();
   std::vector<Record> records;
@@ -584,7 +597,7 @@ void Store::close() {
   cursors_.clear();
   transactions_.clear();
   operations_.clear();
-  database_.base().FlushWAL(true).PermitUncheckedError();
+  if (!database_.hasFailed()) database_.base().FlushWAL(true).PermitUncheckedError();
 }
 
 }  // namespace vamos::store

@@ -42,6 +42,8 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
+  // With operation 0: the log could not be written, and the store refuses all further reads and writes.
+  // Commits under way end with OUTCOME_UNKNOWN then.
   std::vector<Event> takeEvents();
 
   void defineTable(const TableLayout& layout);
@@ -115,6 +117,8 @@ class Store {
   void blobsCommitted(const Transaction& transaction);
   void discardBlobs(const Transaction& transaction);
   void removeBlobLater(uint64_t blob, RecordKind kind);
+  // Throws where the database has failed.
+  void checkUsable() const;
 
   const StoreOptions options_;
   Database database_;
@@ -125,6 +129,7 @@ class Store {
   std::unordered_map<uint64_t, std::shared_ptr<Operation>> operations_;
   std::unordered_map<uint64_t, uint64_t> pendingBlobs_;  // their lengths so far
   uint64_t lastNumber_ = 0;
+  bool isFailureTold_ = false;
   bool isClosed_ = false;
   // Last: their threads use the rest.
   Scheduler scheduler_;

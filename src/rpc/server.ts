@@ -121,10 +121,22 @@ export class RpcServer {
     return this.#stopped;
   }
 
+  /**
+   * Nothing can be answered any more: says goodbye with this error at once and closes the modules. Idempotent; a stop under
+   * way goes on as it is.
+   */
+  fail(reason: VamosError): Promise<void> {
+    this.#stopped ??= this.#end(reason);
+    return this.#stopped;
+  }
+
   async #stop(): Promise<void> {
     const timeoutMs = this.#options.stopTimeoutMs ?? 10_000;
     await Promise.all([...this.#sessions.values()].map(({ session }) => session.drain(timeoutMs)));
-    const reason = new VamosError('HOST_STOPPING', 'the host is stopping');
+    await this.#end(new VamosError('HOST_STOPPING', 'the host is stopping'));
+  }
+
+  async #end(reason: VamosError): Promise<void> {
     await Promise.all([...this.#peers].map((peer) => peer.close(reason).then(() => peer.closed)));
     await Promise.all([...this.#sessions.values()].map(({ session }) => session.end(reason)));
     for (const module of this.#modules) await module.close();

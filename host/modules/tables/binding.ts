@@ -38,6 +38,10 @@ export interface Outcome {
   standsAlone?: boolean;
 }
 
+/**
+ * Operation 0: the log could not be written (the outcome says why). From then on the store refuses reads and writes, and
+ * nobody knows what became of the commits under way, which end with OUTCOME_UNKNOWN: only opening the root again tells.
+ */
 export type StoreEvent =
   { operation: number; parked: true } | { operation: number; parked: false; outcome: Outcome };
 

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { readWindow } from '../../../src/protocol/batches.js';
 import { vamos } from '../../../src/protocol/generated/messages.js';
 import { ColumnKind } from '../../../src/protocol/rows.js';
+import type { VamosError } from '../../../src/protocol/errors.js';
 import { loadNative } from '../../../src/native.js';
 import type { HostModule } from '../../../src/rpc/contract.js';
 import { Ending, type NativeStore, type NativeStoreModule } from './binding.js';
@@ -20,6 +21,12 @@ export interface TablesModuleOptions extends Partial<TablesLimits> {
   maxTransactionBytes?: number;
   /** For what misses the cache, scans and blobs. */
   threads?: number;
+  /**
+   * The log could not be written: DISK_FULL or STORAGE_FAILED. Every later request fails, and nobody knows what became of
+   * commits under way. To be called before any of these is answered, so that their connectors come and ask once the root
+   * is open again: end their sessions.
+   */
+  onFailure?(error: VamosError): void;
 }
 
 const MIB = 1024 * 1024;
@@ -38,9 +45,17 @@ const DEFAULT_LIMITS: TablesLimits = {
 export async function openTablesModule(options: TablesModuleOptions): Promise<HostModule> {
   await mkdir(options.path, { recursive: true });
   const addon = loadNative('vamos_store') as NativeStoreModule;
-  const operations = new Operations((operation, code) => {
-    store.cancel(operation, code);
-  });
+  let isOpen = false;
+  let failure: VamosError | undefined;
+  const operations = new Operations(
+    (operation, code) => {
+      store.cancel(operation, code);
+    },
+    (error) => {
+      failure = error;
+      if (isOpen) options.onFailure?.(error);
+    },
+  );
   const store = native(() =>
     addon.openStore(
       {
@@ -63,10 +78,12 @@ export async function openTablesModule(options: TablesModuleOptions): Promise<Ho
   try {
     await catalogue.load();
     prepared.load(catalogue);
+    if (failure) throw failure;
   } catch (error) {
     await store.close();
-    throw error;
+    throw failure ?? error;
   }
+  isOpen = true;
   const limits = pickLimits(options);
   const host = new TablesHost(store, operations, commits, prepared, catalogue, limits);
   return {
@@ -80,7 +97,8 @@ export async function openTablesModule(options: TablesModuleOptions): Promise<Ho
       tables: catalogue.size,
     }),
     close: async () => {
-      await catalogue.close();
+      // What it keeps are counts for the next open, which estimates them where there are none.
+      if (!failure) await catalogue.close().catch(() => undefined);
       await store.close();
     },
   };

@@ -5,8 +5,12 @@ import type { Outcome, StoreEvent } from './binding.js';
 /** What the store answered well, or the VamosError that its code means. */
 export function checked(outcome: Outcome): Outcome {
   if (outcome.code === 0) return outcome;
-  const code = (ErrorCode[outcome.code] as ErrorName | undefined) ?? 'INTERNAL';
-  throw new VamosError(code, outcome.message ?? code, outcome.detail ? { detail: outcome.detail } : {});
+  throw errorOf(outcome);
+}
+
+function errorOf({ code, message, detail }: Outcome): VamosError {
+  const name = (ErrorCode[code] as ErrorName | undefined) ?? 'INTERNAL';
+  return new VamosError(name, message ?? name, detail ? { detail } : {});
 }
 
 interface Running {
@@ -19,14 +23,18 @@ interface Running {
 export class Operations {
   readonly #running = new Map<number, Running>();
   readonly #cancel: (operation: number, code: number) => void;
+  readonly #onFailure: (error: VamosError) => void;
 
-  constructor(cancel: (operation: number, code: number) => void) {
+  /** @param onFailure of the whole store; operations fail after it */
+  constructor(cancel: (operation: number, code: number) => void, onFailure: (error: VamosError) => void) {
     this.#cancel = cancel;
+    this.#onFailure = onFailure;
   }
 
   /** The store's onEvents. */
   onEvents(events: readonly StoreEvent[]): void {
     for (const event of events) {
+      if (event.operation === 0 && !event.parked) this.#onFailure(errorOf(event.outcome));
       const running = this.#running.get(event.operation);
       if (!running) continue;
       if (event.parked) {

@@ -140,7 +140,7 @@ void StoreBinding::deliver(Napi::Env env, std::vector<Event> events) {
     object.Set("parked", Napi::Boolean::New(env, event.parked));
     if (!event.parked) {
       object.Set("outcome", toObject(env, std::move(event.outcome)));
-      ended++;
+      if (event.operation != 0) ended++;
     }
     array.Set(i, object);
   }
