@@ -10,6 +10,15 @@
 #include "mariadb/variables.hpp"
 
 namespace vamos::mariadb {
+namespace {
+
+// What the server evaluates for each row of the table in a join; null: not known, or there is none.
+COND* evaluatedCondition(const TABLE& table) {
+  const JOIN_TAB* use = table.reginfo.join_tab;
+  return use && use->table == &table ? use->select_cond : nullptr;
+}
+
+}  // namespace
 
 // The server evaluates the condition again; parts of it that can't be compiled are its own. Constants of a
 // statement are evaluated here, and rows of other tables are none. A later condition takes an earlier one's
@@ -20,10 +29,17 @@ const COND* ha_vamos::cond_push(const COND* condition) {
   // Its warnings have the numbers of the rows that the server looked at.
   const LEX* lex = ha_thd()->lex;
   if (lex->ignore && lex->sql_command == SQLCOM_UPDATE) return condition;
+  // Where rows are changed or variables set, a warning may be an error, and is counted. Of rows that a SELECT
+  // doesn't give, nobody wants to know.
+  const Spared spared = lex->sql_command == SQLCOM_SELECT ? Spared::WARNINGS : Spared::NOTHING;
   const ProgramCompiler compiler(*table, *share_->codec);
-  const bool isWhole = compiler.conditionInPart(const_cast<COND*>(condition), filter_);
+  auto* pushed = const_cast<COND*>(condition);
+  COND* evaluated = evaluatedCondition(*table);
+  // The one that is pushed may leave out what reads other tables, and stand in another order.
+  const bool isInPart = evaluated && evaluated != pushed && !compiler.maySpare(evaluated, spared);
+  const bool isWhole = compiler.conditionInPart(isInPart ? evaluated : pushed, spared, filter_);
   if (!filter_.empty()) countPushedCondition();
-  return isWhole && !filter_.empty() ? nullptr : condition;
+  return isWhole && !isInPart && !filter_.empty() ? nullptr : condition;
 }
 
 void ha_vamos::cond_pop() { filter_.clear(); }

@@ -9,15 +9,6 @@ namespace {
 // What an ordinal is compared with that is equal to none.
 constexpr Integer noOrdinal = -1;
 
-const Type_handler* comparedAs(Item_func* function, Item** items, uint count, bool mixedAsDecimal) {
-  Type_handler_hybrid_field_type type;
-  Silence silence(current_thd);
-  if (type.aggregate_for_comparison(function->func_name_cstring(), items, count, mixedAsDecimal)) {
-    return nullptr;
-  }
-  return silence.wasBroken() ? nullptr : type.type_handler();
-}
-
 // The comparison of a column with the nearest value that it may have, where that is not the constant itself.
 Instruction besides(Instruction comparison, Side side) {
   if (side == Side::BELOW) {
@@ -36,6 +27,15 @@ bool isEquality(Instruction comparison) {
 }
 
 }  // namespace
+
+const Type_handler* comparedAs(Item_func* function, Item** items, uint count, bool mixedAsDecimal) {
+  Type_handler_hybrid_field_type type;
+  Silence silence(current_thd);
+  if (type.aggregate_for_comparison(function->func_name_cstring(), items, count, mixedAsDecimal)) {
+    return nullptr;
+  }
+  return silence.wasBroken() ? nullptr : type.type_handler();
+}
 
 bool Comparisons::compare(Instruction comparison, Item* left, Item* right, const Type_handler& compared,
                           CHARSET_INFO* collation, std::string& code) const {

@@ -8,6 +8,9 @@
 // is as it was.
 namespace vamos::mariadb::program {
 
+// The type as which the server compares the items of the function with each other; null: none.
+const Type_handler* comparedAs(Item_func* function, Item** items, uint count, bool mixedAsDecimal);
+
 class Comparisons {
  public:
   explicit Comparisons(const Values& values) : values_(values) {}

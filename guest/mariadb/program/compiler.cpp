@@ -1,9 +1,13 @@
 // Conditions as programs: how they are put together.
 #include "mariadb/program/compiler.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
+#include <vector>
 
 #include "mariadb/program/comparisons.hpp"
+#include "mariadb/program/quiet.hpp"
 
 namespace vamos::mariadb {
 namespace {
@@ -177,6 +181,31 @@ class Conditions {
   Comparisons comparisons_;
 };
 
+struct CompiledPart {
+  std::string code;
+  bool mayBeNull = true;
+};
+
+// The parts of an AND, in the order in which the server evaluates them up to one that is not true.
+struct Conjunction {
+  explicit Conjunction(Item* item) { add(item); }
+
+  std::vector<Item*> parts;
+  bool stopsAtNull = true;  // NULL is not true
+
+ private:
+  void add(Item* item) {
+    if (item->type() != Item::COND_ITEM ||
+        static_cast<Item_cond*>(item)->functype() != Item_func::COND_AND_FUNC) {
+      parts.push_back(item);
+      return;
+    }
+    stopsAtNull = stopsAtNull && item->is_top_level_item();
+    List_iterator_fast<Item> each(*static_cast<Item_cond*>(item)->argument_list());
+    while (Item* part = each++) add(part);
+  }
+};
+
 }  // namespace
 
 bool ProgramCompiler::condition(Item* item, std::string& code) const {
@@ -189,28 +218,47 @@ bool ProgramCompiler::condition(Item* item, std::string& code) const {
   return true;
 }
 
-bool ProgramCompiler::conditionInPart(Item* item, std::string& code) const {
-  if (item->type() != Item::COND_ITEM ||
-      static_cast<Item_cond*>(item)->functype() != Item_func::COND_AND_FUNC) {
-    return condition(item, code);
-  }
+bool ProgramCompiler::conditionInPart(Item* item, Spared spared, std::string& code) const {
+  const Conjunction conjunction(item);
+  std::vector<CompiledPart> compiled;
   bool isWhole = true;
-  List_iterator_fast<Item> parts(*static_cast<Item_cond*>(item)->argument_list());
-  while (Item* part = parts++) {
-    const bool isFirst = code.empty();
-    const size_t before = code.size();
-    std::string compiled;
-    const bool isPartWhole = conditionInPart(part, compiled);
-    isWhole = isWhole && isPartWhole;
-    if (compiled.empty()) continue;
-    if (before + compiled.size() + 1 > maxProgramBytes) {
+  for (Item* part : conjunction.parts) {
+    CompiledPart next;
+    if (condition(part, next.code)) {
+      next.mayBeNull = part->maybe_null();
+      compiled.push_back(std::move(next));
+      continue;
+    }
+    isWhole = false;
+    if (maySparePart(part, spared)) continue;
+    // Where a part is NULL, the server may go on to the next one.
+    if (!conjunction.stopsAtNull) {
+      std::erase_if(compiled, [](const CompiledPart& each) { return each.mayBeNull; });
+    }
+    break;
+  }
+  for (const CompiledPart& part : compiled) {
+    if (code.size() + part.code.size() + 1 > maxProgramBytes) {
       isWhole = false;
       continue;
     }
-    code.append(compiled);
+    const bool isFirst = code.empty();
+    code.append(part.code);
     if (!isFirst) put(code, Instruction::AND);
   }
   return isWhole;
+}
+
+bool ProgramCompiler::maySpare(Item* item, Spared spared) const {
+  const Conjunction conjunction(item);
+  return std::all_of(conjunction.parts.begin(), conjunction.parts.end(), [&](Item* part) {
+    std::string unused;
+    return maySparePart(part, spared) || condition(part, unused);
+  });
+}
+
+bool ProgramCompiler::maySparePart(Item* part, Spared spared) const {
+  return spared == Spared::WARNINGS ? !program::hasEffects(part) : program::isQuiet(part);
 }
 
 bool ProgramCompiler::value(Item* item, std::string& code, ProgramValue& described) const {

@@ -19,6 +19,12 @@ struct ProgramValue {
   bool isPadded = false;  // BYTES: compared with padding
 };
 
+// What the server may be spared for rows that the host sorts out.
+enum class Spared : uint8_t {
+  NOTHING,   // evaluations that may warn, fail or have effects are made for each row that they would meet
+  WARNINGS,  // only those that have effects are
+};
+
 // Items over one table as programs (FORMATS.md), where the host's answer is exactly the server's: else
 // nothing is compiled, and `code` is as it was. Constants are evaluated while compiling.
 class ProgramCompiler {
@@ -27,12 +33,17 @@ class ProgramCompiler {
 
   // The whole condition.
   bool condition(Item* item, std::string& code) const;
-  // As many of the parts of an AND as can be compiled; `code` stays empty for none. True: all of it.
-  bool conditionInPart(Item* item, std::string& code) const;
+  // As many of the parts of an AND as can be compiled; `code` stays empty for none. True: all of it. The
+  // server evaluates the others after them, in their order: none behind one that it may not be spared.
+  bool conditionInPart(Item* item, Spared spared, std::string& code) const;
+  // Whether the server may be spared any part of the condition.
+  bool maySpare(Item* item, Spared spared) const;
   // An aggregated or assigned value: a column, or an expression whose result can't overflow.
   bool value(Item* item, std::string& code, ProgramValue& described) const;
 
  private:
+  bool maySparePart(Item* part, Spared spared) const;
+
   TABLE& table_;
   const Codec& codec_;
 };

@@ -1,8 +1,9 @@
 /**
- * The long run of the differential tests: `npm run test:differential -- [--runs N] [--seed N] [--interleaved | --pushdown]
+ * The long run of the differential tests: `npm run test:differential -- [--runs N] [--seed N] [--path P] [--interleaved | --pushdown]
  * [--engines A,B]`. Interleaved: statements of three connections, and who waits for whom. Push-down: what runs beside the
  * data, against the same statements without it and on InnoDB.
- * Prints the seed first, and the smallest failing script last.
+ * Prints the seed first, and the smallest failing script last, with the path that leads back to it; a path of one number begins
+ * with that sequence.
  */
 import { parseArgs } from 'node:util';
 import { MariadbServer } from '../server.js';
@@ -14,6 +15,7 @@ const { values } = parseArgs({
   options: {
     runs: { type: 'string', default: '500' },
     seed: { type: 'string' },
+    path: { type: 'string' },
     interleaved: { type: 'boolean', default: false },
     pushdown: { type: 'boolean', default: false },
     engines: { type: 'string', default: 'VAMOS,InnoDB' },
@@ -22,6 +24,7 @@ const { values } = parseArgs({
 const say = (text: string) => process.stdout.write(`${text}\n`);
 const runs = Number(values.runs);
 const seed = values.seed === undefined ? Date.now() % 0x7fffffff : Number(values.seed);
+const from = { runs, seed, ...(values.path !== undefined && { path: values.path }) };
 const engines = values.engines.split(',') as [string, string];
 
 say(`Differential test of ${engines.join(' and ')}: ${runs} sequences, seed ${seed}`);
@@ -38,13 +41,13 @@ const progress = (done: number, statements: number): void => {
 };
 try {
   if (values.interleaved) {
-    const { statements, waits } = await checkInterleaved(server, { runs, seed, engines });
+    const { statements, waits } = await checkInterleaved(server, { ...from, engines });
     say(`  ${statements} statements, of which ${waits} waited`);
   } else if (values.pushdown) {
-    for (const [name, count] of Object.entries(await checkPushdown(server, { runs, seed, progress })))
+    for (const [name, count] of Object.entries(await checkPushdown(server, { ...from, progress })))
       say(`  ${name}: ${count}`);
   } else {
-    await checkSequences(server, { runs, seed, engines, progress });
+    await checkSequences(server, { ...from, engines, progress });
   }
   say('They agree.');
 } catch (error) {

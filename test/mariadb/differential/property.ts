@@ -20,6 +20,8 @@ export const SERVER = {
 export interface DifferentialOptions {
   runs: number;
   seed: number;
+  /** Where among the seed's sequences it begins, as a failure says it. */
+  path?: string;
   /** The two that must agree; the second one is right. */
   engines?: [string, string];
   progress?: (runs: number, statements: number) => void;
@@ -40,7 +42,7 @@ export async function check<Sequence>(
   sides: Sides,
   sequences: fc.Arbitrary<Sequence>,
   run: (sequence: Sequence, run: Run) => Promise<void>,
-  { runs, seed, progress }: DifferentialOptions,
+  { runs, seed, path, progress }: DifferentialOptions,
 ): Promise<void> {
   let done = 0;
   let statements = 0;
@@ -55,7 +57,7 @@ export async function check<Sequence>(
       throw error;
     }
   });
-  const details = await fc.check(property, { numRuns: runs, seed });
+  const details = await fc.check(property, { numRuns: runs, seed, ...(path !== undefined && { path }) });
   if (details.failed) {
     const { errorInstance, counterexamplePath } = details;
     const text = errorInstance instanceof Error ? errorInstance.message : String(errorInstance);

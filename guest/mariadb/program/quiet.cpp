@@ -1,0 +1,163 @@
+#include "mariadb/program/quiet.hpp"
+
+#include <algorithm>
+
+#include "mariadb/program/comparisons.hpp"
+#include "mariadb/program/values.hpp"
+
+namespace vamos::mariadb::program {
+namespace {
+
+bool isDateOrMoment(const Field& field) {
+  return field.real_type() == MYSQL_TYPE_NEWDATE || field.real_type() == MYSQL_TYPE_DATETIME2 ||
+         field.real_type() == MYSQL_TYPE_TIMESTAMP2;
+}
+
+// A constant is evaluated for each row anew.
+bool isQuietConstant(Item* item, const Type_handler& as) {
+  THD* thd = current_thd;
+  const Silence silence(thd, item);
+  switch (as.cmp_type()) {
+    case INT_RESULT:
+      item->val_int();
+      break;
+    case REAL_RESULT:
+      item->val_real();
+      break;
+    case DECIMAL_RESULT: {
+      my_decimal buffer;
+      item->val_decimal(&buffer);
+      break;
+    }
+    case STRING_RESULT: {
+      StringBuffer<STRING_BUFFER_USUAL_SIZE> buffer;
+      item->val_str(&buffer);
+      break;
+    }
+    case TIME_RESULT:
+      if (as.field_type() == MYSQL_TYPE_TIME) {
+        item->val_time_packed(thd);
+      } else {
+        item->val_datetime_packed(thd);
+      }
+      break;
+    default:
+      return false;
+  }
+  return !silence.wasBroken();
+}
+
+bool isQuietField(const Field& field, const Type_handler& as) {
+  if (!field.type_handler()->is_traditional_scalar_type()) return false;
+  const Item_result type = field.cmp_type();
+  switch (as.cmp_type()) {
+    case INT_RESULT:
+      return type == INT_RESULT;
+    case DECIMAL_RESULT:
+      return type == INT_RESULT || type == DECIMAL_RESULT;
+    case REAL_RESULT:
+      return type == INT_RESULT || type == DECIMAL_RESULT || type == REAL_RESULT;
+    case STRING_RESULT:
+      return type == STRING_RESULT;
+    case TIME_RESULT:
+      return as.field_type() == MYSQL_TYPE_TIME ? field.real_type() == MYSQL_TYPE_TIME2
+                                                : isDateOrMoment(field);
+    default:
+      return false;
+  }
+}
+
+// Of any table.
+const Field* fieldOf(Item* item) {
+  Item* real = item->real_item();
+  return real->type() == Item::FIELD_ITEM ? static_cast<Item_field*>(real)->field : nullptr;
+}
+
+bool isQuietValue(Item* item, const Type_handler& as) {
+  if (item->cols() != 1) return false;
+  if (Values::isConstant(item)) return isQuietConstant(item, as);
+  const Field* field = fieldOf(item);
+  return field && isQuietField(*field, as);
+}
+
+bool areQuietValues(Item** items, uint count, const Type_handler* as) {
+  return as && as->is_traditional_scalar_type() &&
+         std::all_of(items, items + count, [as](Item* item) { return isQuietValue(item, *as); });
+}
+
+// Each of the list is compared as it needs.
+bool isQuietIn(Item_func& item) {
+  Item** arguments = item.arguments();
+  for (uint number = 1; number < item.argument_count(); number++) {
+    Item* pair[] = {arguments[0], arguments[number]};
+    if (pair[0]->cols() != 1 || pair[1]->cols() != 1) return false;
+    if (!areQuietValues(pair, 2, comparedAs(&item, pair, 2, true))) return false;
+  }
+  return true;
+}
+
+bool isQuietFunction(Item_func& item) {
+  Item** arguments = item.arguments();
+  switch (item.functype()) {
+    case Item_func::EQ_FUNC:
+    case Item_func::EQUAL_FUNC:
+    case Item_func::NE_FUNC:
+    case Item_func::LT_FUNC:
+    case Item_func::LE_FUNC:
+    case Item_func::GT_FUNC:
+    case Item_func::GE_FUNC:
+      return areQuietValues(arguments, 2,
+                            static_cast<Item_bool_rowready_func2&>(item).compare_type_handler());
+    case Item_func::BETWEEN:
+      return arguments[0]->cols() == 1 &&
+             areQuietValues(arguments, 3, comparedAs(&item, arguments, 3, false));
+    case Item_func::IN_FUNC:
+      return isQuietIn(item);
+    case Item_func::LIKE_FUNC:
+      return areQuietValues(arguments, 2, &type_handler_varchar);
+    case Item_func::ISNULL_FUNC:
+    case Item_func::ISNOTNULL_FUNC:
+      return fieldOf(arguments[0]) || isQuiet(arguments[0]);
+    case Item_func::NOT_FUNC:
+      return isQuiet(arguments[0]);
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+bool hasEffects(Item* condition) {
+  Item_func::Functype setting = Item_func::SUSERVAR_FUNC;
+  Item_func::Functype calling = Item_func::FUNC_SP;
+  return (condition->used_tables() & RAND_TABLE_BIT) ||
+         condition->walk(&Item::find_function_processor, true, &setting) ||
+         condition->walk(&Item::find_function_processor, true, &calling);
+}
+
+bool isQuiet(Item* condition) {
+  if (condition->cols() != 1) return false;
+  if (Values::isConstant(condition)) {
+    const Silence silence(current_thd, condition);
+    condition->val_bool();
+    return !silence.wasBroken();
+  }
+  Item* real = condition->real_item();
+  switch (real->type()) {
+    case Item::COND_ITEM: {
+      List_iterator_fast<Item> parts(*static_cast<Item_cond*>(real)->argument_list());
+      while (Item* part = parts++) {
+        if (!isQuiet(part)) return false;
+      }
+      return true;
+    }
+    case Item::FUNC_ITEM:
+      return isQuietFunction(static_cast<Item_func&>(*real));
+    case Item::FIELD_ITEM:
+      return isQuietField(*static_cast<Item_field*>(real)->field, type_handler_double);
+    default:
+      return false;
+  }
+}
+
+}  // namespace vamos::mariadb::program
