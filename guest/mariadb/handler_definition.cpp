@@ -54,16 +54,23 @@ int drop(Session& session, const std::string& name) {
   return callDefinition(session, Method::DROP_TABLE, wire::TableName{name}.encode());
 }
 
-// TRUNCATE of a temporary table within a transaction that uses it.
-int replaceByEmpty(Session& session, const std::string& name) {
+// A table that the open transaction may use: the host drops it when that ends, and its name is free at once.
+int dropUsed(Session& session, const std::string& name, wire::TableInfo& info) {
   Reply reply;
-  wire::TableInfo info;
   const int error = session.callAlone(Method::OPEN_TABLE, wire::TableName{name}.encode(), reply);
   if (error != 0) return error;
   if (!wire::TableInfo::decode(reply.body, info)) return HA_ERR_INTERNAL_ERROR;
-  const wire::RenameTable away{name, name + "-" + std::to_string(info.table)};
+  const std::string folder = name.substr(0, name.rfind('/'));
+  const wire::RenameTable away{name, folder + "/#sql-dropped-" + std::to_string(info.table)};
   if (const int failed = callDefinition(session, Method::RENAME_TABLE, away.encode())) return failed;
   session.dropAfterTransaction(away.to);
+  return 0;
+}
+
+// TRUNCATE of a temporary table within a transaction that uses it.
+int replaceByEmpty(Session& session, const std::string& name) {
+  wire::TableInfo info;
+  if (const int error = dropUsed(session, name, info)) return error;
   return callDefinition(session, Method::CREATE_TABLE, wire::CreateTable{info.definition, 0}.encode());
 }
 
@@ -118,11 +125,14 @@ int ha_vamos::create(const char* path, TABLE* form, HA_CREATE_INFO* info) {
 int ha_vamos::delete_table(const char* path) {
   const std::string name = hostName(path);
   Session& own = session();
-  if (isTemporaryName(name) && own.hasBegun()) {
+  if (!own.hasBegun()) return drop(own, name);
+  if (isTemporaryName(name)) {
     own.dropAfterTransaction(name);
     return 0;
   }
-  return drop(own, name);
+  // CREATE TABLE … SELECT failed, and its transaction is not yet rolled back.
+  wire::TableInfo info;
+  return dropUsed(own, name, info);
 }
 
 int ha_vamos::rename_table(const char* from, const char* to) {

@@ -49,6 +49,35 @@ test('a .frm of an older version is mended from the host', async () => {
   expect(await rows('SELECT a, bb, c FROM t')).toEqual([[1, 'x', 7]]);
 });
 
+test('CREATE TABLE … SELECT that fails leaves no table, and its name is free', async () => {
+  const other = await server.connect();
+  await connection.query('CREATE TABLE t (a INT PRIMARY KEY, b VARCHAR(10)) ENGINE=VAMOS');
+  await connection.query("INSERT INTO t VALUES (1, '1'), (2, 'x')");
+  await connection.query("SET sql_mode = 'STRICT_TRANS_TABLES', default_storage_engine = VAMOS");
+  const tables = async () => (await server.host!.counters())['tables'];
+  const before = await tables();
+  expect(before).toBeGreaterThan(0);
+  for (const [select, code] of [
+    ['SELECT a FROM t WHERE b + 0 < 5', 'ER_TRUNCATED_WRONG_VALUE'],
+    ['SELECT a + 9223372036854775806 FROM t', 'ER_DATA_OUT_OF_RANGE'],
+    ['SELECT a, (SELECT a FROM t AS i WHERE i.a <= o.a) FROM t AS o', 'ER_SUBQUERY_NO_1_ROW'],
+    ['SELECT a MOD 1 AS k FROM t', 'ER_DUP_ENTRY'],
+  ] as const) {
+    await expect(
+      connection.query(
+        `CREATE TABLE made ${code === 'ER_DUP_ENTRY' ? '(PRIMARY KEY (k))' : ''} AS ${select}`,
+      ),
+      select,
+    ).rejects.toMatchObject({ code });
+    expect(await rows('SHOW TABLES')).toEqual([['t']]);
+    await other.query('CREATE TABLE d.made (a INT) ENGINE=VAMOS');
+    await other.query('DROP TABLE d.made');
+  }
+  await connection.query('SELECT 1 FROM t');
+  await expect.poll(tables, { timeout: 10_000 }).toBe(before);
+  other.destroy();
+});
+
 test('what changes no row is altered at once', async () => {
   await connection.query(makeT);
   await connection.query("INSERT INTO t VALUES (1, 'x'), (2, 'y')");
