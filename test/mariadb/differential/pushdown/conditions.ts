@@ -117,6 +117,7 @@ const PATTERNS = [
   '1',
 ];
 
+const isQuoted = (sql: string): boolean => sql.endsWith("'");
 const hasFraction = (sql: string): boolean => /\.\d*[1-9]|e-/.test(sql);
 
 function writeLeaf({ form, column, operand, values }: Leaf, scope: Scope): Written {
@@ -144,8 +145,12 @@ function writeLeaf({ form, column, operand, values }: Leaf, scope: Scope): Writt
       return say(`${left.text} ${not}IN (${list.join(', ')})`);
     }
     case 1:
-    case 2:
-      return say(`${left.text} ${not}BETWEEN ${constant(0)} AND ${constant(1)}`);
+    case 2: {
+      const bounds = [constant(0), constant(1)];
+      // A number makes numbers of all three.
+      mayWarn ||= !['integer', 'decimal', 'float', 'bit'].includes(family) && !bounds.every(isQuoted);
+      return say(`${left.text} ${not}BETWEEN ${bounds.join(' AND ')}`);
+    }
     case 3:
     case 4: {
       const pattern = pick(PATTERNS, values[0]!);

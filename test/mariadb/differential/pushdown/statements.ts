@@ -212,10 +212,19 @@ function filter(
   };
 }
 
-/** For statements that change rows: a condition that warns may be an error there, for the first row that it meets. */
-function quietFilter(condition: Condition | null, scope: Scope): string {
+/**
+ * For statements that change rows, of the table or its view. A condition that warns may be an error there, for the first row
+ * that it meets: which rows it meets is certain where no index is used.
+ */
+function quietFilter(
+  name: string,
+  condition: Condition | null,
+  { scope, form }: { scope: Scope; form: number },
+): { name: string; text: string } {
+  if (condition && form % 5 === 0)
+    return { name: `${name} USE INDEX ()`, text: ` WHERE ${write(condition, scope).text}` };
   const quiet = condition && quietPart(condition, scope);
-  return quiet ? ` WHERE ${write(quiet, scope).text}` : '';
+  return { name, text: quiet ? ` WHERE ${write(quiet, scope).text}` : '' };
 }
 
 export function insert(
@@ -358,12 +367,15 @@ function update({ table, where, form, sets }: Kinds['update'], world: World): Sq
   }
   if (form % 17 === 0) assignments.set('id', 'id + 100000');
   const list = [...assignments].map(([name, value]) => `${name} = ${value}`).join(', ');
-  const name = form % 13 === 0 ? of.view : of.name;
+  const { name, text } =
+    form % 13 === 0
+      ? quietFilter(of.view, where, { scope, form: 1 })
+      : quietFilter(of.name, where, { scope, form: form >> 3 });
   const order = form % 4 === 0 ? ` ORDER BY id${form % 8 ? ' DESC' : ''}` : '';
   const limit = order && form % 12 === 0 ? ` LIMIT ${(form >> 4) % 6}` : '';
   const ignore = form % 7 === 0 ? 'IGNORE ' : '';
   return {
-    text: `UPDATE ${ignore}${name} SET ${list}${quietFilter(where, scope)}${order}${limit}`,
+    text: `UPDATE ${ignore}${name} SET ${list}${text}${order}${limit}`,
     // Where a range is read by its index, rows come in another order.
     anyRowOrder: true,
   };
@@ -397,10 +409,11 @@ function assignedTo(
 function remove({ table, where, form }: Kinds['remove'], world: World): Sql {
   const of = pick(world.tables, table);
   const scope = scopeOf(of);
-  const text = quietFilter(where, scope);
+  const name = form % 13 === 0 ? of.view : of.name;
+  // It takes no hints.
+  const { text } = quietFilter(name, where, { scope, form: 1 });
   // Some rows are to be left for what follows.
   const range = form % 3 === 0 ? text : `${text === '' ? ' WHERE' : `${text} AND`} id % 4 = ${form % 4}`;
-  const name = form % 13 === 0 ? of.view : of.name;
   const order = form % 4 === 0 ? ` ORDER BY id${form % 8 ? ' DESC' : ''} LIMIT ${(form >> 4) % 6}` : '';
   const returning = form % 11 === 0 && name === of.name ? ' RETURNING id' : '';
   return { text: `DELETE FROM ${name}${range}${order}${returning}` };
@@ -491,7 +504,7 @@ function insertSelect({ table, where, form }: Kinds['insertSelect'], world: Worl
   const columns = given(of).map(({ name }) => name);
   const id = world.nextId;
   world.nextId += 1000;
-  const text = quietFilter(where, scopeOf(of));
+  const { name, text } = quietFilter(of.name, where, { scope: scopeOf(of), form: form >> 2 });
   if (form % 3 === 0) {
     const rest = columns.map((name) => `MIN(${name})`).join(', ');
     return {
@@ -499,7 +512,7 @@ function insertSelect({ table, where, form }: Kinds['insertSelect'], world: Worl
     };
   }
   return {
-    text: `INSERT INTO ${of.name} (id, ${columns.join(', ')}) SELECT ${id} + id % 500, ${columns.join(', ')} FROM ${of.name}${text} ORDER BY id LIMIT 5`,
+    text: `INSERT INTO ${of.name} (id, ${columns.join(', ')}) SELECT ${id} + id % 500, ${columns.join(', ')} FROM ${name}${text} ORDER BY id LIMIT 5`,
     anyRowOrder: true,
   };
 }
