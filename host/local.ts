@@ -32,8 +32,8 @@ export async function openLocal(directory: string): Promise<Channel> {
   const use = claim(root);
   try {
     const host: { server?: RpcServer } = {};
-    const modules = await openModules(root, ({ code, message }) => {
-      void host.server?.fail(new VamosError(code, `${message}; then close the connection and open it again`));
+    const modules = await openModules(root, (error) => {
+      void host.server?.fail(withAdvice(error));
     });
     const server = (host.server = new RpcServer(modules, {
       onSession: ({ kind }) => {
@@ -48,7 +48,7 @@ export async function openLocal(directory: string): Promise<Channel> {
     return guestEnd;
   } catch (error) {
     use.release(Promise.resolve());
-    throw error;
+    throw withAdvice(error);
   }
 }
 
@@ -74,6 +74,15 @@ function claim(root: string): { release(closed: Promise<void>): void } {
       settle(closed);
     },
   };
+}
+
+/** Nobody opens the root again but its user. */
+function withAdvice(error: unknown): VamosError {
+  const failure = VamosError.from(error);
+  if (failure.code !== 'DISK_FULL') return failure;
+  return new VamosError('DISK_FULL', `${failure.message}, close the connection and open it again`, {
+    cause: failure,
+  });
 }
 
 async function openModules(root: string, onFailure: (error: VamosError) => void): Promise<HostModule[]> {

@@ -37,6 +37,12 @@ std::string savepointBody(wire::SavepointAction action, uint64_t number, uint32_
   return savepoint.encode();
 }
 
+// What the host was asked about: it knows of no such commit.
+client::Failure notDone(client::Failure failure) {
+  if (failure.code == ErrorCode::OUTCOME_UNKNOWN) failure.code = ErrorCode::SESSION_LOST;
+  return failure;
+}
+
 }  // namespace
 
 int Session::raise(int error) {
@@ -134,7 +140,7 @@ int Session::commitOnHost() {
     if (isDone) return 0;
     if (isLost(failure)) {
       if (isWhole && waitingBlobs_ == 0 && attempt < ATTEMPTS) continue;
-      const int error = fail(failure);
+      const int error = fail(notDone(failure));
       return isWhole ? error : die(HA_ERR_LOCK_DEADLOCK);
     }
     begun_ = true;  // as far as anybody knows
@@ -202,7 +208,7 @@ int Session::writeAlone(Table& table, uint32_t method, std::string_view rows, ui
     if (failure.code != ErrorCode::SESSION_LOST && !findCommit(number, isDone)) return errorOfLast();
     if (isDone && (!begun_ || isGivenUp(failure))) return 0;
     const bool mayGoOn = !begun_ && newBlobs_.empty() && attempt < ATTEMPTS;
-    if (isGivenUp(failure) || !mayGoOn) return failedAlone(failure);
+    if (isGivenUp(failure) || !mayGoOn) return failedAlone(notDone(failure));
   }
 }
 
@@ -243,7 +249,7 @@ int Session::changeAlone(uint32_t method, wire::ChangeWhere request, bool isOneR
       if (!isLost(failure) && !isGivenUp(failure)) return fail(failure);
       if (failure.code != ErrorCode::SESSION_LOST && !findCommit(number, isDone)) return failUnknown();
       if (!isDone && isLost(failure) && attempt < ATTEMPTS) continue;
-      if (!isDone) return fail(failure);
+      if (!isDone) return fail(notDone(failure));
       // What changes nothing leaves no number.
       changed = {1, 1};
       if (!isOneRow) {

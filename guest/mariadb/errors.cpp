@@ -64,7 +64,9 @@ int errorOf(const client::Failure& failure) {
 
 std::string describe(const client::Failure& failure) {
   if (isUnreachable(failure.code)) {
-    return std::string("host daemon unreachable at ") + variables::channel() + ": " + failure.message;
+    const std::string channel = std::string(variables::channel()) + ": ";
+    const bool hasIt = failure.message.starts_with(channel);
+    return "host daemon unreachable at " + (hasIt ? "" : channel) + failure.message;
   }
   if (failure.code == ErrorCode::DEADLINE_EXCEEDED) {
     return std::string("no answer in time from the host daemon at ") + variables::channel();

@@ -201,7 +201,8 @@ export class Guest {
       return;
     }
     const how = signal ? `signal ${signal}` : code === null ? 'could not be started' : `exit code ${code}`;
-    const reason = this.#error?.code ?? (this.#killReason ? `${this.#killReason} (${how})` : how);
+    const why = this.#error?.code ?? this.#killReason;
+    const reason = why === undefined ? how : `${why} (${how})`;
     this.#lastExit = { at: new Date(), reason };
     if (this.#error && this.#state === 'starting') {
       this.#setState('failed');

@@ -60,8 +60,7 @@ bool Call::fail(Failure reason, size_t index) {
 bool Call::lose(const Failure& cause) {
   const std::string why = cause.message.empty() ? "" : ": " + cause.message;
   if (isCommit && isSent()) {
-    return fail({ErrorCode::OUTCOME_UNKNOWN, "the session ended before the answer came" + why +
-                                                 "; it may have been done: look before doing it again"});
+    return fail({ErrorCode::OUTCOME_UNKNOWN, "the session ended before the answer came" + why});
   }
   const char* when = isSent() ? "before the answer came" : "before the call was sent";
   return fail({ErrorCode::SESSION_LOST, std::string("the session ended ") + when + why});

@@ -121,6 +121,7 @@ class Client::Implementation {
   // While there is no session.
   TimePoint lostAt_ = Clock::now();
   Failure lastError_{ErrorCode::NO_WELCOME, "no session yet"};
+  std::string trouble_;      // of its storage, which the host said goodbye with: why there is none, likely
   bool isHopeless_ = false;  // that error does not pass by itself
 
   // The sender's: frames on their way.

@@ -124,9 +124,10 @@ void Client::Implementation::stayWithout(Failure error) {
   // Errors of a path begin with it.
   const std::string target = options_.address.substr(options_.address.find(':') + 1);
   if (error.message.starts_with(target + ": ")) error.message.erase(0, target.size() + 2);
-  if (!error.message.starts_with("channel address")) error.message.insert(0, options_.address + ": ");
   failedAttempts_++;
   Lock lock(mutex_);
+  if (!trouble_.empty()) error.message = trouble_ + " (" + error.message + ")";
+  if (!error.message.starts_with("channel address")) error.message.insert(0, options_.address + ": ");
   isHopeless_ = !isPassing(error.code);
   lastError_ = std::move(error);
   for (CallPointer& call : queue_.takeAll()) {

@@ -193,6 +193,8 @@ void Client::Implementation::loseSession(Lock& lock, const std::shared_ptr<Conne
   timekeeper_ = nullptr;
   epoch_++;
   lostAt_ = Clock::now();
+  const bool isStorage = error.code == ErrorCode::DISK_FULL || error.code == ErrorCode::STORAGE_FAILED;
+  trouble_ = isStorage ? error.message : "";
   error.message = options_.address + ": " + error.message;
   lastError_ = error;
   isHopeless_ = false;

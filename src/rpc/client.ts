@@ -73,6 +73,8 @@ export class RpcClient {
   #maxFrameBytes = 0;
   readonly #backoff: Backoff;
   #lastError = new VamosError('NO_WELCOME', 'no session yet');
+  /** Of its storage, which the host said goodbye with: why there is no session, likely. */
+  #trouble: VamosError | undefined;
   /** Why no call is possible any more. */
   #end: VamosError | undefined;
   #isFlushScheduled = false;
@@ -205,7 +207,7 @@ export class RpcClient {
         await this.#tryOnce(untilMs);
         return;
       } catch (thrown) {
-        const error = VamosError.from(thrown);
+        const error = this.#withTrouble(VamosError.from(thrown));
         this.#lastError = error;
         const leftMs = untilMs - performance.now();
         if (this.#end || !PASSING.has(error.code) || leftMs <= 0) {
@@ -249,6 +251,11 @@ export class RpcClient {
     );
   }
 
+  #withTrouble(error: VamosError): VamosError {
+    if (!this.#trouble || this.#trouble.code === error.code) return error;
+    return new VamosError(error.code, `${this.#trouble.message} (${error.message})`, { cause: error });
+  }
+
   async #pause(mostMs: number): Promise<void> {
     const delayMs = Math.min(this.#backoff.nextDelayMs(), mostMs);
     await delay(delayMs, undefined, { signal: this.#closing.signal }).catch(() => undefined);
@@ -258,6 +265,7 @@ export class RpcClient {
     this.#past = add(this.#past, countersOf(connection));
     this.#connection = undefined;
     this.#lastError = error;
+    this.#trouble = error.code === 'DISK_FULL' || error.code === 'STORAGE_FAILED' ? error : undefined;
     this.#epoch++;
     if (this.#end) return;
     for (const call of this.#queue.remove((waiting) => waiting.epoch !== undefined)) call.lose(error);
