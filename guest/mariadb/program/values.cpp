@@ -1,6 +1,7 @@
 // Constants, columns and arithmetic of programs.
 #include "mariadb/program/values.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -86,6 +87,51 @@ Integer largest(std::initializer_list<Integer> values) {
   return found;
 }
 
+bool isNumber(const Item_result type) {
+  return type == INT_RESULT || type == DECIMAL_RESULT || type == REAL_RESULT;
+}
+
+// Whether a comparison in it converts a constant in a way that may warn. It keeps what it made of it, where
+// nobody can take it away: once evaluated here, it would never warn again.
+bool keepsConverted(Item* item) {
+  Item* real = item->real_item();
+  if (real->type() == Item::CACHE_ITEM) {
+    Item* example = static_cast<Item_cache*>(real)->get_example();
+    return example && keepsConverted(example);
+  }
+  if (real->type() == Item::COND_ITEM) {
+    List_iterator_fast<Item> parts(*static_cast<Item_cond*>(real)->argument_list());
+    while (Item* part = parts++) {
+      if (keepsConverted(part)) return true;
+    }
+    return false;
+  }
+  if (real->type() != Item::FUNC_ITEM) return false;
+  auto* function = static_cast<Item_func*>(real);
+  Item** arguments = function->arguments();
+  Item** end = arguments + function->argument_count();
+  switch (function->functype()) {
+    case Item_func::EQ_FUNC:
+    case Item_func::EQUAL_FUNC:
+    case Item_func::NE_FUNC:
+    case Item_func::LT_FUNC:
+    case Item_func::LE_FUNC:
+    case Item_func::GT_FUNC:
+    case Item_func::GE_FUNC: {
+      const Item_result type =
+          static_cast<Item_bool_rowready_func2*>(function)->compare_type_handler()->cmp_type();
+      const bool isEasy = std::all_of(arguments, end, [type](Item* argument) {
+        return isNumber(type) ? isNumber(argument->cmp_type()) : argument->cmp_type() == type;
+      });
+      if (!isEasy || type == ROW_RESULT) return true;
+      break;
+    }
+    default:
+      if (isNamed(function, "nullif", 3) || isNamed(function, "nullif", 2)) return true;
+  }
+  return std::any_of(arguments, end, keepsConverted);
+}
+
 bool isAscii(std::string_view text) {
   for (const char byte : text) {
     if ((static_cast<unsigned char>(byte) & 0x80) != 0) return false;
@@ -99,7 +145,7 @@ bool isAscii(std::string_view text) {
 bool Values::isConstant(Item* item) {
   Item_func::Functype setting = Item_func::SUSERVAR_FUNC;
   return item->can_eval_in_optimize() && !item->with_subquery() &&
-         !item->walk(&Item::find_function_processor, false, &setting);
+         !item->walk(&Item::find_function_processor, false, &setting) && !keepsConverted(item);
 }
 
 Field* Values::field(Item* item) const {
