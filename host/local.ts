@@ -33,7 +33,8 @@ export async function openLocal(directory: string): Promise<Channel> {
   try {
     const host: { server?: RpcServer } = {};
     const modules = await openModules(root, (error) => {
-      void host.server?.fail(withAdvice(error));
+      // How it goes is told by what `released` waits for, the same promise.
+      host.server?.fail(withAdvice(error)).catch(() => undefined);
     });
     const server = (host.server = new RpcServer(modules, {
       onSession: ({ kind }) => {

@@ -122,11 +122,12 @@ export class RpcServer {
   }
 
   /**
-   * Nothing can be answered any more: says goodbye with this error at once and closes the modules. Idempotent; a stop under
-   * way goes on as it is.
+   * Nothing can be answered any more: says goodbye with this error before anything else that is promised goes on, and closes
+   * the modules. Idempotent; a stop under way goes on as it is.
    */
   fail(reason: VamosError): Promise<void> {
-    this.#stopped ??= this.#end(reason);
+    // A session's end may have its owner call stop(), which is this one.
+    this.#stopped ??= Promise.resolve().then(() => this.#end(reason));
     return this.#stopped;
   }
 
