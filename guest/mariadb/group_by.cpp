@@ -39,6 +39,13 @@ bool isOneRange(const JOIN_TAB& plan) {
   }
 }
 
+// What the server evaluates for each row that the plan reads. It takes a row that it looked up by a key for
+// equal, where the key may hold less digits than the constant.
+Item* evaluated(const JOIN_TAB& plan, const Query& query) {
+  if (plan.type != JT_REF && plan.type != JT_EQ_REF) return query.where;
+  return plan.pre_idx_push_select_cond ? plan.pre_idx_push_select_cond : plan.select_cond;
+}
+
 // The functions of one query, as the host computes them.
 class GroupBy final : public group_by_handler {
  public:
@@ -101,9 +108,9 @@ bool GroupBy::isOfFunctions(Item& item) const {
 }
 
 bool GroupBy::compile(const Query& query) {
-  if (query.where) {
+  if (Item* condition = evaluated(plan_, query)) {
     const ProgramCompiler compiler(*plan_.table, *file().table_().codec);
-    if (!compiler.condition(query.where, filter_)) return false;
+    if (!compiler.condition(condition, filter_)) return false;
   }
   List_iterator_fast<Item> functions(*query.select);
   while (Item* item = functions++) {

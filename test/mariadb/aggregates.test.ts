@@ -87,6 +87,17 @@ describe('the host computes', () => {
     await expectPushed(`SELECT ${functions} FROM t WHERE d < -1000`);
   });
 
+  test('rows that the server finds by a key which holds less digits than the constant', async () => {
+    await on.sql(
+      'CREATE TABLE coarse (id INT PRIMARY KEY, n INT, ti TIME, KEY (n), KEY (ti)) ENGINE=VAMOS',
+      "INSERT INTO coarse VALUES (1, 1, '00:00:01'), (2, 1, '00:00:02'), (3, 2, '00:00:01')",
+    );
+    await expectPushed('SELECT COUNT(*), SUM(id) FROM coarse FORCE INDEX (n) WHERE n = 1.4 AND id < 9');
+    await expectPushed("SELECT COUNT(*), SUM(id) FROM coarse FORCE INDEX (ti) WHERE ti = '00:00:01.9'");
+    expect(await on.sql('SELECT COUNT(*) FROM coarse FORCE INDEX (n) WHERE n = 1.4')).toEqual([[2]]);
+    await on.sql('DROP TABLE coarse');
+  });
+
   test.each(['s', 'c', 'n', 'dt', 'ts', 'da', 'ti', 'y', 'large'])('MIN and MAX of %s', async (column) => {
     const functions = everything.slice(0, everything.indexOf(', SUM')) + ', MIN(x), MAX(x)';
     await expectPushed(`SELECT ${functions.replaceAll('x', column)} FROM t WHERE f < 15 OR a IS NULL`);
