@@ -47,6 +47,8 @@ export class MariadbServer implements AsyncDisposable {
   readonly dataFolder = this.folder.file('data');
   /** The host whose tables it uses. */
   readonly host: Host | undefined;
+  /** Not shared: a server that starts removes the temporary tables that it finds there. */
+  readonly #temporary = this.folder.file('tmp');
   readonly #options: ServerOptions;
   readonly #connections = new Set<mysql.Connection>();
   #process: ChildProcess | undefined;
@@ -71,6 +73,7 @@ export class MariadbServer implements AsyncDisposable {
       await Promise.all([
         data,
         server.#collectPlugins(plugin),
+        mkdir(server.#temporary),
         server.#ownsHost ? server.host!.start() : undefined,
       ]);
       await server.start();
@@ -103,6 +106,7 @@ export class MariadbServer implements AsyncDisposable {
       ...Object.entries(environment).map(([name, value]) => `${name}=${value}`),
       path.join(INSTALLATION, 'sbin/mariadbd'),
       ...commonArguments(this.dataFolder),
+      `--tmpdir=${this.#temporary}`,
       `--socket=${this.socket}`,
       `--pid-file=${this.folder.file('mariadbd.pid')}`,
       `--plugin-dir=${this.folder.file('plugins')}`,
