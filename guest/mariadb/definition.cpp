@@ -128,7 +128,7 @@ bool isSameDefinition(const TABLE_SHARE& share, const Codec& codec, const wire::
 }
 
 int callDefinition(Session& session, uint32_t method, std::string body) {
-  if (!session.hasBegun()) {
+  if (!session.hasBegun() && !session.isDead()) {
     Reply reply;
     return session.callAlone(method, std::move(body), reply);
   }
@@ -155,7 +155,9 @@ void dropLeftovers(Session& session) {
       return;
     }
     for (const wire::TableInfo& table : list.tables) {
-      if (table.definition.name.starts_with(prefix)) leftovers.push_back(table.definition.name);
+      const std::string& name = table.definition.name;
+      const bool isDropped = name.find(droppedName) != std::string::npos;
+      if (isDropped || name.starts_with(prefix)) leftovers.push_back(name);
       request.after = table.table;
     }
   } while (list.hasMore && !list.tables.empty());

@@ -23,11 +23,14 @@ bool isPartitionName(std::string_view name);
 // and indexes. Partitions and temporary tables have no version of their own.
 bool isSameDefinition(const TABLE_SHARE& share, const Codec& codec, const wire::Definition& host);
 
-// On the connection's stream, or on one of its own for a temporary table made within a transaction. 0, or an
-// error of handler.h.
+// On the connection's stream, or on one of its own where that has a transaction, open or dead: for temporary
+// tables, and where CREATE TABLE … SELECT fails. 0, or an error of handler.h.
 int callDefinition(Session& session, uint32_t method, std::string body);
 
-// Drops the temporary tables of servers that crashed, once in this server's life.
+// In the path of a table that was dropped within a transaction, until that ends; its number follows.
+constexpr std::string_view droppedName = "/#sql-dropped-";
+
+// Drops the temporary and dropped tables of servers that crashed, once in this server's life.
 void dropLeftovers(Session& session);
 
 }  // namespace vamos::mariadb

@@ -60,8 +60,9 @@ int dropUsed(Session& session, const std::string& name, wire::TableInfo& info) {
   const int error = session.callAlone(Method::OPEN_TABLE, wire::TableName{name}.encode(), reply);
   if (error != 0) return error;
   if (!wire::TableInfo::decode(reply.body, info)) return HA_ERR_INTERNAL_ERROR;
-  const std::string folder = name.substr(0, name.rfind('/'));
-  const wire::RenameTable away{name, folder + "/#sql-dropped-" + std::to_string(info.table)};
+  std::string gone = name.substr(0, name.rfind('/'));
+  gone.append(droppedName).append(std::to_string(info.table));
+  const wire::RenameTable away{name, std::move(gone)};
   if (const int failed = callDefinition(session, Method::RENAME_TABLE, away.encode())) return failed;
   session.dropAfterTransaction(away.to);
   return 0;
@@ -125,14 +126,17 @@ int ha_vamos::create(const char* path, TABLE* form, HA_CREATE_INFO* info) {
 int ha_vamos::delete_table(const char* path) {
   const std::string name = hostName(path);
   Session& own = session();
-  if (!own.hasBegun()) return drop(own, name);
-  if (isTemporaryName(name)) {
+  if (own.hasBegun() && isTemporaryName(name)) {
     own.dropAfterTransaction(name);
     return 0;
   }
   // CREATE TABLE … SELECT failed, and its transaction is not yet rolled back.
-  wire::TableInfo info;
-  return dropUsed(own, name, info);
+  if (own.hasBegun()) {
+    wire::TableInfo info;
+    const int error = dropUsed(own, name, info);
+    if (!own.isDead()) return error;
+  }
+  return drop(own, name);
 }
 
 int ha_vamos::rename_table(const char* from, const char* to) {

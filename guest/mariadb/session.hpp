@@ -88,6 +88,8 @@ class Session {
 
   // A transaction is open on the host, which then changes no definitions for this stream.
   bool hasBegun() const { return begun_; }
+  // It was open, and ended without the server, which has not rolled back yet: until then all calls fail.
+  bool isDead() const { return dead_; }
   // A temporary table that the open transaction may use goes with its end.
   void dropAfterTransaction(std::string table) { doomed_.push_back(std::move(table)); }
 

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Folder } from '../daemon/daemon.js';
 import { Host } from './host.js';
 import { MariadbServer } from './server.js';
-import { Session } from './session.js';
+import { Session, untilWaiting } from './session.js';
 import { showLogs } from './suite.js';
 
 const ARGS = [
@@ -53,6 +53,22 @@ describe('a host that is there', () => {
     await server.host!.killWorker();
     expect(await session.code('COMMIT')).toBe('ER_LOCK_DEADLOCK');
     expect(await session.sql('SELECT v FROM t')).toEqual([[10]]);
+  });
+
+  test('and is killed: CREATE TABLE … SELECT that dies with its transaction leaves no table', async () => {
+    await using session = await withTable();
+    await using other = await Session.open(server);
+    await session.sql('INSERT INTO t SELECT seq, 0 FROM seq_2_to_20000');
+    await other.sql("DO GET_LOCK('go', 0)");
+    const code = session.code("CREATE TABLE made AS SELECT id, GET_LOCK('go', 60) AS held FROM t");
+    await untilWaiting(server, session.id);
+    await server.host!.killWorker();
+    await other.sql("DO RELEASE_LOCK('go')");
+    expect(await code).toBe('ER_LOCK_DEADLOCK');
+    expect(await session.count()).toBe(20_000);
+    expect(await session.sql('SHOW TABLES')).toEqual([['t']]);
+    await server.host!.workerPid();
+    expect((await server.host!.counters())['tables']).toBe(1);
   });
 
   test('and is killed: statements without an open transaction do not notice', async () => {

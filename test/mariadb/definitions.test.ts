@@ -2,6 +2,7 @@ import { copyFile, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { connect } from '../../entry/guest.js';
 import { MariadbServer } from './server.js';
 
 let server: MariadbServer;
@@ -76,6 +77,21 @@ test('CREATE TABLE … SELECT that fails leaves no table, and its name is free',
   await connection.query('SELECT 1 FROM t');
   await expect.poll(tables, { timeout: 10_000 }).toBe(before);
   other.destroy();
+});
+
+test('a table that a crash kept from being dropped goes when the next server makes one', async () => {
+  await connection.query(makeT);
+  const vamos = await connect(server.host!.channel);
+  await vamos.tables.rename('d/t', 'd/#sql-dropped-1');
+  await vamos.close();
+  const tables = async () => (await server.host!.counters())['tables'];
+  const before = await tables();
+  connection.destroy();
+  await server.kill();
+  await server.start();
+  connection = await server.connect();
+  await connection.query('CREATE TABLE d.made (a INT) ENGINE=VAMOS');
+  expect(await tables()).toBe(before);
 });
 
 test('what changes no row is altered at once', async () => {
