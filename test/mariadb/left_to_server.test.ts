@@ -34,11 +34,12 @@ const WARNS = 'word + 0 < 5';
 beforeEach(async () => {
   for (const session of sessions) {
     await session.sql(
-      "SET sql_mode = 'STRICT_TRANS_TABLES', @n = 0",
+      "SET sql_mode = 'STRICT_TRANS_TABLES', @n = 0, last_insert_id = 0",
       'DROP TABLE IF EXISTS t, o, made',
       'CREATE TABLE t (id INT PRIMARY KEY, c INT, d INT, word VARCHAR(10) COLLATE utf8mb4_general_ci, tale VARCHAR(10) COLLATE utf8mb4_general_ci)',
       "INSERT INTO t VALUES (1, 1, 0, '1', 'a'), (2, 2, 0, 'x', 'A'), (3, 1, 0, '3', 'b'), (4, NULL, 0, 'y', 'a')",
       'CREATE TABLE o (k INT)',
+      'CREATE OR REPLACE SEQUENCE s ENGINE=InnoDB',
       'INSERT INTO o VALUES (1), (1)',
     );
   }
@@ -59,7 +60,7 @@ async function outcome(session: Session, statement: string): Promise<unknown> {
   }
   return {
     said,
-    seen: await session.sql('SELECT @n'),
+    seen: await session.sql('SELECT @n, LAST_INSERT_ID()'),
     rows: await session.sql('SELECT * FROM t ORDER BY id'),
   };
 }
@@ -154,6 +155,8 @@ describe('a part with effects has them for the same rows', () => {
     'SELECT COUNT(*) FROM t WHERE seen(id) > 0 AND c < 2',
     'SELECT id, RAND(4) FROM t WHERE RAND(3) < id / 4 AND c < 2',
     'SELECT id FROM t, o WHERE seen(id + k) > 0 AND c < 2',
+    'SELECT id FROM t WHERE LAST_INSERT_ID(id + 10) > 0 AND c < 2',
+    'SELECT id FROM t WHERE id + NEXTVAL(s) = 6 AND c < 2',
     'UPDATE t SET d = 1 WHERE (@n := @n + 1) + id > 0 AND c < 2',
     'DELETE FROM t WHERE seen(id) > 0 AND c < 2',
   ])('%s', async (statement) => {

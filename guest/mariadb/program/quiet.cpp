@@ -1,6 +1,7 @@
 #include "mariadb/program/quiet.hpp"
 
 #include <algorithm>
+#include <string_view>
 
 #include "mariadb/program/comparisons.hpp"
 #include "mariadb/program/values.hpp"
@@ -125,6 +126,25 @@ bool isQuietFunction(Item_func& item) {
   }
 }
 
+// Functions that the server tells apart by their names alone.
+bool changesSession(Item* item) {
+  Item* real = item->real_item();
+  if (real->type() == Item::COND_ITEM) {
+    List_iterator_fast<Item> parts(*static_cast<Item_cond*>(real)->argument_list());
+    while (Item* part = parts++) {
+      if (changesSession(part)) return true;
+    }
+    return false;
+  }
+  if (real->type() != Item::FUNC_ITEM) return false;
+  auto* function = static_cast<Item_func*>(real);
+  const uint count = function->argument_count();
+  const std::string_view name = function->func_name_cstring().str;
+  if (name == "nextval" || name == "setval" || (name == "last_insert_id" && count == 1)) return true;
+  Item** arguments = function->arguments();
+  return std::any_of(arguments, arguments + count, changesSession);
+}
+
 }  // namespace
 
 bool hasEffects(Item* condition) {
@@ -132,7 +152,7 @@ bool hasEffects(Item* condition) {
   Item_func::Functype calling = Item_func::FUNC_SP;
   return (condition->used_tables() & RAND_TABLE_BIT) ||
          condition->walk(&Item::find_function_processor, true, &setting) ||
-         condition->walk(&Item::find_function_processor, true, &calling);
+         condition->walk(&Item::find_function_processor, true, &calling) || changesSession(condition);
 }
 
 bool isQuiet(Item* condition) {

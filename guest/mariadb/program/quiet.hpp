@@ -7,7 +7,8 @@
 // before it are not evaluated.
 namespace vamos::mariadb::program {
 
-// It sets variables, draws numbers or calls functions: its own result may depend on the rows it has seen.
+// It sets variables, draws numbers, of sequences too, or calls functions: its own result may depend on the
+// rows it has seen.
 bool hasEffects(Item* condition);
 
 // It has no effects, no row lets it warn or fail. False when in doubt.
