@@ -78,12 +78,19 @@ export class SharedCommits {
     const number = native(() => this.#store.beginShared());
     const transaction = new HostTransaction(this.#store, number, Isolation.READ_COMMITTED, false);
     const shared: Shared = { transaction, calls: [], numbers: [], committed: Promise.resolve() };
-    shared.committed = new Promise((resolve) => {
+    shared.committed = new Promise((resolve, reject) => {
       this.#commits.beforeFlush(() => {
         if (this.#open.get(durability) === shared) this.#open.delete(durability);
-        resolve(this.#commit(transaction, durability, shared.numbers, shared.calls));
+        try {
+          resolve(this.#commit(transaction, durability, shared.numbers, shared.calls));
+        } catch (error) {
+          // The store was closed in the same turn.
+          reject(VamosError.from(error));
+        }
       });
     });
+    // Where all that shared it failed or changed nothing, nobody waits for it.
+    shared.committed.catch(() => undefined);
     this.#open.set(durability, shared);
     return shared;
   }
