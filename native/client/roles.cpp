@@ -72,8 +72,11 @@ bool Client::Implementation::takeFrames(Connection& connection) {
   return !batch_.empty() || !controlFrames_.empty();
 }
 
-// Without the mutex, as the sender.
+// Without the mutex, as the sender. Control frames first: a request that was made after a cancel must not
+// come before it, for the wait that it ends may be what the request would close a circle with.
 void Client::Implementation::sendFrames(Connection& connection) {
+  for (const auto& [kind, body] : controlFrames_) connection.send(kind, body);
+  controlFrames_.clear();
   if (!batch_.empty()) {
     requestFrame_.clear();
     const TimePoint now = Clock::now();
@@ -93,8 +96,6 @@ void Client::Implementation::sendFrames(Connection& connection) {
     batch_.clear();
     if (requestFrame_.capacity() > kKeptBytes) requestFrame_ = {};
   }
-  for (const auto& [kind, body] : controlFrames_) connection.send(kind, body);
-  controlFrames_.clear();
 }
 
 void Client::Implementation::readOnce(Lock& lock, TimePoint deadline) {

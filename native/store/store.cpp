@@ -455,7 +455,7 @@ void Store::rollback(uint64_t number) {
     // A commit that is under way can't be called back.
     if (dynamic_cast<CommitOperation*>(operation.get()) != nullptr) return;
     transaction->rollbackRequested = true;
-    scheduler_.cancel(operation, ErrorCode::CANCELLED);
+    stop(operation, ErrorCode::CANCELLED);
     return;
   }
 }
@@ -476,7 +476,13 @@ void Store::releaseSavepoint(uint64_t number) {
 
 void Store::cancel(uint64_t number, ErrorCode code) {
   const auto found = operations_.find(number);
-  if (found != operations_.end() && code != ErrorCode::OK) scheduler_.cancel(found->second, code);
+  if (found != operations_.end() && code != ErrorCode::OK) stop(found->second, code);
+}
+
+void Store::stop(const std::shared_ptr<Operation>& operation, ErrorCode code) {
+  scheduler_.cancel(operation, code);
+  // Now, and not when a thread comes to it: who asks for a lock next must not find a circle through it.
+  if (operation->transaction) operation->transaction->stopWaiting();
 }
 
 Answer Store::writeBlob(uint64_t blob, uint64_t offset, std::string_view data) {

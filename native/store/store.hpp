@@ -110,6 +110,7 @@ class Store {
   [[noreturn]] void fail(const rocksdb::Status& status) const;
   Answer run(const std::shared_ptr<Operation>& operation, bool mayRunHere);
   static Answer runAtOnce(Operation& operation, bool mayRunHere);
+  void stop(const std::shared_ptr<Operation>& operation, ErrorCode code);
   void settleTransaction(const TransactionPointer& transaction);
   void forget(const TransactionPointer& transaction);
   // Those that an earlier process left in the log; before anything else can run.

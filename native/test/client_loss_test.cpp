@@ -224,6 +224,30 @@ TEST_CASE("a call that nobody waits for is cancelled at the host, too") {
   CHECK_FALSE(client.wait(call));
 }
 
+TEST_CASE("the host is told of a cancel before the requests that are made after it") {
+  Place place;
+  Client client(place.options());
+  auto host = place.welcome();
+  connect(client);
+  for (int i = 0; i < 200; i++) {
+    const CallPointer call = client.send(client.openStream(), {{1, ""}});
+    const uint32_t id = host->expectRequests()->requests()[0].id;
+    const uint64_t before = client.counters().waits;
+    std::thread waiting([&] { CHECK_FALSE(client.wait(call)); });
+    CHECK(eventually([&] { return client.counters().waits > before; }));
+    client.cancel(call);
+    const CallPointer next = client.send(client.openStream(), {{1, ""}});
+    std::thread nextWaiting([&] { CHECK(client.wait(next)); });
+    const auto frame = host->next();
+    REQUIRE(frame);
+    REQUIRE(frame->kind == wire::FrameKind::CANCEL);
+    host->fail(id, ErrorCode::CANCELLED);
+    host->reply(host->expectRequests()->requests()[0].id, "");
+    waiting.join();
+    nextWaiting.join();
+  }
+}
+
 TEST_CASE("a host that neither answers nor pings is given up") {
   Place place;
   client::Options options = place.options();

@@ -246,6 +246,23 @@ TEST_CASE_FIXTURE(TwoRows, "rolling back a transaction whose request is parked e
   CHECK(wait(get(one, 2, Lock::EXCLUSIVE, Wait::NO_WAIT)).ok());
 }
 
+TEST_CASE_FIXTURE(TwoRows, "a wait that was just cancelled is part of no deadlock") {
+  for (int i = 0; i < 200; i++) {
+    const uint64_t one = begin();
+    CHECK(wait(get(one, 1, Lock::EXCLUSIVE)).ok());
+    const uint64_t two = begin();
+    CHECK(wait(get(two, 2, Lock::EXCLUSIVE)).ok());
+    const Answer cancelled = get(two, 1, Lock::EXCLUSIVE);
+    REQUIRE(waitParked(cancelled));
+    store->cancel(cancelled.operation, ErrorCode::CANCELLED);
+    const Answer waiting = get(one, 2, Lock::EXCLUSIVE);
+    CHECK(wait(cancelled).code == ErrorCode::CANCELLED);
+    store->rollback(two);
+    REQUIRE(wait(waiting).ok());
+    store->rollback(one);
+  }
+}
+
 TEST_CASE_FIXTURE(TwoRows, "a store closes with requests parked and transactions open") {
   const uint64_t one = begin();
   CHECK(wait(remove(one, {{1, "a", "x"}})).ok());

@@ -83,20 +83,23 @@ export class Connection implements ChannelHandlers {
     return this.#unanswered.size;
   }
 
-  /** Sends what waits as far as frames in flight and the window allow, then cancellations and the credit if due. */
+  /**
+   * Sends cancellations, then what waits as far as frames in flight and the window allow, then the credit if due. A
+   * request that was made after a cancel must not come before it: it could close a circle with the wait that ends.
+   */
   flush(queue: CallQueue): void {
     if (this.#hasEnded) return;
+    const cancelled = this.#cancelled.filter((id) => this.#unanswered.has(id));
+    this.#cancelled = [];
+    if (cancelled.length > 0) {
+      this.#send(FrameKind.CANCEL, vamos.Cancel.encode({ ids: cancelled }).finish());
+    }
     while (!queue.isEmpty && this.#canSend()) {
       const batch = queue.takeBatch(this.maxFrameBytes - BATCH_OVERHEAD_BYTES, (batchBytes, callBytes) =>
         this.#hasRoom(batchBytes, callBytes),
       );
       if (batch.length === 0) break;
       this.#sendBatch(batch);
-    }
-    const cancelled = this.#cancelled.filter((id) => this.#unanswered.has(id));
-    this.#cancelled = [];
-    if (cancelled.length > 0) {
-      this.#send(FrameKind.CANCEL, vamos.Cancel.encode({ ids: cancelled }).finish());
     }
     if (this.#owesCredit()) {
       this.#creditedBytes = this.#receivedBytes;

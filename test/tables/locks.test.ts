@@ -78,6 +78,24 @@ describe.each(MODES)('locks, %s', (mode) => {
     expect((await second)?.id).toBe(1);
   });
 
+  it('a wait that its caller just aborted is part of no deadlock', async () => {
+    for (let round = 0; round < 20; round++) {
+      const controller = new AbortController();
+      const one = place.tables.begin();
+      await lock(one, 1);
+      const two = place.tables.begin();
+      await lock(two, 2);
+      const aborted = code(lock(two, 1, { signal: controller.signal }));
+      await parked(1);
+      controller.abort();
+      const waiting = lock(one, 2);
+      expect(await aborted).toBe('CANCELLED');
+      await two.rollback();
+      expect((await waiting)?.id).toBe(2);
+      await one.rollback();
+    }
+  });
+
   it('a wait ends when its deadline passes', async () => {
     await using holder = place.tables.begin();
     await lock(holder, 1);
