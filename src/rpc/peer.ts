@@ -46,6 +46,10 @@ export class Peer implements ChannelHandlers {
     this.#expectHello();
   }
 
+  get hasSession(): boolean {
+    return this.#session !== undefined;
+  }
+
   onFrame(kind: vamos.FrameKind, body: Uint8Array): void {
     if (this.#isClosed) return;
     try {

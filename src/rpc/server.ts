@@ -138,7 +138,11 @@ export class RpcServer {
   }
 
   async #end(reason: VamosError): Promise<void> {
-    await Promise.all([...this.#peers].map((peer) => peer.close(reason).then(() => peer.closed)));
+    // Who has no session yet lost nothing, and is to ask again.
+    const refusal = new VamosError('HOST_STOPPING', reason.message);
+    await Promise.all(
+      [...this.#peers].map((peer) => peer.close(peer.hasSession ? reason : refusal).then(() => peer.closed)),
+    );
     await Promise.all([...this.#sessions.values()].map(({ session }) => session.end(reason)));
     for (const module of this.#modules) await module.close();
   }

@@ -119,6 +119,24 @@ test('the next session starts only when the one before has let go', async () => 
   expect(rig.probe.sessions).toEqual(['open 1', 'close 1', 'open 2']);
 });
 
+test('a client whose hello meets a host that fails asks again', async () => {
+  const failing = await startRig();
+  await using next = await startRig();
+  let rig = failing;
+  const client = await RpcClient.connect(() => rig.open());
+  failing.probe.closeAfter = new Promise((resolve) => setTimeout(resolve, 50));
+  failing.hostEnds.at(-1)!.destroy();
+  // The next session waits for the one before to let go.
+  await until(() => failing.hostEnds.length === 3);
+  await new Promise((resolve) => setImmediate(resolve));
+  rig = next;
+  const failed = failing.server.fail(new VamosError('DISK_FULL', 'no room for the log'));
+  expect(text(await client.stream().call(Method.ECHO, bytes('again')))).toBe('again');
+  await client.close();
+  await failed;
+  await failing[Symbol.asyncDispose]();
+});
+
 test('a fatal refusal while connecting again ends the client', async () => {
   await using rig = await startRig();
   let isDenied = false;
