@@ -23,6 +23,7 @@ import {
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { sanitizedPlugin } from './mariadb.mjs';
 import { StepError, fingerprint, root, seconds } from './shared.mjs';
 
 const server = path.join(root, 'build/mariadb/server/usr');
@@ -88,7 +89,7 @@ if (options.help) {
       '  --fast           a fixed choice of short tests',
       '  --engine ENGINE  vamos (default) or innodb',
       '  --record         record the results on InnoDB again, though they are there',
-      '  --sanitized      the plugin of `npm run build:mariadb -- --sanitize`: a finding ends the server',
+      '  --sanitized      the plugin with AddressSanitizer and UndefinedBehaviorSanitizer: a finding ends the server',
     ].join('\n'),
   );
   process.exit();
@@ -102,6 +103,7 @@ const pluginFile = path.join(
 async function main() {
   if (!['vamos', 'innodb'].includes(options.engine))
     throw new StepError(`--engine ${options.engine}: no such engine`);
+  if (options.sanitized) await sanitizedPlugin();
   const chosen = choose();
   prepareTree();
   await record(chosen);
