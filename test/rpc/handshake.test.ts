@@ -5,6 +5,7 @@ import { vamos } from '../../src/protocol/generated/messages.js';
 import { RpcClient } from '../../src/rpc/client.js';
 import { RpcServer } from '../../src/rpc/server.js';
 import { bytes, codeOf, Method, Probe, startRig, text, until } from './probe.js';
+import { Stranger } from './stranger.js';
 
 const { FrameKind } = vamos;
 
@@ -90,7 +91,9 @@ test('another protocol version is refused, with both versions named', async () =
 test('a host that is stopping refuses new sessions', async () => {
   await using rig = await startRig();
   await rig.server.stop();
-  expect(await codeOf(RpcClient.connect(rig.open, { connectTimeoutMs: 50 }))).toBe('HOST_STOPPING');
+  const stranger = await Stranger.connect(rig);
+  expect(stranger.isWelcome).toBe(false);
+  expect(await stranger.end()).toBe('HOST_STOPPING');
 });
 
 test('the session appears in the statistics with its program, its requests with their latency', async () => {
