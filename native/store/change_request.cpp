@@ -8,22 +8,21 @@ constexpr size_t maxAssignedBytes = 256 << 10;  // of all programs: they are ver
 constexpr size_t maxKeysBytesHere = 16 << 10;
 constexpr size_t maxProgramBytesHere = 1 << 10;
 
-[[noreturn]] void refuse(std::string message) {
-  throw StoreError{ErrorCode::BAD_REQUEST, std::move(message)};
-}
-
 std::vector<Assignment> checkAssignments(const Table& table, const ChangeOptions& options) {
   std::vector<Assignment> assignments;
   std::vector<bool> seen(table.row.columnCount());
   std::string refusal;
   for (const auto& [column, code] : options.assignments) {
-    if (column >= seen.size() || seen[column]) refuse("assignments name columns of the table, each once");
+    if (column >= seen.size() || seen[column])
+      refuse(ErrorCode::BAD_REQUEST, "assignments name columns of the table, each once");
     seen[column] = true;
     std::optional<Assignment> assignment = Assignment::make(table.row, column, code, refusal);
-    if (!assignment) refuse("assignment to column " + std::to_string(column) + ": " + refusal);
+    if (!assignment)
+      refuse(ErrorCode::BAD_REQUEST, "assignment to column " + std::to_string(column) + ": " + refusal);
     assignments.push_back(std::move(*assignment));
   }
-  if (options.deletes != assignments.empty()) refuse("an update assigns columns, a delete none");
+  if (options.deletes != assignments.empty())
+    refuse(ErrorCode::BAD_REQUEST, "an update assigns columns, a delete none");
   return assignments;
 }
 
@@ -38,7 +37,7 @@ std::shared_ptr<Cursor> makeCursor(std::shared_ptr<Transaction> transaction,
                                    std::optional<Program> filter) {
   for (const CursorOptions& bounds : options.ranges) {
     if (bounds.lower.value_or("").size() > maxKeyBytes || bounds.upper.value_or("").size() > maxKeyBytes) {
-      refuse("a bound is longer than a key may be");
+      refuse(ErrorCode::BAD_REQUEST, "a bound is longer than a key may be");
     }
   }
   auto cursor = std::make_shared<Cursor>();
@@ -61,25 +60,24 @@ Answer Store::change(uint64_t number, ChangeOptions options) {
   if (transaction->isReadOnly()) {
     return {0, Outcome::failure(ErrorCode::READ_ONLY, "the transaction was begun as read-only")};
   }
-  if (options.wait == Wait::SKIP_LOCKED) refuse("a write can't skip locked rows");
+  if (options.wait == Wait::SKIP_LOCKED) refuse(ErrorCode::BAD_REQUEST, "a write can't skip locked rows");
   if (transaction->isShared()) options.wait = Wait::NO_WAIT;
   const TablePointer table = findTable(options.table);
   if (!table) {
-    throw StoreError{ErrorCode::TABLE_MISSING, "table " + std::to_string(options.table) + " is not defined"};
+    refuse(ErrorCode::TABLE_MISSING, "table " + std::to_string(options.table) + " is not defined");
   }
   if (options.index >= table->indexes.size() || (options.keys && !table->indexes[options.index].isUnique)) {
-    throw StoreError{ErrorCode::INDEX_MISSING,
-                     "the table has no such index " + std::to_string(options.index)};
+    refuse(ErrorCode::INDEX_MISSING, "the table has no such index " + std::to_string(options.index));
   }
   std::string refusal;
   std::optional<Program> filter;
   if (!options.filter.empty()) {
     filter = Program::makeFilter(table->row, options.filter, refusal);
-    if (!filter) refuse("filter: " + refusal);
+    if (!filter) refuse(ErrorCode::BAD_REQUEST, "filter: " + refusal);
   }
   size_t programBytes = 0;
   for (const auto& [column, code] : options.assignments) programBytes += code.size();
-  if (programBytes > maxAssignedBytes) refuse("assignments of more than 256 KiB");
+  if (programBytes > maxAssignedBytes) refuse(ErrorCode::BAD_REQUEST, "assignments of more than 256 KiB");
   Change change;
   change.assignments = checkAssignments(*table, options);
   change.table = table;

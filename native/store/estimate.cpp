@@ -12,10 +12,9 @@ constexpr uint64_t countedRows = 64;
 
 Estimate Store::estimate(uint32_t tableNumber, uint32_t index, const CursorOptions& bounds) {
   const TablePointer table = findTable(tableNumber);
-  if (!table)
-    throw StoreError{ErrorCode::TABLE_MISSING, "table " + std::to_string(tableNumber) + " is not defined"};
+  if (!table) refuse(ErrorCode::TABLE_MISSING, "table " + std::to_string(tableNumber) + " is not defined");
   if (index >= table->indexes.size()) {
-    throw StoreError{ErrorCode::INDEX_MISSING, "the table has no index " + std::to_string(index)};
+    refuse(ErrorCode::INDEX_MISSING, "the table has no index " + std::to_string(index));
   }
   const KeyRange range = boundsRange(table->indexes[index].space, bounds);
   if (range.isEmpty()) return {};

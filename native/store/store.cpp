@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <unordered_set>
 
-#include "store/blobs.hpp"
 #include "store/get.hpp"
 #include "store/write.hpp"
 
@@ -14,17 +13,11 @@ namespace {
 
 // More than this is not for the event loop.
 constexpr size_t maxInputBytesHere = 256 << 10;
-constexpr uint64_t maxWindowBytesHere = 64 << 10;
 constexpr size_t maxFilterBytesHere = 1 << 10;
-constexpr size_t maxHeldFilterBytes = 128 << 20;  // of all open cursors
 constexpr size_t maxXidBytes = 160;
 // A shared transaction that is larger takes no more writes: each may have to be undone.
 constexpr size_t maxSharedBytes = 64 << 10;
 constexpr size_t maxSharedLockBytes = 256 << 10;
-
-[[noreturn]] void refuse(ErrorCode code, std::string message) { throw StoreError{code, std::move(message)}; }
-
-Answer answer(ErrorCode code, std::string message) { return {0, Outcome::failure(code, std::move(message))}; }
 
 }  // namespace
 
@@ -194,7 +187,7 @@ Answer Store::runAtOnce(Operation& operation, bool mayRunHere) {
   Transaction& shared = *operation.transaction;
   const size_t writtenBytes = shared.writtenBytes();
   if (shared.hasUndone() || writtenBytes > maxSharedBytes || shared.lockBytes() > maxSharedLockBytes) {
-    return answer(ErrorCode::TRANSACTION_TOO_LARGE, "the shared transaction takes no more writes");
+    return Answer::failure(ErrorCode::TRANSACTION_TOO_LARGE, "the shared transaction takes no more writes");
   }
   const uint64_t locks = shared.lockMark();
   const bool isDone = mayRunHere && operation.go(Scheduler::loopBudget()) == Progress::DONE;
@@ -234,14 +227,16 @@ Answer Store::write(uint64_t number, uint32_t tableNumber, WriteKind kind, std::
                     Lock duplicateLock) {
   TransactionPointer transaction;
   if (auto failure = checkTransaction(number, transaction)) return {0, std::move(*failure)};
-  if (!transaction) return answer(ErrorCode::BAD_REQUEST, "a write needs a transaction");
+  if (!transaction) return Answer::failure(ErrorCode::BAD_REQUEST, "a write needs a transaction");
   if (transaction->isReadOnly())
-    return answer(ErrorCode::READ_ONLY, "the transaction was begun as read-only");
-  if (wait == Wait::SKIP_LOCKED) return answer(ErrorCode::BAD_REQUEST, "a write can't skip locked rows");
+    return Answer::failure(ErrorCode::READ_ONLY, "the transaction was begun as read-only");
+  if (wait == Wait::SKIP_LOCKED)
+    return Answer::failure(ErrorCode::BAD_REQUEST, "a write can't skip locked rows");
   if (transaction->isShared()) wait = Wait::NO_WAIT;
   TablePointer table = findTable(tableNumber);
   if (!table)
-    return answer(ErrorCode::TABLE_MISSING, "table " + std::to_string(tableNumber) + " is not defined");
+    return Answer::failure(ErrorCode::TABLE_MISSING,
+                           "table " + std::to_string(tableNumber) + " is not defined");
   return run(std::make_shared<WriteOperation>(++lastNumber_, std::move(transaction), database_,
                                               options_.maxTransactionBytes, std::move(table), kind, batch,
                                               wait, lockMode(duplicateLock)),
@@ -254,94 +249,29 @@ Answer Store::get(uint64_t number, uint32_t tableNumber, uint32_t index, std::st
   if (auto failure = checkTransaction(number, transaction)) return {0, std::move(*failure)};
   TablePointer table = findTable(tableNumber);
   if (!table)
-    return answer(ErrorCode::TABLE_MISSING, "table " + std::to_string(tableNumber) + " is not defined");
+    return Answer::failure(ErrorCode::TABLE_MISSING,
+                           "table " + std::to_string(tableNumber) + " is not defined");
   if (index >= table->indexes.size() || !table->indexes[index].isUnique) {
-    return answer(ErrorCode::INDEX_MISSING,
-                  "index " + std::to_string(index) + " is no unique index of the table");
+    return Answer::failure(ErrorCode::INDEX_MISSING,
+                           "index " + std::to_string(index) + " is no unique index of the table");
   }
   if (!Projection::isValid(*table, columns)) {
-    return answer(ErrorCode::BAD_REQUEST, "a projection names columns of the table, each once");
+    return Answer::failure(ErrorCode::BAD_REQUEST, "a projection names columns of the table, each once");
   }
   if (transaction) lock = transaction->readLock(lock);
   if (!transaction && lock != Lock::NONE)
-    return answer(ErrorCode::BAD_REQUEST, "a locking read needs a transaction");
+    return Answer::failure(ErrorCode::BAD_REQUEST, "a locking read needs a transaction");
   GetOperation::Request request{index, keys, lock, wait, Projection{std::move(columns), withKeys}, {}};
   if (!filter.empty()) {
     std::string refusal;
     std::optional<Program> program = Program::makeFilter(table->row, filter, refusal);
-    if (!program) return answer(ErrorCode::BAD_REQUEST, "filter: " + refusal);
+    if (!program) return Answer::failure(ErrorCode::BAD_REQUEST, "filter: " + refusal);
     request.filter = std::make_shared<const Program>(std::move(*program));
   }
   return run(std::make_shared<GetOperation>(++lastNumber_, std::move(transaction), database_,
                                             std::move(table), std::move(request)),
              keys.size() <= maxInputBytesHere && filter.size() <= maxFilterBytesHere);
 }
-
-uint64_t Store::openCursor(uint64_t number, CursorOptions options) {
-  auto cursor = std::make_shared<Cursor>();
-  if (number != 0) cursor->transaction = idleTransaction(number);
-  cursor->table = findTable(options.table);
-  if (!cursor->table)
-    refuse(ErrorCode::TABLE_MISSING, "table " + std::to_string(options.table) + " is not defined");
-  if (options.index >= cursor->table->indexes.size()) {
-    refuse(ErrorCode::INDEX_MISSING, "the table has no index " + std::to_string(options.index));
-  }
-  if (!Projection::isValid(*cursor->table, options.columns)) {
-    refuse(ErrorCode::BAD_REQUEST, "a projection names columns of the table, each once");
-  }
-  if (options.lower.value_or("").size() > maxKeyBytes || options.upper.value_or("").size() > maxKeyBytes) {
-    refuse(ErrorCode::BAD_REQUEST, "a bound is longer than a key may be");
-  }
-  std::string refusal;
-  if (!options.filter.empty()) {
-    cursor->filter = Program::makeFilter(cursor->table->row, options.filter, refusal);
-    if (!cursor->filter) refuse(ErrorCode::BAD_REQUEST, "filter: " + refusal);
-    size_t heldBytes = cursor->filter->heldBytes();
-    for (const auto& [number, open] : cursors_) heldBytes += open->filter ? open->filter->heldBytes() : 0;
-    if (heldBytes > maxHeldFilterBytes) {
-      refuse(ErrorCode::BAD_REQUEST, "the filters of the open cursors would take more than " +
-                                         std::to_string(maxHeldFilterBytes) + " bytes; close some first");
-    }
-  }
-  if (!options.aggregates.empty()) {
-    cursor->aggregates = Aggregates::make(cursor->table->row, options.aggregates, refusal);
-    if (!cursor->aggregates) refuse(ErrorCode::BAD_REQUEST, refusal);
-  }
-  cursor->lock = cursor->transaction ? cursor->transaction->readLock(options.lock) : options.lock;
-  if (!cursor->transaction) {
-    if (cursor->lock != Lock::NONE) refuse(ErrorCode::BAD_REQUEST, "a locking read needs a transaction");
-    rocksdb::DB* base = &database_.base();
-    cursor->view = View{base, nullptr, std::make_shared<rocksdb::ManagedSnapshot>(base)};
-  }
-  cursor->rest = boundsRange(cursor->table->indexes[options.index].space, options);
-  cursor->projection = {options.columns, options.withKeys};
-  options.filter.clear();
-  options.aggregates.clear();
-  cursor->options = std::move(options);
-  cursor->chooseSource();
-  cursors_.emplace(++lastNumber_, std::move(cursor));
-  return lastNumber_;
-}
-
-Answer Store::fetch(uint64_t number, uint64_t windowBytes) {
-  const auto found = cursors_.find(number);
-  if (found == cursors_.end()) {
-    return answer(ErrorCode::CURSOR_MISSING, "cursor " + std::to_string(number) + " is not open");
-  }
-  const std::shared_ptr<Cursor> cursor = found->second;
-  if (cursor->isBusy || (cursor->transaction && cursor->transaction->isBusy)) {
-    return answer(ErrorCode::BAD_REQUEST, "an operation of the cursor or its transaction is under way");
-  }
-  windowBytes = std::clamp<uint64_t>(windowBytes, 1, maxWindowBytes);
-  cursor->isBusy = true;
-  Answer result = run(std::make_shared<FetchOperation>(++lastNumber_, cursor, database_,
-                                                       options_.maxTransactionBytes, windowBytes),
-                      windowBytes <= maxWindowBytesHere);
-  if (result.operation == 0) cursor->isBusy = false;
-  return result;
-}
-
-void Store::closeCursor(uint64_t number) { cursors_.erase(number); }
 
 void Store::unlock(uint64_t number, uint32_t tableNumber, std::string_view keys) {
   const TransactionPointer transaction = idleTransaction(number);
@@ -483,70 +413,6 @@ void Store::stop(const std::shared_ptr<Operation>& operation, ErrorCode code) {
   scheduler_.cancel(operation, code);
   // Now, and not when a thread comes to it: who asks for a lock next must not find a circle through it.
   if (operation->transaction) operation->transaction->stopWaiting();
-}
-
-Answer Store::writeBlob(uint64_t blob, uint64_t offset, std::string_view data) {
-  if (data.empty() || data.size() > maxChunkBytes || offset > maxBlobBytes - data.size()) {
-    return answer(ErrorCode::BAD_REQUEST, "a chunk has 1 byte to 1 MiB, a blob at most 1 GiB");
-  }
-  const auto pending = pendingBlobs_.find(blob);
-  if (pending == pendingBlobs_.end() && offset != 0) {
-    return answer(ErrorCode::BLOB_MISSING, "no blob " + std::to_string(blob) + " is being written");
-  }
-  if (pending != pendingBlobs_.end() && offset != pending->second) {
-    return answer(ErrorCode::BAD_REQUEST, "a chunk goes where the last one ended");
-  }
-  pendingBlobs_[blob] = offset + data.size();
-  return run(std::make_shared<WriteBlobOperation>(++lastNumber_, database_, blob, offset, data), false);
-}
-
-void Store::adoptBlob(uint64_t number, uint64_t blob) {
-  const TransactionPointer transaction = idleTransaction(number);
-  if (!pendingBlobs_.contains(blob)) {
-    refuse(ErrorCode::BLOB_MISSING, "no blob " + std::to_string(blob) + " is being written");
-  }
-  const rocksdb::Status status = transaction->writes().Delete(recordKey64(RecordKind::PENDING_BLOB, blob));
-  if (!status.ok()) fail(status);
-  transaction->adoptedBlobs.push_back(blob);
-}
-
-void Store::removeBlob(uint64_t number, uint64_t blob) {
-  const TransactionPointer transaction = idleTransaction(number);
-  const rocksdb::Status status = transaction->writes().Put(recordKey64(RecordKind::REMOVED_BLOB, blob), "");
-  if (!status.ok()) fail(status);
-  transaction->removedBlobs.push_back(blob);
-}
-
-void Store::blobsCommitted(const Transaction& transaction) {
-  for (const uint64_t blob : transaction.adoptedBlobs) pendingBlobs_.erase(blob);
-  for (const uint64_t blob : transaction.removedBlobs) removeBlobLater(blob, RecordKind::REMOVED_BLOB);
-}
-
-void Store::discardBlobs(const Transaction& transaction) {
-  for (const uint64_t blob : transaction.adoptedBlobs) {
-    pendingBlobs_.erase(blob);
-    removeBlobLater(blob, RecordKind::PENDING_BLOB);
-  }
-}
-
-// What fails here is done when the store opens again.
-void Store::removeBlobLater(uint64_t blob, RecordKind kind) {
-  scheduler_.background([this, blob, kind] { database_.removeBlob(blob, kind).PermitUncheckedError(); });
-}
-
-void Store::discardBlob(uint64_t blob) {
-  if (pendingBlobs_.erase(blob) > 0) removeBlobLater(blob, RecordKind::PENDING_BLOB);
-}
-
-Answer Store::readBlob(uint64_t number, uint64_t blob, uint64_t offset, uint64_t lengthBytes) {
-  TransactionPointer transaction;
-  if (auto failure = checkTransaction(number, transaction)) return {0, std::move(*failure)};
-  if (lengthBytes > maxChunkBytes || offset > maxBlobBytes) {
-    return answer(ErrorCode::BAD_REQUEST, "a read has at most 1 MiB, a blob at most 1 GiB");
-  }
-  return run(std::make_shared<ReadBlobOperation>(++lastNumber_, std::move(transaction), database_, blob,
-                                                 offset, lengthBytes),
-             lengthBytes <= maxWindowBytesHere);
 }
 
 Answer Store::putRecords(const std::vector<Record>& records, bool synced) {

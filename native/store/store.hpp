@@ -19,6 +19,10 @@ namespace vamos::store {
 struct Answer {
   uint64_t operation = 0;  // 0: outcome is the answer
   Outcome outcome;
+
+  static Answer failure(ErrorCode code, std::string message) {
+    return {0, Outcome::failure(code, std::move(message))};
+  }
 };
 
 // A GET as it came (tables.proto), for answerGets: the caller has looked up the table that it names.

@@ -47,6 +47,9 @@ struct StoreError {
   ErrorCode code;
   std::string message;
 };
+[[noreturn]] inline void refuse(ErrorCode code, std::string message) {
+  throw StoreError{code, std::move(message)};
+}
 
 struct StoreOptions {
   std::string path;
