@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Folder } from '../daemon/daemon.js';
 import { Host } from './host.js';
 import { MariadbServer } from './server.js';
-import { Session, untilWaiting } from './session.js';
+import { Session, untilInGetLock } from './session.js';
 import { showLogs } from './suite.js';
 
 const ARGS = [
@@ -61,7 +61,7 @@ describe('a host that is there', () => {
     await session.sql('INSERT INTO t SELECT seq, 0 FROM seq_2_to_20000');
     await other.sql("DO GET_LOCK('go', 0)");
     const code = session.code("CREATE TABLE made AS SELECT id, GET_LOCK('go', 60) AS held FROM t");
-    await untilWaiting(server, session.id);
+    await untilInGetLock(server, session.id);
     await server.host!.killWorker();
     await other.sql("DO RELEASE_LOCK('go')");
     expect(await code).toBe('ER_LOCK_DEADLOCK');

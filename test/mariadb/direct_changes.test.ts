@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type mysql from 'mysql2/promise';
-import { Session, untilWaiting } from './session.js';
+import { Session, untilLocked } from './session.js';
 import { useServer } from './suite.js';
 
 const server = useServer();
@@ -483,7 +483,7 @@ describe('in a transaction', () => {
     await on.sql('BEGIN', 'UPDATE t SET v = 1 WHERE id = 1');
     await other.sql('BEGIN', 'UPDATE t SET v = 2 WHERE id = 2');
     const waiting = effect(on, 'UPDATE t SET v = 3 WHERE id = 2');
-    await untilWaiting(server(), on.id);
+    await untilLocked(server());
     const last = await effect(other, 'UPDATE t SET v = 4 WHERE id = 1');
     await other.sql('ROLLBACK');
     const errors = [last, await waiting].filter((one) => one.error?.startsWith('ER_LOCK_DEADLOCK'));
@@ -495,7 +495,7 @@ describe('in a transaction', () => {
     await on.sql('BEGIN', 'UPDATE t SET v = 1 WHERE id = 3');
     await other.sql('SET SESSION vamos_lock_wait_timeout = 50');
     const killed = other.code('UPDATE t SET v = v + 1');
-    await untilWaiting(server(), other.id);
+    await untilLocked(server());
     await on.sql(`KILL QUERY ${other.id}`, 'COMMIT');
     expect(await killed).toBe('ER_QUERY_INTERRUPTED');
     expect(await other.sql('SELECT SUM(v) FROM t')).toEqual([['121']]);

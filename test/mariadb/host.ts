@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
+import type { Report } from '../../host/daemon/messages.js';
 import { Daemon, until, type Folder } from '../daemon/daemon.js';
 
 const GUEST = 'mariadb';
@@ -78,8 +79,20 @@ export class Host implements AsyncDisposable {
 
   /** What the worker counted of its tables, now. */
   async counters(): Promise<Record<string, number>> {
-    const { report } = await this.#daemon!.guest(GUEST);
-    return report?.modules.tables ?? {};
+    return (await this.#report()).modules.tables!;
+  }
+
+  /** Requests of all sessions that run, and how many of them wait for a lock or for a slow disk. */
+  async requests(): Promise<{ running: number; parked: number }> {
+    const { sessions, parked } = (await this.#report()).server;
+    return { running: sessions.reduce((sum, { running }) => sum + running, 0), parked };
+  }
+
+  /** There is none where the worker does not serve, or is slow to answer. */
+  #report(): Promise<Report> {
+    const daemon = this.#daemon;
+    if (!daemon) throw new Error('the host does not run');
+    return until(async () => (await daemon.guest(GUEST)).report);
   }
 
   /** What daemon and worker logged, as JSON lines, since the last start. */

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { until } from '../daemon/daemon.js';
-import { Session, untilWaiting } from './session.js';
+import { Session, untilLocked, untilRunning } from './session.js';
 import { useServer } from './suite.js';
 
 const server = useServer({ args: ['--default-storage-engine=VAMOS'] });
@@ -31,7 +31,7 @@ const WAITS = 'UPDATE t SET v = 0 WHERE id = 1';
 test('KILL QUERY ends the wait; the connection and its transaction go on', async () => {
   await waiter.sql('BEGIN', 'INSERT INTO t VALUES (3, 30)');
   const waiting = waiter.code(WAITS);
-  await untilWaiting(server(), waiter.id);
+  await untilLocked(server());
   await server().query(`KILL QUERY ${waiter.id}`);
   expect(await waiting).toBe('ER_QUERY_INTERRUPTED');
   await waiter.sql('INSERT INTO t VALUES (4, 40)', 'COMMIT');
@@ -42,7 +42,7 @@ test('KILL QUERY ends the wait; the connection and its transaction go on', async
 test('KILL QUERY of an insert that waits together with its commit', async () => {
   await holder.sql('INSERT INTO t VALUES (3, 30)');
   const waiting = waiter.code('INSERT INTO t VALUES (3, 31)');
-  await untilWaiting(server(), waiter.id);
+  await untilLocked(server());
   await server().query(`KILL QUERY ${waiter.id}`);
   expect(await waiting).toBe('ER_QUERY_INTERRUPTED');
   await holder.sql('ROLLBACK');
@@ -52,7 +52,7 @@ test('KILL QUERY of an insert that waits together with its commit', async () => 
 test('KILL CONNECTION takes the transaction back', async () => {
   await waiter.sql('BEGIN', 'UPDATE t SET v = 21 WHERE id = 2');
   const waiting = waiter.refusal(WAITS);
-  await untilWaiting(server(), waiter.id);
+  await untilLocked(server());
   await server().query(`KILL CONNECTION ${waiter.id}`);
   await waiting;
   expect(await holder.sql('SELECT v FROM t WHERE id = 2 FOR UPDATE')).toEqual([[20]]);
@@ -60,17 +60,15 @@ test('KILL CONNECTION takes the transaction back', async () => {
 });
 
 test('max_statement_time ends the wait', async () => {
-  await waiter.sql('SET SESSION max_statement_time = 0.5');
   // ER_STATEMENT_TIMEOUT, which mysql2 has no name for.
-  expect((await waiter.refusal(WAITS)).errno).toBe(1969);
-  await waiter.sql('SET SESSION max_statement_time = 0');
+  expect((await waiter.refusal(`SET STATEMENT max_statement_time = 0.5 FOR ${WAITS}`)).errno).toBe(1969);
   await expectFree();
 });
 
 test('a client that goes away while its statement waits ends it', async () => {
   await waiter.sql('BEGIN', 'UPDATE t SET v = 21 WHERE id = 2');
   waiter.refusal(WAITS).catch(() => undefined);
-  await untilWaiting(server(), waiter.id);
+  await untilLocked(server());
   waiter.connection.destroy();
   await until(async () => {
     const rows = await server().query(`SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = ${waiter.id}`);
@@ -84,12 +82,14 @@ test('a client that goes away while its statement waits ends it', async () => {
   await expectFree();
 });
 
-describe('a long scan', () => {
+describe('an endless scan', () => {
   test('ends with KILL QUERY', async () => {
     await holder.sql('COMMIT', 'CREATE OR REPLACE TABLE many (a INT) ENGINE=VAMOS');
     await holder.sql('INSERT INTO many SELECT seq FROM seq_1_to_5000');
-    const scanning = waiter.code('SELECT COUNT(*) FROM many a JOIN many b ON a.a + b.a < 0');
-    await untilWaiting(server(), waiter.id);
+    const scanning = waiter.code(
+      'SELECT COUNT(*) FROM many a JOIN many b JOIN many c ON a.a + b.a + c.a < 0',
+    );
+    await untilRunning(server(), waiter.id);
     await server().query(`KILL QUERY ${waiter.id}`);
     expect(await scanning).toBe('ER_QUERY_INTERRUPTED');
     expect(await waiter.sql('SELECT COUNT(*) FROM many')).toEqual([[5000]]);

@@ -1,4 +1,5 @@
 import type mysql from 'mysql2/promise';
+import { until } from '../daemon/daemon.js';
 import type { MariadbServer } from './server.js';
 
 /** A connection in a test of several: rows come as arrays, errors as their codes. */
@@ -51,11 +52,22 @@ export class Session implements AsyncDisposable {
   }
 }
 
-/** Settles when the session has waited for an answer of its engine for a moment. */
-export async function untilWaiting(server: MariadbServer, id: number): Promise<void> {
-  const asked = 'SELECT 1 FROM information_schema.PROCESSLIST';
-  for (;;) {
-    const rows = await server.query(`${asked} WHERE ID = ${id} AND COMMAND = 'Query' AND TIME_MS > 300`);
-    if (rows.length > 0) return;
-  }
+/** Settles when a statement of the session has run for a moment, which does not say how far it came. */
+export async function untilRunning(server: MariadbServer, id: number): Promise<void> {
+  await untilInProcessList(server, `ID = ${id} AND INFO IS NOT NULL AND TIME_MS > 300`);
+}
+
+/** Settles when a statement of the session waits in GET_LOCK(). */
+export async function untilInGetLock(server: MariadbServer, id: number): Promise<void> {
+  await untilInProcessList(server, `ID = ${id} AND STATE = 'User lock'`);
+}
+
+async function untilInProcessList(server: MariadbServer, condition: string): Promise<void> {
+  const asked = `SELECT 1 FROM information_schema.PROCESSLIST WHERE ${condition}`;
+  await until(async () => (await server.query(asked)).length > 0);
+}
+
+/** Settles when a request waits for a lock at the host, or is long on its way there: any, so there must be one alone. */
+export async function untilLocked(server: MariadbServer): Promise<void> {
+  await until(async () => (await server.host!.requests()).parked > 0);
 }
