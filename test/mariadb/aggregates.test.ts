@@ -327,9 +327,9 @@ test('KILL ends a long one', async () => {
   const long = `SELECT ${functions.join(', ')} FROM many WHERE id > 5`;
   expect(await pushed(long)).toBe(1);
   const victim = await Session.open(server());
-  const codes: string[] = [];
+  let code = 'done';
   // One that the host has answered before it is killed is made again.
-  while (codes.every((code) => code === 'done')) {
+  while (code === 'done') {
     let isDone = false;
     const made = victim
       .sql(long)
@@ -340,9 +340,9 @@ test('KILL ends a long one', async () => {
       .finally(() => (isDone = true));
     await until(async () => isDone || (await server().host!.requests()).running > 0);
     await on.sql(`KILL QUERY ${victim.id}`);
-    codes.push(await made);
+    code = await made;
   }
-  expect(codes.at(-1)).toBe('ER_QUERY_INTERRUPTED');
+  expect(code).toBe('ER_QUERY_INTERRUPTED');
   expect(await victim.sql('SELECT COUNT(*) FROM many')).toEqual([[200000]]);
   await victim.sql('DROP TABLE many');
   await victim[Symbol.asyncDispose]();
