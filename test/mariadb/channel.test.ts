@@ -11,8 +11,8 @@ import { showLogs } from './suite.js';
 
 const ARGS = [
   '--default-storage-engine=VAMOS',
-  '--loose-vamos-connect-timeout-ms=20000',
-  '--loose-vamos-ping-interval-ms=500',
+  '--loose-vamos-connect-timeout-ms=60000',
+  '--loose-vamos-ping-interval-ms=1000',
 ];
 
 const IMPATIENT = '--loose-vamos-connect-timeout-ms=500';
@@ -122,6 +122,7 @@ describe('a host that is there', () => {
     } finally {
       process.kill(worker, 'SIGCONT');
     }
+    await session.sql('SET SESSION vamos_request_timeout_ms = DEFAULT');
     expect(await session.sql('SELECT v FROM t')).toEqual([[10]]);
     await session.sql('UPDATE t SET v = 11');
     expect(await session.sql('SELECT v FROM t')).toEqual([[11]]);
@@ -138,7 +139,7 @@ describe('a host that is there', () => {
     } finally {
       process.kill(worker, 'SIGCONT');
     }
-    await session.sql('SET GLOBAL vamos_connect_timeout_ms = 20000');
+    await session.sql('SET GLOBAL vamos_connect_timeout_ms = 60000');
     expect(await session.sql('SELECT v FROM t')).toEqual([[10]]);
   });
 
@@ -167,7 +168,7 @@ describe('a host that is there', () => {
       process.kill(worker, 'SIGCONT');
     }
     await session.sql(
-      'SET GLOBAL vamos_connect_timeout_ms = 20000',
+      'SET GLOBAL vamos_connect_timeout_ms = 60000',
       'SET SESSION vamos_request_timeout_ms = 30000',
     );
     await session.sql('INSERT INTO t VALUES (3, 30)');
@@ -186,7 +187,7 @@ describe('a host that is there', () => {
     expect(await session.sql("SHOW STATUS LIKE 'Vamos_connection'")).toMatchObject([
       ['Vamos_connection', expect.stringMatching(/not connected/)],
     ]);
-    await session.sql('SET GLOBAL vamos_connect_timeout_ms = 20000');
+    await session.sql('SET GLOBAL vamos_connect_timeout_ms = 60000');
     await server.host!.start();
     await session.sql('INSERT INTO t VALUES (2, 20)');
     expect(await session.count()).toBe(2);
@@ -212,7 +213,7 @@ describe('a host that is not there', () => {
     const refusal = await session.refusal('CREATE TABLE t (id INT PRIMARY KEY)');
     expect(refusal.message).toContain(`host daemon unreachable at ${host.channel}`);
     await host.start();
-    await session.sql('SET GLOBAL vamos_connect_timeout_ms = 20000');
+    await session.sql('SET GLOBAL vamos_connect_timeout_ms = 60000');
     await session.sql('CREATE TABLE t (id INT PRIMARY KEY)', 'INSERT INTO t VALUES (1)');
     expect(await session.count()).toBe(1);
     await server.stop();

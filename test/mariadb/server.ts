@@ -114,6 +114,8 @@ export class MariadbServer implements AsyncDisposable {
       '--plugin-maturity=experimental',
       ...plugins.map((name) => `--plugin-load-add=${name}`),
       ...(this.host ? ['--plugin-load-add=ha_vamos.so', `--vamos-channel=${this.host.channel}`] : []),
+      // A worker that was killed may be long in coming back on a busy machine.
+      '--loose-vamos-connect-timeout-ms=60000',
       ...args,
       ...extraArgs,
     ];
