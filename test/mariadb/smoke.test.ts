@@ -48,6 +48,8 @@ async function refusal(statement: string): Promise<mysql.QueryError> {
 const PAIRS = 'CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(20), UNIQUE (v))';
 const ROWS = "INSERT INTO t VALUES (1, 'one'), (2, 'two'), (3, 'three')";
 const ALL = 'SELECT * FROM t ORDER BY 1';
+/** What the server does when it finds that a connection is gone. */
+const PATIENT = { timeout: 60_000 };
 
 describe('INSERT', () => {
   test('a duplicate names the key and leaves no row of its statement', async () => {
@@ -370,14 +372,16 @@ describe('transactions', () => {
     await sql(PAIRS, "XA START 'x'", ROWS, "XA END 'x'", "XA PREPARE 'x'");
     connection.destroy();
     connection = await server().connect({ database });
-    await expect.poll(() => sql('XA RECOVER')).toEqual([[1, 1, 0, Buffer.from('x')]]);
+    await expect.poll(() => sql('XA RECOVER'), PATIENT).toEqual([[1, 1, 0, Buffer.from('x')]]);
     expect(await sql('SELECT COUNT(*) FROM t')).toEqual([[0]]);
     await expect
-      .poll(() =>
-        sql("XA COMMIT 'x'").then(
-          () => 'done',
-          (error: mysql.QueryError) => error.code,
-        ),
+      .poll(
+        () =>
+          sql("XA COMMIT 'x'").then(
+            () => 'done',
+            (error: mysql.QueryError) => error.code,
+          ),
+        PATIENT,
       )
       .toBe('done');
     expect(await sql('SELECT COUNT(*) FROM t')).toEqual([[3]]);

@@ -1,5 +1,6 @@
 /** Two-phase commit: XA, and the binary log; what is prepared outlives connection, server and worker. */
 import { beforeEach, describe, expect, test } from 'vitest';
+import { until } from '../daemon/daemon.js';
 import { Session } from './session.js';
 import { useServer } from './suite.js';
 
@@ -15,6 +16,8 @@ beforeEach(async () => {
 });
 
 const open = () => Session.open(server(), 'vamos_lock_wait_timeout = 1');
+/** One that waits for what others hold until they end. */
+const patient = () => Session.open(server());
 
 async function prepared(): Promise<string[]> {
   await using session = await open();
@@ -63,7 +66,7 @@ describe('XA', () => {
     await session.sql("XA START 'a'", 'UPDATE t SET v = 11', "XA END 'a'", "XA ROLLBACK 'a'");
     await session.sql("XA START 'b'", 'UPDATE t SET v = 12');
     session.connection.destroy();
-    await using other = await open();
+    await using other = await patient();
     await other.sql('UPDATE t SET v = v + 1');
     expect(await other.sql('SELECT v FROM t')).toEqual([[11]]);
     expect(await prepared()).toEqual([]);
@@ -76,7 +79,16 @@ describe('XA', () => {
     await using other = await open();
     expect(await other.code('UPDATE t SET v = 0')).toBe('ER_LOCK_WAIT_TIMEOUT');
     expect(await other.count()).toBe(1);
-    await other.sql("XA COMMIT 'a'");
+    // Until the server has seen that the connection is gone, the transaction is the connection's.
+    await until(() =>
+      other.sql("XA COMMIT 'a'").then(
+        () => true,
+        ({ code }: { code: string }) => {
+          expect(code).toBe('ER_XAER_NOTA');
+          return false;
+        },
+      ),
+    );
     expect(await other.sql('SELECT v FROM t ORDER BY id')).toEqual([[11], [20]]);
     expect(await other.code("XA COMMIT 'a'")).toBe('ER_XAER_NOTA');
   });
@@ -179,7 +191,7 @@ describe('with the binary log', () => {
       await Promise.all(writers);
       if (victim !== 'worker') await server().start();
 
-      await using session = await open();
+      await using session = await patient();
       const there = new Set(
         ((await session.sql('SELECT id FROM t WHERE id >= 100')) as [number][]).map(([id]) => id),
       );
