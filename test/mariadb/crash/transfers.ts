@@ -16,6 +16,8 @@ export type Victim = (typeof VICTIMS)[number];
 
 /** Errors after which the client can't know whether its commit was done. */
 const UNKNOWN = ['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', 'ER_ERROR_DURING_COMMIT'];
+/** As the engine says so: 2000 and the code OUTCOME_UNKNOWN. */
+const UNKNOWN_MESSAGE = /^Got (temporary )?error 2044 /;
 
 export interface CrashTotals {
   acknowledged: number;
@@ -181,7 +183,8 @@ export class Transfers {
   /** @returns whether the connection is of use still */
   #failed(id: number, { code, message, fatal }: mysql.QueryError, isCommitting: boolean): boolean {
     const isLost = fatal || UNKNOWN.slice(0, 3).includes(code);
-    if (isCommitting && (isLost || UNKNOWN.includes(code))) this.#unknown.add(id);
+    const isUnknown = isLost || UNKNOWN.includes(code) || UNKNOWN_MESSAGE.test(message);
+    if (isCommitting && isUnknown) this.#unknown.add(id);
     else this.#refused.add(id);
     this.refusals.set(message, (this.refusals.get(message) ?? 0) + 1);
     return !isLost;
