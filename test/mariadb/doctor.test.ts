@@ -23,7 +23,7 @@ function examine(...options: string[]): Promise<{ code: unknown; output: string 
     '--plugin-dir': folder.file('plugins'),
     '--client': client,
     '--user': 'root',
-    '--timeout': '2',
+    '--timeout': '60',
   };
   return new Promise((resolve) => {
     execFile(DOCTOR, [...Object.entries(usual).flat(), ...options], (error, stdout, stderr) => {
@@ -57,7 +57,7 @@ test('a missing port, a closed one and a silent host are told apart', async () =
   expect(closed.output).toContain('WRONG  user nobody may not open');
 
   const mute = createServer().listen(server().folder.file('mute.sock'));
-  const silent = await examine('--channel', `unix:${server().folder.file('mute.sock')}`);
+  const silent = await examine('--channel', `unix:${server().folder.file('mute.sock')}`, '--timeout', '1');
   mute.close();
   expect(silent.output).toContain('WRONG  the host does not answer');
   expect(silent.code).toBe(1);
