@@ -41,7 +41,7 @@ beforeAll(async () => {
     'CREATE TABLE empty (id INT PRIMARY KEY, a INT, s VARCHAR(5) COLLATE utf8mb4_bin, d DECIMAL(5,2), f DOUBLE) ENGINE=VAMOS',
     'INSERT INTO empty VALUES (1, NULL, NULL, NULL, NULL)',
   );
-}, 60_000);
+});
 afterAll(async () => {
   await on[Symbol.asyncDispose]();
   await off[Symbol.asyncDispose]();

@@ -60,7 +60,7 @@ beforeAll(async () => {
       `INSERT INTO bare_${engine} SELECT seq % 40, seq, REPEAT('x', 1000) FROM seq_1_to_200`,
     );
   }
-}, 60_000);
+});
 afterAll(() => session[Symbol.asyncDispose]());
 
 async function rowsFromIndex(): Promise<number> {

@@ -20,7 +20,7 @@ describe.each(['VAMOS', 'InnoDB'])('large values, %s', (engine) => {
   const large = (letter: string) => `REPEAT('${letter}', 40000)`;
   /** None is left on the host that no row owns. */
   const noneIsPending = () =>
-    expect.poll(async () => (await server().host!.counters()).blobsPending, { timeout: 10_000 }).toBe(0);
+    expect.poll(async () => (await server().host!.counters()).blobsPending, { timeout: 60_000 }).toBe(0);
 
   test('a statement and a copy of the table write hundreds of them', async () => {
     await session.sql(`INSERT INTO t SELECT seq, ${large('r')}, 1 FROM seq_1_to_600`);

@@ -179,7 +179,7 @@ beforeAll(async () => {
   server = await MariadbServer.start();
   connection = await server.connect({ charset: 'utf8mb4', dateStrings: true, supportBigNumbers: true });
   await connection.query("SET sql_mode = '', time_zone = '+00:00'");
-}, 60_000);
+});
 afterAll(async () => {
   await server[Symbol.asyncDispose]();
 });
