@@ -166,8 +166,7 @@ describe('with the binary log', () => {
       let next = 100;
       const acknowledged = new Set<number>();
       let isOver = false;
-      const writer = async () => {
-        const session = await open();
+      const write = async (session: Session) => {
         while (!isOver) {
           const id = next++;
           try {
@@ -179,7 +178,9 @@ describe('with the binary log', () => {
         }
         await session[Symbol.asyncDispose]();
       };
-      const writers = [writer(), writer(), writer()];
+      // All are there before the first can be killed.
+      const sessions = await Promise.all([open(), open(), open()]);
+      const writers = sessions.map(write);
       while (acknowledged.size < 60) await new Promise((resolve) => setTimeout(resolve, 5));
       if (victim !== 'worker') await server().kill();
       if (victim !== 'server') await server().host!.killWorker();
