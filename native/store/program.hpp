@@ -33,6 +33,7 @@ struct Value {
 
 // Three-way, of two that are not NULL: as EQUAL, LESS and the like see them.
 enum class Order : uint8_t { LESS = 1, EQUAL = 2, GREATER = 4, NONE = 8 };  // NONE: one is NaN
+constexpr uint8_t bit(Order order) { return static_cast<uint8_t>(order); }
 Order compare(ValueType type, const Value& left, const Value& right, bool isPadded);
 
 // An expression over the columns of a row (FORMATS.md, Programs), verified and made ready to run: any number
