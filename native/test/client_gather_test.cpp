@@ -1,4 +1,6 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include <algorithm>
+
 #include "client_fixture.hpp"
 
 using namespace vamos;
@@ -54,12 +56,32 @@ TEST_CASE("a call that gathers goes after a while, whatever is unanswered") {
   reader.join();
 }
 
-// The rounds take 2 ms each, and 100 ms if what gathers had to wait for the keeper's next look.
+// The rounds take 2 ms each, and 100 ms if what gathers had to wait for the keeper's next look. On a busy
+// machine many take longer, but not all.
 static void checkRounds(const std::function<void()>& round) {
-  constexpr int kRounds = 60;
-  const auto began = Clock::now();
-  for (int i = 0; i < kRounds; i++) round();
-  CHECK(Clock::now() - began < kLook * kRounds / 3);
+  constexpr size_t kRounds = 60;
+  std::vector<Clock::duration> took;
+  while (took.size() < kRounds) {
+    const auto began = Clock::now();
+    round();
+    took.push_back(Clock::now() - began);
+  }
+  std::ranges::sort(took);
+  CHECK(took[kRounds / 4] < kLook / 3);
+}
+
+// What is seen to goes in time, unless its threads are kept from their processors for long: then it may do so
+// next time.
+static void checkSoon(const std::function<void()>& send) {
+  bool isSoon = false;
+  for (int i = 0; i < 3 && !isSoon; i++) {
+    // The keeper reads when nobody has called for a while.
+    std::this_thread::sleep_for(3 * kLook);
+    const auto began = Clock::now();
+    send();
+    isSoon = Clock::now() - began < kIdleLook / 2;
+  }
+  CHECK(isSoon);
 }
 
 TEST_CASE("a call that nobody waits for gathers no longer than any, whoever reads") {
@@ -102,18 +124,15 @@ TEST_CASE("a call that nobody waits for gathers no longer than any where the kee
   Client client(options);
   const auto host = place.welcome();
   connect(client);
-  // It does so when nobody has called for a while.
-  std::this_thread::sleep_for(3 * kLook);
-  const auto began = Clock::now();
-  const CallPointer slow = client.send(client.openStream(), {{1, "slow"}});
-  const CallPointer ahead = client.send(client.openStream(), {{1, "ahead"}}, {.isAhead = true});
-  const uint32_t slowId = host->expectRequests()->requests()[0].id;
-  const auto batch = host->expectRequests();
-  CHECK(Clock::now() - began < kIdleLook / 2);
-  host->reply(batch->requests()[0].id, "");
-  host->reply(slowId, "");
-  CHECK(client.wait(ahead));
-  CHECK(client.wait(slow));
+  checkSoon([&] {
+    const CallPointer slow = client.send(client.openStream(), {{1, "slow"}});
+    const CallPointer ahead = client.send(client.openStream(), {{1, "ahead"}}, {.isAhead = true});
+    const uint32_t slowId = host->expectRequests()->requests()[0].id;
+    host->reply(host->expectRequests()->requests()[0].id, "");
+    host->reply(slowId, "");
+    CHECK(client.wait(ahead));
+    CHECK(client.wait(slow));
+  });
 }
 
 TEST_CASE("a call that nobody waits for goes once there is room for its frame, though nobody reads") {
@@ -140,27 +159,31 @@ TEST_CASE("a call that nobody waits for goes once there is room for its frame, t
 TEST_CASE("a call that nobody waits for goes in time when the thread that would have sent it has given up") {
   Place place;
   auto options = place.options();
-  options.gatherUs = 50'000;
+  options.gatherUs = 200'000;
   Client client(options);
-  const auto host = place.welcome();
+  auto host = place.accept();
+  host->limits.maxFramesInFlight = 10;
+  host->welcome();
   connect(client);
-  std::this_thread::sleep_for(3 * kLook);
-  const CallPointer slow = client.send(client.openStream(), {{1, "slow"}});
-  const CallPointer given = client.send(client.openStream(), {{1, "given up"}});
-  std::thread waiter([&] { CHECK_FALSE(client.wait(given)); });
-  CHECK(eventually([&] { return client.counters().waits == 1; }));
-  const CallPointer ahead = client.send(client.openStream(), {{1, "ahead"}}, {.isAhead = true});
-  const auto began = Clock::now();
-  client.cancel(given);
-  waiter.join();
-  const uint32_t slowId = host->expectRequests()->requests()[0].id;
-  const auto batch = host->expectRequests();
-  CHECK(batch->requests().back().body == "ahead");
-  CHECK(Clock::now() - began < kIdleLook / 2);
-  for (const wire::Request& request : batch->requests()) host->reply(request.id, "");
-  host->reply(slowId, "");
-  CHECK(client.wait(ahead));
-  CHECK(client.wait(slow));
+  checkSoon([&] {
+    const CallPointer slow = client.send(client.openStream(), {{1, "slow"}});
+    const CallPointer given = client.send(client.openStream(), {{1, "given up"}});
+    const uint64_t waits = client.counters().waits;
+    std::thread waiter([&] { CHECK_FALSE(client.wait(given)); });
+    CHECK(eventually([&] { return client.counters().waits > waits; }));
+    const CallPointer ahead = client.send(client.openStream(), {{1, "ahead"}}, {.isAhead = true});
+    client.cancel(given);
+    waiter.join();
+    // Where the thread comes too late to give up, its call goes by itself.
+    for (std::string body; body != "ahead";) {
+      for (const wire::Request& request : host->expectRequests()->requests()) {
+        body = request.body;
+        host->reply(request.id, "");
+      }
+    }
+    CHECK(client.wait(ahead));
+    CHECK(client.wait(slow));
+  });
 }
 
 TEST_CASE("calls that a frame had no room for go in time, each with a thread that waits") {

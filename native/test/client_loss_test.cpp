@@ -13,7 +13,7 @@ namespace {
 
 client::Options quick(const Place& place) {
   client::Options options = place.options();
-  options.connectTimeoutMs = 300;
+  options.connectTimeoutMs = 3000;
   options.maxReconnectDelayMs = 100;
   return options;
 }
@@ -29,6 +29,7 @@ TEST_CASE(
   Client client(quick(place));
   client::Failure failure;
   CHECK(client.connect(1, failure) == 0);
+  CHECK(eventually([&] { return client.describe().find("No such file") != std::string::npos; }));
   const CallPointer early = client.send(client.openStream(), {{1, ""}});
   CHECK_FALSE(client.wait(early));
   CHECK(codeOf(early) == ErrorCode::CHANNEL_ABSENT);
@@ -165,6 +166,7 @@ TEST_CASE("a deadline ends a call that the host does not answer; the answer that
   Place place;
   Client client(place.options());
   auto host = place.welcome();
+  connect(client);
   const CallPointer slow = client.send(client.openStream(), {{1, ""}}, {.timeoutMs = 50});
   CHECK_FALSE(client.wait(slow));
   CHECK(codeOf(slow) == ErrorCode::DEADLINE_EXCEEDED);
@@ -265,13 +267,14 @@ TEST_CASE("a host that neither answers nor pings is given up") {
 TEST_CASE("a host that answers pings may take its time") {
   Place place;
   client::Options options = place.options();
-  options.pingIntervalMs = 20;
+  // It may also be kept from its processor for a while.
+  options.pingIntervalMs = 500;
   Client client(options);
   auto host = place.welcome();
   const CallPointer call = client.send(client.openStream(), {{1, ""}});
   const uint32_t id = host->expectRequests()->requests()[0].id;
   std::thread waiting([&] { CHECK(client.wait(call)); });
-  for (int i = 0; i < 10; i++) {
+  for (int i = 0; i < 5; i++) {
     host->send(wire::FrameKind::PONG, host->expect(wire::FrameKind::PING));
   }
   host->reply(id, "");
