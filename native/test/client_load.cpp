@@ -36,7 +36,8 @@ std::string bodyOf(size_t thread, uint64_t number, size_t bytes) {
 void call(Client& client, size_t thread, Clock::time_point end, uint32_t method, size_t bytes,
           uint32_t timeoutMs, Outcome& outcome) {
   const uint32_t stream = client.openStream();
-  for (uint64_t number = 0; Clock::now() < end; number++) {
+  // At least one, however late the thread comes to run.
+  for (uint64_t number = 0; number == 0 || Clock::now() < end; number++) {
     const std::string body = bodyOf(thread, number, bytes);
     const auto began = Clock::now();
     const CallPointer call = client.send(stream, {{method, body}}, {.timeoutMs = timeoutMs});

@@ -43,7 +43,11 @@ describe('threads of a native program that share one channel to a host', () => {
     await using place = new Place();
     const host = await place.startHost();
     const loading = place.load({ ...usual, seconds: 8 });
-    await delay(2_000);
+    await place.waitUntilCalled(host);
+    await delay(1_000);
+    // So that calls are under way when it dies.
+    host.kill('SIGSTOP');
+    await delay(500);
     await place.killHost(host);
     await place.startHost();
     const report = await loading;
@@ -62,7 +66,8 @@ describe('threads of a native program that share one channel to a host', () => {
       await using place = new Place();
       const host = await place.startHost();
       const loading = place.load({ ...usual, seconds: 6, timeoutMs: 500 });
-      await delay(1_000);
+      await place.waitUntilCalled(host);
+      await delay(500);
       host.kill('SIGSTOP');
       await delay(2_500);
       host.kill('SIGCONT');
@@ -70,7 +75,7 @@ describe('threads of a native program that share one channel to a host', () => {
       expect(report.wrong).toBe(0);
       expect(codesOf(report.errors)).toContain('DEADLINE_EXCEEDED');
       expect(report.longestMs).toBeGreaterThanOrEqual(500);
-      expect(report.longestMs).toBeLessThan(5_000);
+      expect(report.longestMs).toBeLessThan(10_000);
       expect(report.lastAnswerMs).toBeGreaterThan(3_600);
     },
   );
@@ -78,7 +83,7 @@ describe('threads of a native program that share one channel to a host', () => {
   it('fail in time where nobody serves the socket any more', { timeout: TIMEOUT_MS }, async () => {
     await using place = new Place();
     const host = await place.startHost();
-    const loading = place.load({ ...usual, threads: 4, seconds: 4, timeoutMs: 1_000 });
+    const loading = place.load({ ...usual, threads: 4, seconds: 4, timeoutMs: 3_000 });
     await place.waitUntilCalled(host);
     // So that calls are under way when it dies.
     host.kill('SIGSTOP');
@@ -87,7 +92,7 @@ describe('threads of a native program that share one channel to a host', () => {
     const report = await loading;
     expect(report.wrong).toBe(0);
     expect(codesOf(report.errors).sort()).toEqual(['CHANNEL_ABSENT', 'SESSION_LOST']);
-    expect(report.longestMs).toBeLessThan(5_000);
+    expect(report.longestMs).toBeLessThan(10_000);
   });
 
   it(
@@ -96,8 +101,8 @@ describe('threads of a native program that share one channel to a host', () => {
     async () => {
       await using place = new Place();
       const host = await place.startHost();
-      const loading = place.load({ ...usual, threads: 16, seconds: 6, timeoutMs: 300 });
-      await delay(1_000);
+      const loading = place.load({ ...usual, threads: 16, seconds: 8, timeoutMs: 300 });
+      await place.waitUntilCalled(host);
       await place.killHost(host);
       const nonsense = net.createServer((socket) => {
         socket.on('error', () => undefined);
@@ -112,7 +117,7 @@ describe('threads of a native program that share one channel to a host', () => {
       await place.startHost();
       const report = await loading;
       expect(report.wrong).toBe(0);
-      expect(report.longestMs).toBeLessThan(5_000);
+      expect(report.longestMs).toBeLessThan(10_000);
       expect(report.lastAnswerMs).toBeGreaterThan(3_000);
     },
   );
