@@ -5,8 +5,9 @@ export type FrameKind = number;
 
 /** More than this buffered makes `send` return false. */
 export const HIGH_WATER_BYTES = 1 << 20;
-/** How long `close` goes on sending what is buffered. */
-export const CLOSE_FLUSH_MS = 1000;
+/** How long `close` goes on sending what is buffered to a peer that takes nothing of it, and to any. */
+export const CLOSE_STALL_MS = 1000;
+export const CLOSE_FLUSH_MS = 5000;
 
 /** What a channel has moved since it opened. */
 export interface ChannelCounters {

@@ -5,6 +5,7 @@ import {
   type ChannelCounters,
   type ChannelHandlers,
   CLOSE_FLUSH_MS,
+  CLOSE_STALL_MS,
   type FrameKind,
   HIGH_WATER_BYTES,
 } from './channel.js';
@@ -23,6 +24,9 @@ export interface ChannelOptions {
 }
 
 export const DEFAULT_MAX_FRAME_BYTES = 16 << 20;
+
+/** Of the clock that bounds what `close` still sends. */
+const TICK_MS = 100;
 
 const GOODBYE: FrameKind = vamos.FrameKind.GOODBYE;
 
@@ -122,10 +126,20 @@ export class DescriptorChannel implements Channel {
     if (this.#state !== 'open') return;
     this.#state = 'closing';
     this.#native.close();
-    this.#flushTimer = setTimeout(() => {
-      this.destroy();
-    }, CLOSE_FLUSH_MS);
+    this.#boundFlush();
     if (this.#end) this.destroy();
+  }
+
+  /** Counts ticks, not time: a process that stood still must first get to send. */
+  #boundFlush(): void {
+    let ticks = 0;
+    let stalledTicks = 0;
+    let bufferedBytes = this.bufferedBytes;
+    this.#flushTimer = setInterval(() => {
+      stalledTicks = this.bufferedBytes < bufferedBytes ? 0 : stalledTicks + 1;
+      bufferedBytes = this.bufferedBytes;
+      if (stalledTicks === CLOSE_STALL_MS / TICK_MS || ++ticks === CLOSE_FLUSH_MS / TICK_MS) this.destroy();
+    }, TICK_MS);
   }
 
   destroy(): void {
@@ -205,7 +219,7 @@ export class DescriptorChannel implements Channel {
 
   #finish(error: VamosError | undefined): void {
     this.#state = 'closed';
-    clearTimeout(this.#flushTimer);
+    clearInterval(this.#flushTimer);
     this.#pending = [];
     const isOrderly = error?.code === 'CHANNEL_CLOSED' && this.#lastKind === GOODBYE;
     // Never from within the caller's own close() or destroy().

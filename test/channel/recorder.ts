@@ -7,7 +7,7 @@ export interface ReceivedFrame {
   body: Uint8Array;
 }
 
-const DEADLINE_MS = 20_000;
+const DEADLINE_MS = 60_000;
 
 /** Keeps what comes through a channel, and lets a test wait for it. */
 export class Recorder {
