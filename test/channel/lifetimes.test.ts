@@ -28,7 +28,7 @@ function run(body: string, ...flags: string[]): string {
   try {
     const result = spawnSync(process.execPath, [...flags, '-e', program], {
       encoding: 'utf8',
-      timeout: 20_000,
+      timeout: 60_000,
     });
     assert.equal(result.status, 0, `${String(result.signal)} ${result.stderr}`);
     return result.stdout;
@@ -105,22 +105,24 @@ describe('native handles', () => {
         host.resume();
         registry.register(host);
       });
-      (function openMany() {
-        for (let i = 0; i < 10; i++) {
-          const channel = open(native.connectUnix(file));
-          registry.register(channel);
-          setTimeout(() => channel.destroy(), 100);
-        }
-      })();
+      let channels = Array.from({ length: 10 }, () => open(native.connectUnix(file)));
+      channels.forEach((channel) => registry.register(channel));
       let before;
-      setTimeout(() => { gc(); setTimeout(() => (before = collected)); }, 50);
-      const poll = setInterval(() => {
+      setTimeout(() => {
         gc();
-        if (collected < 20) return;
-        clearInterval(poll);
-        listener.close();
-        console.log('before', before);
-      }, 150);`,
+        setTimeout(() => {
+          before = collected;
+          channels.forEach((channel) => channel.destroy());
+          channels = undefined;
+          const poll = setInterval(() => {
+            gc();
+            if (collected < 20) return;
+            clearInterval(poll);
+            listener.close();
+            console.log('before', before);
+          }, 50);
+        }, 50);
+      }, 50);`,
       '--expose-gc',
     );
     assert.match(out, /before 0/);
