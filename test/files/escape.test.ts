@@ -116,7 +116,7 @@ describe.each(MODES)('files, %s', (mode) => {
       }
     })();
     const seen = new Set<string>();
-    for (let round = 0; round < 2000 && (round < 200 || seen.size < 3); round++) {
+    for (let round = 0; round < 200 || !seen.has('inside') || !seen.has('EXDEV'); round++) {
       const tries = await Promise.allSettled([
         place.files.readFile('real/file', 'utf8'),
         place.files.readFile('real/../real/file', 'utf8'),
@@ -136,7 +136,5 @@ describe.each(MODES)('files, %s', (mode) => {
     isOver = true;
     await swapping;
     expect(seen).not.toContain(SECRET);
-    expect(seen).toContain('inside');
-    expect(seen).toContain('EXDEV');
   });
 });
