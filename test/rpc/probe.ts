@@ -221,7 +221,7 @@ async function overUnix(accept: Accept): Promise<Opener> {
 }
 
 /** Waits until `condition` holds. */
-export async function until(condition: () => boolean, what = 'condition', timeoutMs = 20_000): Promise<void> {
+export async function until(condition: () => boolean, what = 'condition', timeoutMs = 60_000): Promise<void> {
   const end = performance.now() + timeoutMs;
   while (!condition()) {
     if (performance.now() > end) throw new Error(`timed out waiting for ${what}`);

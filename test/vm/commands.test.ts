@@ -66,12 +66,10 @@ test('a signal reaches what the command has started', async () => {
   await new Promise((resolve) => command.stdout.once('data', resolve));
   command.kill('SIGTERM');
   expect((await command.exited).signal).toBe('SIGTERM');
-  const left = await guest.vm.exec([
-    'sh',
-    '-c',
-    'cat /proc/[0-9]*/cmdline | tr "\\0" " " | grep -c "sleep [1]000"',
-  ]);
-  expect(left.stdout).toBe('0\n');
+  // What was started ends by itself, maybe after what started it.
+  let left: string;
+  do left = await shell(guest.vm, 'cat /proc/[0-9]*/cmdline | tr "\\0" " " | grep -c "sleep [1]000" || true');
+  while (left !== '0\n');
 });
 
 test('a deadline ends the command and says so', async () => {
