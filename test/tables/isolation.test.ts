@@ -27,8 +27,8 @@ describe.each(MODES)('what transactions see and wait for, %s', (mode) => {
   });
 
   const person = (id: number) => ({ id, mail: `m${id}`, age: id, text: '' });
-  const begin = (isolation: Isolation = 'repeatable-read'): Transaction =>
-    place.tables.begin({ isolation, lockTimeoutMs: 200 });
+  const begin = (isolation: Isolation = 'repeatable-read', lockTimeoutMs = 60_000): Transaction =>
+    place.tables.begin({ isolation, lockTimeoutMs });
   const parked = (count: number) => place.until((statistics) => statistics.operationsParked === count);
   const ids = async (on = table): Promise<number[]> => (await on.rndScan().all()).map((row) => row.id);
 
@@ -79,7 +79,7 @@ describe.each(MODES)('what transactions see and wait for, %s', (mode) => {
   it('a statement that a lock timeout stopped is undone, and the transaction keeps what it wrote before', async () => {
     await using holder = begin();
     await holder.table(table).get(30, { lock: 'exclusive' });
-    const waiter = begin();
+    const waiter = begin('repeatable-read', 200);
     const there = waiter.table(table);
     await there.writeRow(person(1));
     const rows = await there.getMany([10, 20, 30]);

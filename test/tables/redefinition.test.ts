@@ -20,7 +20,7 @@ describe.each(MODES)('redefinition of tables, %s', (mode) => {
   let info: vamos.tables.TableInfo;
 
   beforeEach(async () => {
-    place = await Place.make(mode, { definitionTimeoutMs: 100 });
+    place = await Place.make(mode, { definitionTimeoutMs: 500 });
     table = await place.tables.create(things);
     await table.writeRows([
       { text: 'a', note: '' },
