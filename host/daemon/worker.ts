@@ -18,9 +18,13 @@ import type { FromWorker, Report, ToWorker } from './messages.js';
 
 type Start = Extract<ToWorker, { kind: 'start' }>;
 
-/** A worker whose daemon was killed may still be closing the root: it gets that long. */
-const ROOT_IN_USE_PATIENCE_MS = 3000;
-/** Bound for a worker without a supervisor; less than the above. */
+/**
+ * A worker whose daemon was killed may still be closing the root: it gets so many tries, not so much time, in which both may
+ * have stood still.
+ */
+const ROOT_IN_USE_TRIES = 40;
+const ROOT_IN_USE_PAUSE_MS = 100;
+/** Bound for a worker without a supervisor; less than all those pauses. */
 const ORPHAN_STOP_MS = 2000;
 /** Exit code of one whose store could not write its log (EX_IOERR of sysexits.h). */
 const STORE_FAILED = 74;
@@ -109,8 +113,7 @@ async function openStore(
   { root, limits }: GuestConfiguration,
   onFailure: (error: VamosError) => void,
 ): Promise<HostModule> {
-  const deadline = performance.now() + ROOT_IN_USE_PATIENCE_MS;
-  for (;;) {
+  for (let tries = 1; ; tries++) {
     try {
       return await openTablesModule({
         path: path.join(root, 'tables'),
@@ -121,8 +124,8 @@ async function openStore(
       });
     } catch (error) {
       const failure = VamosError.from(error);
-      if (failure.code !== 'ROOT_IN_USE' || performance.now() > deadline) throw failure;
-      await delay(100);
+      if (failure.code !== 'ROOT_IN_USE' || tries === ROOT_IN_USE_TRIES) throw failure;
+      await delay(ROOT_IN_USE_PAUSE_MS);
     }
   }
 }

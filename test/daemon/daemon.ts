@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { connect, type Vamos } from '../../entry/guest.js';
 import { askControl } from '../../host/daemon/control.js';
 import type { DaemonStatus } from '../../host/daemon/daemon.js';
 import type { GuestReport } from '../../host/daemon/supervisor.js';
@@ -19,7 +20,7 @@ export interface Run {
 
 export function vamos(...args: string[]): Promise<Run> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [CLI, ...args], { timeout: 25_000 }, (error, stdout, stderr) => {
+    execFile(process.execPath, [CLI, ...args], { timeout: 100_000 }, (error, stdout, stderr) => {
       resolve({ code: error ? (error.code ?? error.signal ?? null) : 0, stdout, stderr });
     });
   });
@@ -34,6 +35,11 @@ export async function until<Value>(
     if (value) return value;
     await delay(20);
   }
+}
+
+/** A connector whose calls wait so long for a session, once it has had one: for the first it takes the time it needs. */
+export function connectImpatient(address: string, connectTimeoutMs: number): Promise<Vamos> {
+  return until(() => connect(address, { connectTimeoutMs }).catch(() => undefined));
 }
 
 export function isAlive(pid: number): boolean {
@@ -107,6 +113,14 @@ export class Daemon implements AsyncDisposable {
     const guest = (await this.status()).guests.find((each) => each.name === name);
     if (!guest) throw new Error(`no guest ${name}`);
     return guest;
+  }
+
+  /** The guest, once its worker tells what it has done, which it must within a moment. */
+  reporting(name: string): Promise<Required<Pick<GuestReport, 'report'>>> {
+    return until(async () => {
+      const { report } = await this.guest(name);
+      return report && { report };
+    });
   }
 
   /** The guest, once it serves. */

@@ -2,10 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { connect } from '../../entry/guest.js';
 import { defineTable, t } from '../../guest/tables/index.js';
 import { VamosError } from '../../src/protocol/errors.js';
-import { Daemon, Folder, until, vamos } from './daemon.js';
+import { connectImpatient, Daemon, Folder, until, vamos } from './daemon.js';
 import { SmallDisk } from './small_disk.js';
 
 const notes = defineTable({
@@ -26,7 +25,7 @@ test.skipIf(SmallDisk.obstacle !== undefined)(
       `restart: {firstMs: 20, longestMs: 20, failedMs: 100}\nguests:\n  guest: {root: root, channels: ["${address}"]}\n`,
     );
     await using daemon = await Daemon.start(folder, ['--config', folder.file('host.yaml')]);
-    await using connector = await connect(address, { connectTimeoutMs: 500 });
+    await using connector = await connectImpatient(address, 500);
     const table = await connector.tables.create(notes);
     const outcomes = new Map<number, string>();
     const messages = new Set<string>();

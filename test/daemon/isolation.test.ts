@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { connect, type Vamos } from '../../entry/guest.js';
-import { Daemon, Folder, isAlive, until } from './daemon.js';
+import { connectImpatient, Daemon, Folder, isAlive, until } from './daemon.js';
 import { notes } from './rows.js';
 
 let folder: Folder;
@@ -131,7 +131,7 @@ test("garbage on a guest's channel ends that channel alone: its other connectors
   }
   expect([neighbour.counters.reconnects, undisturbed.counters.reconnects]).toEqual([0, 0]);
   for (const { name, pid } of workers) expect(await daemon.serving(name)).toMatchObject({ pid, restarts: 0 });
-  expect((await daemon.guest('first')).report!.server.sessions).toHaveLength(1);
+  expect((await daemon.reporting('first')).report.server.sessions).toHaveLength(1);
 });
 
 test('when the supervisor is killed, its workers end, and a new daemon serves the same roots at once', async () => {
@@ -154,7 +154,7 @@ guests:
 `,
   );
   await using daemon = await startTwo();
-  await using connector = await connect(address('first'), { connectTimeoutMs: 1000 });
+  await using connector = await connectImpatient(address('first'), 1000);
   const table = await connector.tables.create(notes);
   const transaction = connector.tables.begin();
   const eater = (async () => {

@@ -40,8 +40,9 @@ test('a guest given by flags is served, shown by status, and its data outlive th
       root: folder.file('root'),
       channels: [address('c')],
     });
-    expect(web.report!.server.sessions).toMatchObject([{ program: 'test of the daemon', epoch: 1 }]);
-    expect(web.report!.modules.tables!.commits).toBeGreaterThanOrEqual(1);
+    const { report } = await daemon.reporting('web');
+    expect(report.server.sessions).toMatchObject([{ program: 'test of the daemon', epoch: 1 }]);
+    expect(report.modules.tables!.commits).toBeGreaterThanOrEqual(1);
 
     const json = await vamos('host', 'status', '--json', '--control', daemon.control);
     expect(JSON.parse(json.stdout)).toMatchObject({ pid: daemon.process.pid, guests: [{ name: 'web' }] });

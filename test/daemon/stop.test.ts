@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { connect } from '../../entry/guest.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
-import { Daemon, Folder, isAlive, until } from './daemon.js';
+import { connectImpatient, Daemon, Folder, isAlive, until } from './daemon.js';
 import { notes } from './rows.js';
 
 let folder: Folder;
@@ -21,7 +21,7 @@ test('SIGTERM under load: what runs is answered, every acknowledged row is kept,
   {
     await using daemon = await Daemon.start(folder, args());
     const { pid } = await daemon.serving('guest');
-    await using connector = await connect(address(), { connectTimeoutMs: 500 });
+    await using connector = await connectImpatient(address(), 500);
     await connector.tables.create(notes);
     const codes = new Set<string>();
     let next = 0;
@@ -62,7 +62,7 @@ test('SIGTERM under load: what runs is answered, every acknowledged row is kept,
 test('a long commit that runs when SIGTERM comes is done and answered before the worker ends', async () => {
   {
     await using daemon = await Daemon.start(folder, args());
-    await using connector = await connect(address(), { connectTimeoutMs: 500 });
+    await using connector = await connectImpatient(address(), 500);
     const table = await connector.tables.create(notes);
     const transaction = connector.tables.begin();
     const text = 'x'.repeat(10_000);
@@ -87,7 +87,7 @@ test('a long commit that runs when SIGTERM comes is done and answered before the
 
 test('a stop does not wait for a request that waits for a lock', async () => {
   await using daemon = await Daemon.start(folder, args());
-  await using connector = await connect(address(), { connectTimeoutMs: 500 });
+  await using connector = await connectImpatient(address(), 500);
   const table = await connector.tables.create(notes);
   await table.writeRow({ id: 1, group: 0, text: 'a' });
   const holder = connector.tables.begin();
