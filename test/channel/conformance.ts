@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { HIGH_WATER_BYTES } from '../../src/channel/channel.js';
+import { CLOSE_STALL_MS, HIGH_WATER_BYTES } from '../../src/channel/channel.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
 import { type Recorder, assertSameBytes, pattern, settle } from './recorder.js';
 import type { Link, Transport } from './transports.js';
@@ -144,6 +144,17 @@ const TESTS: LinkTest[] = [
     name: 'the host sees a connector close after all that it sent',
     connectorCloses: true,
     run: ({ connector, host }) => closesAfterSending(connector, host),
+  },
+  {
+    name: 'a close sends what is buffered, though the process stands still for longer than it waits',
+    async run({ connector, host }) {
+      const body = pattern(3 * MIB, 1);
+      host.channel.send(REPLIES, body);
+      host.channel.close();
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, CLOSE_STALL_MS + 200);
+      assert.equal((await connector.closed())?.code, 'CHANNEL_CLOSED');
+      assertSameBytes(connector.frames[0]?.body, body, 'frame');
+    },
   },
   {
     name: 'after a GOODBYE the close is orderly',
