@@ -214,12 +214,12 @@ TEST_CASE_FIXTURE(FilteredCities,
 }
 
 TEST_CASE_FIXTURE(FilteredCities, "a scan whose filter passes nothing gives way and can be cancelled") {
-  for (uint32_t first = 100; first < 20100; first += 1000) {
+  for (uint32_t first = 100; first < 100100; first += 1000) {
     std::vector<Row> batch;
     for (uint32_t i = first; i < first + 1000; i++) batch.push_back({i, "", "x"});
     load(batch);
   }
-  // As many as there are threads; each would take a second or more.
+  // As many as there are threads; each would take some seconds.
   std::vector<Answer> scans;
   for (const uint32_t index : {byNumber, byCity})
     scans.push_back(store->fetch(openCursor(0, {.index = index, .filter = endless()}), 1 << 20));
