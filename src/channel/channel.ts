@@ -56,7 +56,7 @@ export interface Channel {
   /** Stops or resumes reading from the peer (back-pressure). */
   pause(): void;
   resume(): void;
-  /** Sends what is buffered (for at most a second), then closes. Idempotent. */
+  /** Sends what is buffered (while the peer takes some, for at most 5 s), then closes. Idempotent. */
   close(): void;
   /** Closes at once. Idempotent. */
   destroy(): void;
