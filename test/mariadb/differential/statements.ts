@@ -505,7 +505,10 @@ function alter({ table, form, column, key, choice }: Kinds['alter'], world: Worl
     case 2:
     case 3: {
       const added = makeKey(`a${world.names++}`, key.unique ? 'UNIQUE' : 'PLAIN', key, of.columns);
-      return added && change(`ADD ${keyDefinition(added)}`, () => of.keys.push(added));
+      if (!added) return undefined;
+      // InnoDB checks one that it adds in place after all others, until the table is made anew: another key may be named.
+      const how = added.kind === 'UNIQUE' ? ', ALGORITHM=COPY' : '';
+      return change(`ADD ${keyDefinition(added)}${how}`, () => of.keys.push(added));
     }
     case 4: {
       const plain = of.keys.filter((each) => each.kind !== 'PRIMARY');
