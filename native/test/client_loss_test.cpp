@@ -268,13 +268,13 @@ TEST_CASE("a host that answers pings may take its time") {
   Place place;
   client::Options options = place.options();
   // It may also be kept from its processor for a while.
-  options.pingIntervalMs = 500;
+  options.pingIntervalMs = 1000;
   Client client(options);
   auto host = place.welcome();
   const CallPointer call = client.send(client.openStream(), {{1, ""}});
   const uint32_t id = host->expectRequests()->requests()[0].id;
   std::thread waiting([&] { CHECK(client.wait(call)); });
-  for (int i = 0; i < 5; i++) {
+  for (int i = 0; i < 4; i++) {
     host->send(wire::FrameKind::PONG, host->expect(wire::FrameKind::PING));
   }
   host->reply(id, "");

@@ -122,8 +122,8 @@ export class RpcServer {
   }
 
   /**
-   * Nothing can be answered any more: says goodbye with this error before anything else that is promised goes on, and closes
-   * the modules. Idempotent; a stop under way goes on as it is.
+   * Nothing can be answered any more: says goodbye with this error (HOST_STOPPING to those without a session) before anything else
+   * that is promised goes on, and closes the modules. Idempotent; a stop under way goes on as it is.
    */
   fail(reason: VamosError): Promise<void> {
     // A session's end may have its owner call stop(), which is this one.
@@ -140,9 +140,16 @@ export class RpcServer {
   async #end(reason: VamosError): Promise<void> {
     // Who has no session yet lost nothing, and is to ask again.
     const refusal = new VamosError('HOST_STOPPING', reason.message);
-    await Promise.all(
-      [...this.#peers].map((peer) => peer.close(peer.hasSession ? reason : refusal).then(() => peer.closed)),
-    );
+    // What is stored waits for no peer that takes its goodbye slowly.
+    await Promise.all([
+      ...[...this.#peers].map((peer) =>
+        peer.close(peer.hasSession ? reason : refusal).then(() => peer.closed),
+      ),
+      this.#release(reason),
+    ]);
+  }
+
+  async #release(reason: VamosError): Promise<void> {
     await Promise.all([...this.#sessions.values()].map(({ session }) => session.end(reason)));
     for (const module of this.#modules) await module.close();
   }

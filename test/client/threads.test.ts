@@ -6,7 +6,7 @@ import { ErrorCode } from '../../src/protocol/errors.js';
 import { Method } from '../rpc/probe.js';
 import { Place } from './place.js';
 
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 120_000;
 const usual = { threads: 64, seconds: 0.5, method: Method.ECHO, bodyBytes: 100, timeoutMs: 20_000 };
 
 function codesOf(errors: Record<string, number>): string[] {

@@ -15,7 +15,7 @@ const notes = defineTable({
 
 test.skipIf(SmallDisk.obstacle !== undefined)(
   'a worker whose log meets a full disk ends, and one that can open the root follows',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async () => {
     using folder = new Folder();
     using disk = new SmallDisk(folder.file('root'), 6);

@@ -10,25 +10,29 @@ import { until } from '../rpc/probe.js';
 import { failure, Place } from './place.js';
 
 describe('files', () => {
-  it('lose their handles with the session, and work again in the next one', { timeout: 60_000 }, async () => {
-    await using place = await Place.make('split');
-    const { files } = place;
-    const handle = await files.open('file', 'w+');
-    await handle.write('kept', { sync: 'all' });
-    await place.restartHost();
-    // Whichever of the two sessions it is sent in.
-    expect((await failure(handle.read(Buffer.alloc(4), 0, 4, 0))).code).toBe('SESSION_LOST');
-    await vi.waitFor(async () => expect(await files.readFile('file', 'utf8')).toBe('kept'), {
-      timeout: 50_000,
-    });
-    await using other = await files.open('other', 'w+');
-    await other.write('other');
-    for (const call of [handle.write('x'), handle.sync(), handle.stat(), handle.readFile()]) {
-      expect((await failure(call)).code).toBe('SESSION_LOST');
-    }
-    await handle.close();
-    expect(await node.readFile(place.on('other'), 'utf8')).toBe('other');
-  });
+  it(
+    'lose their handles with the session, and work again in the next one',
+    { timeout: 180_000 },
+    async () => {
+      await using place = await Place.make('split');
+      const { files } = place;
+      const handle = await files.open('file', 'w+');
+      await handle.write('kept', { sync: 'all' });
+      await place.restartHost();
+      // Whichever of the two sessions it is sent in.
+      expect((await failure(handle.read(Buffer.alloc(4), 0, 4, 0))).code).toBe('SESSION_LOST');
+      await vi.waitFor(async () => expect(await files.readFile('file', 'utf8')).toBe('kept'), {
+        timeout: 50_000,
+      });
+      await using other = await files.open('other', 'w+');
+      await other.write('other');
+      for (const call of [handle.write('x'), handle.sync(), handle.stat(), handle.readFile()]) {
+        expect((await failure(call)).code).toBe('SESSION_LOST');
+      }
+      await handle.close();
+      expect(await node.readFile(place.on('other'), 'utf8')).toBe('other');
+    },
+  );
 
   it(
     'say of an append that its session left unanswered that it may be done, and lose or repeat none',

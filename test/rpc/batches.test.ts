@@ -43,15 +43,16 @@ test('a chain that takes several turns is answered in one frame', async () => {
   await using rig = await startRig();
   await rig.client.stream().call(Method.ECHO, bytes('first'));
   const methods = [Method.ECHO, Method.ECHO_LATER, Method.ECHO_LATER, Method.ECHO];
-  const frames: number[] = [];
-  // One that this process stands still in for long is answered in more.
-  for (let attempt = 0; attempt < 5; attempt++) {
+  let tookMs: number;
+  // One in which this process stands still for long may be answered in more.
+  do {
     const before = rig.client.counters.framesReceived;
+    const startedAt = performance.now();
     const answers = await rig.client.stream().chain(methods.map((method) => ({ method, body: bytes('x') })));
+    tookMs = performance.now() - startedAt;
     expect(answers).toHaveLength(methods.length);
-    frames.push(rig.client.counters.framesReceived - before);
-  }
-  expect(Math.min(...frames)).toBe(1);
+    if (tookMs < 100) expect(rig.client.counters.framesReceived - before).toBe(1);
+  } while (tookMs >= 100);
 });
 
 test('what a chain has done is told while the rest of it waits or takes long', async () => {

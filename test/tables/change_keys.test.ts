@@ -49,7 +49,7 @@ const cases = fc
     }),
   );
 
-it('the host makes the same keys of a row as the connector', { timeout: 60_000 }, async () => {
+it('the host makes the same keys of a row as the connector', { timeout: 120_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(cases, async ({ parts, before, after, isUnique }) => {
       const id: ColumnLayout = { name: 'id', kind: ColumnKind.UINT8, nullable: false, widthBytes: 0 };

@@ -257,7 +257,7 @@ describe.each(MODES)('transactions of rows that the host changes, %s', (mode) =>
 });
 
 describe('a host process that is killed in the middle of changes', () => {
-  it('has done each of them whole or not, and knows which', { timeout: 30_000 }, async () => {
+  it('has done each of them whole or not, and knows which', { timeout: 120_000 }, async () => {
     await using place = await Place.make('split');
     const table = await place.tables.create(items);
     await load(table, 100);

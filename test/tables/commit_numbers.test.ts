@@ -66,7 +66,7 @@ describe.each(MODES)('numbers of commits, %s', (mode) => {
 });
 
 describe('a session that is lost', () => {
-  it('learns of its commits from the next host process', { timeout: 30_000 }, async () => {
+  it('learns of its commits from the next host process', { timeout: 120_000 }, async () => {
     await using place = await Place.make('split');
     const table = await place.tables.create(notes);
     const writers = Array.from({ length: 4 }, () => new Requests(place.client, table));

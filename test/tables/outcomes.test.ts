@@ -14,7 +14,7 @@ describe('writes under way when the host is killed', () => {
     ['a write of its own', 8, ['OUTCOME_UNKNOWN']],
   ])(
     'of %s, from %d writers, are there where they were acknowledged and gone where the session is lost',
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async (kind, writerCount, undecided) => {
       await using place = await Place.make('split');
       const table = await place.tables.create(notes);

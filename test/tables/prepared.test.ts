@@ -198,7 +198,7 @@ describe.each(MODES)('prepared transactions, %s', (mode) => {
 });
 
 describe('a prepared transaction whose host is killed', () => {
-  it('is there when the host comes back, with its locks and its blobs', { timeout: 30_000 }, async () => {
+  it('is there when the host comes back, with its locks and its blobs', { timeout: 120_000 }, async () => {
     await using place = await Place.make('split');
     const table = await place.tables.create(items);
     await table.writeRow({ id: 1, text: 'a', data: Buffer.alloc(0) });

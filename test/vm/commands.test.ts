@@ -29,7 +29,7 @@ test('megabytes of standard input and output arrive unchanged', async () => {
   expect(result.code).toBe(0);
   const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
   expect(digest(Buffer.concat(chunks))).toBe(digest(data));
-}, 60_000);
+}, 180_000);
 
 test('output comes while the command runs, and input goes in meanwhile', async () => {
   const command = guest.vm.spawn(['sh', '-c', 'while read line; do echo "got $line"; done']);

@@ -39,8 +39,8 @@ test('after a guest process is killed in mid-frame the next one has a clean sess
   do {
     events.length = 0;
     tookMs.push(await killOneAndConnectAnother(events));
-    await until(() => events.length === 4, 'the end of the second session');
-  } while (tookMs.at(-1)! >= PROMISED_MS && tookMs.length < 5);
+    await until(() => events.length >= 4, 'the end of the second session');
+  } while (tookMs.at(-1)! >= PROMISED_MS && tookMs.length < 3);
   // A promise to users, hence the one time that is asserted.
   expect(Math.min(...tookMs)).toBeLessThan(PROMISED_MS);
   await server.stop();

@@ -35,4 +35,4 @@ test('the connector in a split guest reaches the host over virtio-serial', async
   expect(result).toMatchObject({ code: 0, stdout: 'from the guest' });
   await server.stop();
   await listener.close();
-}, 90_000);
+}, 180_000);
