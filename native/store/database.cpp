@@ -13,7 +13,6 @@
 namespace vamos::store {
 namespace {
 
-constexpr size_t memtableBytes = 64 << 20;
 constexpr uint64_t maxWalBytes = 512 << 20;
 constexpr uint64_t syncEveryBytes = 1 << 20;
 constexpr int bloomBitsPerKey = 10;
@@ -32,12 +31,13 @@ rocksdb::Options rocksOptions(const StoreOptions& options, std::shared_ptr<rocks
   table.data_block_index_type = rocksdb::BlockBasedTableOptions::kDataBlockBinaryAndHash;
 
   rocksdb::Options rocks;
+  if (options.env != nullptr) rocks.env = options.env;
   rocks.create_if_missing = true;
   rocks.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   rocks.statistics = std::move(statistics);
   rocks.compression = rocksdb::kLZ4Compression;
   rocks.level_compaction_dynamic_level_bytes = true;
-  rocks.write_buffer_size = memtableBytes;
+  rocks.write_buffer_size = options.memtableBytes;
   rocks.max_write_buffer_number = 4;
   rocks.memtable_prefix_bloom_size_ratio = 0.02;
   rocks.memtable_whole_key_filtering = true;

@@ -12,6 +12,10 @@
 #include "wire/error_code.hpp"
 #include "wire/key.hpp"
 
+namespace rocksdb {
+class Env;
+}
+
 // What the store's face speaks of; host/modules/tables/binding.ts documents the same in TypeScript.
 namespace vamos::store {
 
@@ -56,6 +60,11 @@ struct StoreOptions {
   uint64_t blockCacheBytes = 64 << 20;
   uint64_t maxTransactionBytes = 256 << 20;
   uint32_t threads = 4;
+  // A memtable of this size is written to a file, and its log can go.
+  uint64_t memtableBytes = 64 << 20;
+  // How the store reaches its files: tests record and refuse what it does. It outlives the store; nothing:
+  // the operating system's files.
+  rocksdb::Env* env = nullptr;
 };
 
 struct IndexLayout {

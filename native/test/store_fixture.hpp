@@ -38,11 +38,7 @@ class StoreFixture {
   }
 
   void open() {
-    StoreOptions options;
     options.path = directory_ + "/tables";
-    options.blockCacheBytes = 4 << 20;
-    options.maxTransactionBytes = 4 << 20;
-    options.threads = 2;
     store = std::make_unique<Store>(options, [this] {
       const std::lock_guard guard(mutex_);
       notified_ = true;
@@ -221,6 +217,8 @@ class StoreFixture {
   }
 
   const std::string& directory() const { return directory_; }
+  // For the next opening.
+  StoreOptions options{.blockCacheBytes = 4 << 20, .maxTransactionBytes = 4 << 20, .threads = 2};
   std::unique_ptr<Store> store;
 
  private:
