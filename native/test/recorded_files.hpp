@@ -12,9 +12,15 @@
 #include <vector>
 
 // The files of a root, as a store under test reaches them (StoreOptions::env): every operation that changes
-// one is recorded, and can be made to fail. What the store writes without RocksDB is recorded, too, if it
-// goes through the same Env's file system (NewWritableFile, NewRandomRWFile for writes in place, RenameFile,
-// ...).
+// one is recorded, and can be made to fail:
+//   const auto files = RecordedFiles::make();
+//   const auto env = rocksdb::NewCompositeEnv(files);
+//   options.env = env.get();
+//   files->setRefusal([](const FileOperation& operation) { ... });
+// A file that the store writes without RocksDB is recorded, too, if it goes through the same Env's file
+// system
+// (`Env::GetFileSystem()`): NewWritableFile makes it, NewRandomRWFile writes in place (each Write is one
+// pwrite), RenameFile, NewDirectory and Fsync.
 namespace vamos::test {
 
 enum class FileAction {
