@@ -6,6 +6,7 @@
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/write_batch_with_index.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "wire/bytes.hpp"
@@ -17,7 +18,6 @@ constexpr uint64_t maxWalBytes = 512 << 20;
 constexpr uint64_t syncEveryBytes = 1 << 20;
 constexpr int bloomBitsPerKey = 10;
 constexpr size_t blockBytes = 8 << 10;
-constexpr uint64_t keptCommitsMs = 7ULL * 24 * 3600 * 1000;
 
 rocksdb::Options rocksOptions(const StoreOptions& options, std::shared_ptr<rocksdb::Statistics> statistics) {
   rocksdb::BlockBasedTableOptions table;
@@ -60,6 +60,12 @@ bool isLockedByAnother(const rocksdb::Status& status) {
          (text.find("lock hold") != std::string::npos || text.find("temporarily") != std::string::npos);
 }
 
+// Since 1970.
+uint64_t nowMs() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+}
+
 [[noreturn]] void fail(Outcome outcome) { throw StoreError{outcome.code, std::move(outcome.message)}; }
 
 }  // namespace
@@ -67,6 +73,7 @@ bool isLockedByAnother(const rocksdb::Status& status) {
 Database::Database(const StoreOptions& options, std::function<void()> onFatal)
     : path_(options.path),
       maxTransactionBytes_(options.maxTransactionBytes),
+      maxCommitNumbers_(options.maxCommitNumbers),
       onFatal_(std::move(onFatal)),
       statistics_(rocksdb::CreateDBStatistics()) {
   statistics_->set_stats_level(rocksdb::kExceptTimers);
@@ -185,23 +192,35 @@ rocksdb::Status Database::removeKeys(const KeyRange& range) {
   return status;
 }
 
-uint64_t Database::nowMs() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+std::string Database::commitNumber(uint64_t number) const {
+  std::string value;
+  appendU64(value, number);
+  appendU64(value, nowMs());
+  appendU64(value, base_->GetLatestSequenceNumber());
+  return value;
 }
 
-void Database::forgetOldCommits() {
-  const uint64_t nowMs = Database::nowMs();
+// A session that ends with a goodbye takes its numbers with it; those of all others gather. Which are the
+// oldest is told by the order in which they were written, since a clock may be wrong by weeks: a number that
+// is forgotten too soon is a commit that is done twice.
+void Database::forgetOldCommits(uint64_t keptCount) {
   const KeyRange range = prefixRange(recordKey(RecordKind::LAST_COMMIT));
+  std::vector<std::pair<uint64_t, std::string>> records;
   const std::unique_ptr<rocksdb::Iterator> iterator(base_->NewIterator({}));
   for (iterator->Seek(range.low); iterator->Valid() && range.contains(toView(iterator->key()));
        iterator->Next()) {
-    const uint64_t timeMs = Reader(toView(iterator->value()), sizeof(uint64_t)).u64();
-    if (timeMs + keptCommitsMs > nowMs) continue;
-    const rocksdb::Status status = base_->Delete({}, iterator->key());
-    if (!status.ok()) fail(failure(status));
+    // Earlier versions wrote no order: theirs count as the oldest.
+    Reader value(toView(iterator->value()), 2 * sizeof(uint64_t));
+    records.emplace_back(value.atEnd() ? 0 : value.u64(), iterator->key().ToString());
   }
   if (!iterator->status().ok()) fail(failure(iterator->status()));
+  if (records.size() <= keptCount) return;
+  const auto end = records.begin() + static_cast<std::ptrdiff_t>(records.size() - keptCount);
+  std::nth_element(records.begin(), end, records.end());
+  for (auto record = records.begin(); record != end; ++record) {
+    const rocksdb::Status status = base_->Delete({}, record->second);
+    if (!status.ok()) fail(failure(status));
+  }
 }
 
 std::vector<rocksdb::Transaction*> Database::prepared() const {
@@ -211,7 +230,7 @@ std::vector<rocksdb::Transaction*> Database::prepared() const {
 }
 
 void Database::cleanUp(const std::unordered_set<uint64_t>& keptBlobs) {
-  forgetOldCommits();
+  forgetOldCommits(maxCommitNumbers_);
   for (const RecordKind kind :
        {RecordKind::PENDING_BLOB, RecordKind::REMOVED_BLOB, RecordKind::REMOVED_SPACE}) {
     const std::string prefix = recordKey(kind);

@@ -51,8 +51,8 @@ class Database {
   // keptBlobs: pending ones that a prepared transaction adopted. Throws StoreError.
   void cleanUp(const std::unordered_set<uint64_t>& keptBlobs);
   rocksdb::Status removeKeys(const KeyRange& range);
-  // Since 1970.
-  static uint64_t nowMs();
+  // The value of a LAST_COMMIT record that is written now.
+  std::string commitNumber(uint64_t number) const;
   // Removes all data of a space that nobody reads any more, and the record that says so.
   rocksdb::Status removeSpace(uint32_t space);
   // Removes a blob's chunks (older snapshots still see them) and its record of this kind.
@@ -67,11 +67,12 @@ class Database {
 
  private:
   void checkFormat();
-  void forgetOldCommits();
+  void forgetOldCommits(uint64_t keptCount);
   rocksdb::Status removeRange(const KeyRange& range, std::string_view record);
 
   std::string path_;
   uint64_t maxTransactionBytes_;
+  uint64_t maxCommitNumbers_;
   std::function<void()> onFatal_;
   mutable std::mutex fatalMutex_;
   mutable Outcome fatal_;

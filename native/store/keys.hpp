@@ -22,7 +22,7 @@ enum class RecordKind : char {
   PENDING_BLOB = 'b',   // u64 big-endian: a blob that no committed row owns
   REMOVED_BLOB = 'r',   // u64 big-endian: a blob whose chunks can go
   REMOVED_SPACE = 'd',  // u32 big-endian: a space whose data can go
-  LAST_COMMIT = 't'     // 16 bytes session, u32 big-endian stream: number and time of its last commit
+  LAST_COMMIT = 't'     // 16 bytes session, u32 big-endian stream: its last commit: number, time, order
 };
 
 // Keys k with low <= k < high.

@@ -344,14 +344,12 @@ std::vector<PreparedTransaction> Store::prepared() {
 void Store::numberCommit(uint64_t number, std::string_view stream, uint64_t commit) {
   const TransactionPointer transaction = idleTransaction(number);
   if (!transaction->hasWrites()) return;
-  std::string value;
-  appendU64(value, commit);
-  appendU64(value, database_.nowMs());
   // Of no account to the size that a transaction may have: what is written fits, so it can be committed.
   transaction->writes().GetWriteBatch()->SetMaxBytes(0);
   // The transaction never reads it.
   transaction->writes().DisableIndexing();
-  const rocksdb::Status status = transaction->writes().Put(recordKey(RecordKind::LAST_COMMIT, stream), value);
+  const rocksdb::Status status =
+      transaction->writes().Put(recordKey(RecordKind::LAST_COMMIT, stream), database_.commitNumber(commit));
   transaction->writes().EnableIndexing();
   if (!status.ok()) fail(status);
 }

@@ -65,6 +65,9 @@ struct StoreOptions {
   // How the store reaches its files: tests record and refuse what it does. It outlives the store; nothing:
   // the operating system's files.
   rocksdb::Env* env = nullptr;
+  // Numbers of commits that are kept of sessions without a goodbye, beyond which the oldest are forgotten
+  // when the store opens. A session has one for each of its streams.
+  uint64_t maxCommitNumbers = 100'000;
 };
 
 struct IndexLayout {
