@@ -2,12 +2,20 @@ import { Command, CommanderError } from 'commander';
 import { VamosError } from '../src/protocol/errors.js';
 import * as channel from './channel/command.js';
 import * as demo from './demo/command.js';
+import * as growth from './growth/command.js';
 import * as profile from './profile/command.js';
 import * as sysbench from './sysbench/command.js';
 import * as transitions from './transitions/command.js';
 
 /** One folder a benchmark. */
-const BENCHMARKS: { register(program: Command): void }[] = [channel, demo, profile, sysbench, transitions];
+const BENCHMARKS: { register(program: Command): void }[] = [
+  channel,
+  demo,
+  growth,
+  profile,
+  sysbench,
+  transitions,
+];
 
 const program = new Command('bench')
   .description('Benchmarks of VAMOS, each beside what it is measured against')

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { LineCounter, parseDocument, type Document, type Node } from 'yaml';
 import { z } from 'zod';
 import { VamosError } from '../../src/protocol/errors.js';
+import { defaultBlockCacheBytes } from '../modules/tables/block_cache.js';
 import { parseAddress } from '../../src/channel/index.js';
 
 const KIB = 1024;
@@ -48,14 +49,17 @@ const pathText = text('a path', /^[^\0]+$/);
 
 const limits = strict({
   memoryBytes: bytes(128 * MIB, 1024 * GIB).default(2 * GIB),
-  blockCacheBytes: bytes(MIB, 512 * GIB).default(64 * MIB),
+  blockCacheBytes: bytes(MIB, 512 * GIB).optional(),
   maxTransactionBytes: bytes(64 * KIB, 64 * GIB).default(256 * MIB),
   maxFrameBytes: bytes(2 * MIB, 16 * MIB).default(4 * MIB),
   windowBytes: bytes(4 * MIB, GIB).default(16 * MIB),
   streams: whole(1, 1_000_000).default(10_000),
   fileHandles: whole(1, 100_000).default(1024),
   threads: whole(1, 64).default(4),
-});
+}).transform((given) => ({
+  ...given,
+  blockCacheBytes: given.blockCacheBytes ?? defaultBlockCacheBytes(given.memoryBytes),
+}));
 
 const channel = z.preprocess(
   (value) => (typeof value === 'string' ? { address: value } : value),

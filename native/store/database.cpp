@@ -18,13 +18,32 @@ constexpr uint64_t maxWalBytes = 512 << 20;
 constexpr uint64_t syncEveryBytes = 1 << 20;
 constexpr int bloomBitsPerKey = 10;
 constexpr size_t blockBytes = 8 << 10;
+constexpr size_t filterBlockBytes = 4 << 10;
+// Part of the cache that filters and indexes may take before they give way like rows.
+constexpr double filterShare = 0.5;
+constexpr uint64_t leastShardBytes = 16 << 20;
+constexpr int mostShardBits = 6;
+
+// RocksDB would divide 64 MiB into 64 parts with a lock each. A worker has few threads, and a part has to
+// hold the largest blocks, which are as large as the largest row.
+std::shared_ptr<rocksdb::Cache> blockCache(uint64_t bytes) {
+  int shardBits = 0;
+  while (shardBits < mostShardBits && bytes >> (shardBits + 1) >= leastShardBytes) ++shardBits;
+  return rocksdb::NewLRUCache(bytes, shardBits, false, filterShare);
+}
 
 rocksdb::Options rocksOptions(const StoreOptions& options, std::shared_ptr<rocksdb::Statistics> statistics) {
   rocksdb::BlockBasedTableOptions table;
-  table.block_cache = rocksdb::NewLRUCache(options.blockCacheBytes);
+  table.block_cache = blockCache(options.blockCacheBytes);
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(bloomBitsPerKey));
   table.block_size = blockBytes;
   table.format_version = 5;
+  // Filters and indexes in small blocks, of which only the topmost are always in memory: one for a whole file
+  // outgrows the cache, and each lookup would read it anew.
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.partition_filters = true;
+  table.metadata_block_size = filterBlockBytes;
+  table.pin_top_level_index_and_filter = true;
   table.cache_index_and_filter_blocks = true;
   table.cache_index_and_filter_blocks_with_high_priority = true;
   table.pin_l0_filter_and_index_blocks_in_cache = true;

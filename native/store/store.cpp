@@ -454,6 +454,7 @@ Statistics Store::statistics() {
   result.bytesWritten = database_.ticker(rocksdb::BYTES_WRITTEN);
   result.blockCacheHits = database_.ticker(rocksdb::BLOCK_CACHE_HIT);
   result.blockCacheMisses = database_.ticker(rocksdb::BLOCK_CACHE_MISS);
+  result.blockBytesRead = database_.ticker(rocksdb::BLOCK_CACHE_BYTES_WRITE);
   result.rowsFromIndex = database_.rowsFromIndex();
   result.threads = options_.threads;
   return result;

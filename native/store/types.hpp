@@ -159,6 +159,7 @@ struct Statistics {
   uint64_t bytesWritten = 0;
   uint64_t blockCacheHits = 0;
   uint64_t blockCacheMisses = 0;
+  uint64_t blockBytesRead = 0;  // by the blocks that the cache did not have
   uint64_t rowsFromIndex = 0;
   uint64_t threads = 0;
 };

@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { loadConfiguration, makeConfiguration } from '../../host/daemon/configuration.js';
@@ -62,6 +63,16 @@ test('a guest gets defaults, sizes with units, and paths from the folder of the 
     limits: { blockCacheBytes: 1.5 * 2 ** 30, threads: 2, streams: 10_000 },
   });
   expect(guests.web).not.toHaveProperty('tokenFile');
+});
+
+test("the block cache follows the machine's memory, within what the worker may use", () => {
+  const cacheBytes = (limits: string): number =>
+    load(guest(`limits: ${limits}`)).guests.web!.limits.blockCacheBytes;
+  const sixteenth = Math.max(64 * 2 ** 20, Math.floor(os.totalmem() / 16));
+  // A control group may give this process less than the machine has.
+  expect(cacheBytes('{memoryBytes: 1024GiB}')).toBeLessThanOrEqual(sixteenth);
+  expect(cacheBytes('{memoryBytes: 1024GiB}')).toBeGreaterThanOrEqual(64 * 2 ** 20);
+  expect(cacheBytes('{memoryBytes: 128MiB}')).toBe(32 * 2 ** 20);
 });
 
 test.each([

@@ -12,7 +12,7 @@ import {
 import { ENGINE_TITLES, measuredOn } from '../report.js';
 import { ENGINES, HOST_PARTS, type EngineName, type TransitionReport, type WorkloadName } from '../result.js';
 import { WORKLOAD_LIST } from '../workloads.js';
-import type { Plot } from './draw.js';
+import type { Plot } from '../../draw.js';
 
 /** Okabe and Ito's colours, which the colour-blind can tell apart. */
 const ENGINE_COLOURS: Record<EngineName, string> = {

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { TransitionReport } from '../result.js';
-import { draw, type Plot } from './draw.js';
+import { draw, type Plot } from '../../draw.js';
 import { improvement, overview, switches, work } from './figures.js';
 
 /** The files and what is in them. */

@@ -251,6 +251,8 @@ export interface StoreStatistics {
   bytesWritten: number;
   blockCacheHits: number;
   blockCacheMisses: number;
+  /** By blocks of tables, indexes and filters that the cache did not have, as they are in memory. */
+  blockBytesRead: number;
   /** That reads took from the entries of a secondary index alone. */
   rowsFromIndex: number;
   threads: number;

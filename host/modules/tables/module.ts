@@ -5,6 +5,7 @@ import { ColumnKind } from '../../../src/protocol/rows.js';
 import type { VamosError } from '../../../src/protocol/errors.js';
 import { loadNative } from '../../../src/native.js';
 import type { HostModule } from '../../../src/rpc/contract.js';
+import { defaultBlockCacheBytes } from './block_cache.js';
 import { Ending, type NativeStore, type NativeStoreModule } from './binding.js';
 import { Catalogue, type HostTable } from './catalogue.js';
 import { Commits } from './commits.js';
@@ -17,6 +18,7 @@ import { TablesSession } from './session.js';
 export interface TablesModuleOptions extends Partial<TablesLimits> {
   /** The store's own directory; made if it is not there. */
   path: string;
+  /** Default: by the machine's memory. */
   blockCacheBytes?: number;
   maxTransactionBytes?: number;
   /** For what misses the cache, scans and blobs. */
@@ -60,7 +62,7 @@ export async function openTablesModule(options: TablesModuleOptions): Promise<Ho
     addon.openStore(
       {
         path: options.path,
-        blockCacheBytes: options.blockCacheBytes ?? 64 * MIB,
+        blockCacheBytes: options.blockCacheBytes ?? defaultBlockCacheBytes(),
         maxTransactionBytes: options.maxTransactionBytes ?? 256 * MIB,
         threads: options.threads ?? 4,
       },

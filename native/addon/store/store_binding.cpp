@@ -387,6 +387,7 @@ Napi::Value StoreBinding::statistics(const Info& info) {
     set("bytesWritten", statistics.bytesWritten);
     set("blockCacheHits", statistics.blockCacheHits);
     set("blockCacheMisses", statistics.blockCacheMisses);
+    set("blockBytesRead", statistics.blockBytesRead);
     set("rowsFromIndex", statistics.rowsFromIndex);
     set("threads", statistics.threads);
     return result;
