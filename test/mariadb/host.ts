@@ -16,14 +16,20 @@ export class Host implements AsyncDisposable {
   /**
    * @param limits of the guest, as in the daemon's configuration
    * @param token that connectors have to give
+   * @param channels of the guest, if not one UNIX socket in the folder; the server uses the first
    */
-  constructor(folder: Folder, limits: Record<string, string | number> = {}, token?: string) {
+  constructor(
+    folder: Folder,
+    limits: Record<string, string | number> = {},
+    token?: string,
+    channels = [`unix:${folder.file('channel.sock')}`],
+  ) {
     this.#folder = folder;
-    this.channel = `unix:${folder.file('channel.sock')}`;
+    this.channel = channels[0]!;
     this.root = folder.file('host');
     const guest = {
       root: this.root,
-      channels: [this.channel],
+      channels,
       limits,
       ...(token !== undefined && { token }),
     };
@@ -59,6 +65,21 @@ export class Host implements AsyncDisposable {
     daemon.process.kill('SIGKILL');
     await daemon.exited;
     await Promise.all(workers.map(killed));
+  }
+
+  /** kill -9 of the daemon alone; its worker ends by itself. Nothing serves until `start`. */
+  async killSupervisor(): Promise<void> {
+    const daemon = this.#daemon;
+    this.#daemon = undefined;
+    daemon?.process.kill('SIGKILL');
+    await daemon?.exited;
+  }
+
+  /** Process of the daemon itself. */
+  get supervisorPid(): number {
+    const pid = this.#daemon?.process.pid;
+    if (pid === undefined) throw new Error('the host does not run');
+    return pid;
   }
 
   /** kill -9 of the worker alone; the daemon starts another one by itself. */
