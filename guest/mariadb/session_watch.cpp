@@ -4,6 +4,8 @@
 #include <sql_class.h>
 #include <violite.h>
 
+#include "mariadb/commit_prepared.hpp"
+#include "mariadb/plugin.hpp"
 #include "mariadb/retry.hpp"
 #include "mariadb/session.hpp"
 
@@ -60,8 +62,19 @@ void SessionWatch::run() {
     const uint64_t now = nowMs();
     each = unblockReplication(now) ? LOOK_EACH_REPLICATING : LOOK_EACH;
     endAbandoned(now);
+    lock.unlock();
+    finishPreparedIfConnected();
+    lock.lock();
   }
   my_thread_end();
+}
+
+// Statements finish them, too, before they use a session, but those that wait already for the locks of such a
+// transaction can't, and on an idle server there are none.
+void SessionWatch::finishPreparedIfConnected() {
+  if (unfinishedPrepared() == 0) return;
+  client::Failure ignored;
+  if (host().connect(1, ignored) != 0) finishPrepared();
 }
 
 // A session is among these while its THD lives.

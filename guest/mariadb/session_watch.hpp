@@ -12,7 +12,8 @@ class Session;
 
 // All sessions. A thread here looks after those that wait for the host: the server looks at a client's socket
 // only between statements, so what a client waited for that went away is ended here; and threads of parallel
-// replication must not wait for locks of those that are to be committed after them.
+// replication must not wait for locks of those that are to be committed after them. It also ends prepared
+// transactions whose end found no host, once the host is back.
 class SessionWatch {
  public:
   SessionWatch();
@@ -23,6 +24,7 @@ class SessionWatch {
 
  private:
   void run();
+  static void finishPreparedIfConnected();
   void endAbandoned(uint64_t nowMs);
   // Whether there is replication at all.
   bool unblockReplication(uint64_t nowMs);

@@ -119,6 +119,24 @@ describe('XA', () => {
     }
   });
 
+  test('a commit that found no host is done when the host is back, though the server is idle', async () => {
+    await using session = await open();
+    await prepare(session, 'a', 'UPDATE t SET v = 11');
+    await session.sql('SET SESSION vamos_request_timeout_ms = 100');
+    await session.sql('SET GLOBAL vamos_connect_timeout_ms = 100');
+    await server().host!.stop();
+    try {
+      expect(await session.code("XA COMMIT 'a'")).toBe('ER_GET_ERRMSG');
+    } finally {
+      await session.sql('SET GLOBAL vamos_connect_timeout_ms = 60000');
+      await server().host!.start();
+    }
+    // No statement until then: none of them may be what ends it.
+    await until(async () => (await server().host!.counters())['transactionsPrepared'] === 0);
+    await using other = await open();
+    expect(await other.sql('SELECT v FROM t')).toEqual([[11]]);
+  });
+
   test('an xid of every length and byte', async () => {
     const longest = 'x'.repeat(64);
     await using session = await open();

@@ -51,8 +51,12 @@ export class Book {
     else if (outcome === 'undone') this.counts.refused++;
     else this.#unknown.add(id);
     if (reason !== undefined) {
-      if (!EXPECTED.some((expected) => expected.test(reason))) this.#surprises.push(`${id} failed: ${reason}`);
-      const kind = reason.replaceAll(/\d{3,}/g, 'N').slice(0, 200);
+      if (!EXPECTED.some((expected) => expected.test(reason)))
+        this.#surprises.push(`${id} failed: ${reason}`);
+      const kind = reason
+        .replaceAll(/\d{3,}/g, 'N')
+        .replaceAll(/\/tmp\/[\w-]+/g, '…')
+        .slice(0, 250);
       this.refusals.set(kind, (this.refusals.get(kind) ?? 0) + 1);
     }
   }

@@ -109,12 +109,17 @@ export const FAULTS = {
   'freeze-and-kill-worker': {
     parts: ['worker', 'server'],
     run: async (place, choices, ended) => {
-      process.kill(await place.pid('worker'), 'SIGSTOP');
+      const worker = await place.pid('worker');
+      process.kill(worker, 'SIGSTOP');
       await delay(freezeMs(choices));
-      if (choices.isOneIn(2))
-        await place.kill('server').then(() => place.start('server').catch(() => undefined));
-      await place.kill('worker');
+      // A server that starts finds a host that doesn't answer.
+      const killsServer = choices.isOneIn(2);
+      if (killsServer) await place.kill('server');
+      const starting = killsServer ? place.start('server') : undefined;
+      if (killsServer) await delay(choices.between(0, 1000));
+      process.kill(worker, 'SIGKILL');
       ended();
+      await starting;
       await place.pid('worker');
     },
   },

@@ -57,6 +57,7 @@ for (let done = 0, place = 0; done < rounds; done += roundsAPlace, place++) {
   }
 }
 say(report.toString());
+say(`Why transactions were refused, or their outcomes unknown:\n${report.refusals}`);
 say(
   violations.length === 0
     ? `Every one of ${report.total.acknowledged} acknowledged commits is there once, in ${report.total.rounds} rounds.`

@@ -15,6 +15,21 @@ interface Line extends Counts {
 /** Counts over all rounds, by fault. */
 export class Report {
   readonly #lines = new Map<FaultName, Line>();
+  readonly #refusals = new Map<string, number>();
+
+  /** Why transactions were not done, or are not known to be. */
+  addRefusals(refusals: ReadonlyMap<string, number>): void {
+    for (const [reason, times] of refusals)
+      this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + times);
+  }
+
+  /** The reasons, the most frequent first. */
+  get refusals(): string {
+    return [...this.#refusals]
+      .sort(([, a], [, b]) => b - a)
+      .map(([reason, times]) => `${String(times).padStart(8)} × ${reason}`)
+      .join('\n');
+  }
 
   /** @param before the book's counts at the round's beginning */
   add(fault: FaultName, before: Counts, after: Counts, serviceMs: number): void {

@@ -109,6 +109,7 @@ export async function crashRounds(options: RoundsOptions): Promise<Report> {
       );
     }
   }
+  report.addRefusals(book.refusals);
   if (setting.binaryLog && !setting.xa && place.server) await compareLog(place.server);
   return report;
 }
