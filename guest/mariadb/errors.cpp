@@ -51,6 +51,7 @@ int errorOf(const client::Failure& failure) {
     case ErrorCode::TABLE_MISSING:
       return HA_ERR_NO_SUCH_TABLE;
     case ErrorCode::TABLE_CHANGED:
+    case ErrorCode::SNAPSHOT_TOO_OLD:
       return HA_ERR_TABLE_DEF_CHANGED;
     case ErrorCode::ROW_CHANGED:
       return HA_ERR_RECORD_CHANGED;

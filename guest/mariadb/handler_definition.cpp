@@ -21,6 +21,12 @@ using wire::Method;
 // A copying ALTER's and the like; after a crash one may be left under a name that is used again.
 bool isWorkName(std::string_view name) { return name.find("/#sql") != std::string_view::npos; }
 
+// The name under which a table, or a partition of one, is filled with the rows of another one that it is about to
+// replace. Rows come there as they are copied, so a snapshot taken meanwhile has some of them.
+bool isCopyName(std::string_view name) {
+  return name.find("/#sql-alter") != std::string_view::npos || name.ends_with("#TMP#");
+}
+
 // The statement defines a foreign key.
 bool definesForeignKey(THD* thd) {
   List_iterator_fast<Key> keys(thd->lex->alter_info.key_list);
@@ -72,7 +78,7 @@ int dropUsed(Session& session, const std::string& name, wire::TableInfo& info) {
 int replaceByEmpty(Session& session, const std::string& name) {
   wire::TableInfo info;
   if (const int error = dropUsed(session, name, info)) return error;
-  return callDefinition(session, Method::CREATE_TABLE, wire::CreateTable{info.definition, 0}.encode());
+  return callDefinition(session, Method::CREATE_TABLE, wire::CreateTable{info.definition, 0, true}.encode());
 }
 
 bool hasForeignRowFormat(const HA_CREATE_INFO& info) {
@@ -108,6 +114,7 @@ int ha_vamos::create(const char* path, TABLE* form, HA_CREATE_INFO* info) {
   message.definition =
       definitionOf(*form, *codec, name, isTemporary || isPartition ? std::string{} : frmImage(*form->s));
   message.nextAutoIncrement = info->auto_increment_value;
+  message.temporary = isTemporary;
   const std::string body = message.encode();
   int error = callDefinition(own, Method::CREATE_TABLE, body);
   if (error == HA_ERR_TABLE_EXIST && isWorkName(name)) {
@@ -141,7 +148,8 @@ int ha_vamos::delete_table(const char* path) {
 
 int ha_vamos::rename_table(const char* from, const char* to) {
   const std::string name = hostName(from);
-  const wire::RenameTable message{name, hostName(to)};
+  const std::string target = hostName(to);
+  const wire::RenameTable message{name, target, isCopyName(name) && !isCopyName(target)};
   const int error = callDefinition(session(), Method::RENAME_TABLE, message.encode());
   if (error != HA_ERR_TABLE_EXIST || !isWorkName(message.to)) return error;
   if (const int failed = drop(session(), message.to)) return failed;

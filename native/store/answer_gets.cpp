@@ -34,13 +34,14 @@ void Store::answerGets(std::span<GetCall> calls, size_t maxBytes, std::string& r
       continue;
     }
     const size_t keys = countKeys(get.keys);
-    const TablePointer table = findTable(call.table);
-    TransactionPointer transaction;
-    if (keys == 0 || !table || get.index >= table->indexes.size() || !table->indexes[get.index].isUnique ||
-        !Projection::isValid(*table, get.columns) || checkTransaction(call.transaction, transaction)) {
+    Target target;
+    if (keys == 0 || findTarget(call.transaction, call.table, Access::READ, target)) continue;
+    const Table& table = *target.table;
+    if (get.index >= table.indexes.size() || !table.indexes[get.index].isUnique ||
+        !Projection::isValid(table, get.columns)) {
       continue;
     }
-    GetOperation operation(0, std::move(transaction), database_, table,
+    GetOperation operation(0, std::move(target.transaction), database_, target.table,
                            {.index = get.index,
                             .keys = get.keys,
                             .projection = {std::move(get.columns), get.withKeys},

@@ -56,16 +56,15 @@ std::shared_ptr<Cursor> makeCursor(std::shared_ptr<Transaction> transaction,
 }  // namespace
 
 Answer Store::change(uint64_t number, ChangeOptions options) {
-  const TransactionPointer transaction = idleTransaction(number);
+  Target target;
+  if (auto failure = findTarget(number, options.table, Access::READ, target)) return {0, std::move(*failure)};
+  const auto& [transaction, table] = target;
+  if (!transaction) refuse(ErrorCode::NO_TRANSACTION, "a change needs a transaction");
   if (transaction->isReadOnly()) {
     return {0, Outcome::failure(ErrorCode::READ_ONLY, "the transaction was begun as read-only")};
   }
   if (options.wait == Wait::SKIP_LOCKED) refuse(ErrorCode::BAD_REQUEST, "a write can't skip locked rows");
   if (transaction->isShared()) options.wait = Wait::NO_WAIT;
-  const TablePointer table = findTable(options.table);
-  if (!table) {
-    refuse(ErrorCode::TABLE_MISSING, "table " + std::to_string(options.table) + " is not defined");
-  }
   if (options.index >= table->indexes.size() || (options.keys && !table->indexes[options.index].isUnique)) {
     refuse(ErrorCode::INDEX_MISSING, "the table has no such index " + std::to_string(options.index));
   }

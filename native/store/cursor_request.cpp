@@ -11,11 +11,13 @@ constexpr size_t maxHeldFilterBytes = 128 << 20;   // of all open cursors
 }  // namespace
 
 uint64_t Store::openCursor(uint64_t number, CursorOptions options) {
+  Target target;
+  if (auto failure = findTarget(number, options.table, Access::READ, target)) {
+    refuse(failure->code, std::move(failure->message));
+  }
   auto cursor = std::make_shared<Cursor>();
-  if (number != 0) cursor->transaction = idleTransaction(number);
-  cursor->table = findTable(options.table);
-  if (!cursor->table)
-    refuse(ErrorCode::TABLE_MISSING, "table " + std::to_string(options.table) + " is not defined");
+  cursor->transaction = std::move(target.transaction);
+  cursor->table = std::move(target.table);
   if (options.index >= cursor->table->indexes.size()) {
     refuse(ErrorCode::INDEX_MISSING, "the table has no index " + std::to_string(options.index));
   }

@@ -98,7 +98,13 @@ void Store::defineTable(const TableLayout& layout) {
     refuse(ErrorCode::BAD_REQUEST,
            "table " + std::to_string(layout.table) + ": a layout that the store can't hold");
   }
-  tables_[layout.table] = std::make_shared<const Table>(Table{layout.table, layout.indexes, *row});
+  const TablePointer before = findTable(layout.table);
+  // Snapshots don't outlive the process: when it starts, any that comes shows all that was stored before.
+  const uint64_t firstSequence = layout.isNew ? database_.base().GetLatestSequenceNumber()
+                                 : before     ? before->firstSequence
+                                              : 0;
+  tables_[layout.table] =
+      std::make_shared<const Table>(Table{layout.table, layout.indexes, *row, firstSequence});
 }
 
 void Store::dropTable(uint32_t number) {
@@ -151,6 +157,21 @@ std::optional<Outcome> Store::checkTransaction(uint64_t number, TransactionPoint
 Store::TablePointer Store::findTable(uint32_t number) const {
   const auto found = tables_.find(number);
   return found == tables_.end() ? nullptr : found->second;
+}
+
+std::optional<Outcome> Store::findTarget(uint64_t transaction, uint32_t table, Access access,
+                                         Target& target) const {
+  if (auto failure = checkTransaction(transaction, target.transaction)) return failure;
+  target.table = findTable(table);
+  if (!target.table) {
+    return Outcome::failure(ErrorCode::TABLE_MISSING, "table " + std::to_string(table) + " is not defined");
+  }
+  if (access == Access::READ && target.transaction && !target.transaction->canRead(*target.table)) {
+    return Outcome::failure(ErrorCode::SNAPSHOT_TOO_OLD,
+                            "the table was created, emptied or rebuilt after the transaction's snapshot was "
+                            "taken: roll back and run the transaction again");
+  }
+  return std::nullopt;
 }
 
 void Store::fail(const rocksdb::Status& status) const {
@@ -225,18 +246,16 @@ void Store::beginStatement(uint64_t number) { idleTransaction(number)->beginStat
 
 Answer Store::write(uint64_t number, uint32_t tableNumber, WriteKind kind, std::string_view batch, Wait wait,
                     Lock duplicateLock) {
-  TransactionPointer transaction;
-  if (auto failure = checkTransaction(number, transaction)) return {0, std::move(*failure)};
+  Target target;
+  const Access access = kind == WriteKind::INSERT ? Access::ADD : Access::READ;
+  if (auto failure = findTarget(number, tableNumber, access, target)) return {0, std::move(*failure)};
+  auto& [transaction, table] = target;
   if (!transaction) return Answer::failure(ErrorCode::BAD_REQUEST, "a write needs a transaction");
   if (transaction->isReadOnly())
     return Answer::failure(ErrorCode::READ_ONLY, "the transaction was begun as read-only");
   if (wait == Wait::SKIP_LOCKED)
     return Answer::failure(ErrorCode::BAD_REQUEST, "a write can't skip locked rows");
   if (transaction->isShared()) wait = Wait::NO_WAIT;
-  TablePointer table = findTable(tableNumber);
-  if (!table)
-    return Answer::failure(ErrorCode::TABLE_MISSING,
-                           "table " + std::to_string(tableNumber) + " is not defined");
   return run(std::make_shared<WriteOperation>(++lastNumber_, std::move(transaction), database_,
                                               options_.maxTransactionBytes, std::move(table), kind, batch,
                                               wait, lockMode(duplicateLock)),
@@ -245,12 +264,9 @@ Answer Store::write(uint64_t number, uint32_t tableNumber, WriteKind kind, std::
 
 Answer Store::get(uint64_t number, uint32_t tableNumber, uint32_t index, std::string_view keys, Lock lock,
                   Wait wait, std::vector<uint32_t> columns, bool withKeys, std::string_view filter) {
-  TransactionPointer transaction;
-  if (auto failure = checkTransaction(number, transaction)) return {0, std::move(*failure)};
-  TablePointer table = findTable(tableNumber);
-  if (!table)
-    return Answer::failure(ErrorCode::TABLE_MISSING,
-                           "table " + std::to_string(tableNumber) + " is not defined");
+  Target target;
+  if (auto failure = findTarget(number, tableNumber, Access::READ, target)) return {0, std::move(*failure)};
+  auto& [transaction, table] = target;
   if (index >= table->indexes.size() || !table->indexes[index].isUnique) {
     return Answer::failure(ErrorCode::INDEX_MISSING,
                            "index " + std::to_string(index) + " is no unique index of the table");

@@ -111,6 +111,19 @@ class Store {
   // Nothing: ok. Else why the transaction can't start an operation; 0 as number: none wanted.
   std::optional<Outcome> checkTransaction(uint64_t number, TransactionPointer& transaction) const;
   TablePointer findTable(uint32_t number) const;
+  // What a request works on.
+  struct Target {
+    TransactionPointer transaction;  // nothing: it runs outside of any
+    TablePointer table;
+  };
+  enum class Access {
+    ADD,   // new rows only
+    READ,  // rows that are there, which it may go on to change
+  };
+  // Nothing: ok. SNAPSHOT_TOO_OLD: the transaction can't read the table. InnoDB refuses reads that lock, too,
+  // though these don't read by the snapshot, and lets rows be added.
+  std::optional<Outcome> findTarget(uint64_t transaction, uint32_t table, Access access,
+                                    Target& target) const;
   [[noreturn]] void fail(const rocksdb::Status& status) const;
   Answer run(const std::shared_ptr<Operation>& operation, bool mayRunHere);
   static Answer runAtOnce(Operation& operation, bool mayRunHere);

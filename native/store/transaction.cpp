@@ -24,6 +24,12 @@ void Transaction::beginStatement() {
   statementLocks_ = locks_.mark(owner_);
 }
 
+bool Transaction::canRead(const Table& table) const {
+  const auto& snapshot = statementSnapshot_ ? statementSnapshot_ : snapshot_;
+  return !snapshot ||
+         const_cast<rocksdb::ManagedSnapshot&>(*snapshot).snapshot()->GetSequenceNumber() >= table.firstSequence;
+}
+
 View Transaction::statementView() {
   View view = latestView();
   if (isolation_ == Isolation::READ_COMMITTED) {

@@ -86,6 +86,8 @@ struct TableLayout {
   uint32_t table = 0;
   std::vector<IndexLayout> indexes;  // the primary key's first
   std::vector<Column> columns;
+  // Snapshots that were taken before now show other rows than the table's, or some of them only.
+  bool isNew = false;
 };
 
 // A layout that was checked.
@@ -93,6 +95,8 @@ struct Table {
   uint32_t number;
   std::vector<IndexLayout> indexes;
   RowLayout row;
+  // Only snapshots of this sequence number of the database, or of a later one, show the table's rows.
+  uint64_t firstSequence = 0;
 };
 
 struct AggregateOptions {

@@ -47,6 +47,7 @@ template <typename Visitor, Is<CreateTable> Message>
 void fields(Visitor& visit, Message& message) {
   visit(1, message.definition);
   visit(2, message.nextAutoIncrement);
+  visit(3, message.temporary);
 }
 
 template <typename Visitor, Is<RedefineTable> Message>
@@ -65,6 +66,7 @@ template <typename Visitor, Is<RenameTable> Message>
 void fields(Visitor& visit, Message& message) {
   visit(1, message.from);
   visit(2, message.to);
+  visit(3, message.rebuilt);
 }
 
 template <typename Visitor, Is<TableStatistics> Message>

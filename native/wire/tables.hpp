@@ -46,6 +46,7 @@ struct Definition {
 struct CreateTable {
   Definition definition;
   uint64_t nextAutoIncrement = 0;
+  bool temporary = false;
 
   std::string encode() const;
   static bool decode(std::string_view bytes, CreateTable& message);
@@ -70,6 +71,7 @@ struct TableName {
 struct RenameTable {
   std::string from;
   std::string to;
+  bool rebuilt = false;
 
   std::string encode() const;
   static bool decode(std::string_view bytes, RenameTable& message);

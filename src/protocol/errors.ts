@@ -17,6 +17,7 @@ const RETRYABLE: ReadonlySet<ErrorName> = new Set([
   'DEADLOCK',
   'LOCK_NOT_AVAILABLE',
   'ROW_CHANGED',
+  'SNAPSHOT_TOO_OLD',
 ]);
 
 /** What every failing call of VAMOS throws: a stable `code`, what happened and what to do. */

@@ -11,7 +11,7 @@ const program = (ending: string) => `
   const { parentPort, workerData } = require('node:worker_threads');
   const store = require(workerData.addon).openStore(
     { path: workerData.path, blockCacheBytes: 1 << 20, maxTransactionBytes: 1 << 20, threads: 2 }, () => {});
-  store.defineTable({ table: 1, indexes: [{ space: 1, isUnique: true, parts: [] }], columns: [] });
+  store.defineTable({ isNew: false, table: 1, indexes: [{ space: 1, isUnique: true, parts: [] }], columns: [] });
   const keys = Buffer.from([4, 0, 0, 0, 1, 2, 3, 4]);
   const [holder, waiter] = [store.begin(0, false, false), store.begin(0, false, false)];
   store.get(holder, 1, 0, keys, 2, 0, [], false);

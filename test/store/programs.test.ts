@@ -41,6 +41,7 @@ describe('programs in the store give what the model gives', () => {
       for (const event of events) if (!event.parked) waiting.get(event.operation)?.(event.outcome);
     });
     store.defineTable({
+      isNew: false,
       table: TABLE,
       indexes: [{ space: 1, isUnique: true, parts: [] }],
       columns: COLUMNS.map(({ kind, widthBytes, nullable }) => ({ kind, widthBytes, isNullable: nullable })),

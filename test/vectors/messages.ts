@@ -39,10 +39,10 @@ const at = { table: 7, version: 300 };
 
 /** Every message that C++ speaks, with a value in each of its fields and none that is its default. */
 const MESSAGES: [string, { finish(): Uint8Array }][] = [
-  ['CreateTable', tables.CreateTable.encode({ definition, nextAutoIncrement: 9 })],
+  ['CreateTable', tables.CreateTable.encode({ definition, nextAutoIncrement: 9, temporary: true })],
   ['RedefineTable', tables.RedefineTable.encode({ name: 'shop/orders', definition, nextAutoIncrement: 9 })],
   ['TableName', tables.TableName.encode({ name: 'a' })],
-  ['RenameTable', tables.RenameTable.encode({ from: 'a', to: 'b' })],
+  ['RenameTable', tables.RenameTable.encode({ from: 'a', to: 'b', rebuilt: true })],
   ['TableStatistics', tables.TableStatistics.encode(statistics)],
   ['TableInfo', tables.TableInfo.encode(info)],
   ['ListTables', tables.ListTables.encode({ after: 8 })],

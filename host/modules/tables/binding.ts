@@ -56,6 +56,11 @@ export interface TableLayout {
   }[];
   /** In order; kind: ColumnKind. */
   columns: { kind: number; widthBytes: number; isNullable: boolean }[];
+  /**
+   * Snapshots that were taken before now show other rows than the table's, or some of them only: reads by them, and changes
+   * after them, fail with SNAPSHOT_TOO_OLD. Else it stays as it was, and a table that was not defined may be read by all.
+   */
+  isNew: boolean;
 }
 
 export interface BoundsOptions {

@@ -111,7 +111,7 @@ export class Catalogue {
         firstSpace: record.firstSpace,
       });
     });
-    this.#store.defineTable(layoutOf(table));
+    this.#store.defineTable(layoutOf(table, false));
     return table;
   }
 
@@ -204,7 +204,11 @@ export class Catalogue {
   }
 
   /** @throws VamosError TABLE_EXISTS, BAD_REQUEST */
-  create(definition: Definition, nextAutoIncrement: bigint, signal: AbortSignal): Promise<HostTable> {
+  create(
+    { definition, nextAutoIncrement }: NewDefinition,
+    isTemporary: boolean,
+    signal: AbortSignal,
+  ): Promise<HostTable> {
     return this.#exclusively(signal, async () => {
       if (this.#byName.has(definition.name)) throw exists(definition.name);
       if (this.#byNumber.size >= MAX_TABLES)
@@ -215,7 +219,7 @@ export class Catalogue {
       const records = [this.#nextRecord(), tableRecord(table)];
       if (nextAutoIncrement > 0n) records.push(autoRecord(table, table.autoIncrement.set(nextAutoIncrement)));
       await this.#put(records, true);
-      this.#store.defineTable(layoutOf(table));
+      this.#store.defineTable(layoutOf(table, !isTemporary));
       this.#add(table);
       return table;
     });
@@ -240,7 +244,7 @@ export class Catalogue {
       this.#remove(table);
       const { version, autoIncrement, rowFormat } = redefined;
       Object.assign(table, { version, definition, autoIncrement, rowFormat });
-      this.#store.defineTable(layoutOf(table));
+      this.#store.defineTable(layoutOf(table, false));
       this.#add(table);
       return table;
     });
@@ -301,14 +305,18 @@ export class Catalogue {
         throw error;
       }
       this.#startPurge(table, false);
-      this.#store.defineTable(layoutOf(emptied));
+      this.#store.defineTable(layoutOf(emptied, true));
       this.#add(emptied);
       return emptied;
     });
   }
 
-  /** Requests go by number, so those under way need not end. @throws VamosError TABLE_MISSING, TABLE_EXISTS */
-  rename(from: string, to: string, signal: AbortSignal): Promise<void> {
+  /**
+   * Requests go by number, so those under way need not end.
+   * @param isRebuilt it was filled for this name, which transactions with an older snapshot then can't read
+   * @throws VamosError TABLE_MISSING, TABLE_EXISTS
+   */
+  rename(from: string, to: string, isRebuilt: boolean, signal: AbortSignal): Promise<void> {
     return this.#exclusively(signal, async () => {
       checkName(to);
       const table = this.byName(from);
@@ -317,6 +325,7 @@ export class Catalogue {
       await this.#put([tableRecord({ ...table, definition })], true);
       this.#remove(table);
       table.definition = definition;
+      if (isRebuilt) this.#store.defineTable(layoutOf(table, true));
       this.#add(table);
     });
   }
@@ -421,8 +430,9 @@ function autoRecord(table: HostTable, value: Uint8Array | null): Record {
   return { key: `${AUTO_INCREMENT}${table.storeTable}/`, value };
 }
 
-function layoutOf(table: HostTable): TableLayout {
+function layoutOf(table: HostTable, isNew: boolean): TableLayout {
   return {
+    isNew,
     table: table.storeTable,
     indexes: table.definition.indexes.map(({ unique, parts }, number) => ({
       space: table.firstSpace + number,

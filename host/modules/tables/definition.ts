@@ -61,10 +61,14 @@ export interface NewDefinition {
 }
 
 /** @throws VamosError BAD_REQUEST */
-export function decodeCreateTable(body: Uint8Array): NewDefinition {
+export function decodeCreateTable(body: Uint8Array): NewDefinition & { temporary: boolean } {
   checkMessages(body, IN_CREATE_TABLE);
-  const { definition, nextAutoIncrement } = decode(vamos.tables.CreateTable, body);
-  return { definition: checkDefinition(definition), nextAutoIncrement: uint64(nextAutoIncrement, body, 2) };
+  const { definition, nextAutoIncrement, temporary } = decode(vamos.tables.CreateTable, body);
+  return {
+    definition: checkDefinition(definition),
+    nextAutoIncrement: uint64(nextAutoIncrement, body, 2),
+    temporary,
+  };
 }
 
 /** @throws VamosError BAD_REQUEST */

@@ -142,6 +142,7 @@ store::ChangeOptions changeOptions(const Napi::Object& object) {
 store::TableLayout tableLayout(const Napi::Object& object) {
   store::TableLayout layout;
   layout.table = u32(object.Get("table"));
+  layout.isNew = boolean(object.Get("isNew"));
   const auto indexes = object.Get("indexes").As<Napi::Array>();
   for (uint32_t i = 0; i < indexes.Length(); i++) {
     const auto index = indexes.Get(i).As<Napi::Object>();

@@ -31,8 +31,8 @@ function untilUnused(session: TablesSession, call: Call): (table: HostTable) => 
 
 const create: Handler = async (session, body, call) => {
   checkNoTransaction(session, call);
-  const { definition, nextAutoIncrement } = decodeCreateTable(body);
-  return encodeInfo(session, await session.host.catalogue.create(definition, nextAutoIncrement, call.signal));
+  const { temporary, ...created } = decodeCreateTable(body);
+  return encodeInfo(session, await session.host.catalogue.create(created, temporary, call.signal));
 };
 
 const redefine: Handler = async (session, body, call) => {
@@ -66,8 +66,8 @@ const truncate: Handler = async (session, body, call) => {
 
 const rename: Handler = async (session, body, call) => {
   checkNoTransaction(session, call);
-  const { from, to } = decode(vamos.tables.RenameTable, body);
-  await session.host.catalogue.rename(from, to, call.signal);
+  const { from, to, rebuilt } = decode(vamos.tables.RenameTable, body);
+  await session.host.catalogue.rename(from, to, rebuilt, call.signal);
   return EMPTY;
 };
 
