@@ -21,8 +21,8 @@ using wire::Method;
 // A copying ALTER's and the like; after a crash one may be left under a name that is used again.
 bool isWorkName(std::string_view name) { return name.find("/#sql") != std::string_view::npos; }
 
-// The name under which a table, or a partition of one, is filled with the rows of another one that it is about to
-// replace. Rows come there as they are copied, so a snapshot taken meanwhile has some of them.
+// The name under which a table, or a partition of one, is filled with the rows of another one that it is
+// about to replace. Rows come there as they are copied, so a snapshot taken meanwhile has some of them.
 bool isCopyName(std::string_view name) {
   return name.find("/#sql-alter") != std::string_view::npos || name.ends_with("#TMP#");
 }

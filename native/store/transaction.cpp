@@ -26,8 +26,8 @@ void Transaction::beginStatement() {
 
 bool Transaction::canRead(const Table& table) const {
   const auto& snapshot = statementSnapshot_ ? statementSnapshot_ : snapshot_;
-  return !snapshot ||
-         const_cast<rocksdb::ManagedSnapshot&>(*snapshot).snapshot()->GetSequenceNumber() >= table.firstSequence;
+  return !snapshot || const_cast<rocksdb::ManagedSnapshot&>(*snapshot).snapshot()->GetSequenceNumber() >=
+                          table.firstSequence;
 }
 
 View Transaction::statementView() {

@@ -39,7 +39,8 @@ class Transaction {
 
   // READ COMMITTED: plain reads get a new snapshot, and only locks taken from now on can be given back.
   void beginStatement();
-  // Whether the rows that plain reads find are the table's: not where their snapshot is older than its contents.
+  // Whether the rows that plain reads find are the table's: not where their snapshot is older than its
+  // contents.
   bool canRead(const Table& table) const;
   // For plain reads.
   View statementView();

@@ -255,3 +255,30 @@ TEST_CASE_FIXTURE(StoreFixture, "what is committed together is told together") {
   while (events.empty()) events = store->takeEvents();
   CHECK(events.size() == 16);
 }
+
+TEST_CASE_FIXTURE(StoreFixture, "a snapshot that is older than a table's contents does not read the table") {
+  const auto redefine = [&](bool isNew) {
+    store->defineTable({.table = table, .indexes = indexes(), .columns = columns(), .isNew = isNew});
+  };
+  load({{1, "ann", "oslo"}});
+  const uint64_t old = begin();
+  CHECK(read(old, 1) == Texts{"1/ann/oslo"});
+  const uint64_t unread = begin();
+  load({{2, "bob", "rome"}});
+  redefine(false);
+  CHECK(read(old, 2) == Texts{"-"});
+  redefine(true);
+  CHECK(wait(get(old, 2)).code == ErrorCode::SNAPSHOT_TOO_OLD);
+  CHECK(wait(get(old, 2, Lock::EXCLUSIVE)).code == ErrorCode::SNAPSHOT_TOO_OLD);
+  CHECK(wait(remove(old, {{2, "bob", "rome"}})).code == ErrorCode::SNAPSHOT_TOO_OLD);
+  CHECK(wait(store->change(old, {.table = table, .deletes = true, .ranges = {{}}})).code ==
+        ErrorCode::SNAPSHOT_TOO_OLD);
+  CHECK_THROWS_AS(openCursor(old, {}), StoreError);
+  CHECK(wait(insert(old, {{3, "eve", "bonn"}})).ok());
+  CHECK(read(unread, 2) == Texts{"2/bob/rome"});
+  CHECK(read(begin(Isolation::READ_COMMITTED), 2) == Texts{"2/bob/rome"});
+  // It stays so where the table is defined anew for the same rows.
+  redefine(false);
+  CHECK(wait(get(old, 2)).code == ErrorCode::SNAPSHOT_TOO_OLD);
+  CHECK(read(unread, 2) == Texts{"2/bob/rome"});
+}

@@ -6,6 +6,8 @@ import { Session } from './session.js';
 import { useServer } from './suite.js';
 
 const CHANGED = 'ER_TABLE_DEF_CHANGED';
+/** For some statements InnoDB gives its own number of the error, instead of the server's. */
+const ALSO_ON_INNODB = ['ER_TABLE_DEF_CHANGED', 'HA_ERR_TABLE_DEF_CHANGED'];
 
 const server = useServer();
 
@@ -54,19 +56,22 @@ describe.each(['VAMOS', 'InnoDB'])('%s', (engine) => {
   };
 
   describe.each(Object.entries(SNAPSHOTS))('with a snapshot %s', (_, snapshot) => {
-    test.each(Object.entries(REBUILDS))('%s makes reads and changes of the table fail', async (_, rebuild) => {
-      await one.sql(...snapshot);
-      await two.sql(...rebuild);
-      for (const statement of [
-        'SELECT * FROM t',
-        'SELECT * FROM t WHERE id = 1',
-        'UPDATE t SET w = w + 1 WHERE id = 1',
-      ])
-        expect([statement, await one.code(statement)]).toEqual([statement, CHANGED]);
-      // The transaction goes on, and the next one has the rows.
-      expect(await one.sql('SELECT * FROM a')).toEqual([[1]]);
-      expect(await one.sql('COMMIT', 'SELECT v FROM t WHERE id = 1')).toEqual([[10]]);
-    });
+    test.each(Object.entries(REBUILDS))(
+      '%s makes reads and changes of the table fail',
+      async (_, rebuild) => {
+        await one.sql(...snapshot);
+        await two.sql(...rebuild);
+        for (const statement of [
+          'SELECT * FROM t',
+          'SELECT * FROM t WHERE id = 1',
+          'UPDATE t SET w = w + 1 WHERE id = 1',
+        ])
+          expect([statement, await one.code(statement)]).toEqual([statement, CHANGED]);
+        // The transaction goes on, and the next one has the rows.
+        expect(await one.sql('SELECT * FROM a')).toEqual([[1]]);
+        expect(await one.sql('COMMIT', 'SELECT v FROM t WHERE id = 1')).toEqual([[10]]);
+      },
+    );
   });
 
   test.each([
@@ -84,10 +89,13 @@ describe.each(['VAMOS', 'InnoDB'])('%s', (engine) => {
     'UPDATE t, a SET t.w = 7 WHERE t.id = a.id',
     'DELETE FROM t WHERE id = 2',
     'DELETE FROM t',
+    'REPLACE INTO t VALUES (1, 10, 100)',
+    'INSERT INTO t VALUES (1, 10, 100) ON DUPLICATE KEY UPDATE v = 7',
+    'INSERT INTO a SELECT id + 10 FROM t',
   ])('%s fails after the table was rebuilt', async (statement) => {
     await one.sql('BEGIN', 'SELECT * FROM a');
     await two.sql('OPTIMIZE TABLE t');
-    expect(await one.code(statement)).toBe(CHANGED);
+    expect(engine === 'VAMOS' ? [CHANGED] : ALSO_ON_INNODB).toContain(await one.code(statement));
     await one.sql('ROLLBACK');
     expect(await one.count()).toBe(2);
   });
@@ -188,7 +196,9 @@ describe.each(['VAMOS', 'InnoDB'])('%s', (engine) => {
   test('a dump in one transaction beside a rebuild fails, and lacks no rows silently', async () => {
     // Held up at its first table, when its snapshot is taken.
     await two.sql('LOCK TABLES a WRITE');
-    const [client, ...options] = server().client.replace(/\/mariadb /, '/mariadb-dump ').split(' ');
+    const [client, ...options] = server()
+      .client.replace(/\/mariadb /, '/mariadb-dump ')
+      .split(' ');
     const dump = new Promise<{ code: number; text: string }>((resolve) => {
       execFile(client!, [...options, '--single-transaction', 'a', 't'], (error, out, errors) => {
         resolve({ code: error ? Number(error.code) : 0, text: out + errors });

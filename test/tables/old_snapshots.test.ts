@@ -80,7 +80,9 @@ describe.each(MODES)('snapshots that are older than the contents of a table, %s'
     const table = await emptied();
     await fill(table);
     for (const [name, read] of Object.entries(READS))
-      expect(`${name}: ${await code(read(transaction.table(table), transaction))}`).toBe(`${name}: SNAPSHOT_TOO_OLD`);
+      expect(`${name}: ${await code(read(transaction.table(table), transaction))}`).toBe(
+        `${name}: SNAPSHOT_TOO_OLD`,
+      );
     expect(await table.get(1)).toEqual(ROW);
   });
 
