@@ -57,6 +57,7 @@ void Session::forgetTransaction() {
     replicates_ = false;
   }
   begun_ = dead_ = locked_ = wrote_ = wantsSnapshot_ = inStatement_ = statementSent_ = false;
+  stopListening();
   prepared_.clear();
   dropUnsent();
   discardBlobs(newBlobs_);
@@ -338,18 +339,18 @@ int Session::beginWithSnapshot() {
 
 int Session::endStatement() {
   int error = dead_ ? HA_ERR_LOCK_DEADLOCK : 0;
-  const bool isDue = std::any_of(waiting_.begin(), waiting_.end(),
-                                 [](const Waiting& waiting) { return waiting.surfaces != Surfaces::LATER; });
-  if (!error && isDue) error = flush();
+  if (!error && hasDueRows()) error = flush();
   if (error) {
     raise(error);
     rollbackStatement();
   }
+  stopListening();
   inStatement_ = false;
   return error;
 }
 
 void Session::rollbackStatement() {
+  stopListening();
   const auto own = std::stable_partition(waiting_.begin(), waiting_.end(), [this](const Waiting& waiting) {
     return waiting.statement != statement_;
   });

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,7 +24,7 @@ struct st_join_table;
 namespace vamos::mariadb {
 
 class Session;
-enum class Surfaces;
+enum class MayWait;
 struct Reply;
 
 // One use of a table by one statement. The members stand in files by concern, as below.
@@ -112,7 +113,13 @@ class ha_vamos final : public handler {
   int write_row(const uchar* record) override;
   int update_row(const uchar* before, const uchar* after) override;
   int delete_row(const uchar* record) override;
+  void start_bulk_insert(ha_rows rows, uint flags) override;
   int end_bulk_insert() override;
+  bool start_bulk_update() override;
+  int bulk_update_row(const uchar* before, const uchar* after, ha_rows* duplicates) override;
+  int exec_bulk_update(ha_rows* duplicates) override;
+  bool start_bulk_delete() override;
+  int end_bulk_delete() override;
   void get_auto_increment(ulonglong offset, ulonglong increment, ulonglong wanted, ulonglong* first,
                           ulonglong* reserved) override;
   // Rows of this handler that waited in the session were refused: raises the error that its statement shows,
@@ -218,10 +225,12 @@ class ha_vamos final : public handler {
   int nextBehindRows(uint64_t& next);
 
   // handler_write.cpp
-  bool mayInsertLater() const;
+  MayWait mayWait();
+  MayWait mayInsertLater();
+  int flushStatement();
   uint64_t givenAutoIncrement(const uchar* record) const;
   int nextHiddenKey(int64_t& hiddenKey);
-  int send(uint32_t method, uint64_t seen, Surfaces surfaces);
+  int send(uint32_t method, uint64_t seen, MayWait mayWait);
   int flushUnseen();
   void noteDuplicate(const client::Failure& failure);
   int restoreRefused(const client::Failure& failure, uint32_t method, std::string_view batch);
@@ -305,7 +314,9 @@ class ha_vamos final : public handler {
   uint duplicateIndex_ = static_cast<uint>(-1);  // the server's, of the last refusal
   std::string refusedRow_;  // where the blobs of a row that was refused stand, for its message
   bool isWriting_ = false;
-  bool isUnseen_ = false;  // nobody sees the table yet: its rows are committed as they go
+  bool isBulkInsert_ = false;         // the server says when its rows end
+  std::optional<bool> leavesTraces_;  // of the statement: see program::leavesTraces
+  bool isUnseen_ = false;             // nobody sees the table yet: its rows are committed as they go
   std::string unseenRows_;
   uint64_t unseenIncrement_ = 0;
 

@@ -88,7 +88,7 @@ handler::Table_flags ha_vamos::table_flags() const {
          HA_CAN_SQL_HANDLER | HA_CAN_SKIP_LOCKED | HA_PARTIAL_COLUMN_READ | HA_TABLE_SCAN_ON_INDEX |
          HA_REQUIRES_KEY_COLUMNS_FOR_DELETE | HA_PRIMARY_KEY_REQUIRED_FOR_POSITION |
          HA_PRIMARY_KEY_IN_READ_INDEX | HA_CAN_TABLE_CONDITION_PUSHDOWN | HA_CAN_DIRECT_UPDATE_AND_DELETE |
-         HA_BINLOG_ROW_CAPABLE | HA_CRASH_SAFE |
+         HA_BINLOG_ROW_CAPABLE | HA_CRASH_SAFE | HA_CAN_FORCE_BULK_UPDATE | HA_CAN_FORCE_BULK_DELETE |
          (get_lock_type() != F_UNLCK && asksForFirstRows(table) ? 0 : HA_SLOW_RND_POS);
 }
 
@@ -177,6 +177,8 @@ void ha_vamos::beginUse(THD* thd) {
   // checks itself (long ones, WITHOUT OVERLAPS) it looks up in the transaction.
   isUnseen_ = modifies_ && !thd->transaction->on && !table_share->long_unique_table &&
               table_share->period.unique_keys == 0;
+  isBulkInsert_ = false;
+  leavesTraces_.reset();
   if (isUnseen_) return;
   Session::of(thd).beginStatement(modifies_                      ? Use::WRITE
                                   : lock_ == wire::Lock::NO_LOCK ? Use::READ
@@ -217,7 +219,8 @@ int ha_vamos::reset() {
 
 void ha_vamos::print_error(int error, myf flags) {
   // raiseRefusal said it already.
-  if (error == HA_ERR_FOUND_DUPP_KEY && ha_thd()->is_error()) return;
+  const Session* session = Session::find(ha_thd());
+  if (ha_thd()->is_error() && (error == HA_ERR_FOUND_DUPP_KEY || (session && session->isRaised()))) return;
   handler::print_error(error, flags);
 }
 

@@ -10,6 +10,7 @@
 #include "mariadb/blobs.hpp"
 #include "mariadb/errors.hpp"
 #include "mariadb/handler.hpp"
+#include "mariadb/program/quiet.hpp"
 #include "mariadb/session.hpp"
 #include "mariadb/variables.hpp"
 #include "wire/batch.hpp"
@@ -17,19 +18,34 @@
 
 namespace vamos::mariadb {
 
-// Whether a duplicate key may be found after the call that wrote the row: nothing of the statement depends on
-// it but its error.
-bool ha_vamos::mayInsertLater() const {
-  if (ignoresDuplicates_ || table->triggers) return false;
-  LEX* lex = ha_thd()->lex;
+// Of a row that takes locks, or may be refused. Where something looks at its outcome before the statement
+// ends (a trigger's handler, a function), or evaluating the next row leaves traces, it can't wait. What the
+// server has to say of a later row, the session forestalls.
+MayWait ha_vamos::mayWait() {
+  THD* thd = ha_thd();
+  if (thd->locked_tables_mode > LTM_LOCK_TABLES || thd->in_sub_stmt || table->triggers) return MayWait::NOT;
+  const bool isOneRow =
+      thd->lex->sql_command == SQLCOM_INSERT && thd->lex->many_values.elements == 1 && !thd->is_bulk_op();
+  if (!leavesTraces_) leavesTraces_ = !isOneRow && program::leavesTraces(*thd->lex);
+  return *leavesTraces_ ? MayWait::NOT : MayWait::UNTIL_STATEMENT;
+}
+
+// A duplicate key may be found after the call that wrote the row where nothing of the statement depends on it
+// but its error. A lone row of a longer transaction would be sent at the end of its statement all the same.
+MayWait ha_vamos::mayInsertLater() {
+  THD* thd = ha_thd();
+  LEX* lex = thd->lex;
+  if (ignoresDuplicates_ || (session().isInMultiStatement() && !isBulkInsert_ && !thd->is_bulk_op())) {
+    return MayWait::NOT;
+  }
   switch (lex->sql_command) {
     case SQLCOM_INSERT:
     case SQLCOM_INSERT_SELECT:
     case SQLCOM_LOAD:
     case SQLCOM_CREATE_TABLE:
-      return lex->duplicates == DUP_ERROR && !lex->ignore && !lex->has_returning();
+      return lex->duplicates == DUP_ERROR && !lex->ignore && !lex->has_returning() ? mayWait() : MayWait::NOT;
     default:
-      return false;
+      return MayWait::NOT;
   }
 }
 
@@ -74,13 +90,12 @@ int ha_vamos::write_row(const uchar* record) {
   std::memcpy(rows_.data(), &rowBytes, sizeof rowBytes);
   codec.appendEntries(record, hiddenKey, rows_);
   if (seen) share_->see(seen);
-  const int failed =
-      send(wire::Method::INSERT, seen, mayInsertLater() ? Surfaces::IN_STATEMENT : Surfaces::AT_ONCE);
+  const int failed = send(wire::Method::INSERT, seen, isUnseen_ ? MayWait::NOT : mayInsertLater());
   if (!failed) share_->addRows(1);
   return failed;
 }
 
-int ha_vamos::send(uint32_t method, uint64_t seen, Surfaces surfaces) {
+int ha_vamos::send(uint32_t method, uint64_t seen, MayWait mayWait) {
   if (isUnseen_) {
     unseenRows_ += rows_;
     unseenIncrement_ = std::max(unseenIncrement_, seen);
@@ -91,10 +106,10 @@ int ha_vamos::send(uint32_t method, uint64_t seen, Surfaces surfaces) {
   }
   isWriting_ = true;
   const bool locksDuplicate = changesDuplicates_ && method == wire::Method::INSERT;
-  const int error = session().write(*this, method, rows_, seen, surfaces,
+  const int error = session().write(*this, method, rows_, seen, mayWait,
                                     locksDuplicate ? wire::Lock::EXCLUSIVE : wire::Lock::NO_LOCK);
   isWriting_ = false;
-  if (error == HA_ERR_FOUND_DUPP_KEY && surfaces == Surfaces::AT_ONCE) noteDuplicate(session().failure());
+  if (error == HA_ERR_FOUND_DUPP_KEY && mayWait == MayWait::NOT) noteDuplicate(session().failure());
   return error;
 }
 
@@ -110,9 +125,35 @@ int ha_vamos::flushUnseen() {
   return error;
 }
 
+void ha_vamos::start_bulk_insert(ha_rows, uint) { isBulkInsert_ = true; }
+
 int ha_vamos::end_bulk_insert() {
-  const int error = flushUnseen();
+  isBulkInsert_ = false;
+  int error = flushUnseen();
+  if (!error) error = flushStatement();
   if (error) my_errno = error;
+  return error;
+}
+
+// The server tells a bulk of updates when it ends, so that errors of rows that wait are the statement's.
+bool ha_vamos::start_bulk_update() { return table->part_info != nullptr; }
+int ha_vamos::bulk_update_row(const uchar* before, const uchar* after, ha_rows* duplicates) {
+  *duplicates = 0;
+  return ha_update_row(before, after);
+}
+int ha_vamos::exec_bulk_update(ha_rows* duplicates) {
+  *duplicates = 0;
+  return flushStatement();
+}
+
+bool ha_vamos::start_bulk_delete() { return false; }
+int ha_vamos::end_bulk_delete() { return flushStatement(); }
+
+int ha_vamos::flushStatement() {
+  if (isUnseen_) return 0;
+  isWriting_ = true;
+  const int error = session().flushStatement();
+  isWriting_ = false;
   return error;
 }
 
@@ -192,8 +233,11 @@ int ha_vamos::update_row(const uchar* before, const uchar* after) {
   if (error) return error;
   bool isSame = changed == row.bytes;
   bool keepsUnique = true;
-  for (uint index = 0; index < table_share->keys; index++) {
-    if (isUnique(index) && keepsUnique) keepsUnique = codec.sameKey(codec.indexOf(index), before, after);
+  bool keepsKeys = true;
+  for (uint index = 0; index < table_share->keys && keepsUnique; index++) {
+    if (codec.sameKey(codec.indexOf(index), before, after)) continue;
+    keepsKeys = false;
+    if (isUnique(index)) keepsUnique = false;
   }
   if (isSame && keepsUnique) return HA_ERR_RECORD_IS_THE_SAME;
   rows_.clear();
@@ -207,7 +251,8 @@ int ha_vamos::update_row(const uchar* before, const uchar* after) {
     if (seen) share_->see(seen);
   }
   forgetCurrent();
-  return send(wire::Method::UPDATE, seen, keepsUnique ? Surfaces::LATER : Surfaces::AT_ONCE);
+  if (keepsKeys) return send(wire::Method::UPDATE, seen, MayWait::UNTIL_COMMIT);
+  return send(wire::Method::UPDATE, seen, keepsUnique ? mayWait() : MayWait::NOT);
 }
 
 int ha_vamos::delete_row(const uchar* record) {
@@ -218,7 +263,12 @@ int ha_vamos::delete_row(const uchar* record) {
   rows_.clear();
   appendOld(row, record, hiddenKey);
   forgetCurrent();
-  error = send(wire::Method::DELETE, 0, Surfaces::LATER);
+  // The host locks the unique keys that go, so that others wait who insert them.
+  bool locksKeys = false;
+  for (uint index = 0; index < table_share->keys; index++) {
+    locksKeys = locksKeys || (isUnique(index) && index != table_share->primary_key);
+  }
+  error = send(wire::Method::DELETE, 0, locksKeys ? mayWait() : MayWait::UNTIL_COMMIT);
   if (!error) share_->addRows(-1);
   return error;
 }

@@ -64,6 +64,7 @@ Session* Session::find(THD* thd) { return static_cast<Session*>(thd_get_ha_data(
 Session::Session(THD* thd) : thd_(thd), stream_(host().openStream()) { watch().add(this); }
 
 Session::~Session() {
+  stopListening();
   watch().remove(this);
   if (epoch_ != 0) later(Method::CLOSE_STREAM, {});
 }
@@ -332,9 +333,14 @@ int Session::failedWaiting(size_t place, int error) {
     discardBlobs(failed.blobs);
     return die(error);
   }
+  forgetInsertId(place);
   dropSent(true);
   int raised = error;
   if (failed.handler) {
+    if (Duplicate duplicate; duplicateOf(failure_, duplicate)) {
+      thd_->get_stmt_da()->set_current_row_for_warning(
+          static_cast<long>(failed.firstRowNumber + duplicate.row));
+    }
     isRaised_ = true;
     raised = failed.handler->raiseRefusal(failure_, failed.method, failed.body);
   }
@@ -419,27 +425,29 @@ void Session::later(uint32_t method, std::string body) {
 }
 
 int Session::write(ha_vamos& handler, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen,
-                   Surfaces surfaces, wire::Lock duplicateLock) {
+                   MayWait mayWait, wire::Lock duplicateLock) {
   if (dead_) return HA_ERR_LOCK_DEADLOCK;
   wrote_ = true;
+  const bool isAwaited = mayWait == MayWait::NOT;
   const size_t mostBytes =
       std::min<size_t>(variables::writeBufferBytes(), std::max(host().maxBodyBytes(), 8192u) / 2);
   if (waitingBytes_ > 0 && waitingBytes_ + rows.size() > mostBytes) {
     if (const int error = flush()) return error;
   }
   Waiting* last = waiting_.empty() ? nullptr : &waiting_.back();
-  const bool joins = last && surfaces != Surfaces::AT_ONCE && last->handler == &handler &&
-                     last->method == method && last->statement == statement_ && last->surfaces == surfaces &&
+  const bool joins = last && !isAwaited && last->handler == &handler && last->method == method &&
+                     last->statement == statement_ && last->mayWait == mayWait &&
                      last->duplicateLock == duplicateLock;
   if (!joins) {
     Waiting waiting;
     waiting.method = method;
     waiting.statement = statement_;
-    waiting.handler = surfaces == Surfaces::AT_ONCE ? nullptr : &handler;
+    waiting.handler = isAwaited ? nullptr : &handler;
     waiting.table = handler.table_().number;
     waiting.version = handler.table_().version;
-    waiting.surfaces = surfaces;
+    waiting.mayWait = mayWait;
     waiting.duplicateLock = duplicateLock;
+    waiting.firstRowNumber = thd_->get_stmt_da()->current_row_for_warning();
     last = &waiting_.emplace_back(std::move(waiting));
   }
   last->body.append(rows);
@@ -447,10 +455,68 @@ int Session::write(ha_vamos& handler, uint32_t method, std::string_view rows, ui
   waitingBlobs_ += newBlobs_.size();
   newBlobs_.clear();
   last->autoIncrementSeen = std::max(last->autoIncrementSeen, autoIncrementSeen);
+  noteRow(*last, handler);
   waitingBytes_ += rows.size();
-  const bool isDue =
-      surfaces == Surfaces::AT_ONCE || waitingBytes_ >= mostBytes || waitingBlobs_ >= MOST_BLOBS;
-  return isDue ? flush() : 0;
+  if (isAwaited || waitingBytes_ >= mostBytes || waitingBlobs_ >= MOST_BLOBS) return flush();
+  if (mayWait == MayWait::UNTIL_STATEMENT) listen();
+  return 0;
+}
+
+// The server takes the row for done when it waits, and its generated value for LAST_INSERT_ID().
+void Session::noteRow(Waiting& waiting, ha_vamos& handler) {
+  const bool givesInsertId = thd_->first_successful_insert_id_in_cur_stmt == 0 &&
+                             handler.get_table()->file->insert_id_for_cur_row != 0;
+  if (givesInsertId && !waiting.insertIdRow) waiting.insertIdRow = waiting.rows;
+  waiting.rows++;
+}
+
+// A waiting row was refused: if the value for LAST_INSERT_ID() was its own or of a row behind it, there is
+// none.
+void Session::forgetInsertId(size_t place) {
+  Duplicate duplicate{};
+  if (!duplicateOf(failure_, duplicate)) duplicate.row = 0;
+  for (size_t other = place; other < waiting_.size(); ++other) {
+    const std::optional<uint32_t> row = waiting_[other].insertIdRow;
+    if (row && (other > place || duplicate.row <= *row)) thd_->first_successful_insert_id_in_cur_stmt = 0;
+  }
+}
+
+bool Session::hasDueRows() const {
+  return std::any_of(waiting_.begin(), waiting_.end(),
+                     [](const Waiting& waiting) { return waiting.mayWait != MayWait::UNTIL_COMMIT; });
+}
+
+int Session::flushStatement() {
+  return isInMultiStatement() && !thd_->is_error() && hasDueRows() ? flush() : 0;
+}
+
+bool Session::isForestalled(Sql_condition::enum_warning_level level) {
+  const Diagnostics_area* told = thd_->get_stmt_da();
+  // Behind the last warning that is kept, nobody sees which ones there are.
+  const bool isKept =
+      level == Sql_condition::WARN_LEVEL_ERROR || told->cond_count() < thd_->variables.max_error_count;
+  if (isForestalling_ || dead_ || told->is_error() || thd_kill_level(thd_) != THD_IS_NOT_KILLED || !isKept ||
+      !hasDueRows()) {
+    return false;
+  }
+  isForestalling_ = true;
+  const int error = flush();
+  if (error) raise(error);
+  isForestalling_ = false;
+  return error != 0;
+}
+
+void Session::listen() {
+  if (isListening_) return;
+  thd_->push_internal_handler(&conditions_);
+  isListening_ = true;
+}
+
+// Handlers are a stack. Where another one is on top, this one stays below it until a later statement ends.
+void Session::stopListening() {
+  if (!isListening_ || thd_->get_internal_handler() != &conditions_) return;
+  thd_->pop_internal_handler();
+  isListening_ = false;
 }
 
 int Session::flush() {

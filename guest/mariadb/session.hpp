@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,11 +28,13 @@ struct Reply {
 // What a statement does with a table.
 enum class Use { READ, LOCK, WRITE };
 
-// How late an error of a write may surface.
-enum class Surfaces {
-  AT_ONCE,       // it is sent, and its outcome known, before write() returns
-  IN_STATEMENT,  // at the next request, or when its statement ends
-  LATER,         // even after its statement: of rows that are locked, where no unique key changes
+// How long a written row may wait in the session for the next request.
+enum class MayWait {
+  NOT,              // it is sent, and its outcome known, before write() returns
+  UNTIL_STATEMENT,  // until its statement ends: the row takes locks that other connections meet, or may be
+                    // refused
+  UNTIL_COMMIT,  // the transaction holds all of its locks already, so neither its own client nor others can
+                 // tell
 };
 
 // What a request asks of the host.
@@ -44,9 +47,10 @@ enum class Work {
 // close_connection. Used by the connection's thread; others only interrupt what it waits for.
 //
 // The transaction begins on the host with the first request of it: BEGIN goes ahead of that request in the
-// same chain. Writes whose errors may surface later wait here and go ahead of the next request, too: of
-// COMMIT, so that a plain autocommit insert is one frame. The end of a transaction that neither wrote nor
-// locked is sent with what comes next.
+// same chain. Written rows that may wait (MayWait) go ahead of the next request, too: of COMMIT, so that a
+// plain autocommit insert is one frame. In a longer transaction, rows that take locks are sent when their
+// statement ends at the latest. The end of a transaction that neither wrote nor locked is sent with what
+// comes next.
 class Session {
  public:
   static Session& of(THD* thd);
@@ -86,6 +90,8 @@ class Session {
   // With whatever is sent next, no answer wanted: the close of a cursor, an unlock.
   void later(uint32_t method, std::string body);
 
+  // The transaction goes on when its statement ends.
+  bool isInMultiStatement() const;
   // A transaction is open on the host, which then changes no definitions for this stream.
   bool hasBegun() const { return begun_; }
   // It was open, and ended without the server, which has not rolled back yet: until then all calls fail.
@@ -98,7 +104,7 @@ class Session {
   // Where rows that waited are refused, the handler's raiseRefusal says so to the client, and the call that
   // met it returns what raiseRefusal did.
   int write(ha_vamos& handler, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen,
-            Surfaces surfaces, wire::Lock duplicateLock);
+            MayWait mayWait, wire::Lock duplicateLock);
   // A transaction of its own, committed once even where its answer is lost: rows for a table that nobody sees
   // yet. Their errors are returned; raiseRefusal is not called.
   int writeAlone(Table& table, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen);
@@ -116,11 +122,16 @@ class Session {
   size_t waitingBytes() const { return waitingBytes_; }
   // What waits is sent, and its outcome known.
   int flush();
+  // All rows of a statement were written. In a transaction that goes on after it, those that may wait no
+  // longer than the statement are sent; in autocommit they go with COMMIT.
+  int flushStatement();
   // The handler is about to go: rows of its that may wait no longer than their statement do so no more.
   void forget(ha_vamos& handler);
 
   // Of the last call that failed.
   const client::Failure& failure() const { return failure_; }
+  // It was told to the client already.
+  bool isRaised() const { return isRaised_; }
   THD* thd() const { return thd_; }
   uint32_t stream() const { return stream_; }
 
@@ -160,11 +171,35 @@ class Session {
     uint32_t version = 0;
     uint64_t autoIncrementSeen = 0;
     uint64_t savepoint = 0;  // that it sets
-    Surfaces surfaces = Surfaces::LATER;
+    MayWait mayWait = MayWait::UNTIL_COMMIT;
     wire::Lock duplicateLock = wire::Lock::NO_LOCK;
+    uint32_t rows = 0;
+    ulong firstRowNumber = 0;  // of its first row, as conditions have it
+    // The row whose generated value the server takes for LAST_INSERT_ID(), if it is one of these.
+    std::optional<uint32_t> insertIdRow;
   };
 
-  bool isInMultiStatement() const;
+  // Hears of each warning and error before it is stored, as long as rows wait that may be refused: an error
+  // of theirs comes first, and the server would have evaluated no row behind it.
+  class Conditions final : public Internal_error_handler {
+   public:
+    explicit Conditions(Session& session) : session_(session) {}
+    bool handle_condition(THD*, uint, const char*, Sql_condition::enum_warning_level* level, const char*,
+                          Sql_condition**) override {
+      return session_.isForestalled(*level);
+    }
+
+   private:
+    Session& session_;
+  };
+
+  bool hasDueRows() const;
+  // Sends rows that wait. True: one was refused, which was raised instead of the condition.
+  bool isForestalled(Sql_condition::enum_warning_level level);
+  void listen();
+  void stopListening();
+  void noteRow(Waiting& waiting, ha_vamos& handler);
+  void forgetInsertId(size_t place);
   uint32_t timeoutMs(Work work = Work::SHORT) const;
   // A session with the host, with its number; 0: failure_ says why not.
   uint32_t connect(bool mayCancel);
@@ -220,6 +255,9 @@ class Session {
   bool statementSent_ = false;  // writes of this statement may be on the host
   Use statementUse_ = Use::READ;
   std::vector<Waiting> waiting_;
+  Conditions conditions_{*this};
+  bool isListening_ = false;  // conditions_ is one of the THD's handlers
+  bool isForestalling_ = false;
   size_t waitingBytes_ = 0;
   size_t waitingBlobs_ = 0;
   std::vector<uint64_t> newBlobs_;  // of rows that do not wait yet

@@ -140,19 +140,74 @@ bool changesSession(Item* item) {
   auto* function = static_cast<Item_func*>(real);
   const uint count = function->argument_count();
   const std::string_view name = function->func_name_cstring().str;
-  if (name == "nextval" || name == "setval" || (name == "last_insert_id" && count == 1)) return true;
+  if (name == "nextval" || name == "setval" || (name == "last_insert_id" && count == 1) ||
+      name == "get_lock" || name == "release_lock" || name == "release_all_locks" || name == "sleep") {
+    return true;
+  }
   Item** arguments = function->arguments();
   return std::any_of(arguments, arguments + count, changesSession);
+}
+
+bool leavesTraces(Item* item) {
+  const auto hasFunction = [item](Item_func::Functype type) {
+    return item->walk(&Item::find_function_processor, true, &type);
+  };
+  return hasFunction(Item_func::SUSERVAR_FUNC) || hasFunction(Item_func::FUNC_SP) ||
+         hasFunction(Item_func::UDF_FUNC) || changesSession(item);
+}
+
+bool anyLeavesTraces(List<Item>& items) {
+  List_iterator_fast<Item> each(items);
+  while (Item* item = each++) {
+    // The names of functions are not looked for in subqueries.
+    if (item->with_subquery() || leavesTraces(item)) return true;
+  }
+  return false;
+}
+
+// The parser's note that a statement may do more than read; of random values, too, which leave nothing
+// behind.
+bool isSuspicious(const SELECT_LEX& select) {
+  return (select.uncacheable & (UNCACHEABLE_SIDEEFFECT | UNCACHEABLE_RAND)) != 0;
+}
+
+bool leavesTraces(SELECT_LEX& select) {
+  if (!isSuspicious(select)) return false;
+  if (anyLeavesTraces(select.item_list)) return true;
+  List<Item> conditions;
+  for (Item* condition : {select.where, select.having}) {
+    if (condition) conditions.push_back(condition);
+  }
+  List_iterator_fast<TABLE_LIST> tables(select.leaf_tables);
+  while (const TABLE_LIST* table = tables++) {
+    if (table->on_expr) conditions.push_back(table->on_expr);
+  }
+  return anyLeavesTraces(conditions);
 }
 
 }  // namespace
 
 bool hasEffects(Item* condition) {
-  Item_func::Functype setting = Item_func::SUSERVAR_FUNC;
-  Item_func::Functype calling = Item_func::FUNC_SP;
-  return (condition->used_tables() & RAND_TABLE_BIT) ||
-         condition->walk(&Item::find_function_processor, true, &setting) ||
-         condition->walk(&Item::find_function_processor, true, &calling) || changesSession(condition);
+  return (condition->used_tables() & RAND_TABLE_BIT) || leavesTraces(condition);
+}
+
+bool leavesTraces(LEX& statement) {
+  for (const TABLE_LIST* table = statement.query_tables; table; table = table->next_global) {
+    if (table->sequence || (table->table && table->table->internal_tables)) return true;
+  }
+  if (statement.is_stmt_unsafe(LEX::BINLOG_STMT_UNSAFE_UDF)) return true;
+  bool isAnySuspicious = false;
+  for (SELECT_LEX* select = statement.all_selects_list; select; select = select->next_select_in_list()) {
+    isAnySuspicious = isAnySuspicious || isSuspicious(*select);
+    if (leavesTraces(*select)) return true;
+  }
+  if (!isAnySuspicious) return false;
+  if (anyLeavesTraces(statement.value_list)) return true;
+  List_iterator_fast<List_item> rows(statement.many_values);
+  while (List_item* row = rows++) {
+    if (anyLeavesTraces(*row)) return true;
+  }
+  return false;
 }
 
 bool isQuiet(Item* condition) {
