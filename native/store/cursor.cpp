@@ -306,9 +306,8 @@ FetchOperation::Step FetchOperation::locked(LockAnswer answer) {
 
 // Nothing more in the range; where gaps are locked, nothing may come either.
 FetchOperation::Step FetchOperation::lockedEnd() {
-  if (!transaction->locksGaps() || cursor->rest.isEmpty()) return Step::AT_END;
-  const IfLocked ifLocked = gapIfLocked();
-  const Step step = locked(transaction->lockGap(cursor->rest, ifLocked));
+  if (cursor->rest.isEmpty() || !looksAtGaps()) return Step::AT_END;
+  const Step step = lockGap(cursor->rest);
   if (step != Step::OK) return step;
   if (database_.base().GetLatestSequenceNumber() == sequence_) return Step::AT_END;
   openIterator();
@@ -318,8 +317,15 @@ FetchOperation::Step FetchOperation::lockedEnd() {
   return again;
 }
 
-IfLocked FetchOperation::gapIfLocked() const {
-  return cursor->options.wait == Wait::SKIP_LOCKED ? IfLocked::IGNORE : ifLocked(cursor->options.wait);
+// Under READ COMMITTED a secondary index's entries of others that have not ended are waited for, as InnoDB
+// does. (It leaves such rows out of an UPDATE's scan of the primary key, so there nothing is waited for.)
+bool FetchOperation::looksAtGaps() const { return transaction->locksGaps() || !isPrimary(); }
+
+FetchOperation::Step FetchOperation::lockGap(const KeyRange& gap) {
+  const Wait wait = cursor->options.wait;
+  const IfLocked ifGapLocked = wait == Wait::SKIP_LOCKED ? IfLocked::IGNORE : ifLocked(wait);
+  return locked(transaction->locksGaps() ? transaction->lockGap(gap, ifGapLocked)
+                                         : transaction->awaitInserts(gap, ifGapLocked));
 }
 
 bool FetchOperation::isOnlyOne(std::string_view entry) const {
@@ -347,10 +353,9 @@ FetchOperation::Step FetchOperation::lockingStep() {
     primaryKey = primaryKey_;
   }
   const bool isAlone = isOnlyOne(entry);
-  if (transaction->locksGaps() && !isAlone) {
-    const KeyRange gap =
-        options.reverse ? KeyRange{entry + '\0', cursor->rest.high} : KeyRange{cursor->rest.low, entry};
-    step = locked(transaction->lockGap(gap, gapIfLocked()));
+  if (looksAtGaps() && !isAlone) {
+    step = lockGap(options.reverse ? KeyRange{entry + '\0', cursor->rest.high}
+                                   : KeyRange{cursor->rest.low, entry});
     if (step != Step::OK) return step;
   }
   const std::string rowKey = spaceKey(cursor->table->indexes[0].space, primaryKey);

@@ -71,7 +71,8 @@ class FetchOperation : public Operation {
   Step lockingStep();
   Step locked(LockAnswer answer);
   Step lockedEnd();
-  IfLocked gapIfLocked() const;
+  bool looksAtGaps() const;
+  Step lockGap(const KeyRange& gap);
   bool pointsTo(std::string_view primaryKey) const;
   // LEFT_OUT: the filter says no.
   Step append(std::string_view primaryKey, std::string_view row);

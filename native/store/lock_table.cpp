@@ -96,6 +96,14 @@ LockAnswer LockTable::lockInsert(LockOwner& owner, std::string_view key, IfLocke
 }
 
 LockAnswer LockTable::lockGap(LockOwner& owner, const KeyRange& range, IfLocked ifLocked) {
+  return passRange(owner, range, ifLocked, true);
+}
+
+LockAnswer LockTable::awaitInserts(LockOwner& owner, const KeyRange& range, IfLocked ifLocked) {
+  return passRange(owner, range, ifLocked, false);
+}
+
+LockAnswer LockTable::passRange(LockOwner& owner, const KeyRange& range, IfLocked ifLocked, bool locksIt) {
   if (range.isEmpty()) return LockAnswer::GRANTED;
   Woken woken;
   LockAnswer answer = LockAnswer::GRANTED;
@@ -106,13 +114,14 @@ LockAnswer LockTable::lockGap(LockOwner& owner, const KeyRange& range, IfLocked 
     if (ifLocked != IfLocked::IGNORE) {
       for (auto row = rows_.lower_bound(range.low); row != rows_.end() && row->first < range.high; ++row) {
         for (const LockRow::Holder& holder : row->second.holders) {
-          isBlocked |= holder.owner != &owner && holder.mode == LockMode::EXCLUSIVE;
+          isBlocked |= holder.owner != &owner && holder.mode == LockMode::EXCLUSIVE &&
+                       (locksIt || holder.owner->held_[holder.held].isInsert);
         }
         if (isBlocked) break;
       }
     }
     if (!isBlocked) {
-      holdGap(owner, range);
+      if (locksIt) holdGap(owner, range);
     } else if (ifLocked == IfLocked::REFUSE) {
       answer = LockAnswer::REFUSED;
     } else {

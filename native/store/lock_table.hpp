@@ -99,6 +99,8 @@ class LockTable {
   LockAnswer lockRow(LockOwner& owner, std::string_view key, LockMode mode, IfLocked ifLocked);
   LockAnswer lockInsert(LockOwner& owner, std::string_view key, IfLocked ifLocked);
   LockAnswer lockGap(LockOwner& owner, const KeyRange& range, IfLocked ifLocked);
+  // Waits until no other owner has inserted into the range without having ended, and locks nothing.
+  LockAnswer awaitInserts(LockOwner& owner, const KeyRange& range, IfLocked ifLocked);
 
   // The gap around a key that is not there and whose row the owner has locked, within this range: up to the
   // nearest rows on both sides that others may be inserting.
@@ -125,6 +127,7 @@ class LockTable {
 
   LockAnswer lockRowInMutex(LockOwner& owner, std::string_view key, LockMode mode, bool isInsert,
                             IfLocked ifLocked, Woken& woken);
+  LockAnswer passRange(LockOwner& owner, const KeyRange& range, IfLocked ifLocked, bool locksIt);
   LockAnswer parkForRange(LockOwner& owner, Waiting kind, KeyRange range, Woken& woken);
   LockAnswer park(LockOwner& owner, Woken& woken);
   void hold(LockOwner& owner, LockRow& row, LockMode mode, bool isInsert);

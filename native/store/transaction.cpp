@@ -62,6 +62,10 @@ LockAnswer Transaction::lockGap(const KeyRange& range, IfLocked ifLocked) {
   return locks_.lockGap(owner_, range, ifLocked);
 }
 
+LockAnswer Transaction::awaitInserts(const KeyRange& range, IfLocked ifLocked) {
+  return locks_.awaitInserts(owner_, range, ifLocked);
+}
+
 bool Transaction::hasWritten(std::string_view key) const {
   if (!hasWrites()) return false;
   const std::unique_ptr<rocksdb::WBWIIterator> own(writes_->GetWriteBatch()->NewIterator());

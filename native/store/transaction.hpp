@@ -51,6 +51,7 @@ class Transaction {
   LockAnswer lockRow(std::string_view key, LockMode mode, IfLocked ifLocked);
   LockAnswer lockInsert(std::string_view key, IfLocked ifLocked);
   LockAnswer lockGap(const KeyRange& range, IfLocked ifLocked);
+  LockAnswer awaitInserts(const KeyRange& range, IfLocked ifLocked);
   void lockGapAround(std::string_view key, KeyRange range) {
     locks_.lockGapAround(owner_, key, std::move(range));
   }

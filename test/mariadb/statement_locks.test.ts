@@ -45,7 +45,7 @@ describe.each(['VAMOS', 'InnoDB'])('%s', (engine) => {
     ]);
   });
 
-  test.each(['REPEATABLE READ', 'SERIALIZABLE'])(
+  test.each(['READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'])(
     'others meet the new index entry of an UPDATE, single-table or joined, when it ends, at %s',
     async (level) => {
       for (const session of [one, two]) await session.sql(`SET SESSION TRANSACTION ISOLATION LEVEL ${level}`);

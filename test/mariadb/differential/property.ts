@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { MariadbServer } from '../server.js';
 import { Sides, type Run } from './compare.js';
+import { PRELUDE, TRACES } from './routines.js';
 import { createTable, makeTable } from './schema.js';
 import { inspection, program, statementOf, type Program, type World } from './statements.js';
 
@@ -67,6 +68,7 @@ export async function check<Sequence>(
 
 async function runProgram({ tables, steps }: Program, run: Run): Promise<void> {
   const world: World = { tables: [], names: 0 };
+  for (const text of PRELUDE) await run({ text, anyCount: true });
   for (const [index, spec] of tables.entries()) {
     const table = makeTable(`t${index}`, spec);
     await run({ text: createTable(table), anyCount: true, effect: () => world.tables.push(table) });
@@ -76,5 +78,5 @@ async function runProgram({ tables, steps }: Program, run: Run): Promise<void> {
     if (sql) await run(sql);
   }
   await run({ text: 'COMMIT' });
-  for (const sql of inspection(world)) await run(sql);
+  for (const sql of [...TRACES, ...inspection(world)]) await run(sql);
 }

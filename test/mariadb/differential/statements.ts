@@ -3,6 +3,7 @@
  * then), and turned into SQL when their turn comes, so that a failing sequence shrinks to few statements.
  */
 import fc from 'fast-check';
+import { TRACES, traceable, tracingValue, trigger, triggerSpec } from './routines.js';
 import {
   columnDefinition,
   columnSpec,
@@ -66,6 +67,7 @@ const kinds = {
     form: number16,
     bad: number16,
     columns: number16,
+    traces: number16,
   }),
   fill: fc.record({
     table: number16,
@@ -96,6 +98,8 @@ const kinds = {
   setting: fc.record({ form: number16 }),
   alter: fc.record({ table: number16, form: number16, column: columnSpec, key: keySpec, choice: number16 }),
   define: fc.record({ table: number16, form: number16, spec: tableSpec }),
+  trigger: triggerSpec,
+  traces: fc.record({ form: number16 }),
 };
 type Kinds = {
   [Kind in keyof typeof kinds]: (typeof kinds)[Kind] extends fc.Arbitrary<infer Spec> ? Spec : never;
@@ -115,6 +119,8 @@ const WEIGHTS: Record<keyof Kinds, number> = {
   setting: 1,
   alter: 2,
   define: 1,
+  trigger: 2,
+  traces: 2,
 };
 
 export const step: fc.Arbitrary<Step> = fc.oneof(
@@ -157,6 +163,10 @@ export function statementOf(step: Step, world: World): Sql | undefined {
       return alter(step.spec, world);
     case 'define':
       return define(step.spec, world);
+    case 'trigger':
+      return trigger(step.spec, world.tables);
+    case 'traces':
+      return pick(TRACES, step.spec.form);
   }
 }
 
@@ -253,15 +263,18 @@ function where({ all, or }: Conditions, table: Table, prefix = ''): string {
   return texts.length === 0 ? '' : ` WHERE ${texts.map((text) => `(${text})`).join(or ? ' OR ' : ' AND ')}`;
 }
 
-function insert({ table, rows, form, bad, columns }: Kinds['insert'], world: World): Sql | undefined {
+function insert({ table, rows, form, bad, columns, traces }: Kinds['insert'], world: World): Sql | undefined {
   const into = pick(world.tables, table);
   const all = writable(into);
+  const traced = traces % 6 === 0 ? traceable(into) : [];
+  const tracing = traced.length > 0 ? pick(traced, traces >> 3) : undefined;
   const given = columns % 5 === 0 ? all.filter((_, index) => (columns >> (index + 3)) & 1) : all;
   const lines = rows.map(
     (choices, row) =>
       `(${given
         .map((column, index) => {
           const choice = choices[index % choices.length]! + index * 7;
+          if (column === tracing) return tracingValue(traces + row);
           return literal(
             column,
             choice,
