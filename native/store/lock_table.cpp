@@ -61,6 +61,7 @@ LockAnswer LockTable::lockRowInMutex(LockOwner& owner, std::string_view key, Loc
     return LockAnswer::GRANTED;
   }
   if (ifLocked != IfLocked::WAIT) return LockAnswer::REFUSED;
+  if (isStopped(owner)) return LockAnswer::QUEUED;
   auto position = row.queue.end();
   if (upgrade) {
     position = std::find_if(row.queue.begin(), row.queue.end(),
@@ -184,10 +185,15 @@ void LockTable::holdGap(LockOwner& owner, const KeyRange& range) {
 }
 
 LockAnswer LockTable::parkForRange(LockOwner& owner, Waiting kind, KeyRange range, Woken& woken) {
+  if (isStopped(owner)) return LockAnswer::QUEUED;
   owner.waiting_ = kind;
   owner.waitRange_ = std::move(range);
   rangeWaiters_.push_back(&owner);
   return park(owner, woken);
+}
+
+bool LockTable::isStopped(const LockOwner& owner) {
+  return owner.stopSign_ != nullptr && owner.stopSign_->load() != 0;
 }
 
 LockAnswer LockTable::park(LockOwner& owner, Woken& woken) {

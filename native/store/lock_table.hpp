@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <list>
 #include <map>
@@ -66,6 +67,9 @@ class LockOwner {
   LockOwner& operator=(const LockOwner&) = delete;
 
   uint64_t number() const { return number_; }
+  // While it is not 0 the owner joins no queue: who asks in its name was stopped, and is about to learn of
+  // it. Nothing: never. For the thread that asks.
+  void setStopSign(const std::atomic<uint32_t>* sign) { stopSign_ = sign; }
   // Memory that the locks take, roughly.
   size_t heldBytes() const { return heldBytes_; }
 
@@ -80,6 +84,7 @@ class LockOwner {
   };
 
   const uint64_t number_;
+  const std::atomic<uint32_t>* stopSign_ = nullptr;
   std::vector<Held> held_;  // in no order
   size_t heldBytes_ = 0;
   uint64_t taken_ = 0;             // locks ever taken
@@ -106,7 +111,7 @@ class LockTable {
   // nearest rows on both sides that others may be inserting.
   void lockGapAround(LockOwner& owner, std::string_view key, KeyRange range);
 
-  // Leaves the queue, if the owner waits.
+  // Leaves the queue, if the owner waits. To keep it from joining one again, raise its stop sign before.
   void stopWaiting(LockOwner& owner);
   // For the calls below: locks taken from now on.
   uint64_t mark(const LockOwner& owner) const;
@@ -130,6 +135,7 @@ class LockTable {
   LockAnswer passRange(LockOwner& owner, const KeyRange& range, IfLocked ifLocked, bool locksIt);
   LockAnswer parkForRange(LockOwner& owner, Waiting kind, KeyRange range, Woken& woken);
   LockAnswer park(LockOwner& owner, Woken& woken);
+  static bool isStopped(const LockOwner& owner);
   void hold(LockOwner& owner, LockRow& row, LockMode mode, bool isInsert);
   void holdGap(LockOwner& owner, const KeyRange& range);
   void grantQueue(LockRow& row, Woken& woken);

@@ -18,7 +18,14 @@ std::string cancelMessage(ErrorCode code) {
 
 Progress Operation::go(const Budget& budget) {
   const auto code = static_cast<ErrorCode>(cancelCode.load());
-  if (code == ErrorCode::OK) return run(budget);
+  if (code == ErrorCode::OK) {
+    // One that is cancelled while it runs must not wait for a lock then: others would find circles through
+    // it.
+    if (transaction) transaction->setStopSign(&cancelCode);
+    const Progress progress = run(budget);
+    if (transaction) transaction->setStopSign(nullptr);
+    return progress;
+  }
   if (transaction) transaction->stopWaiting();
   undo();
   return done(Outcome::failure(code, cancelMessage(code)));

@@ -64,6 +64,7 @@ class Transaction {
   uint64_t lockMark() const { return locks_.mark(owner_); }
   uint64_t statementLockMark() const { return statementLocks_; }
   void stopWaiting() { locks_.stopWaiting(owner_); }
+  void setStopSign(const std::atomic<uint32_t>* sign) { owner_.setStopSign(sign); }
   size_t lockBytes() const { return owner_.heldBytes(); }
 
   // Begun at the first use. Nothing in it: nothing to commit.

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <vector>
 
 using namespace vamos::store;
@@ -104,6 +105,25 @@ TEST_CASE_FIXTURE(Fixture, "a circle through the queue, not through a holder, is
   CHECK(table.lockRow(two, a, exclusive, wait) == LockAnswer::QUEUED);
   CHECK(table.lockRow(three, a, shared, wait) == LockAnswer::QUEUED);  // behind two
   CHECK(table.lockRow(one, b, exclusive, wait) == LockAnswer::DEADLOCK);
+}
+
+TEST_CASE_FIXTURE(
+    Fixture, "an owner that is stopped while it asks joins no queue, so that no circle goes through it") {
+  std::atomic<uint32_t> stopSign{0};
+  one.setStopSign(&stopSign);
+  CHECK(table.lockRow(one, a, exclusive, wait) == LockAnswer::GRANTED);
+  CHECK(table.lockRow(two, b, exclusive, wait) == LockAnswer::GRANTED);
+  CHECK(table.lockGap(two, {c, m}, wait) == LockAnswer::GRANTED);
+  stopSign = 1;
+  table.stopWaiting(one);
+  CHECK(table.lockRow(one, b, exclusive, wait) == LockAnswer::QUEUED);
+  CHECK(table.lockRow(two, a, exclusive, wait) == LockAnswer::QUEUED);
+  table.stopWaiting(two);
+  CHECK(table.lockInsert(one, c + "c", wait) == LockAnswer::QUEUED);
+  CHECK(table.lockRow(two, a, exclusive, wait) == LockAnswer::QUEUED);
+  CHECK(table.deadlockCount() == 0);
+  table.release(one);
+  CHECK(woken == std::vector<uint64_t>{2});
 }
 
 TEST_CASE_FIXTURE(Fixture, "gap locks stand together and keep others from inserting") {

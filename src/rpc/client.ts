@@ -42,6 +42,9 @@ export interface RpcCounters extends ChannelCounters {
   reconnects: number;
 }
 
+/** A try that had less time than this, and no answer within it, says less than the failure of the try before it. */
+const SHORTEST_TRY_MS = 100;
+
 /** Failures to connect that pass by themselves. */
 const PASSING: ReadonlySet<ErrorName> = new Set([
   'CHANNEL_ABSENT',
@@ -202,12 +205,16 @@ export class RpcClient {
 
   /** Tries until there is a session, the client is closed, or time is up; throws the reason of the last failure. */
   async #connect(untilMs: number): Promise<void> {
-    for (;;) {
+    for (let earlier: VamosError | undefined; ; earlier = this.#lastError) {
+      let openedMs = Infinity;
       try {
-        await this.#tryOnce(untilMs);
+        const channel = await this.#open();
+        openedMs = performance.now();
+        await this.#greet(channel, untilMs);
         return;
       } catch (thrown) {
-        const error = this.#withTrouble(VamosError.from(thrown));
+        let error = this.#withTrouble(VamosError.from(thrown));
+        if (earlier && error.code === 'NO_WELCOME' && untilMs - openedMs < SHORTEST_TRY_MS) error = earlier;
         this.#lastError = error;
         const leftMs = untilMs - performance.now();
         if (this.#end || !PASSING.has(error.code) || leftMs <= 0) {
@@ -219,8 +226,7 @@ export class RpcClient {
     }
   }
 
-  async #tryOnce(untilMs: number): Promise<void> {
-    const channel = await this.#open();
+  async #greet(channel: Channel, untilMs: number): Promise<void> {
     const { token, program, replyWindowBytes, pingIntervalMs, connectTimeoutMs } = this.#options;
     const timeoutMs = Math.ceil(Math.max(1, Math.min(connectTimeoutMs, untilMs - performance.now())));
     await greet(

@@ -1,8 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connect, defineTable, t } from '../../entry/guest.js';
+import { createLocalPair } from '../../src/channel/local.js';
+import { VamosError } from '../../src/protocol/errors.js';
+import { RpcClient } from '../../src/rpc/client.js';
 import { codeOf } from './probe.js';
 
 let folder: string;
@@ -53,4 +57,16 @@ test('an address that leads nowhere is refused at once or when time is up', asyn
   expect(await codeOf(connect('carrier-pigeon:coo'))).toBe('BAD_ADDRESS');
   const absent = `unix:${path.join(folder, 'nobody')}`;
   expect(await codeOf(connect(absent, { connectTimeoutMs: 50 }))).toBe('CHANNEL_ABSENT');
+});
+
+test('a last try that has no time left to be answered does not hide why the ones before it failed', async () => {
+  const connectTimeoutMs = 100;
+  let tries = 0;
+  const open = async () => {
+    if (++tries === 1) throw new VamosError('CHANNEL_ABSENT', 'nothing is there yet');
+    await delay(connectTimeoutMs);
+    return createLocalPair()[0];
+  };
+  expect(await codeOf(RpcClient.connect(open, { connectTimeoutMs }))).toBe('CHANNEL_ABSENT');
+  expect(tries).toBe(2);
 });
