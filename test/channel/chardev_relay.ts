@@ -42,6 +42,8 @@ export class ChardevRelay {
   }
 
   #attachHost(socket: net.Socket): void {
+    // The end of the one before may be told of only after this one has come.
+    if (this.#host) this.#detachHost(this.#host);
     this.#host = socket;
     socket.pause();
     socket.on('data', (data) => {
@@ -50,14 +52,22 @@ export class ChardevRelay {
     socket.on('drain', () => this.#guest?.resume());
     socket.on('error', () => undefined);
     socket.on('close', () => {
-      this.#host = undefined;
-      this.#guest?.destroy();
+      this.#detachHost(socket);
     });
     if (this.#guest) socket.resume();
     this.#guest?.resume();
   }
 
+  #detachHost(socket: net.Socket): void {
+    if (this.#host !== socket) return;
+    this.#host = undefined;
+    socket.destroy();
+    this.#guest?.destroy();
+    this.#guest = undefined;
+  }
+
   #attachGuest(socket: net.Socket): void {
+    this.#guest?.destroy();
     this.#guest = socket;
     socket.on('data', (data) => {
       if (this.#host && !this.#host.write(data)) socket.pause();

@@ -8,6 +8,7 @@ import { askControl } from '../../host/daemon/control.js';
 import type { DaemonStatus } from '../../host/daemon/daemon.js';
 import type { GuestReport } from '../../host/daemon/supervisor.js';
 import { packageRoot } from '../../src/native.js';
+import { VamosError } from '../../src/protocol/errors.js';
 
 const CLI = path.join(packageRoot, 'dist/entry/cli.js');
 
@@ -37,9 +38,17 @@ export async function until<Value>(
   }
 }
 
+/** What a connector may end with only because it had little time. */
+const MAY_COME_LATER: readonly unknown[] = ['NO_WELCOME', 'CHANNEL_ABSENT', 'CHANNEL_CLOSED', 'SESSION_LOST'];
+
 /** A connector whose calls wait so long for a session, once it has had one: for the first it takes the time it needs. */
 export function connectImpatient(address: string, connectTimeoutMs: number): Promise<Vamos> {
-  return until(() => connect(address, { connectTimeoutMs }).catch(() => undefined));
+  return until(() =>
+    connect(address, { connectTimeoutMs }).catch((error: unknown) => {
+      if (!(error instanceof VamosError && MAY_COME_LATER.includes(error.code))) throw error;
+      return undefined;
+    }),
+  );
 }
 
 export function isAlive(pid: number): boolean {

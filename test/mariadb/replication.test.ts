@@ -19,13 +19,23 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-async function start(id: number, port: number, engine: string, ...args: string[]): Promise<MariadbServer> {
+/** One that others can replicate from: on a port that another process may take before the server does. */
+async function startSource(id: number, engine: string): Promise<{ source: MariadbServer; port: number }> {
+  for (let triesLeft = 10; ; triesLeft--) {
+    const port = await freePort();
+    const network = ['--skip-networking=0', '--bind-address=127.0.0.1', `--port=${port}`];
+    try {
+      return { source: await start(id, engine, ...network), port };
+    } catch (error) {
+      if (triesLeft === 0 || !/Bind on TCP\/IP port/.test((error as Error).message)) throw error;
+    }
+  }
+}
+
+async function start(id: number, engine: string, ...args: string[]): Promise<MariadbServer> {
   const server = await MariadbServer.start({
     host: engine === 'VAMOS' ? 'own' : 'none',
     args: [
-      '--skip-networking=0',
-      '--bind-address=127.0.0.1',
-      `--port=${port}`,
       `--server-id=${id}`,
       '--log-bin=binary',
       '--log-slave-updates',
@@ -45,9 +55,8 @@ test.each([
   ['InnoDB', 'VAMOS', 0],
   ['InnoDB', 'VAMOS', 4],
 ])('from %s to %s with %d parallel threads', async (from, to, threads) => {
-  const port = await freePort();
-  const source = await start(1, port, from);
-  const replica = await start(2, await freePort(), to, `--slave-parallel-threads=${threads}`);
+  const { source, port } = await startSource(1, from);
+  const replica = await start(2, to, `--slave-parallel-threads=${threads}`);
   await using writer = await Session.open(source);
   await using reader = await Session.open(replica);
   await writer.sql(

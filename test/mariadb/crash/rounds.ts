@@ -102,11 +102,12 @@ export async function crashRounds(options: RoundsOptions): Promise<Report> {
     } catch (error) {
       const log = path.join(mkdtempSync(path.join(os.tmpdir(), 'vamos-crash-')), 'log');
       writeFileSync(log, place.log);
-      throw new Error(
+      const message =
         `seed ${seed}, setting '${setting.name}', round ${round + 1}, ${fault}: ${(error as Error).message}\n` +
-          `refusals: ${[...book.refusals].map(([reason, times]) => `${times} × ${reason}`).join('\n  ')}\nlogs: ${log}`,
-        { cause: error },
-      );
+        `refusals: ${[...book.refusals].map(([reason, times]) => `${times} × ${reason}`).join('\n  ')}\nlogs: ${log}`;
+      // Now, since what is left may not end.
+      options.progress?.(`VIOLATION: ${message}`);
+      throw new Error(message, { cause: error });
     }
   }
   report.addRefusals(book.refusals);
