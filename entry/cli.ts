@@ -1,8 +1,6 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { Command, CommanderError } from 'commander';
-import { packageRoot } from '../src/native.js';
+import { packageVersion } from '../src/native.js';
 import { VamosError } from '../src/protocol/errors.js';
 import * as host from './commands/host.js';
 import * as vm from './commands/vm.js';
@@ -33,15 +31,10 @@ Channel addresses:
 Exit status: 0 done, 1 failed ('vamos: CODE: message' on stderr), 2 wrong usage.
 'vamos help COMMAND' tells more of each command.`;
 
-function version(): string {
-  const text = readFileSync(path.join(packageRoot, 'package.json'), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}
-
 async function main(): Promise<void> {
   const program = new Command('vamos')
     .description('Virtualization-aware middleware')
-    .version(version())
+    .version(packageVersion())
     .addHelpText('after', HELP)
     .showHelpAfterError("(add '--help' to see what it takes)")
     .exitOverride()

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { VamosError } from './protocol/errors.js';
@@ -8,6 +8,11 @@ export const packageRoot = findPackageRoot(import.meta.dirname);
 
 function findPackageRoot(folder: string): string {
   return existsSync(path.join(folder, 'package.json')) ? folder : findPackageRoot(path.dirname(folder));
+}
+
+export function packageVersion(): string {
+  const text = readFileSync(path.join(packageRoot, 'package.json'), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
 }
 
 /**

@@ -3,6 +3,7 @@ import { InvalidArgumentError, type Command } from 'commander';
 import type { ControlRequest } from '../../host/daemon/control.js';
 import type { DaemonStatus } from '../../host/daemon/daemon.js';
 import type { Change, GuestReport } from '../../host/daemon/supervisor.js';
+import { registerBackups } from './backups.js';
 
 interface GuestOptions {
   root?: string;
@@ -34,6 +35,9 @@ While it runs:
   $ vamos host remove web
   $ vamos host reload      (the same as SIGHUP: reads the file again)
   $ vamos host stop        (the same as SIGTERM: drains, syncs, closes)
+Backups ('vamos help host checkpoint' tells more of each):
+  $ vamos host checkpoint web /backup/web/monday
+  $ vamos host restore /backup/web/monday /srv/web-restored
 
 Logs are JSON lines on standard error. 'vamos: serving ...' on standard output says that each guest was tried.`;
 
@@ -94,9 +98,11 @@ export function register(program: Command): void {
       console.log('vamos: the daemon has stopped');
     },
   );
+
+  registerBackups(host);
 }
 
-function addControlOption(command: Command): Command {
+export function addControlOption(command: Command): Command {
   return command.option('--control <socket>', "the daemon's control socket (default: one for this user)");
 }
 
@@ -170,7 +176,11 @@ function guestOf(options: GuestOptions, command: Command) {
   };
 }
 
-async function ask(control: string | undefined, request: ControlRequest): Promise<unknown> {
+export async function ask(
+  control: string | undefined,
+  request: ControlRequest,
+  onProgress?: (progress: unknown) => void,
+): Promise<unknown> {
   const { askControl, defaultControlPath } = await import('../../host/daemon/control.js');
-  return askControl(control ?? defaultControlPath(), request);
+  return askControl(control ?? defaultControlPath(), request, onProgress);
 }

@@ -7,7 +7,12 @@ import { z } from 'zod';
 import { ErrorCode, VamosError, type ErrorName } from '../../src/protocol/errors.js';
 import { check } from './configuration.js';
 
-/** One JSON object a line; each is answered, in order, by one line: `{"result": ...}` or `{"error": {code, message}}`. */
+const absolutePath = z.string().regex(/^\/[^\0]*$/, { error: 'expected an absolute path' });
+
+/**
+ * One JSON object a line; each is answered, in order, by one line: `{"result": ...}` or `{"error": {code, message}}`. Before
+ * it may come lines `{"progress": ...}`.
+ */
 const requestSchema = z.discriminatedUnion(
   'command',
   [
@@ -16,8 +21,15 @@ const requestSchema = z.discriminatedUnion(
     z.strictObject({ command: z.literal('remove'), name: z.string() }),
     z.strictObject({ command: z.literal('reload') }),
     z.strictObject({ command: z.literal('stop') }),
+    z.strictObject({
+      command: z.literal('checkpoint'),
+      guest: z.string(),
+      target: absolutePath,
+      base: absolutePath.optional(),
+      copy: z.boolean().optional(),
+    }),
   ],
-  { error: 'expected status, add, remove, reload or stop' },
+  { error: 'expected status, add, remove, reload, stop or checkpoint' },
 );
 
 export type ControlRequest = z.output<typeof requestSchema>;
@@ -26,6 +38,15 @@ const replySchema = z.union([
   z.object({ error: z.object({ code: z.string(), message: z.string() }) }),
   z.object({ result: z.unknown() }),
 ]);
+
+/** Who asks, while the answer is on its way. */
+export interface Asker {
+  /** Aborted when it is gone. */
+  readonly signal: AbortSignal;
+  tell(progress: unknown): void;
+}
+
+type Answer = (request: ControlRequest, asker: Asker) => Promise<unknown>;
 
 const MAX_LINE_BYTES = 16 * 1024 * 1024;
 const MAX_CONNECTIONS = 16;
@@ -48,7 +69,7 @@ export function defaultControlPath(): string {
  */
 export async function serveControl(
   socketPath: string,
-  answer: (request: ControlRequest) => Promise<unknown>,
+  answer: Answer,
   log: Logger,
 ): Promise<{ close(): Promise<void> }> {
   await prepare(socketPath);
@@ -56,13 +77,24 @@ export async function serveControl(
   const answering = new Set<Promise<unknown>>();
   const server = net.createServer((socket) => {
     connections.add(socket);
-    socket.on('close', () => connections.delete(socket));
+    const gone = new AbortController();
+    socket.on('close', () => {
+      connections.delete(socket);
+      gone.abort(new VamosError('CANCELLED', 'the one who asked for it is gone'));
+    });
     socket.on('error', () => socket.destroy());
     socket.setTimeout(IDLE_MS, () => socket.destroy());
     onLines(socket, async (line) => {
       // The command itself may take long, for instance a stop.
       socket.setTimeout(0);
-      const replying = makeReply(line, answer);
+      const replying = makeReply(line, answer, {
+        signal: gone.signal,
+        tell: (progress) => {
+          // Of progress only the latest counts: nothing piles up for one who does not read.
+          if (!socket.destroyed && socket.writableLength === 0)
+            socket.write(`${JSON.stringify({ progress })}\n`);
+        },
+      });
       answering.add(replying);
       const reply = await replying;
       answering.delete(replying);
@@ -96,10 +128,18 @@ export async function serveControl(
  * Asks the daemon at a control socket.
  * @throws VamosError CHANNEL_ABSENT or CHANNEL_DENIED where no daemon answers, else what the daemon answers
  */
-export async function askControl(socketPath: string, request: ControlRequest): Promise<unknown> {
+export async function askControl(
+  socketPath: string,
+  request: ControlRequest,
+  onProgress?: (progress: unknown) => void,
+): Promise<unknown> {
   const line = await new Promise<string>((resolve, reject) => {
     const socket = net.connect(socketPath, () => socket.write(`${JSON.stringify(request)}\n`));
     onLines(socket, (answer) => {
+      if (answer.startsWith('{"progress":')) {
+        onProgress?.((JSON.parse(answer) as { progress: unknown }).progress);
+        return Promise.resolve();
+      }
       resolve(answer);
       socket.destroy();
       return Promise.resolve();
@@ -115,10 +155,7 @@ export async function askControl(socketPath: string, request: ControlRequest): P
   throw new VamosError(Object.hasOwn(ErrorCode, code) ? (code as ErrorName) : 'INTERNAL', message);
 }
 
-async function makeReply(
-  line: string,
-  answer: (request: ControlRequest) => Promise<unknown>,
-): Promise<z.output<typeof replySchema>> {
+async function makeReply(line: string, answer: Answer, asker: Asker): Promise<z.output<typeof replySchema>> {
   try {
     let value: unknown;
     try {
@@ -127,7 +164,7 @@ async function makeReply(
       throw new VamosError('BAD_REQUEST', 'expected one JSON object a line', { cause });
     }
     const request = check(requestSchema, value, (keys) => keys.join('.') || 'request');
-    return { result: (await answer(request)) ?? null };
+    return { result: (await answer(request, asker)) ?? null };
   } catch (error) {
     const { code, message } = VamosError.from(error);
     return { error: { code, message } };

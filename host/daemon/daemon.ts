@@ -1,6 +1,6 @@
 import { VamosError } from '../../src/protocol/errors.js';
 import type { Configuration } from './configuration.js';
-import { defaultControlPath, serveControl, type ControlRequest } from './control.js';
+import { defaultControlPath, serveControl, type Asker, type ControlRequest } from './control.js';
 import { makeLogger } from './logger.js';
 import { serveMetrics } from './metrics.js';
 import { Supervisor, type Change, type GuestReport } from './supervisor.js';
@@ -44,7 +44,7 @@ export async function runDaemon(
       throw new VamosError('BAD_REQUEST', 'the daemon was started without --config: nothing to reload');
     return supervisor.reload(reread());
   };
-  const answer = async (request: ControlRequest): Promise<unknown> => {
+  const answer = async (request: ControlRequest, asker: Asker): Promise<unknown> => {
     switch (request.command) {
       case 'status':
         return status();
@@ -57,6 +57,8 @@ export async function runDaemon(
       case 'stop':
         tellStop('asked at the control socket');
         return supervisor.stop();
+      case 'checkpoint':
+        return supervisor.checkpoint(request.guest, request, asker);
     }
   };
 

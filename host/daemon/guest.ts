@@ -1,10 +1,12 @@
-import { execFileSync, fork, type ChildProcess } from 'node:child_process';
+import { fork, type ChildProcess } from 'node:child_process';
 import { chownSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Logger } from 'pino';
 import { ErrorCode, VamosError, type ErrorName } from '../../src/protocol/errors.js';
 import { formatBytes, type Configuration, type GuestConfiguration } from './configuration.js';
-import { fromWorkerSchema, type Report, type ToWorker } from './messages.js';
+import type { Hold } from '../backup/checkpoint.js';
+import { fromWorkerSchema, type FromWorker, type Report, type ToWorker } from './messages.js';
+import { resolveUser } from './user.js';
 
 /**
  * starting: its worker opens the root; serving; waiting: the worker ended unasked, or because its store could not write
@@ -65,7 +67,9 @@ export class Guest {
   #killReason: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #reports = new Map<number, (report: Report | undefined) => void>();
-  #nextReport = 1;
+  /** What the worker was asked and has not answered. */
+  #asked = new Map<number, { resolve: (answer: FromWorker) => void; reject: (error: VamosError) => void }>();
+  #nextId = 1;
   #settled = new Settlement();
   #stopped = new Settlement();
 
@@ -105,7 +109,7 @@ export class Guest {
   /** The worker's counters; undefined where it doesn't serve or doesn't answer in time. */
   report(): Promise<Report | undefined> {
     if (this.#state !== 'serving') return Promise.resolve(undefined);
-    const id = this.#nextReport++;
+    const id = this.#nextId++;
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#takeReport(id, undefined), REPORT_TIMEOUT_MS);
       this.#reports.set(id, (report) => {
@@ -113,6 +117,46 @@ export class Guest {
         resolve(report);
       });
       this.#send({ kind: 'report', id });
+    });
+  }
+
+  /** The files of the guest's tables as of one moment. @throws VamosError */
+  async hold(): Promise<Hold> {
+    const worker = this.#serving();
+    const lost = new AbortController();
+    worker.once('exit', () => lost.abort(this.#workerEnded()));
+    const answer = await this.#ask((id) => ({ kind: 'hold', id }));
+    if (answer.kind !== 'held') throw new VamosError('INTERNAL', 'the worker held no files');
+    return {
+      files: answer.files,
+      lost: lost.signal,
+      // A worker that ended holds nothing.
+      release: async () => {
+        if (!lost.signal.aborted) await this.#ask((id) => ({ kind: 'release', id })).catch(() => undefined);
+      },
+    };
+  }
+
+  /** @throws VamosError BAD_REQUEST: it has no worker that serves */
+  #serving(): ChildProcess {
+    if (this.#state === 'serving' && this.#worker) return this.#worker;
+    const why = this.#error ? ` (${this.#error.code}: ${this.#error.message})` : '';
+    throw new VamosError(
+      'BAD_REQUEST',
+      `guest ${this.name} is ${this.#state}${why}: this takes one that serves`,
+    );
+  }
+
+  #workerEnded(): VamosError {
+    return new VamosError('HOST_STOPPING', `the worker of guest ${this.name} ended meanwhile; try again`);
+  }
+
+  #ask(message: (id: number) => ToWorker): Promise<FromWorker> {
+    this.#serving();
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#asked.set(id, { resolve, reject });
+      this.#send(message(id));
     });
   }
 
@@ -174,8 +218,12 @@ export class Guest {
     } else if (message.kind === 'report') {
       this.#takeReport(message.id, message.report);
     } else if (message.kind === 'failed') {
-      const code = Object.hasOwn(ErrorCode, message.code) ? (message.code as ErrorName) : 'INTERNAL';
-      this.#fail(new VamosError(code, message.message));
+      this.#fail(errorOf(message));
+    } else if (message.kind !== 'serving') {
+      const asked = this.#asked.get(message.id);
+      this.#asked.delete(message.id);
+      if (message.kind === 'refused') asked?.reject(errorOf(message));
+      else asked?.resolve(message);
     } else if (this.#state === 'starting') {
       this.#setState('serving');
       this.#settled.resolve();
@@ -195,6 +243,8 @@ export class Guest {
     this.#worker = undefined;
     clearTimeout(this.#timer);
     for (const id of this.#reports.keys()) this.#takeReport(id, undefined);
+    for (const { reject } of this.#asked.values()) reject(this.#workerEnded());
+    this.#asked.clear();
     if (this.#state === 'stopping') {
       this.log.info({ worker: pid, reason: this.#killReason }, 'guest: stopped');
       this.#end();
@@ -267,6 +317,10 @@ export class Guest {
   }
 }
 
+function errorOf({ code, message }: { code: string; message: string }): VamosError {
+  return new VamosError(Object.hasOwn(ErrorCode, code) ? (code as ErrorName) : 'INTERNAL', message);
+}
+
 /** Runs worker.ts with no more than it needs; its configuration comes through IPC, as it may hold a token. */
 function forkWorker(name: string, guest: GuestConfiguration): ChildProcess {
   const user = guest.user === undefined ? undefined : resolveUser(guest.user);
@@ -313,18 +367,4 @@ function confinement(): string[] {
     ['/usr/bin/setpriv', '--no-new-privs'],
   ];
   return tools.filter(([file]) => existsSync(file!)).flat();
-}
-
-function resolveUser(user: string): { uid: number; gid: number } {
-  const ask = (option: string) =>
-    Number(
-      execFileSync('id', [option, '--', user], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }),
-    );
-  const [uid, gid] = user.split(':').map(Number);
-  if (gid !== undefined) return { uid: uid!, gid };
-  try {
-    return { uid: ask('-u'), gid: ask('-g') };
-  } catch (cause) {
-    throw new VamosError('BAD_CONFIGURATION', `user: no user '${user}' on this machine`, { cause });
-  }
 }

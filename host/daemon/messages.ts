@@ -6,6 +6,8 @@ import type { GuestConfiguration } from './configuration.js';
 export type ToWorker =
   | { kind: 'start'; name: string; guest: GuestConfiguration; logLevel: string; stopMs: number }
   | { kind: 'report'; id: number }
+  | { kind: 'hold'; id: number }
+  | { kind: 'release'; id: number }
   | { kind: 'stop' };
 
 const count = z.number().min(0);
@@ -61,11 +63,38 @@ const report = z.object({
 
 export type Report = z.output<typeof report>;
 
+/** HeldFiles of binding.ts. Names are those of RocksDB's files: none leads anywhere. */
+const heldFiles = z.object({
+  identity: z.string().max(100),
+  sequence: count,
+  rocksdb: z.string().max(100),
+  files: z
+    .array(
+      z.object({
+        name: z.string().regex(/^(\d{6,20}\.(sst|log)|(MANIFEST|OPTIONS)-\d{6,20})$/),
+        bytes: z.int().min(0),
+        crc32c: z
+          .string()
+          .regex(/^[0-9a-f]{8}$/)
+          .optional(),
+      }),
+    )
+    .max(10_000_000),
+});
+
 /** What a worker tells the supervisor, who does not trust it: a guest may have taken it over. */
 export const fromWorkerSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('serving') }),
   z.object({ kind: z.literal('failed'), code: z.string().max(64), message: z.string().max(4000) }),
   z.object({ kind: z.literal('report'), id: z.int(), report }),
+  z.object({ kind: z.literal('held'), id: z.int(), files: heldFiles }),
+  z.object({ kind: z.literal('released'), id: z.int() }),
+  z.object({
+    kind: z.literal('refused'),
+    id: z.int(),
+    code: z.string().max(64),
+    message: z.string().max(4000),
+  }),
 ]);
 
 export type FromWorker = z.output<typeof fromWorkerSchema>;

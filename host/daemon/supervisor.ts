@@ -3,6 +3,9 @@ import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { VamosError } from '../../src/protocol/errors.js';
+import { makeCheckpoint, type CheckpointSummary } from '../backup/checkpoint.js';
+import type { Progress } from '../backup/copier.js';
+import { packageVersion } from '../../src/native.js';
 import { checkApart, makeGuest, type Configuration, type GuestConfiguration } from './configuration.js';
 import { Guest, type GuestStatus } from './guest.js';
 import type { Report } from './messages.js';
@@ -29,6 +32,8 @@ export class Supervisor {
   /** Changes run one after another. */
   #changes: Promise<unknown> = Promise.resolve();
   #isStopping = false;
+  readonly #checkpoints = new Map<string, Promise<unknown>>();
+  readonly #stopping = new AbortController();
 
   constructor(
     configuration: Configuration,
@@ -117,9 +122,53 @@ export class Supervisor {
     });
   }
 
+  /**
+   * Makes a checkpoint of a guest that serves. It takes no turn among the changes, which may be many meanwhile.
+   * @throws VamosError see makeCheckpoint
+   */
+  async checkpoint(
+    name: string,
+    options: { target: string; base?: string | undefined; copy?: boolean | undefined },
+    asker: { signal: AbortSignal; tell(progress: Progress): void },
+  ): Promise<CheckpointSummary> {
+    const guest = this.#guests.get(name);
+    if (!guest) throw new VamosError('BAD_REQUEST', `there is no guest ${name}`);
+    const { target, base, copy } = options;
+    if (this.#checkpoints.has(target)) {
+      throw new VamosError('BAD_REQUEST', `${target}: a checkpoint is being made there already`);
+    }
+    const log = this.log.child({ guest: name, target });
+    const making = makeCheckpoint({
+      guest: name,
+      root: guest.configuration.root,
+      target,
+      ...(base !== undefined && { base }),
+      ...(copy && { copy }),
+      vamos: packageVersion(),
+      hold: () => guest.hold(),
+      signal: AbortSignal.any([asker.signal, this.#stopping.signal]),
+      onProgress: (progress) => asker.tell(progress),
+    });
+    this.#checkpoints.set(target, making);
+    try {
+      const summary = await making;
+      const { madeAt, bytes, linked, copied } = summary;
+      log.info({ madeAt, bytes, linked, copied }, 'checkpoint: made');
+      return summary;
+    } catch (error) {
+      const { code, message } = VamosError.from(error);
+      log.error({ code, error: message }, 'checkpoint: failed');
+      throw error;
+    } finally {
+      this.#checkpoints.delete(target);
+    }
+  }
+
   /** Lets all workers drain, sync and close, each within the configured bound. */
   async stop(): Promise<void> {
     this.#isStopping = true;
+    this.#stopping.abort(new VamosError('HOST_STOPPING', 'the daemon is stopping'));
+    await Promise.allSettled(this.#checkpoints.values());
     await Promise.all([...this.#guests.values()].map((guest) => guest.stop()));
   }
 

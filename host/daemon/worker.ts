@@ -11,7 +11,8 @@ import { VamosError } from '../../src/protocol/errors.js';
 import type { HostModule } from '../../src/rpc/contract.js';
 import { RpcServer } from '../../src/rpc/server.js';
 import { openFilesModule } from '../modules/files/module.js';
-import { openTablesModule } from '../modules/tables/module.js';
+import { openTablesModule, type TablesModule } from '../modules/tables/module.js';
+import { checkServable } from '../backup/manifest.js';
 import type { GuestConfiguration } from './configuration.js';
 import { makeLogger } from './logger.js';
 import type { FromWorker, Report, ToWorker } from './messages.js';
@@ -36,6 +37,7 @@ class Worker {
   readonly #start: Start;
   readonly #modules: HostModule[] = [];
   readonly #listeners: Listener[] = [];
+  #tables: TablesModule | undefined;
   #server: RpcServer | undefined;
 
   constructor(start: Start) {
@@ -46,8 +48,10 @@ class Worker {
   /** @throws VamosError why the root or a channel can't be opened */
   async open(): Promise<void> {
     const { root, channels, limits, token } = this.#start.guest;
+    checkServable(root);
     // The store first: its lock makes the whole root ours.
-    this.#modules.push(await openStore(this.#start.guest, (error) => void this.#fail(error)));
+    this.#tables = await openStore(this.#start.guest, (error) => void this.#fail(error));
+    this.#modules.push(this.#tables);
     this.#modules.push(
       await openFilesModule({ root: path.join(root, 'files'), maxHandles: limits.fileHandles }),
     );
@@ -77,6 +81,10 @@ class Worker {
       this.#listeners.push(listener);
       this.log.info({ address }, 'channel: open');
     }
+  }
+
+  get tables(): TablesModule {
+    return this.#tables!;
   }
 
   report(): Report {
@@ -112,7 +120,7 @@ class Worker {
 async function openStore(
   { root, limits }: GuestConfiguration,
   onFailure: (error: VamosError) => void,
-): Promise<HostModule> {
+): Promise<TablesModule> {
   for (let tries = 1; ; tries++) {
     try {
       return await openTablesModule({
@@ -169,10 +177,30 @@ async function stop(): Promise<void> {
   process.exit(0);
 }
 
+/** What the supervisor asks of a worker that serves. */
+async function answer(message: Exclude<ToWorker, { kind: 'start' | 'stop' }>): Promise<FromWorker> {
+  const { id } = message;
+  const worker = await opening!;
+  try {
+    switch (message.kind) {
+      case 'report':
+        return { kind: 'report', id, report: worker.report() };
+      case 'hold':
+        return { kind: 'held', id, files: await worker.tables.holdFiles() };
+      case 'release':
+        await worker.tables.releaseFiles();
+        return { kind: 'released', id };
+    }
+  } catch (error) {
+    const { code, message: text } = VamosError.from(error);
+    return { kind: 'refused', id, code, message: text.slice(0, 4000) };
+  }
+}
+
 process.on('message', (message: ToWorker) => {
   if (message.kind === 'start') opening = start(message);
   else if (message.kind === 'stop') void stop();
-  else void opening?.then((worker) => tell({ kind: 'report', id: message.id, report: worker.report() }));
+  else if (opening) void answer(message).then(tell);
 });
 process.on('SIGTERM', () => void stop());
 process.on('disconnect', () => {

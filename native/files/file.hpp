@@ -74,6 +74,7 @@ class File {
   Errno readDirectory(size_t windowBytes, std::string& entries, bool& atEnd);
 
   Errno close() { return descriptor_.close(); }
+  int descriptor() const { return descriptor_.get(); }
 
  private:
   Descriptor descriptor_;

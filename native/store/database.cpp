@@ -2,6 +2,7 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
+#include <rocksdb/file_checksum.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/write_batch_with_index.h>
@@ -66,6 +67,8 @@ rocksdb::Options rocksOptions(const StoreOptions& options, std::shared_ptr<rocks
   // The event loop frees iterators and snapshots; files that this makes obsolete go in the background.
   rocks.avoid_unnecessary_blocking_io = true;
   rocks.bytes_per_sync = syncEveryBytes;
+  // Of each table file as a whole: a copy is compared with it.
+  rocks.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
   rocks.max_background_jobs = 2;
   rocks.stats_dump_period_sec = 0;
   rocks.info_log_level = rocksdb::WARN_LEVEL;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "store/checkpoint.hpp"
 #include "store/get.hpp"
 #include "store/write.hpp"
 
@@ -457,6 +458,14 @@ std::vector<Record> Store::getRecords(std::string_view prefix) {
   }
   if (!iterator->status().ok()) fail(iterator->status());
   return records;
+}
+
+Answer Store::holdFiles() {
+  return run(std::make_shared<HoldFilesOperation>(++lastNumber_, database_), false);
+}
+
+Answer Store::releaseFiles() {
+  return run(std::make_shared<ReleaseFilesOperation>(++lastNumber_, database_), false);
 }
 
 Statistics Store::statistics() {

@@ -93,6 +93,9 @@ class Store {
   Answer putRecords(const std::vector<Record>& records, bool synced);
   // Reads from the disk if it must: there are few records.
   std::vector<Record> getRecords(std::string_view prefix);
+  // The files of the store as of one moment, which stay until they are released: see HoldFilesOperation.
+  Answer holdFiles();
+  Answer releaseFiles();
   Estimate estimate(uint32_t table, uint32_t index, const CursorOptions& bounds);
   Statistics statistics();
 

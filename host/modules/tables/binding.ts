@@ -238,12 +238,32 @@ export interface NativeStore {
   /** All records whose key begins with prefix, at once. */
   getRecords(prefix: string): { key: string; value: Uint8Array }[];
 
+  /**
+   * The files that a copy of the store takes, as of one moment; none of them is removed until releaseFiles. The outcome's
+   * result is a HeldFiles as JSON.
+   */
+  holdFiles(): Outcome | number;
+  /** Once for each holdFiles. */
+  releaseFiles(): Outcome | number;
+
   /** Of all rows without bounds. A few rows are counted if they are in memory; of more, the store's statistics tell. */
   estimate(table: number, index: number, bounds?: BoundsOptions): { rows: number; bytes: number };
   /** Of open transactions, parked operations and of RocksDB: counters for metrics. */
   statistics(): StoreStatistics;
   /** Rolls back what is open, syncs and closes. */
   close(): Promise<void>;
+}
+
+/** What holdFiles gives. */
+export interface HeldFiles {
+  /** RocksDB's, of the store: no other has it, but for a copy that was not made by VAMOS. */
+  identity: string;
+  /** RocksDB's number of the last change that is in them. */
+  sequence: number;
+  /** Version of RocksDB. */
+  rocksdb: string;
+  /** bytes: as many of them, from the start; crc32c: of all of the file, where the store knows it. */
+  files: { name: string; bytes: number; crc32c?: string | undefined }[];
 }
 
 export interface StoreStatistics {

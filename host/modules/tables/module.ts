@@ -6,7 +6,7 @@ import type { VamosError } from '../../../src/protocol/errors.js';
 import { loadNative } from '../../../src/native.js';
 import type { HostModule } from '../../../src/rpc/contract.js';
 import { defaultBlockCacheBytes } from './block_cache.js';
-import { Ending, type NativeStore, type NativeStoreModule } from './binding.js';
+import { Ending, type HeldFiles, type NativeStore, type NativeStoreModule } from './binding.js';
 import { Catalogue, type HostTable } from './catalogue.js';
 import { Commits } from './commits.js';
 import { handlers } from './handlers/index.js';
@@ -31,6 +31,13 @@ export interface TablesModuleOptions extends Partial<TablesLimits> {
   onFailure?(error: VamosError): void;
 }
 
+/** The module, with what only the host's own side calls. */
+export interface TablesModule extends HostModule {
+  /** The store's files as of one moment; they stay until releaseFiles, which is due once for each call. @throws VamosError */
+  holdFiles(): Promise<HeldFiles>;
+  releaseFiles(): Promise<void>;
+}
+
 const MIB = 1024 * 1024;
 const DEFAULT_LIMITS: TablesLimits = {
   lockTimeoutMs: 10_000,
@@ -44,7 +51,7 @@ const DEFAULT_LIMITS: TablesLimits = {
  * The module `tables` over one root.
  * @throws VamosError ROOT_IN_USE, UNKNOWN_FORMAT, CORRUPTION, DISK_FULL, STORAGE_FAILED
  */
-export async function openTablesModule(options: TablesModuleOptions): Promise<HostModule> {
+export async function openTablesModule(options: TablesModuleOptions): Promise<TablesModule> {
   await mkdir(options.path, { recursive: true });
   const addon = loadNative('vamos_store') as NativeStoreModule;
   let isOpen = false;
@@ -98,6 +105,13 @@ export async function openTablesModule(options: TablesModuleOptions): Promise<Ho
       transactionsPrepared: prepared.size,
       tables: catalogue.size,
     }),
+    holdFiles: async () => {
+      const { result } = checked(await operations.settle(native(() => store.holdFiles())));
+      return JSON.parse(Buffer.from(result!).toString()) as HeldFiles;
+    },
+    releaseFiles: async () => {
+      checked(await operations.settle(native(() => store.releaseFiles())));
+    },
     close: async () => {
       // What it keeps are counts for the next open, which estimates them where there are none.
       if (!failure) await catalogue.close().catch(() => undefined);

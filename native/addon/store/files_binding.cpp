@@ -9,12 +9,14 @@
 #include <utility>
 #include <vector>
 
+#include "files/copy.hpp"
 #include "files/root.hpp"
 
 namespace vamos {
 
 namespace {
 
+using files::Content;
 using files::Errno;
 using files::File;
 using files::FileStat;
@@ -301,6 +303,53 @@ Napi::Value removeTree(const Napi::CallbackInfo& info) {
       [done](Napi::Env env) { return Napi::Boolean::New(env, *done); });
 }
 
+// Negative: all of the file.
+std::optional<uint64_t> lengthAt(const Napi::CallbackInfo& info, size_t index) {
+  const double length = info[index].As<Napi::Number>().DoubleValue();
+  return length < 0 ? std::nullopt : std::optional(static_cast<uint64_t>(length));
+}
+
+Napi::Value contentValue(Napi::Env env, const Content& content) {
+  auto result = Napi::Object::New(env);
+  result.Set("bytes", Napi::Number::New(env, static_cast<double>(content.lengthBytes)));
+  result.Set("crc32c", Napi::Number::New(env, content.crc32c));
+  return result;
+}
+
+Napi::Value readContent(const Napi::CallbackInfo& info) {
+  auto content = std::make_shared<Content>();
+  return Job::start(
+      info.Env(),
+      [file = unwrap<SharedFile>(info), length = lengthAt(info, 1), content] {
+        return files::readContent(file->descriptor(), length, *content);
+      },
+      [content](Napi::Env env) { return contentValue(env, *content); });
+}
+
+Napi::Value copyContent(const Napi::CallbackInfo& info) {
+  auto content = std::make_shared<Content>();
+  return Job::start(
+      info.Env(),
+      [file = unwrap<SharedFile>(info), length = lengthAt(info, 1), target = pathAt(info, 2),
+       mode = numberAt(info, 3), content] {
+        return files::copyContent(file->descriptor(), length, target, mode, *content);
+      },
+      [content](Napi::Env env) { return contentValue(env, *content); });
+}
+
+Napi::Value linkFile(const Napi::CallbackInfo& info) {
+  return Job::start(
+      info.Env(),
+      [file = unwrap<SharedFile>(info), target = pathAt(info, 1)] {
+        return files::linkFile(file->descriptor(), target);
+      },
+      undefined);
+}
+
+Napi::Value syncFileSystem(const Napi::CallbackInfo& info) {
+  return Job::start(info.Env(), [path = pathAt(info, 0)] { return files::syncFileSystem(path); }, undefined);
+}
+
 }  // namespace
 
 void initFiles(Napi::Env env, Napi::Object exports) {
@@ -310,6 +359,8 @@ void initFiles(Napi::Env env, Napi::Object exports) {
       {"truncateFile", truncateFile}, {"statFile", statFile},     {"readDirectory", readDirectory},
       {"statPath", statPath},         {"accessPath", accessPath}, {"makeDirectory", makeDirectory},
       {"renamePath", renamePath},     {"removePath", removePath}, {"removeTree", removeTree},
+      {"readContent", readContent},   {"copyContent", copyContent},
+      {"linkFile", linkFile},         {"syncFileSystem", syncFileSystem},
   };
   for (const auto& [name, function] : functions) exports.Set(name, Napi::Function::New(env, function, name));
 }

@@ -58,6 +58,8 @@ Napi::Function StoreBinding::define(Napi::Env env) {
                       InstanceMethod<&StoreBinding::readBlob>("readBlob"),
                       InstanceMethod<&StoreBinding::putRecords>("putRecords"),
                       InstanceMethod<&StoreBinding::getRecords>("getRecords"),
+                      InstanceMethod<&StoreBinding::holdFiles>("holdFiles"),
+                      InstanceMethod<&StoreBinding::releaseFiles>("releaseFiles"),
                       InstanceMethod<&StoreBinding::estimate>("estimate"),
                       InstanceMethod<&StoreBinding::statistics>("statistics"),
                       InstanceMethod<&StoreBinding::close>("close")});
@@ -361,6 +363,16 @@ Napi::Value StoreBinding::getRecords(const Info& info) {
     }
     return result;
   });
+}
+
+Napi::Value StoreBinding::holdFiles(const Info& info) {
+  return use(info.Env(),
+             [&](store::Store& store) { return toJavaScript(info.Env(), store.holdFiles()); });
+}
+
+Napi::Value StoreBinding::releaseFiles(const Info& info) {
+  return use(info.Env(),
+             [&](store::Store& store) { return toJavaScript(info.Env(), store.releaseFiles()); });
 }
 
 Napi::Value StoreBinding::estimate(const Info& info) {

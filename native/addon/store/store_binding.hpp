@@ -57,6 +57,8 @@ class StoreBinding : public Napi::ObjectWrap<StoreBinding> {
   Napi::Value readBlob(const Info& info);
   Napi::Value putRecords(const Info& info);
   Napi::Value getRecords(const Info& info);
+  Napi::Value holdFiles(const Info& info);
+  Napi::Value releaseFiles(const Info& info);
   Napi::Value estimate(const Info& info);
   Napi::Value statistics(const Info& info);
   Napi::Value close(const Info& info);

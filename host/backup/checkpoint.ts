@@ -1,0 +1,449 @@
+import {
+  link,
+  mkdir,
+  open,
+  readdir,
+  readlink,
+  realpath,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
+import path from 'node:path';
+import { VamosError } from '../../src/protocol/errors.js';
+import type { NativeFile } from '../modules/files/binding.js';
+import type { HeldFiles } from '../modules/tables/binding.js';
+import { Copier, protect, type Progress } from './copier.js';
+import {
+  decodePath,
+  encodePath,
+  findBase,
+  formatChecksum,
+  INCOMPLETE,
+  makeManifest,
+  readManifest,
+  writeManifest,
+  type Entry,
+  type FileEntry,
+  type Manifest,
+} from './manifest.js';
+import { nativeFiles, storageError, Tree, type FileFacts } from './native_files.js';
+
+/** Files of a store that stay as they are until they are released. */
+export interface Hold {
+  readonly files: HeldFiles;
+  /** Aborted where they stay no more, since the worker ended. */
+  readonly lost: AbortSignal;
+  release(): Promise<void>;
+}
+
+export interface CheckpointOptions {
+  guest: string;
+  /** The guest's root. */
+  root: string;
+  /** The folder to make; its parent is there. */
+  target: string;
+  /** A checkpoint whose files are shared where they did not change; none: the newest one beside the target. */
+  base?: string;
+  /** Shares no file with the root, also where it could. */
+  copy?: boolean;
+  vamos: string;
+  hold(): Promise<Hold>;
+  signal: AbortSignal;
+  onProgress?(progress: Progress): void;
+}
+
+export interface CheckpointSummary {
+  path: string;
+  guest: string;
+  madeAt: string;
+  /** The checkpoint that files are shared with. */
+  base?: string;
+  files: number;
+  bytes: number;
+  /** Shared with the root or the base. */
+  linked: { files: number; bytes: number };
+  copied: { files: number; bytes: number };
+  /** Files beneath `files/` that were written to while they were copied: at most as many names as fit. */
+  changedWhileCopied: string[];
+  /** Beneath `files/`: neither files, directories nor symbolic links. */
+  skipped: number;
+}
+
+const COPY_TRIES = 3;
+/** What was changed so shortly before it was copied may have changed after it, at the same time of the file system's clock. */
+const CLOCK_STEP_MS = 2000;
+const MAX_NAMES = 100;
+/** dirent.h */
+const [DT_DIRECTORY, DT_FILE, DT_LINK] = [4, 8, 10];
+
+/**
+ * Makes a folder with a guest's tables as of one moment and its files, while its worker goes on. The folder is there when
+ * it is whole and on the disk, or not at all.
+ * @throws VamosError BAD_REQUEST; CORRUPTION: a file of the root is not what the store wrote; DISK_FULL, STORAGE_FAILED;
+ * HOST_STOPPING: the worker ended meanwhile
+ */
+export async function makeCheckpoint(options: CheckpointOptions): Promise<CheckpointSummary> {
+  const target = await resolveTarget(options.target);
+  options = { ...options, target };
+  await checkTarget(options);
+  const incomplete = `${target}.${INCOMPLETE}`;
+  try {
+    // A daemon that was killed may have left one.
+    await rm(incomplete, { recursive: true, force: true });
+    await mkdir(incomplete, { mode: 0o700 });
+    const summary = await new Making(options, incomplete).run();
+    await rename(incomplete, target);
+    await syncFolder(path.dirname(target));
+    return summary;
+  } catch (error) {
+    await rm(incomplete, { recursive: true, force: true });
+    throw storageError(error, target);
+  }
+}
+
+/** Where the folder would really be. */
+async function resolveTarget(target: string): Promise<string> {
+  const parent = await realpath(path.dirname(target)).catch(() => {
+    throw refuse(`${path.dirname(target)}: no such folder; make it first`);
+  });
+  return path.join(parent, path.basename(target));
+}
+
+async function checkTarget({ root: given, target, base }: CheckpointOptions): Promise<void> {
+  const root = await realpath(given);
+  if (target.endsWith(`.${INCOMPLETE}`)) throw refuse(`${target}: the ending .${INCOMPLETE} is VAMOS's own`);
+  for (const [inner, outer] of [
+    [target, root],
+    [root, target],
+  ] as const) {
+    const relative = path.relative(outer, inner);
+    if (relative === '' || !/^\.\.($|\/)/.test(relative)) {
+      throw refuse(`${target}: a checkpoint lies neither in the guest's root ${root} nor around it`);
+    }
+  }
+  const found = await readdir(target).catch((error: NodeJS.ErrnoException) =>
+    error.code === 'ENOENT' ? [] : [error.message],
+  );
+  if (found.length > 0) throw refuse(`${target} is there already: name a folder that is not there`);
+  if (base !== undefined) await readManifest(base);
+}
+
+class Making {
+  readonly #entries: Entry[] = [];
+  readonly #changed: string[] = [];
+  #skipped = 0;
+  #bytesDone = 0;
+  #bytesTotal: number | undefined;
+  #phase = 'tables';
+
+  constructor(
+    private readonly options: CheckpointOptions,
+    private readonly folder: string,
+  ) {}
+
+  async run(): Promise<CheckpointSummary> {
+    const { root, target, signal, guest, vamos } = this.options;
+    const tree = new Tree(root);
+    const { uid, gid } = await stat(root);
+    const hold = await this.options.hold();
+    const madeAt = new Date().toISOString();
+    const { identity, sequence, rocksdb } = hold.files;
+    const copier = new Copier(AbortSignal.any([signal, hold.lost]), (bytes) => this.#count(bytes));
+    let base: { folder: string; manifest: Manifest } | undefined;
+    try {
+      base = await this.#findBase(identity);
+      await this.#copyTables(tree, hold.files, copier, base);
+      // What was linked and copied until now was held.
+      copier.check();
+    } finally {
+      await hold.release();
+    }
+    // After the tables: what a file had when a commit told of it is there.
+    this.#phase = 'files';
+    this.#bytesTotal = undefined;
+    const files = new Copier(signal, (bytes) => this.#count(bytes));
+    await this.#copyFiles(tree, files, base);
+    files.check();
+    await nativeFiles().syncFileSystem(Buffer.from(this.folder));
+    const entries = this.#entries;
+    await writeManifest(
+      this.folder,
+      makeManifest({ guest, madeAt, vamos, rocksdb, identity, sequence, owner: { uid, gid }, entries }),
+    );
+    await syncFolder(this.folder);
+    const regular = entries.filter((entry) => entry.kind === 'file');
+    return {
+      path: target,
+      guest,
+      madeAt,
+      ...(base && { base: base.folder }),
+      files: regular.length,
+      bytes: regular.reduce((sum, { bytes }) => sum + bytes, 0),
+      linked: sum(copier.linked, files.linked),
+      copied: sum(copier.copied, files.copied),
+      changedWhileCopied: this.#changed,
+      skipped: this.#skipped,
+    };
+  }
+
+  #count(bytes: number): void {
+    this.#bytesDone += bytes;
+    this.options.onProgress?.({
+      phase: this.#phase,
+      bytesDone: this.#bytesDone,
+      ...(this.#bytesTotal !== undefined && { bytesTotal: this.#bytesTotal }),
+    });
+  }
+
+  async #findBase(identity: string): Promise<{ folder: string; manifest: Manifest } | undefined> {
+    const { base, target } = this.options;
+    if (base === undefined) return findBase(target, identity);
+    const manifest = await readManifest(base);
+    if (manifest.identity === identity) return { folder: base, manifest };
+    throw refuse(`${base} is a checkpoint of another root: nothing of it can be shared`);
+  }
+
+  async #copyTables(
+    tree: Tree,
+    held: HeldFiles,
+    copier: Copier,
+    base: { folder: string; manifest: Manifest } | undefined,
+  ): Promise<void> {
+    await mkdir(path.join(this.folder, 'tables'), { mode: 0o700 });
+    this.#entries.push({ kind: 'directory', path: 'tables', mode: 0o700 });
+    this.#bytesTotal = held.files.reduce((sum, { bytes }) => sum + bytes, 0);
+    const older = filesByPath(base?.manifest);
+    await copier.each(held.files, async (file) => {
+      const name = `tables/${file.name}`;
+      const entry = file.name.endsWith('.sst')
+        ? await this.#takeTable(tree, file, copier, base?.folder, older.get(name))
+        : await this.#copyLog(tree, file, copier);
+      this.#entries.push(entry);
+    });
+    const manifest = held.files.find(({ name }) => name.startsWith('MANIFEST-'));
+    if (!manifest) throw new VamosError('INTERNAL', 'the store named no manifest');
+    const current = Buffer.from(`${manifest.name}\n`);
+    await writeFile(path.join(this.folder, 'tables/CURRENT'), current, { mode: 0o644, flag: 'wx' });
+    await new Tree(this.folder).use(Buffer.from('tables/CURRENT'), async (file) => {
+      const crc32c = formatChecksum(await copier.checksum(file));
+      this.#entries.push({
+        kind: 'file',
+        path: 'tables/CURRENT',
+        bytes: current.length,
+        crc32c,
+        mode: 0o644,
+      });
+    });
+  }
+
+  /** A table file, which no one changes: it is shared where it can be. */
+  async #takeTable(
+    tree: Tree,
+    { name, bytes, crc32c }: HeldFiles['files'][number],
+    copier: Copier,
+    base: string | undefined,
+    older: FileEntry | undefined,
+  ): Promise<FileEntry> {
+    const entry = { kind: 'file', path: `tables/${name}`, bytes, mode: 0o444 } as const;
+    const target = path.join(this.folder, entry.path);
+    return tree.use(Buffer.from(entry.path), async (file, facts) => {
+      if (facts.bytes !== bytes) throw changed(`${tree.folder}/${entry.path}`);
+      crc32c ??= formatChecksum(await copier.checksum(file));
+      if (base !== undefined && older?.bytes === bytes && older.crc32c === crc32c) {
+        if (await linkFrom(base, older, target, copier)) return { ...entry, crc32c };
+      }
+      if (!this.options.copy && (await copier.link(file, bytes, target))) {
+        await protect(target);
+        return { ...entry, crc32c };
+      }
+      const content = await copier.copy(file, undefined, Buffer.from(target), entry.mode);
+      if (content.bytes !== bytes || formatChecksum(content.crc32c) !== crc32c) {
+        throw changed(`${tree.folder}/${entry.path}`);
+      }
+      return { ...entry, crc32c };
+    });
+  }
+
+  /** A log, or the manifest: only as much of it as was there at that moment. */
+  async #copyLog(
+    tree: Tree,
+    { name, bytes }: HeldFiles['files'][number],
+    copier: Copier,
+  ): Promise<FileEntry> {
+    const entry = { kind: 'file', path: `tables/${name}`, bytes, mode: 0o644 } as const;
+    return tree.use(Buffer.from(entry.path), async (file) => {
+      const target = Buffer.from(path.join(this.folder, entry.path));
+      const content = await copier.copy(file, bytes, target, entry.mode);
+      if (content.bytes !== bytes) throw changed(`${tree.folder}/${entry.path}`);
+      return { ...entry, crc32c: formatChecksum(content.crc32c) };
+    });
+  }
+
+  async #copyFiles(
+    tree: Tree,
+    copier: Copier,
+    base: { folder: string; manifest: Manifest } | undefined,
+  ): Promise<void> {
+    const older = filesByPath(base?.manifest);
+    const folders: Buffer[] = [Buffer.from('files')];
+    for (let folder = folders.pop(); folder; folder = folders.pop()) {
+      copier.check();
+      const within = folder;
+      let list: Awaited<ReturnType<Tree['list']>>;
+      try {
+        list = await tree.list(within);
+      } catch (error) {
+        // Removed meanwhile; or the guest has no files at all.
+        if (isAbsent(error)) continue;
+        throw error;
+      }
+      await mkdir(this.#targetOf(within), { mode: 0o700 });
+      this.#entries.push({ kind: 'directory', path: encodePath(within), mode: list.mode });
+      await copier.each(list.names, async ({ name, type }) => {
+        const file = Buffer.concat([within, Buffer.from('/'), name]);
+        if (type === DT_DIRECTORY) folders.push(file);
+        else if (type === DT_FILE) await this.#takeFile(tree, file, copier, base?.folder, older);
+        else if (type === DT_LINK) await this.#copyLink(tree, file);
+        else this.#skipped++;
+      });
+    }
+  }
+
+  async #takeFile(
+    tree: Tree,
+    name: Buffer,
+    copier: Copier,
+    base: string | undefined,
+    older: Map<string, FileEntry>,
+  ): Promise<void> {
+    const text = encodePath(name);
+    const target = this.#targetOf(name);
+    const before = older.get(text);
+    for (let tries = 1; ; tries++) {
+      try {
+        const entry = await tree.use(name, async (file, facts) => {
+          if (base !== undefined && before && isSame(before, facts)) {
+            if (await linkFrom(base, before, target, copier)) return before;
+          }
+          return this.#copyFile(tree, file, facts, text, copier);
+        });
+        if (entry.changedWhileCopied && tries < COPY_TRIES) {
+          await rm(target);
+          continue;
+        }
+        if (entry.changedWhileCopied && this.#changed.length < MAX_NAMES) this.#changed.push(text);
+        this.#entries.push(entry);
+      } catch (error) {
+        // Removed meanwhile.
+        if (!isAbsent(error)) throw error;
+      }
+      return;
+    }
+  }
+
+  async #copyFile(
+    tree: Tree,
+    file: NativeFile,
+    facts: FileFacts,
+    name: string,
+    copier: Copier,
+  ): Promise<FileEntry> {
+    const startedMs = Date.now();
+    const { device, inode, changed, mode } = facts;
+    const content = await copier.copy(file, undefined, this.#targetOf(decodePath(name)), mode);
+    const isStable = (await tree.factsNow(file)).changed === changed;
+    const isSettled = isStable && facts.changedMs + CLOCK_STEP_MS < startedMs;
+    return {
+      kind: 'file',
+      path: name,
+      bytes: content.bytes,
+      crc32c: formatChecksum(content.crc32c),
+      mode,
+      ...(isSettled && { source: { device, inode, changed } }),
+      ...(!isStable && { changedWhileCopied: true }),
+    };
+  }
+
+  async #copyLink(tree: Tree, name: Buffer): Promise<void> {
+    const source = Buffer.concat([Buffer.from(`${tree.folder}/`), name]);
+    const target = await readlink(source, { encoding: 'buffer' }).catch(() => undefined);
+    if (!target) return;
+    await symlink(target, this.#targetOf(name));
+    this.#entries.push({ kind: 'link', path: encodePath(name), target: encodePath(target) });
+  }
+
+  #targetOf(name: Buffer): Buffer {
+    return Buffer.concat([Buffer.from(`${this.folder}/`), name]);
+  }
+}
+
+/** Shares a file of an older checkpoint. */
+async function linkFrom(
+  base: string,
+  entry: FileEntry,
+  target: string | Buffer,
+  copier: Copier,
+): Promise<boolean> {
+  const source = Buffer.concat([Buffer.from(`${base}/`), decodePath(entry.path)]);
+  copier.check();
+  const isThere = await stat(source).catch(() => undefined);
+  if (isThere?.size !== entry.bytes) return false;
+  try {
+    await link(source, target);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== undefined && ['EXDEV', 'EMLINK', 'EPERM', 'EOPNOTSUPP'].includes(code)) return false;
+    throw error;
+  }
+  copier.countLinked(entry.bytes);
+  return true;
+}
+
+function isSame({ bytes, source }: FileEntry, facts: FileFacts): boolean {
+  return (
+    source !== undefined &&
+    bytes === facts.bytes &&
+    source.device === facts.device &&
+    source.inode === facts.inode &&
+    source.changed === facts.changed
+  );
+}
+
+function filesByPath(manifest: Manifest | undefined): Map<string, FileEntry> {
+  return new Map(
+    manifest?.entries.flatMap((entry) => (entry.kind === 'file' ? [[entry.path, entry] as const] : [])),
+  );
+}
+
+/** Whether a file was not there. */
+function isAbsent(error: unknown): boolean {
+  return Math.abs(((error as VamosError).cause as NodeJS.ErrnoException | undefined)?.errno ?? 0) === 2;
+}
+
+function refuse(message: string): VamosError {
+  return new VamosError('BAD_REQUEST', message);
+}
+
+function changed(file: string): VamosError {
+  return new VamosError(
+    'CORRUPTION',
+    `${file} is not as the store wrote it: the disk or the root is damaged; \`vamos host verify\` tells more`,
+  );
+}
+
+function sum(one: Copier['linked'], other: Copier['linked']): Copier['linked'] {
+  return { files: one.files + other.files, bytes: one.bytes + other.bytes };
+}
+
+/** Makes the names in a folder durable. */
+export async function syncFolder(folder: string): Promise<void> {
+  const directory = await open(folder, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}

@@ -1,0 +1,98 @@
+import { chmod, chown } from 'node:fs/promises';
+import os from 'node:os';
+import { VamosError } from '../../src/protocol/errors.js';
+import type { NativeFile } from '../modules/files/binding.js';
+import { nativeFiles } from './native_files.js';
+
+/** How far something that reads or copies files has come. */
+export interface Progress {
+  phase: string;
+  bytesDone: number;
+  /** Where it is known. */
+  bytesTotal?: number;
+}
+
+const PARALLEL_FILES = 4;
+/** Failures of a hard link after which a copy does. */
+const NOT_LINKABLE = new Set(
+  (['EXDEV', 'EMLINK', 'EPERM', 'EOPNOTSUPP', 'EACCES'] as const).map((name) => os.constants.errno[name]),
+);
+
+/** Links and copies files, and counts what it did. */
+export class Copier {
+  readonly linked = { files: 0, bytes: 0 };
+  readonly copied = { files: 0, bytes: 0 };
+  readonly #native = nativeFiles();
+
+  constructor(
+    readonly signal: AbortSignal,
+    private readonly onBytes: (bytes: number) => void,
+  ) {}
+
+  /** One more name for the file, where it can have one. */
+  async link(file: NativeFile, bytes: number, target: string): Promise<boolean> {
+    this.check();
+    try {
+      await this.#native.linkFile(file, Buffer.from(target));
+    } catch (error) {
+      if (NOT_LINKABLE.has(Math.abs((error as NodeJS.ErrnoException).errno ?? 0))) return false;
+      throw error;
+    }
+    this.countLinked(bytes);
+    return true;
+  }
+
+  countLinked(bytes: number): void {
+    this.linked.files++;
+    this.linked.bytes += bytes;
+    this.onBytes(bytes);
+  }
+
+  /** The first bytes of the file, all of it if none are named. @returns their number and checksum */
+  async copy(
+    file: NativeFile,
+    bytes: number | undefined,
+    target: Buffer,
+    mode: number,
+  ): Promise<{ bytes: number; crc32c: number }> {
+    this.check();
+    const content = await this.#native.copyContent(file, bytes ?? -1, target, mode);
+    this.copied.files++;
+    this.copied.bytes += content.bytes;
+    this.onBytes(content.bytes);
+    return content;
+  }
+
+  async checksum(file: NativeFile): Promise<number> {
+    this.check();
+    return (await this.#native.readContent(file, -1)).crc32c;
+  }
+
+  /** @throws VamosError why it is to stop */
+  check(): void {
+    if (this.signal.aborted) throw VamosError.from(this.signal.reason);
+  }
+
+  /** Does it for each item, a few of them simultaneously; after a failure begins no more. */
+  async each<Item>(items: Iterable<Item>, run: (item: Item) => Promise<void>): Promise<void> {
+    const iterator = items[Symbol.iterator]();
+    let failure: Error | undefined;
+    const work = async () => {
+      for (let next = iterator.next(); !next.done && failure === undefined; next = iterator.next()) {
+        try {
+          await run(next.value);
+        } catch (error) {
+          failure ??= error as Error;
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: PARALLEL_FILES }, work));
+    if (failure !== undefined) throw failure;
+  }
+}
+
+/** Takes a table file, which never changes, from the guest's worker: it may only read it, and remove its own name for it. */
+export async function protect(file: string): Promise<void> {
+  await chmod(file, 0o444);
+  if (process.getuid?.() === 0) await chown(file, 0, 0);
+}
