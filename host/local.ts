@@ -5,6 +5,7 @@ import { createLocalPair } from '../src/channel/local.js';
 import { VamosError } from '../src/protocol/errors.js';
 import type { HostModule } from '../src/rpc/contract.js';
 import { RpcServer } from '../src/rpc/server.js';
+import { checkServable } from './backup/manifest.js';
 import { openFilesModule } from './modules/files/module.js';
 import { openTablesModule } from './modules/tables/module.js';
 
@@ -88,6 +89,7 @@ function withAdvice(error: unknown): VamosError {
 
 async function openModules(root: string, onFailure: (error: VamosError) => void): Promise<HostModule[]> {
   await mkdir(root, { recursive: true });
+  checkServable(root);
   // The store first: its lock makes the whole root ours.
   const tables = await openTablesModule({ path: path.join(root, 'tables'), onFailure });
   try {

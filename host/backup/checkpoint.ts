@@ -1,5 +1,4 @@
 import {
-  link,
   mkdir,
   open,
   readdir,
@@ -20,9 +19,9 @@ import {
   decodePath,
   encodePath,
   findBase,
-  formatChecksum,
   INCOMPLETE,
   makeManifest,
+  partPath,
   readManifest,
   writeManifest,
   type Entry,
@@ -72,6 +71,8 @@ export interface CheckpointSummary {
   skipped: number;
 }
 
+/** A part of a log that is shared has at least so many bytes: less is copied again, so that there are not too many. */
+const LEAST_PART_BYTES = 64 * 1024;
 const COPY_TRIES = 3;
 /** What was changed so shortly before it was copied may have changed after it, at the same time of the file system's clock. */
 const CLOCK_STEP_MS = 2000;
@@ -131,6 +132,35 @@ async function checkTarget({ root: given, target, base }: CheckpointOptions): Pr
   if (base !== undefined) await readManifest(base);
 }
 
+/** An older checkpoint of the same store. */
+class Base {
+  readonly files: ReadonlyMap<string, FileEntry>;
+  readonly #tree: Tree;
+
+  constructor(
+    readonly folder: string,
+    manifest: Manifest,
+  ) {
+    this.files = new Map(
+      manifest.entries.flatMap((entry) => (entry.kind === 'file' ? [[entry.path, entry] as const] : [])),
+    );
+    this.#tree = new Tree(folder);
+  }
+
+  /** Shares a file of it, or a part. @returns false where that can't be */
+  async link(name: string, bytes: number, target: Buffer, copier: Copier): Promise<boolean> {
+    try {
+      return await this.#tree.use(
+        decodePath(name),
+        async (file, facts) => facts.bytes === bytes && (await copier.link(file, bytes, target)),
+      );
+    } catch (error) {
+      if (isAbsent(error)) return false;
+      throw error;
+    }
+  }
+}
+
 class Making {
   readonly #entries: Entry[] = [];
   readonly #changed: string[] = [];
@@ -152,7 +182,7 @@ class Making {
     const madeAt = new Date().toISOString();
     const { identity, sequence, rocksdb } = hold.files;
     const copier = new Copier(AbortSignal.any([signal, hold.lost]), (bytes) => this.#count(bytes));
-    let base: { folder: string; manifest: Manifest } | undefined;
+    let base: Base | undefined;
     try {
       base = await this.#findBase(identity);
       await this.#copyTables(tree, hold.files, copier, base);
@@ -198,29 +228,25 @@ class Making {
     });
   }
 
-  async #findBase(identity: string): Promise<{ folder: string; manifest: Manifest } | undefined> {
+  async #findBase(identity: string): Promise<Base | undefined> {
     const { base, target } = this.options;
-    if (base === undefined) return findBase(target, identity);
+    if (base === undefined) {
+      const found = await findBase(target, identity);
+      return found && new Base(found.folder, found.manifest);
+    }
     const manifest = await readManifest(base);
-    if (manifest.identity === identity) return { folder: base, manifest };
+    if (manifest.identity === identity) return new Base(base, manifest);
     throw refuse(`${base} is a checkpoint of another root: nothing of it can be shared`);
   }
 
-  async #copyTables(
-    tree: Tree,
-    held: HeldFiles,
-    copier: Copier,
-    base: { folder: string; manifest: Manifest } | undefined,
-  ): Promise<void> {
+  async #copyTables(tree: Tree, held: HeldFiles, copier: Copier, base: Base | undefined): Promise<void> {
     await mkdir(path.join(this.folder, 'tables'), { mode: 0o700 });
     this.#entries.push({ kind: 'directory', path: 'tables', mode: 0o700 });
     this.#bytesTotal = held.files.reduce((sum, { bytes }) => sum + bytes, 0);
-    const older = filesByPath(base?.manifest);
     await copier.each(held.files, async (file) => {
-      const name = `tables/${file.name}`;
       const entry = file.name.endsWith('.sst')
-        ? await this.#takeTable(tree, file, copier, base?.folder, older.get(name))
-        : await this.#copyLog(tree, file, copier);
+        ? await this.#takeTable(tree, file, copier, base)
+        : await this.#takeLog(tree, file, copier, base);
       this.#entries.push(entry);
     });
     const manifest = held.files.find(({ name }) => name.startsWith('MANIFEST-'));
@@ -228,12 +254,10 @@ class Making {
     const current = Buffer.from(`${manifest.name}\n`);
     await writeFile(path.join(this.folder, 'tables/CURRENT'), current, { mode: 0o644, flag: 'wx' });
     await new Tree(this.folder).use(Buffer.from('tables/CURRENT'), async (file) => {
-      const crc32c = formatChecksum(await copier.checksum(file));
       this.#entries.push({
         kind: 'file',
         path: 'tables/CURRENT',
-        bytes: current.length,
-        crc32c,
+        ...(await copier.checksum(file)),
         mode: 0o644,
       });
     });
@@ -244,50 +268,82 @@ class Making {
     tree: Tree,
     { name, bytes, crc32c }: HeldFiles['files'][number],
     copier: Copier,
-    base: string | undefined,
-    older: FileEntry | undefined,
+    base: Base | undefined,
   ): Promise<FileEntry> {
     const entry = { kind: 'file', path: `tables/${name}`, bytes, mode: 0o444 } as const;
     const target = path.join(this.folder, entry.path);
     return tree.use(Buffer.from(entry.path), async (file, facts) => {
       if (facts.bytes !== bytes) throw changed(`${tree.folder}/${entry.path}`);
-      crc32c ??= formatChecksum(await copier.checksum(file));
-      if (base !== undefined && older?.bytes === bytes && older.crc32c === crc32c) {
-        if (await linkFrom(base, older, target, copier)) return { ...entry, crc32c };
+      crc32c ??= (await copier.checksum(file)).crc32c;
+      const older = base?.files.get(entry.path);
+      if (base && older?.bytes === bytes && older.crc32c === crc32c) {
+        if (await base.link(older.path, bytes, Buffer.from(target), copier)) return { ...entry, crc32c };
       }
-      if (!this.options.copy && (await copier.link(file, bytes, target))) {
+      if (!this.options.copy && (await copier.link(file, bytes, Buffer.from(target)))) {
         await protect(target);
         return { ...entry, crc32c };
       }
       const content = await copier.copy(file, undefined, Buffer.from(target), entry.mode);
-      if (content.bytes !== bytes || formatChecksum(content.crc32c) !== crc32c) {
+      if (content.bytes !== bytes || content.crc32c !== crc32c) {
         throw changed(`${tree.folder}/${entry.path}`);
       }
       return { ...entry, crc32c };
     });
   }
 
-  /** A log, or the manifest: only as much of it as was there at that moment. */
-  async #copyLog(
+  /**
+   * A log, or the manifest, which only grows: only as much of it as was there at that moment, and what an older checkpoint
+   * has of it is shared.
+   */
+  async #takeLog(
     tree: Tree,
     { name, bytes }: HeldFiles['files'][number],
     copier: Copier,
+    base: Base | undefined,
   ): Promise<FileEntry> {
     const entry = { kind: 'file', path: `tables/${name}`, bytes, mode: 0o644 } as const;
     return tree.use(Buffer.from(entry.path), async (file) => {
-      const target = Buffer.from(path.join(this.folder, entry.path));
-      const content = await copier.copy(file, bytes, target, entry.mode);
-      if (content.bytes !== bytes) throw changed(`${tree.folder}/${entry.path}`);
-      return { ...entry, crc32c: formatChecksum(content.crc32c) };
+      const whole = await copier.checksum(file, bytes);
+      if (whole.bytes !== bytes) throw changed(`${tree.folder}/${entry.path}`);
+      const parts = base ? await this.#shareParts(entry.path, bytes, file, copier, base) : [];
+      const offset = parts.reduce((sum, part) => sum + part.bytes, 0);
+      const isAlone = parts.length === 0;
+      if (offset < bytes || isAlone) {
+        const target = path.join(this.folder, isAlone ? entry.path : partPath(entry.path, parts.length));
+        const part = { offset, bytes: bytes - offset };
+        const content = await copier.copy(file, part, Buffer.from(target), entry.mode);
+        if (content.bytes !== part.bytes) throw changed(`${tree.folder}/${entry.path}`);
+        parts.push(content);
+      }
+      return { ...entry, crc32c: whole.crc32c, ...(!isAlone && { parts }) };
     });
   }
 
-  async #copyFiles(
-    tree: Tree,
+  /** Shares those parts of a file that grows which the base has. @returns them, as many as are worth a file of their own */
+  async #shareParts(
+    name: string,
+    bytes: number,
+    file: NativeFile,
     copier: Copier,
-    base: { folder: string; manifest: Manifest } | undefined,
-  ): Promise<void> {
-    const older = filesByPath(base?.manifest);
+    base: Base,
+  ): Promise<{ bytes: number; crc32c: string }[]> {
+    const older = base.files.get(name);
+    if (!older || older.bytes > bytes || older.bytes < LEAST_PART_BYTES) return [];
+    if ((await copier.checksum(file, older.bytes)).crc32c !== older.crc32c) return [];
+    const parts = older.parts ?? [{ bytes: older.bytes, crc32c: older.crc32c }];
+    const shared: typeof parts = [];
+    for (const [number, part] of parts.entries()) {
+      // A short last one is copied anew, together with what follows.
+      if (number > 0 && part.bytes < LEAST_PART_BYTES) break;
+      const source = older.parts ? partPath(name, number) : name;
+      const target = path.join(this.folder, partPath(name, number));
+      if (!(await base.link(source, part.bytes, Buffer.from(target), copier))) break;
+      shared.push(part);
+    }
+    return shared;
+  }
+
+  async #copyFiles(tree: Tree, copier: Copier, base: Base | undefined): Promise<void> {
     const folders: Buffer[] = [Buffer.from('files')];
     for (let folder = folders.pop(); folder; folder = folders.pop()) {
       copier.check();
@@ -305,28 +361,22 @@ class Making {
       await copier.each(list.names, async ({ name, type }) => {
         const file = Buffer.concat([within, Buffer.from('/'), name]);
         if (type === DT_DIRECTORY) folders.push(file);
-        else if (type === DT_FILE) await this.#takeFile(tree, file, copier, base?.folder, older);
+        else if (type === DT_FILE) await this.#takeFile(tree, file, copier, base);
         else if (type === DT_LINK) await this.#copyLink(tree, file);
         else this.#skipped++;
       });
     }
   }
 
-  async #takeFile(
-    tree: Tree,
-    name: Buffer,
-    copier: Copier,
-    base: string | undefined,
-    older: Map<string, FileEntry>,
-  ): Promise<void> {
+  async #takeFile(tree: Tree, name: Buffer, copier: Copier, base: Base | undefined): Promise<void> {
     const text = encodePath(name);
     const target = this.#targetOf(name);
-    const before = older.get(text);
+    const before = base?.files.get(text);
     for (let tries = 1; ; tries++) {
       try {
         const entry = await tree.use(name, async (file, facts) => {
-          if (base !== undefined && before && isSame(before, facts)) {
-            if (await linkFrom(base, before, target, copier)) return before;
+          if (base && before && isSame(before, facts)) {
+            if (await base.link(before.path, before.bytes, target, copier)) return before;
           }
           return this.#copyFile(tree, file, facts, text, copier);
         });
@@ -360,7 +410,7 @@ class Making {
       kind: 'file',
       path: name,
       bytes: content.bytes,
-      crc32c: formatChecksum(content.crc32c),
+      crc32c: content.crc32c,
       mode,
       ...(isSettled && { source: { device, inode, changed } }),
       ...(!isStable && { changedWhileCopied: true }),
@@ -380,28 +430,6 @@ class Making {
   }
 }
 
-/** Shares a file of an older checkpoint. */
-async function linkFrom(
-  base: string,
-  entry: FileEntry,
-  target: string | Buffer,
-  copier: Copier,
-): Promise<boolean> {
-  const source = Buffer.concat([Buffer.from(`${base}/`), decodePath(entry.path)]);
-  copier.check();
-  const isThere = await stat(source).catch(() => undefined);
-  if (isThere?.size !== entry.bytes) return false;
-  try {
-    await link(source, target);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== undefined && ['EXDEV', 'EMLINK', 'EPERM', 'EOPNOTSUPP'].includes(code)) return false;
-    throw error;
-  }
-  copier.countLinked(entry.bytes);
-  return true;
-}
-
 function isSame({ bytes, source }: FileEntry, facts: FileFacts): boolean {
   return (
     source !== undefined &&
@@ -409,12 +437,6 @@ function isSame({ bytes, source }: FileEntry, facts: FileFacts): boolean {
     source.device === facts.device &&
     source.inode === facts.inode &&
     source.changed === facts.changed
-  );
-}
-
-function filesByPath(manifest: Manifest | undefined): Map<string, FileEntry> {
-  return new Map(
-    manifest?.entries.flatMap((entry) => (entry.kind === 'file' ? [[entry.path, entry] as const] : [])),
   );
 }
 

@@ -2,6 +2,7 @@ import { chmod, chown } from 'node:fs/promises';
 import os from 'node:os';
 import { VamosError } from '../../src/protocol/errors.js';
 import type { NativeFile } from '../modules/files/binding.js';
+import { formatChecksum } from './manifest.js';
 import { nativeFiles } from './native_files.js';
 
 /** How far something that reads or copies files has come. */
@@ -30,10 +31,10 @@ export class Copier {
   ) {}
 
   /** One more name for the file, where it can have one. */
-  async link(file: NativeFile, bytes: number, target: string): Promise<boolean> {
+  async link(file: NativeFile, bytes: number, target: Buffer): Promise<boolean> {
     this.check();
     try {
-      await this.#native.linkFile(file, Buffer.from(target));
+      await this.#native.linkFile(file, target);
     } catch (error) {
       if (NOT_LINKABLE.has(Math.abs((error as NodeJS.ErrnoException).errno ?? 0))) return false;
       throw error;
@@ -48,24 +49,34 @@ export class Copier {
     this.onBytes(bytes);
   }
 
-  /** The first bytes of the file, all of it if none are named. @returns their number and checksum */
-  async copy(
-    file: NativeFile,
-    bytes: number | undefined,
-    target: Buffer,
-    mode: number,
-  ): Promise<{ bytes: number; crc32c: number }> {
-    this.check();
-    const content = await this.#native.copyContent(file, bytes ?? -1, target, mode);
+  countCopied(bytes: number): void {
     this.copied.files++;
-    this.copied.bytes += content.bytes;
-    this.onBytes(content.bytes);
-    return content;
+    this.copied.bytes += bytes;
+    this.onBytes(bytes);
   }
 
-  async checksum(file: NativeFile): Promise<number> {
+  countRead(bytes: number): void {
+    this.onBytes(bytes);
+  }
+
+  /** Copies a part of the file, or all of it. @returns its length, fewer bytes where the file ends before, and its checksum */
+  async copy(
+    file: NativeFile,
+    part: { offset: number; bytes: number } | undefined,
+    target: Buffer,
+    mode: number,
+  ): Promise<{ bytes: number; crc32c: string }> {
     this.check();
-    return (await this.#native.readContent(file, -1)).crc32c;
+    const content = await this.#native.copyContent(file, part?.offset ?? 0, part?.bytes ?? -1, target, mode);
+    this.countCopied(content.bytes);
+    return { bytes: content.bytes, crc32c: formatChecksum(content.crc32c) };
+  }
+
+  /** Of the first bytes of the file, or of all of it. */
+  async checksum(file: NativeFile, bytes = -1): Promise<{ bytes: number; crc32c: string }> {
+    this.check();
+    const content = await this.#native.readContent(file, 0, bytes);
+    return { bytes: content.bytes, crc32c: formatChecksum(content.crc32c) };
   }
 
   /** @throws VamosError why it is to stop */

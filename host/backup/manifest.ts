@@ -30,6 +30,11 @@ const entry = z.discriminatedUnion('kind', [
     bytes: z.int().min(0),
     crc32c: checksum,
     mode,
+    /**
+     * Of a file that grows: what it had at each checkpoint, one after another. The first one lies at `path.1` and so on
+     * (partPath); checkpoints share them. None: the file lies at its path.
+     */
+    parts: z.array(z.object({ bytes: z.int().min(0), crc32c: checksum })).optional(),
     /** Of a file beneath `files/`: what it was when it was copied. It has not changed as long as it still is. */
     source: z.object({ device: z.number(), inode: z.number(), changed: z.string() }).optional(),
     /** It was written to while it was copied, each time that this was tried. */
@@ -156,6 +161,11 @@ export function checkServable(root: string): void {
       `${root}: a restore into it did not come to its end; remove the folder and restore again`,
     );
   }
+}
+
+/** Where a part of a file lies; they are numbered from 0. */
+export function partPath(file: string, number: number): string {
+  return `${file}.${number + 1}`;
 }
 
 /** A path of bytes as an entry has it. */

@@ -14,8 +14,9 @@ import {
 import path from 'node:path';
 import { VamosError } from '../../src/protocol/errors.js';
 import { syncFolder } from './checkpoint.js';
+import { takeContent } from './content.js';
 import { Copier, type Progress } from './copier.js';
-import { decodePath, formatChecksum, readManifest, RESTORE_MARK, type Manifest } from './manifest.js';
+import { decodePath, readManifest, RESTORE_MARK, type Manifest } from './manifest.js';
 import { nativeFiles, storageError, Tree } from './native_files.js';
 
 export interface RestoreOptions {
@@ -53,7 +54,7 @@ const NO_CONTENT = new Set(['lost+found']);
  * STORAGE_FAILED
  */
 export async function restoreCheckpoint(options: RestoreOptions): Promise<RestoreSummary> {
-  const { from, root } = options;
+  const { from, root, settle } = options;
   const manifest = await readManifest(from);
   const wasThere = await claimRoot(from, root);
   try {
@@ -61,7 +62,7 @@ export async function restoreCheckpoint(options: RestoreOptions): Promise<Restor
     await writeFile(mark, `of ${from}\n`, { flag: 'wx' });
     await syncFolder(root);
     const copier = await copyEntries(options, manifest);
-    await options.settle?.(path.join(root, 'tables'));
+    await settle?.(path.join(root, 'tables'));
     await setOwner(root, options.owner ?? manifest.owner);
     await nativeFiles().syncFileSystem(Buffer.from(root));
     await unlink(mark);
@@ -110,7 +111,7 @@ async function claimRoot(from: string, root: string): Promise<boolean> {
 }
 
 async function copyEntries(options: RestoreOptions, manifest: Manifest): Promise<Copier> {
-  const { from, root, link, signal, onProgress } = options;
+  const { from, root, link: isLinked, signal } = options;
   const tree = new Tree(from);
   let bytesDone = 0;
   const bytesTotal = manifest.entries.reduce(
@@ -118,7 +119,7 @@ async function copyEntries(options: RestoreOptions, manifest: Manifest): Promise
     0,
   );
   const copier = new Copier(signal, (bytes) => {
-    onProgress?.({ phase: 'restore', bytesDone: (bytesDone += bytes), bytesTotal });
+    options.onProgress?.({ phase: 'restore', bytesDone: (bytesDone += bytes), bytesTotal });
   });
   const targetOf = (name: string) => Buffer.concat([Buffer.from(`${root}/`), decodePath(name)]);
   for (const entry of manifest.entries) {
@@ -127,20 +128,8 @@ async function copyEntries(options: RestoreOptions, manifest: Manifest): Promise
   await copier.each(manifest.entries, async (entry) => {
     if (entry.kind === 'link') await symlink(decodePath(entry.target), targetOf(entry.path));
     if (entry.kind !== 'file') return;
-    await tree.use(decodePath(entry.path), async (file, facts) => {
-      const target = targetOf(entry.path);
-      const isShared =
-        link && entry.path.endsWith('.sst') && (await copier.link(file, facts.bytes, target.toString()));
-      const content = isShared
-        ? { bytes: facts.bytes, crc32c: await copier.checksum(file) }
-        : await copier.copy(file, undefined, target, entry.mode);
-      if (content.bytes !== entry.bytes || formatChecksum(content.crc32c) !== entry.crc32c) {
-        throw new VamosError(
-          'CORRUPTION',
-          `${from}/${entry.path} is not what the checkpoint says: it is damaged; use another checkpoint`,
-        );
-      }
-    });
+    const isShared = isLinked === true && entry.path.endsWith('.sst');
+    await takeContent(tree, entry, targetOf(entry.path), entry.mode, copier, isShared);
   });
   // Last: a directory may be for reading only.
   for (const entry of manifest.entries.toReversed()) {

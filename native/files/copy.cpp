@@ -28,13 +28,14 @@ Errno writeAll(int target, const char* data, size_t lengthBytes) {
 }
 
 // target: -1: reads alone.
-Errno readPieces(int source, uint64_t lengthBytes, int target, Content& content) {
+Errno readPieces(int source, const Part& part, int target, Content& content) {
+  const uint64_t lengthBytes = part.lengthBytes.value_or(std::numeric_limits<uint64_t>::max());
   std::vector<char> piece(pieceBytes);
   content = {};
   while (content.lengthBytes < lengthBytes) {
     const size_t wanted = std::min<uint64_t>(pieceBytes, lengthBytes - content.lengthBytes);
     const ssize_t count =
-        ::pread(source, piece.data(), wanted, static_cast<off_t>(content.lengthBytes));
+        ::pread(source, piece.data(), wanted, static_cast<off_t>(part.offset + content.lengthBytes));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return errno;
     if (count == 0) break;
@@ -47,21 +48,14 @@ Errno readPieces(int source, uint64_t lengthBytes, int target, Content& content)
   return 0;
 }
 
-uint64_t limitOf(std::optional<uint64_t> lengthBytes) {
-  return lengthBytes.value_or(std::numeric_limits<uint64_t>::max());
-}
-
 }  // namespace
 
-Errno readContent(int source, std::optional<uint64_t> lengthBytes, Content& content) {
-  return readPieces(source, limitOf(lengthBytes), -1, content);
-}
+Errno readContent(int source, Part part, Content& content) { return readPieces(source, part, -1, content); }
 
-Errno copyContent(int source, std::optional<uint64_t> lengthBytes, const std::string& target, uint32_t mode,
-                  Content& content) {
+Errno copyContent(int source, Part part, const std::string& target, uint32_t mode, Content& content) {
   Descriptor made(::open(target.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
   if (!made.isOpen()) return errno;
-  Errno failure = readPieces(source, limitOf(lengthBytes), made.get(), content);
+  Errno failure = readPieces(source, part, made.get(), content);
   // The mode at open is less what the umask says.
   if (failure == 0 && ::fchmod(made.get(), mode) != 0) failure = errno;
   const Errno closed = made.close();

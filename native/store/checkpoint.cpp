@@ -2,7 +2,6 @@
 
 #include <rocksdb/file_checksum.h>
 #include <rocksdb/version.h>
-#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <charconv>
@@ -11,19 +10,6 @@
 
 namespace vamos::store {
 namespace {
-
-// What a flush leaves free on the disk, at least. A flush that meets a full disk stops the store.
-constexpr uint64_t spareBytes = 16 << 20;
-
-bool hasRoomForFlush(const Database& database) {
-  uint64_t memtableBytes = 0;
-  struct statvfs disk {};
-  if (!database.base().GetIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &memtableBytes) ||
-      ::statvfs(database.path().c_str(), &disk) != 0) {
-    return false;
-  }
-  return disk.f_bavail * disk.f_frsize > 2 * memtableBytes + spareBytes;
-}
 
 // The number of a file such as 000012.log; nothing for other names.
 std::optional<uint64_t> logNumber(const std::string& name) {
@@ -85,9 +71,8 @@ std::string recordedChecksum(rocksdb::FileChecksumList& checksums, uint64_t numb
 // Names are RocksDB's own: nothing in them needs an escape.
 std::string toJson(const std::vector<HeldFile>& files, const std::string& identity, uint64_t sequence) {
   std::string json = R"({"identity":")" + identity + R"(","sequence":)" + std::to_string(sequence) +
-                     R"(,"rocksdb":")" + std::to_string(ROCKSDB_MAJOR) + "." +
-                     std::to_string(ROCKSDB_MINOR) + "." + std::to_string(ROCKSDB_PATCH) +
-                     R"(","files":[)";
+                     R"(,"rocksdb":")" + std::to_string(ROCKSDB_MAJOR) + "." + std::to_string(ROCKSDB_MINOR) +
+                     "." + std::to_string(ROCKSDB_PATCH) + R"(","files":[)";
   for (const HeldFile& file : files) {
     if (json.back() != '[') json += ',';
     json += R"({"name":")" + file.name + R"(","bytes":)" + std::to_string(file.bytes);
@@ -101,11 +86,8 @@ std::string toJson(const std::vector<HeldFile>& files, const std::string& identi
 
 Progress HoldFilesOperation::run(const Budget& budget) {
   if (budget.cachedOnly) return Progress::AGAIN;
-  // A log that is empty costs the copy nothing, and small tables are shared by the next copy.
-  if (hasRoomForFlush(database_)) {
-    const rocksdb::Status status = database_.watch(database_.base().Flush({}));
-    if (!status.ok()) return done(database_.failure(status));
-  }
+  // The memtable is not flushed: small table files would be merged with large ones soon, of which every copy
+  // would have its own. The log has it, and the next copy shares what the log has now.
   if (const rocksdb::Status status = database_.base().DisableFileDeletions(); !status.ok()) {
     return done(database_.failure(status));
   }
@@ -114,6 +96,7 @@ Progress HoldFilesOperation::run(const Budget& budget) {
     enableFileDeletions(database_.base()).PermitUncheckedError();
     return done(database_.failure(status));
   }
+  holds_++;
   outcome.result = std::move(list);
   return done(std::move(outcome));
 }
@@ -170,7 +153,9 @@ rocksdb::Status HoldFilesOperation::hold(std::string& list) {
 Progress ReleaseFilesOperation::run(const Budget& budget) {
   // It may remove files.
   if (budget.cachedOnly) return Progress::AGAIN;
+  if (holds_.load() == 0) return done(Outcome::failure(ErrorCode::BAD_REQUEST, "no files are held"));
   const rocksdb::Status status = enableFileDeletions(database_.base());
+  holds_--;
   return done(status.ok() ? Outcome{} : database_.failure(status));
 }
 

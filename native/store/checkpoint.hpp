@@ -11,8 +11,9 @@ namespace vamos::store {
 // is in them whole or not at all, since the logs are cut where a record ends.
 class HoldFilesOperation : public Operation {
  public:
-  HoldFilesOperation(uint64_t number, const Database& database)
-      : Operation(number, nullptr), database_(database) {}
+  // holds: how many there are, to count.
+  HoldFilesOperation(uint64_t number, const Database& database, std::atomic<uint64_t>& holds)
+      : Operation(number, nullptr), database_(database), holds_(holds) {}
 
  protected:
   Progress run(const Budget& budget) override;
@@ -21,19 +22,21 @@ class HoldFilesOperation : public Operation {
   rocksdb::Status hold(std::string& list);
 
   const Database& database_;
+  std::atomic<uint64_t>& holds_;
 };
 
 // Ends one hold: what is obsolete is removed when no hold is left.
 class ReleaseFilesOperation : public Operation {
  public:
-  ReleaseFilesOperation(uint64_t number, const Database& database)
-      : Operation(number, nullptr), database_(database) {}
+  ReleaseFilesOperation(uint64_t number, const Database& database, std::atomic<uint64_t>& holds)
+      : Operation(number, nullptr), database_(database), holds_(holds) {}
 
  protected:
   Progress run(const Budget& budget) override;
 
  private:
   const Database& database_;
+  std::atomic<uint64_t>& holds_;
 };
 
 }  // namespace vamos::store

@@ -461,11 +461,11 @@ std::vector<Record> Store::getRecords(std::string_view prefix) {
 }
 
 Answer Store::holdFiles() {
-  return run(std::make_shared<HoldFilesOperation>(++lastNumber_, database_), false);
+  return run(std::make_shared<HoldFilesOperation>(++lastNumber_, database_, fileHolds_), false);
 }
 
 Answer Store::releaseFiles() {
-  return run(std::make_shared<ReleaseFilesOperation>(++lastNumber_, database_), false);
+  return run(std::make_shared<ReleaseFilesOperation>(++lastNumber_, database_, fileHolds_), false);
 }
 
 Statistics Store::statistics() {
@@ -481,6 +481,7 @@ Statistics Store::statistics() {
   result.blockCacheMisses = database_.ticker(rocksdb::BLOCK_CACHE_MISS);
   result.blockBytesRead = database_.ticker(rocksdb::BLOCK_CACHE_BYTES_WRITE);
   result.rowsFromIndex = database_.rowsFromIndex();
+  result.filesHeld = fileHolds_;
   result.threads = options_.threads;
   return result;
 }

@@ -150,6 +150,7 @@ class Store {
   std::unordered_map<uint64_t, std::shared_ptr<Operation>> operations_;
   std::unordered_map<uint64_t, uint64_t> pendingBlobs_;  // their lengths so far
   uint64_t lastNumber_ = 0;
+  std::atomic<uint64_t> fileHolds_{0};
   bool isFailureTold_ = false;
   bool isClosed_ = false;
   // Last: their threads use the rest.

@@ -165,6 +165,7 @@ struct Statistics {
   uint64_t blockCacheMisses = 0;
   uint64_t blockBytesRead = 0;  // by the blocks that the cache did not have
   uint64_t rowsFromIndex = 0;
+  uint64_t filesHeld = 0;  // how many copies keep RocksDB from removing files
   uint64_t threads = 0;
 };
 

@@ -31,10 +31,16 @@ export interface NativeFiles {
   truncateFile(file: NativeFile, lengthBytes: number): Promise<void>;
   statFile(file: NativeFile): Promise<NativeStat>;
   readDirectory(file: NativeFile, windowBytes: number): Promise<{ entries: Uint8Array; atEnd: boolean }>;
-  /** Reads the first lengthBytes of the file, all of it if negative; bytes: fewer where it ends before. */
-  readContent(file: NativeFile, lengthBytes: number): Promise<FileContent>;
+  /** Reads that part of a file, to its end if lengthBytes is negative. bytes: fewer where it ends before. */
+  readContent(file: NativeFile, offset: number, lengthBytes: number): Promise<FileContent>;
   /** The same, into a new file at a path of the host, which is removed again if it fails. */
-  copyContent(file: NativeFile, lengthBytes: number, target: Uint8Array, mode: number): Promise<FileContent>;
+  copyContent(
+    file: NativeFile,
+    offset: number,
+    lengthBytes: number,
+    target: Uint8Array,
+    mode: number,
+  ): Promise<FileContent>;
   /** One more name for the file, at a path of the host. */
   linkFile(file: NativeFile, target: Uint8Array): Promise<void>;
   /** All that was written to the file system of this path of the host is durable then. */

@@ -280,5 +280,7 @@ export interface StoreStatistics {
   blockBytesRead: number;
   /** That reads took from the entries of a secondary index alone. */
   rowsFromIndex: number;
+  /** Copies under way that keep the store from removing files. */
+  filesHeld: number;
   threads: number;
 }

@@ -303,10 +303,13 @@ Napi::Value removeTree(const Napi::CallbackInfo& info) {
       [done](Napi::Env env) { return Napi::Boolean::New(env, *done); });
 }
 
-// Negative: all of the file.
-std::optional<uint64_t> lengthAt(const Napi::CallbackInfo& info, size_t index) {
-  const double length = info[index].As<Napi::Number>().DoubleValue();
-  return length < 0 ? std::nullopt : std::optional(static_cast<uint64_t>(length));
+// offset, length; a negative length: to the end.
+files::Part partAt(const Napi::CallbackInfo& info, size_t index) {
+  files::Part part;
+  part.offset = static_cast<uint64_t>(info[index].As<Napi::Number>().DoubleValue());
+  const double length = info[index + 1].As<Napi::Number>().DoubleValue();
+  if (length >= 0) part.lengthBytes = static_cast<uint64_t>(length);
+  return part;
 }
 
 Napi::Value contentValue(Napi::Env env, const Content& content) {
@@ -320,8 +323,8 @@ Napi::Value readContent(const Napi::CallbackInfo& info) {
   auto content = std::make_shared<Content>();
   return Job::start(
       info.Env(),
-      [file = unwrap<SharedFile>(info), length = lengthAt(info, 1), content] {
-        return files::readContent(file->descriptor(), length, *content);
+      [file = unwrap<SharedFile>(info), part = partAt(info, 1), content] {
+        return files::readContent(file->descriptor(), part, *content);
       },
       [content](Napi::Env env) { return contentValue(env, *content); });
 }
@@ -330,10 +333,9 @@ Napi::Value copyContent(const Napi::CallbackInfo& info) {
   auto content = std::make_shared<Content>();
   return Job::start(
       info.Env(),
-      [file = unwrap<SharedFile>(info), length = lengthAt(info, 1), target = pathAt(info, 2),
-       mode = numberAt(info, 3), content] {
-        return files::copyContent(file->descriptor(), length, target, mode, *content);
-      },
+      [file = unwrap<SharedFile>(info), part = partAt(info, 1), target = pathAt(info, 3),
+       mode = numberAt(info, 4),
+       content] { return files::copyContent(file->descriptor(), part, target, mode, *content); },
       [content](Napi::Env env) { return contentValue(env, *content); });
 }
 
@@ -347,20 +349,33 @@ Napi::Value linkFile(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value syncFileSystem(const Napi::CallbackInfo& info) {
-  return Job::start(info.Env(), [path = pathAt(info, 0)] { return files::syncFileSystem(path); }, undefined);
+  return Job::start(
+      info.Env(), [path = pathAt(info, 0)] { return files::syncFileSystem(path); }, undefined);
 }
 
 }  // namespace
 
 void initFiles(Napi::Env env, Napi::Object exports) {
   const std::pair<const char*, Napi::Value (*)(const Napi::CallbackInfo&)> functions[] = {
-      {"openRoot", openRoot},         {"openFile", openFile},     {"closeFile", closeFile},
-      {"readFile", readFile},         {"writeFile", writeFile},   {"syncFile", syncFile},
-      {"truncateFile", truncateFile}, {"statFile", statFile},     {"readDirectory", readDirectory},
-      {"statPath", statPath},         {"accessPath", accessPath}, {"makeDirectory", makeDirectory},
-      {"renamePath", renamePath},     {"removePath", removePath}, {"removeTree", removeTree},
-      {"readContent", readContent},   {"copyContent", copyContent},
-      {"linkFile", linkFile},         {"syncFileSystem", syncFileSystem},
+      {"openRoot", openRoot},
+      {"openFile", openFile},
+      {"closeFile", closeFile},
+      {"readFile", readFile},
+      {"writeFile", writeFile},
+      {"syncFile", syncFile},
+      {"truncateFile", truncateFile},
+      {"statFile", statFile},
+      {"readDirectory", readDirectory},
+      {"statPath", statPath},
+      {"accessPath", accessPath},
+      {"makeDirectory", makeDirectory},
+      {"renamePath", renamePath},
+      {"removePath", removePath},
+      {"removeTree", removeTree},
+      {"readContent", readContent},
+      {"copyContent", copyContent},
+      {"linkFile", linkFile},
+      {"syncFileSystem", syncFileSystem},
   };
   for (const auto& [name, function] : functions) exports.Set(name, Napi::Function::New(env, function, name));
 }

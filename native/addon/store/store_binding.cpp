@@ -366,13 +366,11 @@ Napi::Value StoreBinding::getRecords(const Info& info) {
 }
 
 Napi::Value StoreBinding::holdFiles(const Info& info) {
-  return use(info.Env(),
-             [&](store::Store& store) { return toJavaScript(info.Env(), store.holdFiles()); });
+  return use(info.Env(), [&](store::Store& store) { return toJavaScript(info.Env(), store.holdFiles()); });
 }
 
 Napi::Value StoreBinding::releaseFiles(const Info& info) {
-  return use(info.Env(),
-             [&](store::Store& store) { return toJavaScript(info.Env(), store.releaseFiles()); });
+  return use(info.Env(), [&](store::Store& store) { return toJavaScript(info.Env(), store.releaseFiles()); });
 }
 
 Napi::Value StoreBinding::estimate(const Info& info) {
@@ -401,6 +399,7 @@ Napi::Value StoreBinding::statistics(const Info& info) {
     set("blockCacheMisses", statistics.blockCacheMisses);
     set("blockBytesRead", statistics.blockBytesRead);
     set("rowsFromIndex", statistics.rowsFromIndex);
+    set("filesHeld", statistics.filesHeld);
     set("threads", statistics.threads);
     return result;
   });
