@@ -4,6 +4,7 @@ import type { ControlRequest } from '../../host/daemon/control.js';
 import type { DaemonStatus } from '../../host/daemon/daemon.js';
 import type { Change, GuestReport } from '../../host/daemon/supervisor.js';
 import { registerBackups } from './backups.js';
+import type { RepairReport } from '../../host/modules/tables/binding.js';
 
 interface GuestOptions {
   root?: string;
@@ -33,6 +34,7 @@ While it runs:
   $ vamos host status
   $ vamos host add web --root /srv/web --channel virtio-serial:/run/web.sock
   $ vamos host remove web
+  $ vamos host repair web  (what a damaged log cost; --accept-loss serves the guest without that)
   $ vamos host reload      (the same as SIGHUP: reads the file again)
   $ vamos host stop        (the same as SIGTERM: drains, syncs, closes)
 Backups ('vamos help host checkpoint' tells more of each):
@@ -82,6 +84,12 @@ export function register(program: Command): void {
     },
   );
 
+  subcommand('repair [guest]', "say what a guest's damaged log has lost, and serve it without that")
+    .option('--root <directory>', "the guest's root, where no daemon serves it")
+    .option('--accept-loss', 'give up the commits from the damaged place on; the log as it was is kept')
+    .option('--json', 'as JSON')
+    .action(repair);
+
   subcommand('reload', "read the daemon's configuration file again").action(
     async ({ control }: { control?: string }) => {
       const change = (await ask(control, { command: 'reload' })) as Change;
@@ -100,6 +108,27 @@ export function register(program: Command): void {
   );
 
   registerBackups(host);
+}
+
+async function repair(
+  name: string | undefined,
+  options: { root?: string; acceptLoss?: boolean; json?: boolean; control?: string },
+  command: Command,
+): Promise<void> {
+  const { root, acceptLoss = false, json, control } = options;
+  if ((name === undefined) === (root === undefined)) {
+    command.error('error: give either the name of a guest, or --root DIR');
+  }
+  let report: RepairReport;
+  if (name === undefined) {
+    const { repairTables } = await import('../../host/modules/tables/module.js');
+    report = repairTables(path.resolve(root!, 'tables'), acceptLoss);
+  } else {
+    report = (await ask(control, { command: 'repair', name, acceptLoss })) as RepairReport;
+  }
+  const { formatRepair } = await import('../../host/daemon/status.js');
+  const again = `vamos host repair ${name ?? `--root ${root}`} --accept-loss`;
+  console.log(json ? JSON.stringify(report, undefined, 2) : formatRepair(report, again));
 }
 
 export function addControlOption(command: Command): Command {

@@ -19,6 +19,7 @@ const requestSchema = z.discriminatedUnion(
     z.strictObject({ command: z.literal('status') }),
     z.strictObject({ command: z.literal('add'), name: z.string(), guest: z.unknown() }),
     z.strictObject({ command: z.literal('remove'), name: z.string() }),
+    z.strictObject({ command: z.literal('repair'), name: z.string(), acceptLoss: z.boolean() }),
     z.strictObject({ command: z.literal('reload') }),
     z.strictObject({ command: z.literal('stop') }),
     z.strictObject({
@@ -29,7 +30,7 @@ const requestSchema = z.discriminatedUnion(
       copy: z.boolean().optional(),
     }),
   ],
-  { error: 'expected status, add, remove, reload, stop or checkpoint' },
+  { error: 'expected status, add, remove, repair, reload, stop or checkpoint' },
 );
 
 export type ControlRequest = z.output<typeof requestSchema>;

@@ -52,6 +52,8 @@ export async function runDaemon(
         return supervisor.add(request.name, request.guest);
       case 'remove':
         return supervisor.remove(request.name);
+      case 'repair':
+        return supervisor.repair(request.name, request.acceptLoss);
       case 'reload':
         return reload();
       case 'stop':

@@ -1,4 +1,5 @@
 import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { chownSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Logger } from 'pino';
@@ -7,13 +8,15 @@ import { formatBytes, type Configuration, type GuestConfiguration } from './conf
 import type { Hold } from '../backup/checkpoint.js';
 import { fromWorkerSchema, type FromWorker, type Report, type ToWorker } from './messages.js';
 import { resolveUser } from './user.js';
+import type { RepairReport } from '../modules/tables/binding.js';
 
 /**
  * starting: its worker opens the root; serving; waiting: the worker ended unasked, or because its store could not write
  * (then there is an error), and is started again soon;
- * failed: the root or a channel can't be opened, tried again now and then; stopping and stopped: as asked.
+ * failed: the root or a channel can't be opened, tried again now and then; repairing: as asked, a process looks at its
+ * damaged root; stopping and stopped: as asked.
  */
-export type GuestState = 'starting' | 'serving' | 'waiting' | 'failed' | 'stopping' | 'stopped';
+export type GuestState = 'starting' | 'serving' | 'waiting' | 'failed' | 'repairing' | 'stopping' | 'stopped';
 
 export interface GuestStatus {
   name: string;
@@ -70,6 +73,7 @@ export class Guest {
   /** What the worker was asked and has not answered. */
   #asked = new Map<number, { resolve: (answer: FromWorker) => void; reject: (error: VamosError) => void }>();
   #nextId = 1;
+  #repair: Promise<RepairReport> | undefined;
   #settled = new Settlement();
   #stopped = new Settlement();
 
@@ -90,6 +94,7 @@ export class Guest {
 
   /** Lets the worker drain, sync and close; kills it after the configured bound. */
   async stop(): Promise<void> {
+    await this.#repair?.catch(() => undefined);
     if (this.#state === 'stopped') return;
     if (this.#state !== 'stopping') {
       clearTimeout(this.#timer);
@@ -104,6 +109,38 @@ export class Guest {
       }
     }
     await this.#stopped.promise;
+  }
+
+  /**
+   * Says what the damaged root of this guest, which is refused, has lost; with acceptLoss it is served again without that.
+   * @throws VamosError BAD_REQUEST where the guest is not refused
+   */
+  async repair(acceptLoss: boolean): Promise<RepairReport> {
+    // A try that is under way ends soon, one way or the other.
+    while (this.#state === 'starting' && this.#worker) {
+      await Promise.race([once(this.#worker, 'exit'), once(this.#worker, 'message')]);
+    }
+    if (this.#state !== 'failed' || this.#repair) {
+      throw new VamosError(
+        'BAD_REQUEST',
+        `guest ${this.name} is ${this.#state}: only one that failed is repaired`,
+      );
+    }
+    clearTimeout(this.#timer);
+    this.#setState('repairing');
+    this.#repair = runRepair(this.name, this.configuration, acceptLoss);
+    let isRepaired = false;
+    try {
+      const report = await this.#repair;
+      isRepaired = report.damage === '' || report.keptIn !== '';
+      if (report.keptIn !== '') this.log.warn(report, 'guest: the loss of commits was accepted');
+      return report;
+    } finally {
+      this.#repair = undefined;
+      this.#setState('failed');
+      if (isRepaired) this.#launch();
+      else this.#again(this.settings.restart.failedMs);
+    }
   }
 
   /** The worker's counters; undefined where it doesn't serve or doesn't answer in time. */
@@ -213,7 +250,7 @@ export class Guest {
 
   #receive(value: unknown): void {
     const { success, data: message } = fromWorkerSchema.safeParse(value);
-    if (!success) {
+    if (!success || message.kind === 'repaired') {
       this.#kill('sent the supervisor what it does not understand');
     } else if (message.kind === 'report') {
       this.#takeReport(message.id, message.report);
@@ -348,6 +385,27 @@ function forkWorker(name: string, guest: GuestConfiguration): ChildProcess {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     ...user,
   });
+}
+
+/** What a process of the guest's user finds. @throws VamosError */
+async function runRepair(
+  name: string,
+  guest: GuestConfiguration,
+  acceptLoss: boolean,
+): Promise<RepairReport> {
+  const worker = forkWorker(name, guest);
+  const ended = new Promise<undefined>((resolve) => {
+    worker.once('exit', () => resolve(undefined));
+    worker.once('error', () => resolve(undefined));
+  });
+  const answered = new Promise<unknown>((resolve) => worker.once('message', resolve));
+  worker.send({ kind: 'repair', name, guest, acceptLoss } satisfies ToWorker, () => undefined);
+  const { data: message } = fromWorkerSchema.safeParse(await Promise.race([answered, ended]));
+  await ended;
+  if (message?.kind === 'repaired') return message.report;
+  if (message?.kind !== 'failed')
+    throw new VamosError('INTERNAL', `guest ${name}: its repair ended without an answer`);
+  throw errorOf(message);
 }
 
 function makeRoot(root: string, user: { uid: number; gid: number } | undefined): void {

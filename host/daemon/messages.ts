@@ -8,6 +8,8 @@ export type ToWorker =
   | { kind: 'report'; id: number }
   | { kind: 'hold'; id: number }
   | { kind: 'release'; id: number }
+  /** Instead of start: looks at the damaged root, answers and ends. */
+  | { kind: 'repair'; name: string; guest: GuestConfiguration; acceptLoss: boolean }
   | { kind: 'stop' };
 
 const count = z.number().min(0);
@@ -82,6 +84,17 @@ const heldFiles = z.object({
     .max(10_000_000),
 });
 
+/** RepairReport of the tables' binding. */
+const repairReport = z.object({
+  damage: z.string().max(4000),
+  lostRecords: count,
+  lostCommits: count,
+  lostBytes: count,
+  isIncomplete: z.boolean(),
+  parts: z.array(z.object({ file: shortText, fromByte: count })).max(100_000),
+  keptIn: z.string().max(4096),
+});
+
 /** What a worker tells the supervisor, who does not trust it: a guest may have taken it over. */
 export const fromWorkerSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('serving') }),
@@ -95,6 +108,7 @@ export const fromWorkerSchema = z.discriminatedUnion('kind', [
     code: z.string().max(64),
     message: z.string().max(4000),
   }),
+  z.object({ kind: z.literal('repaired'), report: repairReport }),
 ]);
 
 export type FromWorker = z.output<typeof fromWorkerSchema>;

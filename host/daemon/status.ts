@@ -1,5 +1,6 @@
 import type { DaemonStatus } from './daemon.js';
 import { formatBytes } from './configuration.js';
+import type { RepairReport } from '../modules/tables/binding.js';
 import type { Report } from './messages.js';
 import type { GuestReport } from './supervisor.js';
 
@@ -43,6 +44,23 @@ export function formatStatus(status: DaemonStatus): string {
     ...(lastExit ? [`${name}: its worker last ended at ${lastExit.at}: ${lastExit.reason}`] : []),
   ]);
   return [head, ...lines, ...troubles].join('\n');
+}
+
+/** A repair for people. @param again the command that accepts the loss */
+export function formatRepair(report: RepairReport, again: string): string {
+  if (report.damage === '') return 'vamos: nothing is damaged';
+  const isAccepted = report.keptIn !== '';
+  const atLeast = report.isIncomplete ? 'at least ' : '';
+  const { lostCommits, lostRecords, lostBytes, parts } = report;
+  return [
+    `vamos: ${report.damage}`,
+    `${isAccepted ? 'lost' : 'lost, if that is accepted'}: ${atLeast}${lostCommits} commits that can still be read, and what is ` +
+      `damaged; together ${atLeast}${lostRecords} records, ${formatBytes(lostBytes)} of the log:`,
+    ...parts.map(({ file, fromByte }) => `  ${file} from byte ${fromByte} on`),
+    isAccepted
+      ? `the logs as they were are kept in ${report.keptIn}; the rest is served again`
+      : `nothing was changed. Restore a backup, or accept the loss: ${again}`,
+  ].join('\n');
 }
 
 function count(value: number | undefined): string {

@@ -8,6 +8,7 @@ import type { Progress } from '../backup/copier.js';
 import { packageVersion } from '../../src/native.js';
 import { checkApart, makeGuest, type Configuration, type GuestConfiguration } from './configuration.js';
 import { Guest, type GuestStatus } from './guest.js';
+import type { RepairReport } from '../modules/tables/binding.js';
 import type { Report } from './messages.js';
 
 /** What a change of the guests did. */
@@ -91,6 +92,15 @@ export class Supervisor {
       await this.#stopGuest(name);
       delete this.#added[name];
       this.#saveAdded();
+    });
+  }
+
+  /** Says what the damaged root of a refused guest has lost, and serves it without that if told so. */
+  repair(name: string, acceptLoss: boolean): Promise<RepairReport> {
+    return this.#change(() => {
+      const guest = this.#guests.get(name);
+      if (!guest) throw new VamosError('BAD_REQUEST', `there is no guest ${name}`);
+      return guest.repair(acceptLoss);
     });
   }
 

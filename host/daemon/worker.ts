@@ -11,7 +11,8 @@ import { VamosError } from '../../src/protocol/errors.js';
 import type { HostModule } from '../../src/rpc/contract.js';
 import { RpcServer } from '../../src/rpc/server.js';
 import { openFilesModule } from '../modules/files/module.js';
-import { openTablesModule, type TablesModule } from '../modules/tables/module.js';
+import type { StoreMessage } from '../modules/tables/binding.js';
+import { openTablesModule, repairTables, type TablesModule } from '../modules/tables/module.js';
 import { checkServable } from '../backup/manifest.js';
 import type { GuestConfiguration } from './configuration.js';
 import { makeLogger } from './logger.js';
@@ -50,7 +51,11 @@ class Worker {
     const { root, channels, limits, token } = this.#start.guest;
     checkServable(root);
     // The store first: its lock makes the whole root ours.
-    this.#tables = await openStore(this.#start.guest, (error) => void this.#fail(error));
+    this.#tables = await openStore(
+      this.#start.guest,
+      (error) => void this.#fail(error),
+      ({ isError, text }) => this.log[isError ? 'error' : 'warn']({ message: text }, 'store: message'),
+    );
     this.#modules.push(this.#tables);
     this.#modules.push(
       await openFilesModule({ root: path.join(root, 'files'), maxHandles: limits.fileHandles }),
@@ -120,6 +125,7 @@ class Worker {
 async function openStore(
   { root, limits }: GuestConfiguration,
   onFailure: (error: VamosError) => void,
+  onMessage: (message: StoreMessage) => void,
 ): Promise<TablesModule> {
   for (let tries = 1; ; tries++) {
     try {
@@ -129,6 +135,7 @@ async function openStore(
         maxTransactionBytes: limits.maxTransactionBytes,
         threads: limits.threads,
         onFailure,
+        onMessage,
       });
     } catch (error) {
       const failure = VamosError.from(error);
@@ -163,6 +170,18 @@ async function start(message: Start): Promise<Worker> {
   return worker;
 }
 
+async function repair({ name, guest, acceptLoss }: Extract<ToWorker, { kind: 'repair' }>): Promise<never> {
+  process.title = `vamos-repair ${name}`;
+  try {
+    const report = repairTables(path.join(guest.root, 'tables'), acceptLoss);
+    await tell({ kind: 'repaired', report });
+  } catch (error) {
+    const { code, message: text } = VamosError.from(error);
+    await tell({ kind: 'failed', code, message: text.slice(0, 4000) });
+  }
+  process.exit(0);
+}
+
 async function stop(): Promise<void> {
   if (isStopping) return;
   isStopping = true;
@@ -178,7 +197,9 @@ async function stop(): Promise<void> {
 }
 
 /** What the supervisor asks of a worker that serves. */
-async function answer(message: Exclude<ToWorker, { kind: 'start' | 'stop' }>): Promise<FromWorker> {
+async function answer(
+  message: Exclude<ToWorker, { kind: 'start' | 'stop' | 'repair' }>,
+): Promise<FromWorker> {
   const { id } = message;
   const worker = await opening!;
   try {
@@ -199,6 +220,7 @@ async function answer(message: Exclude<ToWorker, { kind: 'start' | 'stop' }>): P
 
 process.on('message', (message: ToWorker) => {
   if (message.kind === 'start') opening = start(message);
+  else if (message.kind === 'repair') void repair(message);
   else if (message.kind === 'stop') void stop();
   else if (opening) void answer(message).then(tell);
 });

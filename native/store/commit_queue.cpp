@@ -51,7 +51,9 @@ void CommitQueue::work() {
 void CommitQueue::syncOlder() {
   const uint64_t sequence = database_.base().GetLatestSequenceNumber();
   if (sequence == syncedSequence_) return;
-  if (database_.flush(true).ok()) syncedSequence_ = sequence;
+  if (!database_.flush(true).ok()) return;
+  syncedSequence_ = sequence;
+  database_.syncEnds();
 }
 
 void CommitQueue::commit(const Group& group) {

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "store/logs.hpp"
 #include "wire/bytes.hpp"
 
 namespace vamos::store {
@@ -33,7 +34,7 @@ std::shared_ptr<rocksdb::Cache> blockCache(uint64_t bytes) {
   return rocksdb::NewLRUCache(bytes, shardBits, false, filterShare);
 }
 
-rocksdb::Options rocksOptions(const StoreOptions& options, std::shared_ptr<rocksdb::Statistics> statistics) {
+rocksdb::Options rocksOptions(const StoreOptions& options) {
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = blockCache(options.blockCacheBytes);
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(bloomBitsPerKey));
@@ -51,10 +52,8 @@ rocksdb::Options rocksOptions(const StoreOptions& options, std::shared_ptr<rocks
   table.data_block_index_type = rocksdb::BlockBasedTableOptions::kDataBlockBinaryAndHash;
 
   rocksdb::Options rocks;
-  if (options.env != nullptr) rocks.env = options.env;
   rocks.create_if_missing = true;
   rocks.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-  rocks.statistics = std::move(statistics);
   rocks.compression = rocksdb::kLZ4Compression;
   rocks.level_compaction_dynamic_level_bytes = true;
   rocks.write_buffer_size = options.memtableBytes;
@@ -71,8 +70,6 @@ rocksdb::Options rocksOptions(const StoreOptions& options, std::shared_ptr<rocks
   rocks.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
   rocks.max_background_jobs = 2;
   rocks.stats_dump_period_sec = 0;
-  rocks.info_log_level = rocksdb::WARN_LEVEL;
-  rocks.keep_log_file_num = 4;
   return rocks;
 }
 
@@ -92,24 +89,72 @@ uint64_t nowMs() {
 
 }  // namespace
 
-Database::Database(const StoreOptions& options, std::function<void()> onFatal)
+Outcome failureOf(const rocksdb::Status& status, const std::string& path) {
+  const std::string text = status.ToString();
+  if (isLockedByAnother(status)) {
+    return Outcome::failure(ErrorCode::ROOT_IN_USE,
+                            path + ": another process has this root open; stop it first");
+  }
+  if (status.IsNoSpace() || text.find("No space left on device") != std::string::npos) {
+    return Outcome::failure(ErrorCode::DISK_FULL, path + ": the disk is full; make room on it");
+  }
+  if (status.IsCorruption()) {
+    return Outcome::failure(ErrorCode::CORRUPTION, path + ": stored data don't check: " + text);
+  }
+  return Outcome::failure(ErrorCode::STORAGE_FAILED, path + ": " + text);
+}
+
+std::shared_ptr<rocksdb::FileSystem> fileSystemOf(const StoreOptions& options) {
+  return options.env != nullptr ? options.env->GetFileSystem() : rocksdb::FileSystem::Default();
+}
+
+Database::Database(const StoreOptions& options)
     : path_(options.path),
       maxTransactionBytes_(options.maxTransactionBytes),
       maxCommitNumbers_(options.maxCommitNumbers),
-      onFatal_(std::move(onFatal)),
+      messages_(options.messages ? options.messages : std::make_shared<Messages>()),
+      disk_(std::make_shared<Disk>(fileSystemOf(options), options.path)),
+      env_(rocksdb::NewCompositeEnv(disk_)),
       statistics_(rocksdb::CreateDBStatistics()) {
   statistics_->set_stats_level(rocksdb::kExceptTimers);
+  checkLogs();
+  disk_->onFailure([this] { lose(disk_->failure()); });
+  rocksdb::Options rocks = rocksOptions(options);
+  rocks.env = env_.get();
+  rocks.statistics = statistics_;
+  rocks.info_log = messages_;
   rocksdb::TransactionDB* opened = nullptr;
-  const rocksdb::Status status = rocksdb::TransactionDB::Open(
-      rocksOptions(options, statistics_), rocksdb::TransactionDBOptions(), path_, &opened);
-  if (isLockedByAnother(status)) {
-    fail(Outcome::failure(ErrorCode::ROOT_IN_USE,
-                          path_ + ": another process has this root open; stop it first"));
-  }
-  if (!status.ok()) fail(failure(status));
+  const rocksdb::Status status =
+      rocksdb::TransactionDB::Open(rocks, rocksdb::TransactionDBOptions(), path_, &opened);
   transactions_.reset(opened);
+  if (disk_->hasFailed()) fail(failure(disk_->failure()));
+  if (!status.ok()) fail(failure(status));
   base_ = opened->GetBaseDB();
   checkFormat();
+}
+
+Database::~Database() { disk_->onFailure({}); }
+
+// Under the root's lock, and before RocksDB, which would go on without what it can't read.
+void Database::checkLogs() {
+  rocksdb::IOStatus status = disk_->lock();
+  if (!status.ok()) fail(failure(status));
+  Logs logs(*disk_->target(), path_);
+  SyncedFile::Ends ends;
+  status = logs.read(disk_->synced().read(ends) ? std::optional(ends) : std::nullopt);
+  if (!status.ok()) fail(failure(status));
+  if (const std::string damage = logs.damageText(); !damage.empty()) {
+    fail(
+        Outcome::failure(ErrorCode::CORRUPTION,
+                         path_ + ": " + damage +
+                             ": commits that were acknowledged can't be read. Nothing was changed; restore a "
+                             "backup, or let `vamos host repair` say what is lost, and accept that"));
+  }
+  std::vector<std::string> cut;
+  status = logs.cutTails(cut);
+  for (std::string& message : cut) messages_->add(false, std::move(message));
+  if (status.ok()) status = disk_->synced().start(logs.ends());
+  if (!status.ok()) fail(failure(status));
 }
 
 void Database::checkFormat() {
@@ -127,7 +172,7 @@ void Database::checkFormat() {
       appendU32(value, formatVersion);
       status = base_->Put({}, key, value);
     }
-    if (status.ok()) status = base_->FlushWAL(true);
+    if (status.ok()) status = flush(true);
   }
   if (!status.ok()) fail(failure(status));
   const uint32_t version = value.size() == 4 ? Reader(value).u32() : 0;
@@ -160,16 +205,33 @@ rocksdb::Status Database::flush(bool isSynced) const {
 // Other failures are refusals, before anything was written. Some I/O errors are, too, where an earlier one in
 // the background has stopped all writes; of those RocksDB recovers in few cases, opening again in all.
 rocksdb::Status Database::watch(rocksdb::Status status) const {
-  if (!status.IsIOError() && !status.IsCorruption()) return status;
+  if (disk_->hasFailed()) {
+    status = disk_->failure();
+  } else if (!status.IsIOError() && !status.IsCorruption()) {
+    return status;
+  }
+  lose(status);
+  return status;
+}
+
+void Database::lose(const rocksdb::Status& status) const {
   {
     const std::lock_guard guard(fatalMutex_);
-    if (hasFailed()) return status;
+    if (hasFailed()) return;
     fatal_ = failure(status);
     hasFailed_.store(true, std::memory_order_release);
   }
+  const std::lock_guard guard(onFatalMutex_);
   if (onFatal_) onFatal_();
-  return status;
 }
+
+void Database::onFatal(std::function<void()> call) {
+  const std::lock_guard guard(onFatalMutex_);
+  onFatal_ = std::move(call);
+  if (onFatal_ && hasFailed()) onFatal_();
+}
+
+void Database::syncEnds() const { disk_->synced().sync().PermitUncheckedError(); }
 
 Outcome Database::fatal() const {
   const std::lock_guard guard(fatalMutex_);
@@ -270,19 +332,12 @@ void Database::cleanUp(const std::unordered_set<uint64_t>& keptBlobs) {
 }
 
 Outcome Database::failure(const rocksdb::Status& status) const {
-  const std::string text = status.ToString();
-  if (status.IsNoSpace() || text.find("No space left on device") != std::string::npos) {
-    return Outcome::failure(ErrorCode::DISK_FULL, path_ + ": the disk is full; make room on it");
-  }
-  if (status.IsMemoryLimit()) {
+  if (status.IsMemoryLimit() && !status.IsNoSpace()) {
     return Outcome::failure(ErrorCode::TRANSACTION_TOO_LARGE,
                             "the transaction's writes are over its limit of " +
                                 std::to_string(maxTransactionBytes_) + " bytes; commit in smaller pieces");
   }
-  if (status.IsCorruption()) {
-    return Outcome::failure(ErrorCode::CORRUPTION, path_ + ": stored data don't check: " + text);
-  }
-  return Outcome::failure(ErrorCode::STORAGE_FAILED, path_ + ": " + text);
+  return failureOf(status, path_);
 }
 
 rocksdb::ReadOptions View::options(bool cachedOnly) const {

@@ -13,19 +13,28 @@
 #include <unordered_set>
 #include <vector>
 
+#include "store/disk.hpp"
 #include "store/keys.hpp"
+#include "store/messages.hpp"
 #include "store/types.hpp"
 
 namespace vamos::store {
 
 constexpr uint32_t formatVersion = 1;
 
+// What a failure of RocksDB means to callers.
+Outcome failureOf(const rocksdb::Status& status, const std::string& path);
+// RocksDB's way to the files that the options name.
+std::shared_ptr<rocksdb::FileSystem> fileSystemOf(const StoreOptions& options);
+
 // The opened RocksDB of a root.
 class Database {
  public:
-  // onFatal: called once, from any thread, when hasFailed() has become true; not before this constructor has
-  // returned. Throws StoreError: ROOT_IN_USE, UNKNOWN_FORMAT, CORRUPTION, DISK_FULL, STORAGE_FAILED.
-  explicit Database(const StoreOptions& options, std::function<void()> onFatal = {});
+  // Throws StoreError: ROOT_IN_USE, UNKNOWN_FORMAT, CORRUPTION, DISK_FULL, STORAGE_FAILED.
+  explicit Database(const StoreOptions& options);
+  ~Database();
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
 
   // Below the transactions: RocksDB's own locks are off, so a batch written here is as good as a
   // transaction's.
@@ -40,11 +49,17 @@ class Database {
   rocksdb::Status flush(bool isSynced) const;
   // Of a write that somebody else made, a transaction's: passes the status on.
   rocksdb::Status watch(rocksdb::Status status) const;
-  // The log could not be written. What was written last is in the memtable for all to see, while nobody can
-  // say which part of it is on the disk: nothing is to be read or written until the root is opened again.
+  // Remembers on the disk, too, up to where the log was synced (SyncedFile), in case that the power goes.
+  void syncEnds() const;
+  // The log could not be written, or a sync failed. What was written last is in the memtable for all to see,
+  // while which part of it is on the disk is not known: nothing is to be read or written until the root is
+  // opened again.
   bool hasFailed() const { return hasFailed_.load(std::memory_order_acquire); }
   // Why.
   Outcome fatal() const;
+  // Called once, from any thread, when hasFailed() has become true, or now if it has. Nothing: no more calls,
+  // and none is under way any more when it returns.
+  void onFatal(std::function<void()> call);
   // Those prepared before it was opened; the caller's from now on.
   std::vector<rocksdb::Transaction*> prepared() const;
   // What earlier runs left to remove: pending and removed blobs, dropped spaces, numbers of old commits.
@@ -66,17 +81,24 @@ class Database {
   Outcome failure(const rocksdb::Status& status) const;
 
  private:
+  void checkLogs();
   void checkFormat();
+  void lose(const rocksdb::Status& status) const;
   void forgetOldCommits(uint64_t keptCount);
   rocksdb::Status removeRange(const KeyRange& range, std::string_view record);
 
   std::string path_;
   uint64_t maxTransactionBytes_;
   uint64_t maxCommitNumbers_;
-  std::function<void()> onFatal_;
+  std::shared_ptr<Messages> messages_;
   mutable std::mutex fatalMutex_;
+  mutable std::mutex onFatalMutex_;
+  std::function<void()> onFatal_;
   mutable Outcome fatal_;
   mutable std::atomic<bool> hasFailed_ = false;
+  // RocksDB's, which ends before it.
+  std::shared_ptr<Disk> disk_;
+  std::unique_ptr<rocksdb::Env> env_;
   std::shared_ptr<rocksdb::Statistics> statistics_;
   mutable std::atomic<uint64_t> rowsFromIndex_ = 0;
   std::unique_ptr<rocksdb::TransactionDB> transactions_;

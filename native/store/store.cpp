@@ -24,13 +24,15 @@ constexpr size_t maxSharedLockBytes = 256 << 10;
 
 Store::Store(const StoreOptions& options, std::function<void()> notify)
     : options_(options),
-      database_(options, [this] { scheduler_.announce(); }),
+      database_(options),
       locks_([](void* store, uint64_t owner) { static_cast<Store*>(store)->scheduler_.wake(owner); }, this),
       scheduler_(options.threads, std::move(notify)),
       commits_(database_, [this](const CommitQueue::Group& group) {
         scheduler_.finish(std::vector<std::shared_ptr<Operation>>(group.begin(), group.end()));
       }) {
   adoptPrepared();
+  checkUsable();
+  database_.onFatal([this] { scheduler_.announce(); });
 }
 
 void Store::adoptPrepared() {
@@ -488,6 +490,7 @@ Statistics Store::statistics() {
 
 void Store::close() {
   if (std::exchange(isClosed_, true)) return;
+  database_.onFatal({});
   for (const auto& [number, operation] : operations_) scheduler_.cancel(operation, ErrorCode::CANCELLED);
   commits_.stop();
   scheduler_.stop();

@@ -55,6 +55,8 @@ struct StoreError {
   throw StoreError{code, std::move(message)};
 }
 
+class Messages;
+
 struct StoreOptions {
   std::string path;
   uint64_t blockCacheBytes = 64 << 20;
@@ -65,6 +67,8 @@ struct StoreOptions {
   // How the store reaches its files: tests record and refuse what it does. It outlives the store; nothing:
   // the operating system's files.
   rocksdb::Env* env = nullptr;
+  // Where what is to be logged goes.
+  std::shared_ptr<Messages> messages;
   // Numbers of commits that are kept of sessions without a goodbye, beyond which the oldest are forgotten
   // when the store opens. A session has one for each of its streams.
   uint64_t maxCommitNumbers = 100'000;

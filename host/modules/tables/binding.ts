@@ -10,7 +10,37 @@ export interface NativeStoreModule {
    * Opens or makes a root; holds its lock file. Throws an Error whose `code` is a number of ErrorCode (ROOT_IN_USE,
    * UNKNOWN_FORMAT, CORRUPTION, DISK_FULL, STORAGE_FAILED).
    */
-  openStore(options: StoreOptions, onEvents: (events: StoreEvent[]) => void): NativeStore;
+  openStore(
+    options: StoreOptions,
+    onEvents: (events: StoreEvent[]) => void,
+    onMessages?: (messages: StoreMessage[]) => void,
+  ): NativeStore;
+  /**
+   * What a root that is refused because of a damaged log has lost, and the end of that log with acceptLoss. Reads all
+   * logs while the caller waits: for processes that do nothing else. Throws as openStore.
+   */
+  repairStore(path: string, acceptLoss: boolean): RepairReport;
+}
+
+/** A warning or an error for the log of whoever looks after the host, in RocksDB's words or the store's. */
+export interface StoreMessage {
+  isError: boolean;
+  text: string;
+}
+
+export interface RepairReport {
+  /** What is damaged; empty: nothing, and all the rest says nothing. */
+  damage: string;
+  /** Writes of keys (rows and entries of indexes), and the commits of them that can still be read. */
+  lostRecords: number;
+  lostCommits: number;
+  lostBytes: number;
+  /** More was lost than can be counted. */
+  isIncomplete: boolean;
+  /** The logs that it is of, and from where on. */
+  parts: { file: string; fromByte: number }[];
+  /** The folder where the logs are as they were; empty: the loss was not accepted. */
+  keptIn: string;
 }
 
 export interface StoreOptions {

@@ -6,7 +6,14 @@ import type { VamosError } from '../../../src/protocol/errors.js';
 import { loadNative } from '../../../src/native.js';
 import type { HostModule } from '../../../src/rpc/contract.js';
 import { defaultBlockCacheBytes } from './block_cache.js';
-import { Ending, type HeldFiles, type NativeStore, type NativeStoreModule } from './binding.js';
+import {
+  Ending,
+  type HeldFiles,
+  type NativeStore,
+  type NativeStoreModule,
+  type RepairReport,
+  type StoreMessage,
+} from './binding.js';
 import { Catalogue, type HostTable } from './catalogue.js';
 import { Commits } from './commits.js';
 import { handlers } from './handlers/index.js';
@@ -29,6 +36,8 @@ export interface TablesModuleOptions extends Partial<TablesLimits> {
    * is open again: end their sessions.
    */
   onFailure?(error: VamosError): void;
+  /** The store's warnings and errors, also those of an opening that fails. */
+  onMessage?(message: StoreMessage): void;
 }
 
 /** The module, with what only the host's own side calls. */
@@ -76,6 +85,9 @@ export async function openTablesModule(options: TablesModuleOptions): Promise<Ta
       (events) => {
         operations.onEvents(events);
       },
+      (messages) => {
+        for (const message of messages) options.onMessage?.(message);
+      },
     ),
   );
   const commits = new Commits(
@@ -118,6 +130,16 @@ export async function openTablesModule(options: TablesModuleOptions): Promise<Ta
       await store.close();
     },
   };
+}
+
+/**
+ * Says what a store that is refused because of a damaged log has lost, and with `acceptLoss` ends its log there, so that it
+ * opens again.
+ * @throws VamosError ROOT_IN_USE, CORRUPTION where that can't help, DISK_FULL, STORAGE_FAILED
+ */
+export function repairTables(directory: string, acceptLoss: boolean): RepairReport {
+  const addon = loadNative('vamos_store') as NativeStoreModule;
+  return native(() => addon.repairStore(directory, acceptLoss));
 }
 
 function pickLimits(options: Partial<TablesLimits>): TablesLimits {

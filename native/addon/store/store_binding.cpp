@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "addon/store/store_values.hpp"
+#include "store/messages.hpp"
+#include "store/repair.hpp"
 
 namespace vamos {
 namespace {
@@ -14,7 +16,35 @@ using store::StoreError;
 
 Napi::Value openStore(const Napi::CallbackInfo& info) {
   auto* constructor = info.Env().GetInstanceData<Napi::FunctionReference>();
-  return constructor->New({info[0], info[1]});
+  return constructor->New({info[0], info[1], info[2]});
+}
+
+// (path, acceptLoss)
+Napi::Value repairStore(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  try {
+    store::StoreOptions options;
+    options.path = info[0].As<Napi::String>().Utf8Value();
+    const store::RepairReport report = store::repair(options, boolean(info[1]));
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("damage", Napi::String::New(env, report.damage));
+    result.Set("lostRecords", toNumber(env, report.lost.records));
+    result.Set("lostCommits", toNumber(env, report.lost.commits));
+    result.Set("lostBytes", toNumber(env, report.lost.bytes));
+    result.Set("isIncomplete", Napi::Boolean::New(env, report.lost.isIncomplete));
+    Napi::Array parts = Napi::Array::New(env, report.parts.size());
+    for (uint32_t i = 0; i < report.parts.size(); i++) {
+      Napi::Object part = Napi::Object::New(env);
+      part.Set("file", Napi::String::New(env, report.parts[i].name.fileName()));
+      part.Set("fromByte", toNumber(env, report.parts[i].fromBytes));
+      parts.Set(i, part);
+    }
+    result.Set("parts", parts);
+    result.Set("keptIn", Napi::String::New(env, report.keptIn));
+    return result;
+  } catch (const StoreError& error) {
+    throw toError(env, error);
+  }
 }
 
 }  // namespace
@@ -23,6 +53,7 @@ void initStore(Napi::Env env, Napi::Object exports) {
   auto* constructor = new Napi::FunctionReference(Napi::Persistent(StoreBinding::define(env)));
   env.SetInstanceData(constructor);
   exports.Set("openStore", Napi::Function::New(env, openStore, "openStore"));
+  exports.Set("repairStore", Napi::Function::New(env, repairStore, "repairStore"));
 }
 
 Napi::Function StoreBinding::define(Napi::Env env) {
@@ -65,22 +96,30 @@ Napi::Function StoreBinding::define(Napi::Env env) {
                       InstanceMethod<&StoreBinding::close>("close")});
 }
 
-StoreBinding::StoreBinding(const Info& info) : Napi::ObjectWrap<StoreBinding>(info) {
+StoreBinding::StoreBinding(const Info& info)
+    : Napi::ObjectWrap<StoreBinding>(info), messages_(std::make_shared<store::Messages>()) {
   const Napi::Env env = info.Env();
   onEvents_ = Napi::Persistent(info[1].As<Napi::Function>());
+  if (info[2].IsFunction()) onMessages_ = Napi::Persistent(info[2].As<Napi::Function>());
   const napi_status status =
       napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "vamos.store"), 0, 1,
                                       nullptr, nullptr, this, &StoreBinding::onNotified, &notify_);
   if (status != napi_ok) throw Napi::Error::New(env, "no thread-safe function for the store's events");
   napi_unref_threadsafe_function(env, notify_);
+  const auto notify = [notify = notify_] {
+    napi_call_threadsafe_function(notify, nullptr, napi_tsfn_nonblocking);
+  };
+  store::StoreOptions options = storeOptions(info[0].As<Napi::Object>());
+  options.messages = messages_;
   try {
-    store_ = std::make_unique<store::Store>(storeOptions(info[0].As<Napi::Object>()), [notify = notify_] {
-      napi_call_threadsafe_function(notify, nullptr, napi_tsfn_nonblocking);
-    });
+    store_ = std::make_unique<store::Store>(options, notify);
   } catch (const StoreError& error) {
     releaseEvents();
+    deliverMessages(env);
     throw toError(env, error);
   }
+  deliverMessages(env);
+  messages_->onNew(notify);
   napi_add_env_cleanup_hook(env, &StoreBinding::onEnvironmentEnd, this);
   Ref();
 }
@@ -90,6 +129,7 @@ StoreBinding::~StoreBinding() { store_.reset(); }
 // Before Node takes the thread-safe function away: its threads must not call it after.
 void StoreBinding::onEnvironmentEnd(void* binding) {
   auto* self = static_cast<StoreBinding*>(binding);
+  self->messages_->onNew({});
   if (!self->isClosing_) self->store_.reset();
 }
 
@@ -125,6 +165,7 @@ void StoreBinding::onNotified(napi_env environment, napi_value, void* context, v
   const Napi::Env env(environment);
   const Napi::HandleScope scope(env);
   try {
+    self->deliverMessages(env);
     self->deliver(env, self->store_->takeEvents());
   } catch (const Napi::Error& error) {
     error.ThrowAsJavaScriptException();
@@ -149,6 +190,19 @@ void StoreBinding::deliver(Napi::Env env, std::vector<Event> events) {
   waiting_ -= ended;
   if (ended > 0 && waiting_ == 0 && notify_ != nullptr) napi_unref_threadsafe_function(env, notify_);
   onEvents_.Call({array});
+}
+
+void StoreBinding::deliverMessages(Napi::Env env) {
+  const std::vector<store::Message> messages = messages_->take();
+  if (messages.empty() || onMessages_.IsEmpty()) return;
+  Napi::Array array = Napi::Array::New(env, messages.size());
+  for (uint32_t i = 0; i < messages.size(); i++) {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("isError", Napi::Boolean::New(env, messages[i].isError));
+    object.Set("text", Napi::String::New(env, messages[i].text));
+    array.Set(i, object);
+  }
+  onMessages_.Call({array});
 }
 
 void StoreBinding::defineTable(const Info& info) {
@@ -424,7 +478,9 @@ class StoreBinding::Closing : public Napi::AsyncWorker {
 
   void OnOK() override {
     napi_remove_env_cleanup_hook(Env(), &StoreBinding::onEnvironmentEnd, &binding_);
+    binding_.messages_->onNew({});
     binding_.releaseEvents();
+    binding_.deliverMessages(Env());
     deferred_.Resolve(Env().Undefined());
     binding_.deliver(Env(), std::move(events_));
     binding_.Unref();

@@ -10,7 +10,7 @@
 
 namespace vamos {
 
-// Adds openStore of host/modules/tables/binding.ts to the addon.
+// Adds openStore and repairStore of host/modules/tables/binding.ts to the addon.
 void initStore(Napi::Env env, Napi::Object exports);
 
 // The NativeStore of binding.ts. An open store keeps itself; it keeps the process running only while
@@ -18,7 +18,7 @@ void initStore(Napi::Env env, Napi::Object exports);
 class StoreBinding : public Napi::ObjectWrap<StoreBinding> {
  public:
   static Napi::Function define(Napi::Env env);
-  // (options, onEvents)
+  // (options, onEvents, onMessages)
   explicit StoreBinding(const Napi::CallbackInfo& info);
   ~StoreBinding() override;
 
@@ -70,12 +70,15 @@ class StoreBinding : public Napi::ObjectWrap<StoreBinding> {
   Napi::Value toJavaScript(Napi::Env env, store::Answer answer);
   void addWaiting(Napi::Env env, size_t operations);
   void deliver(Napi::Env env, std::vector<store::Event> events);
+  void deliverMessages(Napi::Env env);
   void releaseEvents();
   static void onNotified(napi_env env, napi_value callback, void* context, void* data);
   static void onEnvironmentEnd(void* binding);
 
+  const std::shared_ptr<store::Messages> messages_;
   std::unique_ptr<store::Store> store_;
   Napi::FunctionReference onEvents_;
+  Napi::FunctionReference onMessages_;
   napi_threadsafe_function notify_ = nullptr;
   size_t waiting_ = 0;  // operations whose outcome JavaScript waits for
   bool isClosing_ = false;
