@@ -219,6 +219,9 @@ void Database::lose(const rocksdb::Status& status) const {
     const std::lock_guard guard(fatalMutex_);
     if (hasFailed()) return;
     fatal_ = failure(status);
+    if (fatal_.code == ErrorCode::STORAGE_FAILED) {
+      fatal_.message += "; the disk may be failing: the kernel's log says more";
+    }
     hasFailed_.store(true, std::memory_order_release);
   }
   const std::lock_guard guard(onFatalMutex_);

@@ -310,6 +310,41 @@ TEST_CASE_FIXTURE(Kept, "a lost end stays no damage while a prepared transaction
   CHECK(scan(0, {}).size() == 9);
 }
 
+TEST_CASE_FIXTURE(Kept, "a root without SYNCED whose prepared transactions stand in several logs is whole") {
+  std::vector<uint64_t> prepared;
+  for (uint32_t i = 0; i < 12; i++) {
+    writeRows(15, Durability::SYNCED, 1000);
+    const uint64_t transaction = begin();
+    REQUIRE(wait(insert(transaction, {{2'000'000 + i, "", "x"}, {3'000'000 + i, "", "x"}})).ok());
+    REQUIRE(prepare(transaction, "xid " + std::to_string(i), Durability::SYNCED).ok());
+    prepared.push_back(transaction);
+    if (i % 3 != 2) continue;
+    // One of this log, and one of an earlier one.
+    REQUIRE(end(Ending::COMMIT, prepared.at(i), Durability::SYNCED).ok());
+    REQUIRE(
+        end(i % 2 == 0 ? Ending::COMMIT : Ending::ROLLBACK, prepared.at(i / 3), Durability::SYNCED).ok());
+  }
+  const std::vector<std::string> found = scan(0, {}, 1 << 20);
+  const size_t left = store->prepared().size();
+  Bytes files = snapshot();
+  REQUIRE(logsOf(files).size() > 3);
+  for (int i = 0; i < 2; i++) {
+    files.erase("SYNCED");
+    put(files);
+    std::string message;
+    REQUIRE_MESSAGE(tryOpen(&message) == ErrorCode::OK, message);
+    CHECK(scan(0, {}, 1 << 20) == found);
+    CHECK(store->prepared().size() == left);
+    store.reset();
+    files = snapshot();
+  }
+  // Not whole: the end of a log that others follow.
+  std::string& bytes = files.at(logsOf(files).front());
+  bytes.resize(bytes.size() - 1);
+  files.erase("SYNCED");
+  checkRefused(files, logsOf(files).front());
+}
+
 TEST_CASE_FIXTURE(Kept,
                   "damage in a log that a prepared transaction keeps is found, and costs no later commit") {
   writeRows(120, Durability::SYNCED, 1000);
