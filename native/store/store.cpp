@@ -497,7 +497,9 @@ void Store::close() {
   cursors_.clear();
   transactions_.clear();
   operations_.clear();
-  if (!database_.hasFailed()) database_.base().FlushWAL(true).PermitUncheckedError();
+  if (database_.hasFailed()) return;
+  database_.base().FlushWAL(true).PermitUncheckedError();
+  database_.syncEnds();
 }
 
 }  // namespace vamos::store

@@ -115,6 +115,10 @@ rocksdb::IOStatus SyncedFile::start(const Ends& ends) {
   const std::lock_guard guard(mutex_);
   ends_ = ends;
   rocksdb::IOStatus status = isThere_ ? rocksdb::IOStatus::OK() : make();
+  // The names of the logs, too: one whose name was lost with the power would be missed.
+  std::unique_ptr<rocksdb::FSDirectory> directory;
+  if (status.ok()) status = fileSystem_.NewDirectory(folder_, {}, &directory, nullptr);
+  if (status.ok()) status = directory->Fsync({}, nullptr);
   if (status.ok()) status = fileSystem_.NewRandomRWFile(path_, {}, &file_, nullptr);
   for (size_t slot = 0; slot < slots && status.ok(); slot++) status = write();
   if (status.ok()) status = file_->Sync({}, nullptr);
@@ -128,9 +132,6 @@ rocksdb::IOStatus SyncedFile::make() {
   if (status.ok()) status = file->Append(std::string(slots * slotBytes, '\0'), {}, nullptr);
   if (status.ok()) status = file->Sync({}, nullptr);
   if (status.ok()) status = file->Close({}, nullptr);
-  std::unique_ptr<rocksdb::FSDirectory> directory;
-  if (status.ok()) status = fileSystem_.NewDirectory(folder_, {}, &directory, nullptr);
-  if (status.ok()) status = directory->Fsync({}, nullptr);
   return status;
 }
 

@@ -1,9 +1,12 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
-#include <sys/mount.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <fstream>
-#include <random>
 
 #include "store_fixture.hpp"
 
@@ -12,41 +15,46 @@ using namespace vamos::test;
 
 namespace {
 
-constexpr uint32_t wide = 8;
-constexpr uint32_t mostRows = 1000;
+constexpr uint32_t confirmed = 20;
 
-// A store on a file system whose disk soon takes no more blocks: a loop device over a sparse file, on a tmpfs with too
-// little room for it. Writes go well, and the sync after them fails; then Linux takes what was not written for
-// written, and shows it to everyone who reads the file, until it drops it from memory.
+// A store on a file system of the kernel's own whose disk can be made to refuse all writes: a loop device that ends
+// before the place that is written. Writes to files go well then, and syncs fail; after that Linux takes what was not
+// written for written, and shows it to everyone who reads the file until it drops it from memory.
 struct FailingDisk : StoreFixture {
   FailingDisk() {
     store.reset();
-    std::filesystem::create_directory(disk());
-    isThere = mount("none", disk().c_str(), "tmpfs", 0, "size=12m") == 0 &&
-              run("truncate -s 64M " + disk() + "/image") &&
-              run("mke2fs -q -F -t ext4 -O ^has_journal -E lazy_itable_init=0 " + disk() + "/image") &&
-              run("losetup -f --show " + disk() + "/image > " + directory() + "/device");
-    if (isThere) std::getline(std::ifstream(directory() + "/device") >> std::ws, device);
+    const std::string image = directory() + "/image";
     std::filesystem::create_directories(path());
+    isThere = run("truncate -s 512M " + image) && run("mke2fs -q -F -t ext4 -O ^has_journal " + image) &&
+              run("losetup -f --show " + image + " > " + directory() + "/device");
+    if (isThere) std::ifstream(directory() + "/device") >> device;
     isThere = isThere && run("mount " + device + " " + path());
     if (!isThere) MESSAGE("skipped: no loop device can be mounted here");
-    openAgain();
+    reopen();
   }
   ~FailingDisk() {
     store.reset();
     run("umount -l " + path());
     if (!device.empty()) run("losetup -d " + device);
-    run("umount -l " + disk());
   }
 
   static bool run(const std::string& command) { return std::system((command + " 2>/dev/null").c_str()) == 0; }
-  std::string disk() const { return directory() + "/disk"; }
   std::string path() const { return directory() + "/tables"; }
-  void openAgain() {
-    reopen();
-    store->defineTable({wide, {{20, true}}, {{static_cast<uint32_t>(ColumnKind::BYTES), 0}}});
+  // The device ends after so many bytes; 0: where its file does.
+  void setDeviceSize(uint64_t bytes) {
+    const int file = ::open(device.c_str(), O_RDWR | O_CLOEXEC);
+    loop_info64 info{};
+    REQUIRE(ioctl(file, LOOP_GET_STATUS64, &info) == 0);
+    info.lo_sizelimit = bytes;
+    int result = -1;
+    do {
+      result = ioctl(file, LOOP_SET_STATUS64, &info);
+    } while (result != 0 && errno == EAGAIN);
+    ::close(file);
+    REQUIRE(result == 0);
   }
-  void makeRoom() { REQUIRE(mount("none", disk().c_str(), "tmpfs", MS_REMOUNT, "size=200m") == 0); }
+  void refuseWrites() { setDeviceSize(64 << 10); }
+  void mend() { setDeviceSize(0); }
   // What memory holds of the file system goes; the disk's blocks stay.
   void loseMemory() {
     store.reset();
@@ -54,45 +62,32 @@ struct FailingDisk : StoreFixture {
     REQUIRE(run("mount " + device + " " + path()));
   }
 
-  // With 32 KiB that don't compress.
   uint64_t write(uint32_t number) {
-    std::string row(1, '\0');
-    appendU32(row, 32 << 10);
-    for (int i = 0; i < 4 << 10; i++) appendU64(row, random());
-    std::string batch;
-    const std::string key = numberKey(number);
-    appendNewRow(batch, {row, {{key, "", false}}});
     const uint64_t transaction = begin();
-    REQUIRE(wait(store->write(transaction, wide, WriteKind::INSERT, batch, Wait::WAIT)).ok());
+    REQUIRE(wait(insert(transaction, {{number, "", std::string(1000, 'x')}})).ok());
     return transaction;
   }
-  bool has(uint32_t number) {
-    const Outcome outcome =
-        wait(store->get(0, wide, 0, keyBatch(numberKey(number)), Lock::NONE, Wait::WAIT, {}, false));
-    REQUIRE(outcome.ok());
-    return Reader(outcome.result).u32() != missingRow;
-  }
+  bool has(uint32_t number) { return read(0, number).at(0) != "-"; }
 
   bool isThere = false;
   std::string device;
-  std::mt19937_64 random{1};
 };
 
 }  // namespace
 
 TEST_CASE_FIXTURE(FailingDisk, "what a failed sync left in memory alone is not read for stored") {
   if (!isThere) return;
-  Outcome last;
-  uint32_t confirmed = 0;
-  for (; confirmed < mostRows; confirmed++) {
-    last = prepare(write(confirmed), "xid " + std::to_string(confirmed), Durability::SYNCED);
-    if (!last.ok()) break;
+  for (uint32_t number = 0; number < confirmed; number++) {
+    REQUIRE(prepare(write(number), "xid " + std::to_string(number), Durability::SYNCED).ok());
   }
-  REQUIRE(confirmed > 10);
-  REQUIRE(confirmed < mostRows);
-  CHECK(last.code == ErrorCode::OUTCOME_UNKNOWN);
-  makeRoom();
-  openAgain();
+  const uint64_t last = write(confirmed);
+  refuseWrites();
+  const Outcome outcome = prepare(last, "last", Durability::SYNCED);
+  CHECK(outcome.code == ErrorCode::OUTCOME_UNKNOWN);
+  CHECK_MESSAGE(outcome.message.find("Input/output error") != std::string::npos, outcome.message);
+  store.reset();
+  mend();
+  open();
   const std::vector<PreparedTransaction> prepared = store->prepared();
   CHECK(prepared.size() >= confirmed);
   CHECK(prepared.size() <= confirmed + 1);
@@ -100,28 +95,27 @@ TEST_CASE_FIXTURE(FailingDisk, "what a failed sync left in memory alone is not r
     REQUIRE(end(Ending::COMMIT, each.transaction, Durability::SYNCED).ok());
   }
   loseMemory();
-  openAgain();
+  open();
   CHECK(store->prepared().empty());
   for (uint32_t number = 0; number < prepared.size(); number++) CHECK(has(number));
 }
 
-TEST_CASE_FIXTURE(FailingDisk, "a commit whose sync failed is there as a whole or not at all, and stays so") {
+TEST_CASE_FIXTURE(FailingDisk, "a commit whose sync failed is there or not, and stays so") {
   if (!isThere) return;
-  Outcome last;
-  uint32_t confirmed = 0;
-  for (; confirmed < mostRows; confirmed++) {
-    last = commit(write(confirmed), Durability::SYNCED);
-    if (!last.ok()) break;
+  for (uint32_t number = 0; number < confirmed; number++) {
+    REQUIRE(commit(write(number), Durability::SYNCED).ok());
   }
-  REQUIRE(confirmed > 10);
-  REQUIRE(confirmed < mostRows);
-  CHECK(last.code == ErrorCode::OUTCOME_UNKNOWN);
-  makeRoom();
-  openAgain();
-  const bool isThere = has(confirmed);
+  const uint64_t last = write(confirmed);
+  refuseWrites();
+  CHECK(commit(last, Durability::SYNCED).code == ErrorCode::OUTCOME_UNKNOWN);
+  // Nor can the root be opened while the disk refuses.
+  CHECK_THROWS_AS(reopen(), StoreError);
+  mend();
+  open();
+  const bool isLastThere = has(confirmed);
   loseMemory();
-  openAgain();
+  open();
   for (uint32_t number = 0; number < confirmed; number++) CHECK(has(number));
-  CHECK(has(confirmed) == isThere);
+  CHECK(has(confirmed) == isLastThere);
   CHECK(commit(write(confirmed + 1), Durability::SYNCED).ok());
 }

@@ -48,7 +48,7 @@ test(
     const before = filesBelow(folder.file('bad'));
     writeFileSync(
       folder.file('host.yaml'),
-      `restart: {failedMs: 300}
+      `restart: {failedMs: 1000}
 guests:
   good: {root: good, channels: ["unix:${folder.file('c')}"]}
   bad: {root: bad, channels: ["unix:${folder.file('d')}"]}
@@ -65,8 +65,10 @@ guests:
     expect(daemon.log).toContainEqual(
       expect.objectContaining({ msg: 'guest: cannot serve', guest: 'bad', code: 'CORRUPTION' }),
     );
-    const { stdout } = await vamos('host', 'status', '--control', daemon.control);
-    expect(stdout).toContain(`bad: CORRUPTION: ${bad.error!.message}`);
+    await until(async () => {
+      const { stdout } = await vamos('host', 'status', '--control', daemon.control);
+      return stdout.includes(`bad: CORRUPTION: ${bad.error!.message}`);
+    });
     const good = await daemon.serving('good');
 
     const repair = (...args: string[]) => vamos('host', 'repair', ...args, '--control', daemon.control);
