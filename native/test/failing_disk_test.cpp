@@ -17,9 +17,10 @@ namespace {
 
 constexpr uint32_t confirmed = 20;
 
-// A store on a file system of the kernel's own whose disk can be made to refuse all writes: a loop device that ends
-// before the place that is written. Writes to files go well then, and syncs fail; after that Linux takes what was not
-// written for written, and shows it to everyone who reads the file until it drops it from memory.
+// A store on a file system of the kernel's own whose disk can be made to refuse all writes: a loop device
+// that ends before the place that is written. Writes to files go well then, and syncs fail; after that Linux
+// takes what was not written for written, and shows it to everyone who reads the file until it drops it from
+// memory.
 struct FailingDisk : StoreFixture {
   FailingDisk() {
     store.reset();

@@ -321,8 +321,7 @@ TEST_CASE_FIXTURE(Kept, "a root without SYNCED whose prepared transactions stand
     if (i % 3 != 2) continue;
     // One of this log, and one of an earlier one.
     REQUIRE(end(Ending::COMMIT, prepared.at(i), Durability::SYNCED).ok());
-    REQUIRE(
-        end(i % 2 == 0 ? Ending::COMMIT : Ending::ROLLBACK, prepared.at(i / 3), Durability::SYNCED).ok());
+    REQUIRE(end(i % 2 == 0 ? Ending::COMMIT : Ending::ROLLBACK, prepared.at(i - 2), Durability::SYNCED).ok());
   }
   const std::vector<std::string> found = scan(0, {}, 1 << 20);
   const size_t left = store->prepared().size();

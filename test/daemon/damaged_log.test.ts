@@ -85,8 +85,7 @@ guests:
 
     const accepted = await repair('bad', '--accept-loss', '--json');
     const report = JSON.parse(accepted.stdout) as RepairReport;
-    // All but the commit that was hit can be read, and each wrote a row.
-    expect(report.lostCommits).toBeGreaterThan(ROWS / 2);
+      expect(report.lostCommits).toBeGreaterThan(ROWS / 2);
     expect(readFileSync(path.join(report.keptIn, path.basename(log))).toString('base64')).toBe(
       before.get(log),
     );
@@ -102,7 +101,9 @@ guests:
     const table = await connector.tables.open('notes');
     const { count } = await table.aggregate({});
     expect(count).toBeGreaterThan(ROWS / 10);
-    expect(count).toBeLessThanOrEqual(ROWS - report.lostCommits);
+    expect(count).toBeLessThan(ROWS / 2);
+    // Every row is there or was counted, but for the one that was hit.
+    expect(count + report.lostCommits).toBeGreaterThanOrEqual(ROWS - 1);
     expect(await daemon.serving('good')).toMatchObject({ pid: good.pid, restarts: 0 });
   },
 );
