@@ -56,8 +56,8 @@ class Disk::File : public rocksdb::FSWritableFileOwnerWrapper {
   }
   // Closed in any case.
   Status Close(const Options& options, Context* context) override {
-    const Status status = target()->Close(options, context);
-    return disk_.run(writes_, [&] { return status; });
+    Status status = target()->Close(options, context);
+    return disk_.run(writes_, [&] { return std::move(status); });
   }
 
  private:

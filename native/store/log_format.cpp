@@ -11,7 +11,6 @@ namespace {
 using log_format::blockBytes;
 using log_format::Header;
 using log_format::headerBytes;
-using log_format::longHeaderBytes;
 using log_format::Type;
 
 constexpr size_t typeOffset = 6;

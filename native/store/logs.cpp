@@ -165,7 +165,9 @@ IOStatus Logs::readLog(Log& log, Sequences* sequences, bool& hasRecordsBehind) c
 }
 
 void Logs::compare(const SyncedFile::Ends& ends) {
-  for (const auto& [name, endBytes] : ends) {
+  for (const auto& end : ends) {
+    const LogName& name = end.first;
+    const uint64_t endBytes = end.second;
     const auto log =
         std::find_if(logs_.begin(), logs_.end(), [&](const Log& each) { return each.name == name; });
     if (log == logs_.end()) {
@@ -274,7 +276,9 @@ IOStatus Logs::count(const std::vector<Part>& parts, LostWrites& lost) const {
   // read.
   std::optional<uint64_t> next;
   bool isGap = false;
-  for (const auto& [name, fromBytes] : parts) {
+  for (const Part& part : parts) {
+    const LogName& name = part.name;
+    const uint64_t fromBytes = part.fromBytes;
     const auto log =
         std::find_if(logs_.begin(), logs_.end(), [&](const Log& each) { return each.name == name; });
     if (log == logs_.end()) {

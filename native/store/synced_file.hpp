@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <tuple>
 
 namespace vamos::store {
 
@@ -18,7 +19,10 @@ struct LogName {
   // False: the file's name is none of these.
   static bool parse(const std::string& fileName, LogName& name);
   std::string fileName() const;
-  auto operator<=>(const LogName&) const = default;
+  bool operator==(const LogName& other) const = default;
+  bool operator<(const LogName& other) const {
+    return std::tie(number, isManifest) < std::tie(other.number, other.isManifest);
+  }
 };
 
 // The file SYNCED beside the store's own: up to which byte each log and manifest is on the disk. It is what
