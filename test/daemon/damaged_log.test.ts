@@ -85,7 +85,7 @@ guests:
 
     const accepted = await repair('bad', '--accept-loss', '--json');
     const report = JSON.parse(accepted.stdout) as RepairReport;
-      expect(report.lostCommits).toBeGreaterThan(ROWS / 2);
+    expect(report.lostCommits).toBeGreaterThan(ROWS / 2);
     expect(readFileSync(path.join(report.keptIn, path.basename(log))).toString('base64')).toBe(
       before.get(log),
     );
