@@ -14,8 +14,6 @@
 namespace vamos::store {
 namespace {
 
-using rocksdb::IOStatus;
-
 constexpr size_t copiedBytes = 1 << 20;
 
 // Learns from RocksDB which logs hold writes that are in no table yet, and keeps it from reading them.
@@ -113,7 +111,7 @@ class Repair {
   }
 
   std::string accept(const std::vector<Logs::Part>& parts) {
-    const std::string folder = path_.substr(0, path_.rfind('/') + 1) + "lost-" + timeText();
+    std::string folder = path_.substr(0, path_.rfind('/') + 1) + "lost-" + timeText();
     check(fileSystem_->CreateDir(folder, {}, nullptr));
     for (const auto& [name, endBytes] : parts) {
       const std::string file = path_ + "/" + name.fileName();
