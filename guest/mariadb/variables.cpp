@@ -2,9 +2,11 @@
 
 #include <mysql/plugin.h>
 #include <set_var.h>
+#include <sys_vars_shared.h>
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 
 namespace vamos::mariadb::variables {
 
@@ -68,9 +70,11 @@ MYSQL_THDVAR_ENUM(
 MYSQL_THDVAR_UINT(request_timeout_ms, PLUGIN_VAR_RQCMDARG,
                   "How long the host daemon may take for one request (ms); lock waits have their own time",
                   nullptr, nullptr, 30000, 1, 86400000, 0);
-MYSQL_THDVAR_UINT(lock_wait_timeout, PLUGIN_VAR_RQCMDARG,
-                  "How long a statement waits for a row lock before it fails (s); 0: not at all", nullptr,
-                  nullptr, 50, 0, 1000000, 0);
+MYSQL_THDVAR_INT(
+    lock_wait_timeout, PLUGIN_VAR_RQCMDARG,
+    "How long a statement waits for a row lock before it fails (s); 0: not at all; -1: as long as "
+    "innodb_lock_wait_timeout says",
+    nullptr, nullptr, -1, -1, 1000000, 0);
 MYSQL_THDVAR_BOOL(
     pushdown, PLUGIN_VAR_OPCMDARG,
     "The host evaluates conditions and aggregate functions, and makes changes, where its answer is "
@@ -81,6 +85,23 @@ MYSQL_THDVAR_UINT(window_bytes, PLUGIN_VAR_RQCMDARG, "Bytes of rows that come wi
 MYSQL_THDVAR_UINT(max_window_bytes, PLUGIN_VAR_RQCMDARG,
                   "Bytes of rows that come at once as a long scan goes on", nullptr, nullptr, 1 << 20, 1024,
                   16 << 20, 0);
+
+constexpr uint64_t mostLockWaitSeconds = 1000000;
+
+// Of the session; 50, its default, in a server without InnoDB.
+uint64_t innodbLockWaitSeconds(THD* thd) {
+  // InnoDB is part of the server and stays in it, so its variable stays where it is.
+  static sys_var* const variable = [] {
+    constexpr std::string_view name = "innodb_lock_wait_timeout";
+    mysql_prlock_rdlock(&LOCK_system_variables_hash);
+    sys_var* const found = intern_find_sys_var(name.data(), name.size());
+    mysql_prlock_unlock(&LOCK_system_variables_hash);
+    return found;
+  }();
+  if (variable == nullptr) return 50;
+  bool isNull = false;
+  return static_cast<uint64_t>(variable->val_int(&isNull, thd, OPT_SESSION, &null_clex_str));
+}
 
 // Of the statement itself: SELECT … FOR UPDATE WAIT n, NOWAIT.
 bool statementSaysHowLong(THD* thd) {
@@ -131,11 +152,12 @@ wire::Durability durability(THD* thd) { return static_cast<wire::Durability>(THD
 uint32_t requestTimeoutMs(THD* thd) { return THDVAR(thd, request_timeout_ms); }
 
 uint32_t lockTimeoutMs(THD* thd) {
-  uint64_t seconds = THDVAR(thd, lock_wait_timeout);
+  const int own = THDVAR(thd, lock_wait_timeout);
+  uint64_t seconds = own >= 0 ? static_cast<uint64_t>(own) : innodbLockWaitSeconds(thd);
   if (!thd->lex->stmt_var_list.is_empty() && statementSaysHowLong(thd)) {
-    seconds = std::min<uint64_t>(thd->variables.lock_wait_timeout, 1000000);
+    seconds = thd->variables.lock_wait_timeout;
   }
-  return static_cast<uint32_t>(seconds * 1000);
+  return static_cast<uint32_t>(std::min(seconds, mostLockWaitSeconds) * 1000);
 }
 
 uint32_t windowBytes(THD* thd) { return THDVAR(thd, window_bytes); }
