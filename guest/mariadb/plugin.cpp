@@ -33,10 +33,33 @@ bool isWhole(THD* thd, bool all) {
   return all || !thd_test_options(thd, OPTION_NOT_AUTOCOMMIT | OPTION_BEGIN);
 }
 
+// The statement leaves nothing but rows: CREATE TABLE … SELECT would keep its table, if it were not told of a
+// failure.
+bool changesRowsOnly(THD* thd) {
+  switch (thd_sql_command(thd)) {
+    case SQLCOM_INSERT:
+    case SQLCOM_INSERT_SELECT:
+    case SQLCOM_REPLACE:
+    case SQLCOM_REPLACE_SELECT:
+    case SQLCOM_LOAD:
+    case SQLCOM_UPDATE:
+    case SQLCOM_UPDATE_MULTI:
+    case SQLCOM_DELETE:
+    case SQLCOM_DELETE_MULTI:
+      return true;
+    default:
+      return false;
+  }
+}
+
 int commit(handlerton*, THD* thd, bool all) {
   Session* session = Session::find(thd);
   if (!session) return 0;
-  return isWhole(thd, all) ? session->commit() : session->endStatement();
+  if (!isWhole(thd, all)) return session->endStatement();
+  const int error = session->commit();
+  // The server adds an error of its own, 1180, to one that a commit returns. Where a statement is all of the
+  // transaction and its client was told why it failed, that is enough: the statement ends with that error.
+  return !all && changesRowsOnly(thd) && thd->is_error() ? 0 : error;
 }
 
 int rollback(handlerton*, THD* thd, bool all) {
