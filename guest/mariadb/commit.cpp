@@ -26,6 +26,8 @@ namespace {
 constexpr size_t END_BYTES = 256;  // of a COMMIT or PREPARE, at most
 // A rollback is waited for so that its locks are gone when it returns; no longer than this.
 constexpr uint32_t ROLLBACK_WAIT_MS = 2000;
+// Tables of a statement whose rows are counted together.
+constexpr size_t MOST_COUNTERS = 64;
 // Savepoints that nobody wrote after are not worth more of a chain.
 constexpr size_t MOST_WAITING = 1000;
 
@@ -51,6 +53,28 @@ int Session::raise(int error) {
   return error;
 }
 
+void Session::countRows(const std::shared_ptr<std::atomic<int64_t>>& counter, int64_t added) {
+  counter->fetch_add(added, std::memory_order_relaxed);
+  // A statement writes to few tables, with triggers and partitions in turn.
+  const size_t first = countedRows_.size() - std::min(countedRows_.size(), MOST_COUNTERS);
+  for (size_t place = countedRows_.size(); place > first; --place) {
+    CountedRows& known = countedRows_[place - 1];
+    if (known.statement != statement_) break;
+    if (known.counter != counter) continue;
+    known.added += added;
+    return;
+  }
+  countedRows_.push_back({counter, statement_, added});
+}
+
+void Session::takeRowsBack(size_t from) {
+  while (countedRows_.size() > from) {
+    const CountedRows& last = countedRows_.back();
+    last.counter->fetch_sub(last.added, std::memory_order_relaxed);
+    countedRows_.pop_back();
+  }
+}
+
 void Session::forgetTransaction() {
   if (thd_->rgi_slave) {
     std::lock_guard lock(mutex_);
@@ -62,6 +86,7 @@ void Session::forgetTransaction() {
   dropUnsent();
   discardBlobs(newBlobs_);
   savepoints_.clear();
+  countedRows_.clear();
   statement_ = 0;
   for (const std::string& table : doomed_) later(Method::DROP_TABLE, wire::TableName{table}.encode());
   doomed_.clear();
@@ -97,6 +122,7 @@ int Session::commit() {
     error = commitOnHost();
     if (!error) begun_ = false;
   }
+  if (error) takeRowsBack(0);
   rollbackOnHost();
   forgetTransaction();
   return error ? raise(error) : 0;
@@ -275,6 +301,7 @@ wire::Scope Session::commitScope(uint64_t number) const {
 }
 
 void Session::rollback() {
+  takeRowsBack(0);
   if (!prepared_.empty()) {
     client::Failure ignored;
     endPrepared(stream_, prepared_, false, wire::Durability::SYNCED, ROLLBACK_WAIT_MS, ignored);
@@ -350,6 +377,9 @@ int Session::endStatement() {
 }
 
 void Session::rollbackStatement() {
+  size_t kept = countedRows_.size();
+  while (kept > 0 && countedRows_[kept - 1].statement == statement_) --kept;
+  takeRowsBack(kept);
   stopListening();
   const auto own = std::stable_partition(waiting_.begin(), waiting_.end(), [this](const Waiting& waiting) {
     return waiting.statement != statement_;
@@ -375,12 +405,13 @@ uint64_t Session::setSavepoint() {
   waiting.method = Method::SAVEPOINT;
   waiting.body = savepointBody(wire::SavepointAction::SET, number);
   waiting.savepoint = number;
-  savepoints_.push_back({number, false});
+  savepoints_.push_back({number, false, countedRows_.size()});
   return number;
 }
 
 void Session::rollbackToSavepoint(uint64_t number) {
   while (!savepoints_.empty() && savepoints_.back().number != number) savepoints_.pop_back();
+  if (!savepoints_.empty()) takeRowsBack(savepoints_.back().countedRows);
   const auto set = std::find_if(waiting_.begin(), waiting_.end(),
                                 [number](const Waiting& waiting) { return waiting.savepoint == number; });
   if (set != waiting_.end()) {

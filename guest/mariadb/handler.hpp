@@ -113,6 +113,7 @@ class ha_vamos final : public handler {
   int write_row(const uchar* record) override;
   int update_row(const uchar* before, const uchar* after) override;
   int delete_row(const uchar* record) override;
+  int update_first_row(const uchar* record) override;
   void start_bulk_insert(ha_rows rows, uint flags) override;
   int end_bulk_insert() override;
   bool start_bulk_update() override;
@@ -159,6 +160,9 @@ class ha_vamos final : public handler {
   Session& session() const;
 
   // handler_open.cpp
+  // It holds the state of a SEQUENCE: a row that no transaction locks or undoes. Each read or write of it is
+  // a request by itself; the server sees to their order.
+  bool isSequence() const { return table_share->table_type == TABLE_TYPE_SEQUENCE; }
   void chooseLock(THD* thd, thr_lock_type lockType);
   void beginUse(THD* thd);
 
@@ -232,6 +236,7 @@ class ha_vamos final : public handler {
   int nextHiddenKey(int64_t& hiddenKey);
   int send(uint32_t method, uint64_t seen, MayWait mayWait);
   int flushUnseen();
+  void countRows(int64_t added);
   void noteDuplicate(const client::Failure& failure);
   int restoreRefused(const client::Failure& failure, uint32_t method, std::string_view batch);
   int beforeRow(const uchar* record, Row& row, int64_t& hiddenKey);

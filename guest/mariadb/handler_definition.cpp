@@ -27,8 +27,11 @@ bool isCopyName(std::string_view name) {
   return name.find("/#sql-alter") != std::string_view::npos || name.ends_with("#TMP#");
 }
 
-// The statement defines a foreign key.
+// The statement defines a foreign key. Others make tables, too, without saying what of: an UPDATE adds
+// partitions for history.
 bool definesForeignKey(THD* thd) {
+  const int command = thd_sql_command(thd);
+  if (command != SQLCOM_CREATE_TABLE && command != SQLCOM_ALTER_TABLE) return false;
   List_iterator_fast<Key> keys(thd->lex->alter_info.key_list);
   while (const Key* key = keys++) {
     if (key->type == Key::FOREIGN_KEY) return true;

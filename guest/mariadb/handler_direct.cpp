@@ -150,7 +150,7 @@ int ha_vamos::direct_delete_rows(ha_rows* deleted) {
   const int error = changeDirectly(wire::Method::DELETE_WHERE, changed);
   if (error) return error;
   *deleted = changed.found;
-  share_->addRows(-static_cast<int64_t>(changed.found));
+  countRows(-static_cast<int64_t>(changed.found));
   return 0;
 }
 

@@ -89,6 +89,7 @@ handler::Table_flags ha_vamos::table_flags() const {
          HA_REQUIRES_KEY_COLUMNS_FOR_DELETE | HA_PRIMARY_KEY_REQUIRED_FOR_POSITION |
          HA_PRIMARY_KEY_IN_READ_INDEX | HA_CAN_TABLE_CONDITION_PUSHDOWN | HA_CAN_DIRECT_UPDATE_AND_DELETE |
          HA_BINLOG_ROW_CAPABLE | HA_CRASH_SAFE | HA_CAN_FORCE_BULK_UPDATE | HA_CAN_FORCE_BULK_DELETE |
+         HA_CONCURRENT_OPTIMIZE | HA_CAN_TABLES_WITHOUT_ROLLBACK |
          (get_lock_type() != F_UNLCK && asksForFirstRows(table) ? 0 : HA_SLOW_RND_POS);
 }
 
@@ -172,6 +173,12 @@ int ha_vamos::start_stmt(THD* thd, thr_lock_type lockType) {
 
 void ha_vamos::beginUse(THD* thd) {
   const int command = thd_sql_command(thd);
+  if (isSequence()) {
+    lock_ = wire::Lock::NO_LOCK;
+    modifies_ = isLockedForWrite_;
+    isUnseen_ = false;
+    return;
+  }
   modifies_ = lock_ == wire::Lock::EXCLUSIVE && command != SQLCOM_SELECT && command != SQLCOM_HA_READ;
   // ALTER TABLE copies with transactions off, into a table that only it sees. Unique keys that the server
   // checks itself (long ones, WITHOUT OVERLAPS) it looks up in the transaction.

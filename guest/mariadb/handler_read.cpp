@@ -47,6 +47,7 @@ bool ha_vamos::isAllOfStatement() const {
 // stand beside it, rows sorted by position, several scans merged, and partitions are read by more than one
 // request; rows that an index gives in their order are not.
 bool ha_vamos::readsAlone() const {
+  if (isSequence()) return true;
   if (lock_ != wire::Lock::NO_LOCK || modifies_ || table_share->blob_fields != 0 || inited == NONE ||
       table->part_info || !isAllOfStatement()) {
     return false;
@@ -282,7 +283,7 @@ int ha_vamos::get(uint32_t index, std::string_view key, std::string filter, ucha
 
 int ha_vamos::readRow(uint32_t index, std::string_view key, const std::vector<uint32_t>& columns,
                       std::string filter, Row& row) {
-  const bool alone = inited != RND && readsAlone();
+  const bool alone = isSequence() || (inited != RND && readsAlone());
   wire::Get request;
   request.table = share_->number;
   request.version = share_->version;

@@ -36,8 +36,10 @@ int ha_vamos::info(uint flags) {
   if (flags & HA_STATUS_VARIABLE) {
     if (!(flags & HA_STATUS_NO_LOCK)) refreshStatistics();
     const Table::Statistics known = share_->statistics();
-    // 0 would be taken as certain by some.
-    stats.records = known.rows == 0 && !(flags & HA_STATUS_TIME) ? 1 : known.rows;
+    // The optimizer would take 0 as certain. SHOW TABLE STATUS doesn't, and where history of a table moves on
+    // to its next partition, the server looks for an empty one.
+    const bool mayBeNone = (flags & (HA_STATUS_TIME | HA_STATUS_OPEN)) != 0;
+    stats.records = known.rows == 0 && !mayBeNone ? 1 : known.rows;
     stats.data_file_length = known.bytes;
     stats.index_file_length = 0;
     stats.deleted = 0;

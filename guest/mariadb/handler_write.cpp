@@ -91,8 +91,17 @@ int ha_vamos::write_row(const uchar* record) {
   codec.appendEntries(record, hiddenKey, rows_);
   if (seen) share_->see(seen);
   const int failed = send(wire::Method::INSERT, seen, isUnseen_ ? MayWait::NOT : mayInsertLater());
-  if (!failed) share_->addRows(1);
+  if (!failed) countRows(1);
   return failed;
+}
+
+// Rows of the open transaction are taken back with it.
+void ha_vamos::countRows(int64_t added) {
+  if (isUnseen_ || isSequence()) {
+    share_->addedRows->fetch_add(added, std::memory_order_relaxed);
+  } else {
+    session().countRows(share_->addedRows, added);
+  }
 }
 
 int ha_vamos::send(uint32_t method, uint64_t seen, MayWait mayWait) {
@@ -104,6 +113,7 @@ int ha_vamos::send(uint32_t method, uint64_t seen, MayWait mayWait) {
         ignoresDuplicates_ || unseenRows_.size() >= variables::writeBufferBytes() || session().hasManyBlobs();
     return isDue ? flushUnseen() : 0;
   }
+  if (isSequence()) return session().writeAlone(*share_, method, rows_, seen);
   isWriting_ = true;
   const bool locksDuplicate = changesDuplicates_ && method == wire::Method::INSERT;
   const int error = session().write(*this, method, rows_, seen, mayWait,
@@ -255,6 +265,16 @@ int ha_vamos::update_row(const uchar* before, const uchar* after) {
   return send(wire::Method::UPDATE, seen, keepsUnique ? mayWait() : MayWait::NOT);
 }
 
+// The next state of a SEQUENCE. Unlike the server's own way, the row is still the one just read.
+int ha_vamos::update_first_row(const uchar* record) {
+  int error = ha_rnd_init(true);
+  if (error) return error;
+  error = ha_rnd_next(table->record[1]);
+  if (!error) error = update_row(table->record[1], record);
+  const int ended = ha_rnd_end();
+  return error ? error : ended;
+}
+
 int ha_vamos::delete_row(const uchar* record) {
   Row row;
   int64_t hiddenKey = 0;
@@ -269,7 +289,7 @@ int ha_vamos::delete_row(const uchar* record) {
     locksKeys = locksKeys || (isUnique(index) && index != table_share->primary_key);
   }
   error = send(wire::Method::DELETE, 0, locksKeys ? mayWait() : MayWait::UNTIL_COMMIT);
-  if (!error) share_->addRows(-1);
+  if (!error) countRows(-1);
   return error;
 }
 

@@ -3,6 +3,7 @@
 #include <my_global.h>
 #include <sql_class.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -105,6 +106,9 @@ class Session {
   // met it returns what raiseRefusal did.
   int write(ha_vamos& handler, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen,
             MayWait mayWait, wire::Lock duplicateLock);
+  // Rows that the transaction adds to a table, which counts them until the host tells how many there are; a
+  // rollback takes them back.
+  void countRows(const std::shared_ptr<std::atomic<int64_t>>& counter, int64_t added);
   // A transaction of its own, committed once even where its answer is lost: rows for a table that nobody sees
   // yet. Their errors are returned; raiseRefusal is not called.
   int writeAlone(Table& table, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen);
@@ -236,6 +240,7 @@ class Session {
   void rollbackOnHost();
   int raise(int error);
   void forgetTransaction();
+  void takeRowsBack(size_t from);
 
   THD* const thd_;
   const uint32_t stream_;
@@ -264,8 +269,15 @@ class Session {
   struct Savepoint {
     uint64_t number;
     bool isReleased;
+    size_t countedRows;  // entries of countedRows_ that it keeps
   };
-  std::vector<Savepoint> savepoints_;  // a stack, as on the host
+  struct CountedRows {
+    std::shared_ptr<std::atomic<int64_t>> counter;
+    uint32_t statement;
+    int64_t added;
+  };
+  std::vector<CountedRows> countedRows_;  // of the transaction
+  std::vector<Savepoint> savepoints_;     // a stack, as on the host
   uint64_t nextSavepoint_ = 1;
   uint64_t nextCommit_ = 1;
   std::vector<std::string> doomed_;

@@ -80,7 +80,7 @@ void Table::become(const wire::TableInfo& info) {
 
 Table::Statistics Table::statistics() {
   const std::lock_guard lock(mutex_);
-  const int64_t added = addedRows_.load(std::memory_order_relaxed);
+  const int64_t added = addedRows->load(std::memory_order_relaxed);
   Statistics result;
   result.rows = added >= 0 || rows_ > static_cast<ha_rows>(-added) ? rows_ + added : 0;
   result.bytes =
@@ -94,7 +94,7 @@ void Table::setStatistics(const wire::TableStatistics& heard) {
   rows_ = heard.rows;
   bytes_ = heard.bytes;
   heardUs_ = microsecond_interval_timer();
-  addedRows_.store(0, std::memory_order_relaxed);
+  addedRows->store(0, std::memory_order_relaxed);
 }
 
 std::vector<std::vector<uint64_t>> Table::distinctKeys() {

@@ -45,8 +45,9 @@ class Table : public Handler_share {
   };
   Statistics statistics();
   void setStatistics(const wire::TableStatistics& heard);
-  // Rows that this server added or removed since.
-  void addRows(int64_t rows) { addedRows_.fetch_add(rows, std::memory_order_relaxed); }
+  // Rows that this server added or removed since. It may outlive the table: transactions take rows back.
+  using RowCounter = std::shared_ptr<std::atomic<int64_t>>;
+  const RowCounter addedRows = std::make_shared<std::atomic<int64_t>>(0);
 
   // What ANALYZE counted: different values of the first parts of the server's index; nothing: not analysed.
   std::vector<std::vector<uint64_t>> distinctKeys();
@@ -107,7 +108,6 @@ class Table : public Handler_share {
     ulonglong heardUs;
   };
   std::unordered_map<std::string, Estimate> estimates_;
-  std::atomic<int64_t> addedRows_{0};
 };
 
 // The host's name of the table at the server's path: 'database/table' for './database/table', else the path.
