@@ -313,6 +313,11 @@ void Session::rollback() {
 int Session::prepare(const std::string& xid) {
   if (dead_) return raise(HA_ERR_LOCK_DEADLOCK);
   if (!wrote_ && !locked_) return 0;
+  // A replica that writes no binary log itself lets transactions of two engines (the table of GTIDs is InnoDB's)
+  // commit in any order, so that one could be done that stands behind a transaction which is made again.
+  if (thd_->rgi_slave && thd_binlog_format(thd_) == BINLOG_FORMAT_UNSPEC) {
+    if (const int error = thd_->wait_for_prior_commit()) return error;
+  }
   for (int attempt = 1;; ++attempt) {
     const bool isWhole = !begun_;
     const uint32_t epoch = isWhole ? connect(true) : epoch_;
