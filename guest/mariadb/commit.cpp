@@ -313,8 +313,9 @@ void Session::rollback() {
 int Session::prepare(const std::string& xid) {
   if (dead_) return raise(HA_ERR_LOCK_DEADLOCK);
   if (!wrote_ && !locked_) return 0;
-  // A replica that writes no binary log itself lets transactions of two engines (the table of GTIDs is InnoDB's)
-  // commit in any order, so that one could be done that stands behind a transaction which is made again.
+  // A replica that writes no binary log itself lets transactions of two engines (the table of GTIDs is
+  // InnoDB's) commit in any order, so that one could be done that stands behind a transaction which is made
+  // again.
   if (thd_->rgi_slave && thd_binlog_format(thd_) == BINLOG_FORMAT_UNSPEC) {
     if (const int error = thd_->wait_for_prior_commit()) return error;
   }
