@@ -158,9 +158,12 @@ bool xidOf(std::string_view bytes, XID& xid) {
 
 Ended endPrepared(uint32_t stream, const std::string& xid, bool isCommit, wire::Durability durability,
                   uint32_t timeoutMs, client::Failure& failure) {
-  const Unfinished end{stream, xid, isCommit, durability};
+  Unfinished end{stream, xid, isCommit, durability};
   const Ended ended = tryToEnd(end, timeoutMs, failure);
   if (ended == Ended::NOT_YET) {
+    // What the connection does next may wait for this transaction's locks, and its stream with it. A rollback
+    // stays on the stream: a PREPARE that nobody waited for may be on its way there.
+    if (isCommit) end.stream = serviceStream();
     std::lock_guard lock(mutex);
     unfinished.push_back(end);
     unfinishedCount = unfinished.size();
@@ -180,7 +183,11 @@ void finishPrepared() {
   }
   for (const Unfinished& end : ends) {
     client::Failure failure;
-    if (tryToEnd(end, RETRY_MS, failure) == Ended::NOT_YET) return;
+    if (tryToEnd(end, RETRY_MS, failure) == Ended::NOT_YET) {
+      // One whose stream is busy keeps no others from their end.
+      if (failure.code == ErrorCode::DEADLINE_EXCEEDED) continue;
+      return;
+    }
     std::lock_guard lock(mutex);
     std::erase_if(unfinished, [&end](const Unfinished& other) { return other.xid == end.xid; });
     unfinishedCount = unfinished.size();
