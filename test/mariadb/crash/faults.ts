@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Choices } from '../../../bench/order_entry/random.js';
 import type { FaultyRelay } from '../../channel/faulty_relay.js';
-import type { Part, Place } from './place.js';
+import type { Part, Place, ProcessPart } from './place.js';
 
 /**
  * Does something bad to the place, and mends it. `ended` is called when all that is not VAMOS's own to mend is mended: a process
@@ -19,7 +19,7 @@ interface Fault {
 const freezeMs = (choices: Choices): number =>
   choices.isOneIn(8) ? choices.between(2000, 4000) : choices.between(20, 1000);
 
-function freeze(part: 'worker' | 'supervisor' | 'server'): Fault {
+function freeze(part: ProcessPart): Fault {
   return {
     parts: [part],
     run: async (place, choices, ended) => {
@@ -36,7 +36,7 @@ function freeze(part: 'worker' | 'supervisor' | 'server'): Fault {
 }
 
 /** Kills these together; what nobody else starts is started again, all at the same time. */
-function kill(...parts: ('worker' | 'supervisor' | 'server')[]): Fault {
+function kill(...parts: ProcessPart[]): Fault {
   return {
     parts,
     run: async (place, choices, ended) => {
@@ -79,6 +79,15 @@ export const FAULTS = {
   'kill-host': kill('supervisor', 'worker'),
   'kill-all': kill('server', 'supervisor', 'worker'),
   'kill-server-and-worker': kill('server', 'worker'),
+  'kill-machine': {
+    parts: ['machine'],
+    run: async (place, _, ended) => {
+      await place.kill('machine');
+      await place.start('machine');
+      ended();
+    },
+  },
+  'freeze-machine': freeze('machine'),
   'kill-worker-again': {
     parts: ['worker'],
     run: async (place, choices, ended) => {

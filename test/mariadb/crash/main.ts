@@ -1,11 +1,12 @@
 /**
  * The long run of the crash tests: `npm run test:crash -- [--rounds N] [--seed N] [--faults NAME,...] [--client KIND]
- * [--engine ENGINE]`.
+ * [--setting NAME] [--engine ENGINE] [--guest]`. With --guest the server runs in a guest of QEMU (`npm run package:mariadb` first).
  */
 import { parseArgs } from 'node:util';
 import { FAULT_NAMES, type FaultName } from './faults.js';
+import { GuestPlace } from './guest_place.js';
 import { Report } from './report.js';
-import { SETTINGS, crashRounds, type ClientKind } from './rounds.js';
+import { GUEST_SETTING, SETTINGS, crashRounds, type ClientKind } from './rounds.js';
 
 const MOST_ROUNDS_A_PLACE = 25;
 const CLIENT_KINDS = ['mysql', 'typescript', 'both'];
@@ -17,6 +18,7 @@ const { values } = parseArgs({
     faults: { type: 'string', default: FAULT_NAMES.join(',') },
     client: { type: 'string' },
     setting: { type: 'string' },
+    guest: { type: 'boolean', default: false },
     engine: { type: 'string', default: 'VAMOS' },
   },
 });
@@ -29,7 +31,9 @@ for (const name of faults)
   if (!FAULT_NAMES.includes(name)) throw new Error(`no fault '${name}': ${FAULT_NAMES.join(', ')}`);
 if (values.client !== undefined && !CLIENT_KINDS.includes(values.client))
   throw new Error(`no client '${values.client}': ${CLIENT_KINDS.join(', ')}`);
-const settings = SETTINGS.filter(({ name }) => values.setting === undefined || name === values.setting);
+const settings = values.guest
+  ? [GUEST_SETTING]
+  : SETTINGS.filter(({ name }) => values.setting === undefined || name === values.setting);
 if (settings.length === 0)
   throw new Error(`no setting '${values.setting}': ${SETTINGS.map(({ name }) => name).join(', ')}`);
 
@@ -47,6 +51,7 @@ for (let done = 0, place = 0; done < rounds; done += roundsAPlace, place++) {
       faults,
       engine: values.engine,
       report,
+      ...(values.guest && { open: () => GuestPlace.start((text) => say(`  ${text}`)) }),
       progress: (text) => {
         say(`  ${text}`);
       },

@@ -14,19 +14,23 @@ export interface Place extends AsyncDisposable {
   connect(): Promise<mysql.Connection>;
   /** Where a connector beside the server finds the host, if it can. */
   readonly connectorAddress: string | undefined;
-  pid(part: 'worker' | 'supervisor' | 'server'): Promise<number>;
+  pid(part: ProcessPart): Promise<number>;
   /** kill -9. The worker is started again by the supervisor; the others by `start`. */
-  kill(part: 'worker' | 'supervisor' | 'server'): Promise<void>;
-  start(part: 'supervisor' | 'server'): Promise<void>;
+  kill(part: ProcessPart): Promise<void>;
+  /** A machine starts with the server in it. */
+  start(part: Exclude<ProcessPart, 'worker'>): Promise<void>;
   /** QEMU's end of the server's channel goes away, as when the machine is reset. */
   dropPort(): Promise<void>;
+  /** How many times as long as a process of this machine it may take. */
+  readonly slowness: number;
   /** What server and host logged. */
   readonly log: string;
   /** The server, if it is a process on this machine with data of its own here. */
   readonly server: MariadbServer | undefined;
 }
 
-export type Part = 'worker' | 'supervisor' | 'server' | 'channel' | 'port';
+export type ProcessPart = 'worker' | 'supervisor' | 'server' | 'machine';
+export type Part = ProcessPart | 'channel' | 'port';
 
 export interface PlaceOptions {
   binaryLog: boolean;
@@ -47,6 +51,7 @@ const IMPATIENT = [
 export class LocalPlace implements Place {
   readonly #folder = new Folder();
   readonly #relays: FaultyRelay[] = [];
+  readonly slowness = 1;
   readonly parts = new Set<Part>(['worker', 'supervisor', 'server', 'channel']);
   #chardev: ChardevRelay | undefined;
   #host!: Host;
@@ -104,12 +109,12 @@ export class LocalPlace implements Place {
     return this.server.connect();
   }
 
-  async pid(part: 'worker' | 'supervisor' | 'server'): Promise<number> {
+  async pid(part: ProcessPart): Promise<number> {
     if (part === 'server') return this.server.pid;
     return part === 'supervisor' ? this.#host.supervisorPid : await this.#host.workerPid();
   }
 
-  async kill(part: 'worker' | 'supervisor' | 'server'): Promise<void> {
+  async kill(part: ProcessPart): Promise<void> {
     if (part === 'server') await this.server.kill();
     else if (part === 'worker') await this.#host.killWorker();
     else {
@@ -118,7 +123,7 @@ export class LocalPlace implements Place {
     }
   }
 
-  async start(part: 'supervisor' | 'server'): Promise<void> {
+  async start(part: Exclude<ProcessPart, 'worker'>): Promise<void> {
     if (part === 'server') await this.server.start();
     else await this.#host.start();
   }
