@@ -141,7 +141,9 @@ describe('XA', () => {
     const rows = Array.from({ length: 12 }, (_, number) => 100 + number);
     await server().query(`INSERT INTO t VALUES ${rows.map((id) => `(${id}, 0)`).join(', ')}`);
     const sessions = await Promise.all(
-      rows.map(() => Session.open(server(), 'vamos_lock_wait_timeout = 30', 'vamos_request_timeout_ms = 100')),
+      rows.map(() =>
+        Session.open(server(), 'vamos_lock_wait_timeout = 30', 'vamos_request_timeout_ms = 100'),
+      ),
     );
     await using owner = await open();
     try {
