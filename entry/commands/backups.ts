@@ -1,9 +1,12 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import type { Command } from 'commander';
+import { InvalidArgumentError, type Command } from 'commander';
 import type { CheckpointSummary } from '../../host/backup/checkpoint.js';
 import type { Progress } from '../../host/backup/copier.js';
 import type { RestoreSummary } from '../../host/backup/restore.js';
+import type { FolderReport } from '../../host/backup/verify_folder.js';
+import type { GuestVerification } from '../../host/daemon/supervisor.js';
+import type { VerifyProgress } from '../../host/modules/tables/verify.js';
 import { addControlOption, ask } from './host.js';
 
 const CHECKPOINT_HELP = `
@@ -42,6 +45,18 @@ back in the clone, as their coordinator belongs to the original.
   $ vamos host clone /backup/web/tuesday /srv/web-test
   $ vamos host add web-test --root /srv/web-test --channel virtio-serial:/run/web-test.sock`;
 
+const VERIFY_HELP = `
+Reads everything: the checksums of files and blocks, each row, each entry of each index against its row and each row against
+its entries, blobs with their chunks, the catalogue. Nothing is changed.
+
+  $ vamos host verify web                      a guest that serves, while it goes on
+  $ vamos host verify /backup/web/tuesday      a checkpoint (a path, with a slash in it)
+  $ vamos host verify ./root                   a root that nothing serves
+  $ vamos host verify web --rate 20MiB --json
+
+Exit status: 0 all is sound, 1 something is damaged, 2 it could not be verified.
+The setting 'scrub' of a guest does the same in the background.`;
+
 export function registerBackups(host: Command): void {
   addControlOption(host.command('checkpoint <guest> <folder>'))
     .description('copy a guest that serves into a new folder, all of its tables as of one moment')
@@ -56,6 +71,25 @@ export function registerBackups(host: Command): void {
       const summary = await checkpoint(guest, path.resolve(folder), options);
       if (options.json) print(summary);
       else describeCheckpoint(summary);
+    });
+
+  addControlOption(host.command('verify <guest-or-folder>'))
+    .description('read all of a guest that serves, of a root or of a checkpoint, and say what is damaged')
+    .option('--rate <size>', 'bytes a second, for instance 20MiB (default: as fast as it goes)', bytesOf)
+    .option('--json', 'the result as JSON')
+    .addHelpText('after', VERIFY_HELP)
+    .action(async (what: string, options: VerifyOptions) => {
+      try {
+        const report = await verify(what, options);
+        if (options.json) print(report);
+        else describeVerification(report);
+        process.exitCode = report.isSound ? 0 : 1;
+      } catch (error) {
+        const { VamosError } = await import('../../src/protocol/errors.js');
+        const { code, message } = VamosError.from(error);
+        console.error(`vamos: ${code}: ${message}`);
+        process.exitCode = 2;
+      }
     });
 
   host
@@ -86,6 +120,14 @@ export function registerBackups(host: Command): void {
     });
 }
 
+interface VerifyOptions {
+  control?: string;
+  rate?: number;
+  json?: boolean;
+}
+
+type Verification = FolderReport | GuestVerification;
+
 interface CheckpointOptions {
   control?: string;
   base?: string;
@@ -101,6 +143,55 @@ interface RestoreOptions {
 interface CloneOptions extends RestoreOptions {
   control?: string;
   keepPrepared?: boolean;
+}
+
+async function verify(what: string, { control, rate }: VerifyOptions): Promise<Verification> {
+  const line = new ProgressLine('verify');
+  const show = ({ phase, table, bytesDone, findings }: VerifyProgress) => {
+    const found = findings > 0 ? `, ${findings} faults` : '';
+    line.show({ phase: table === undefined ? phase : `table ${table}`, bytesDone }, found);
+  };
+  try {
+    if (!what.includes('/')) {
+      const request = { command: 'verify', guest: what, ...(rate && { bytesPerSecond: rate }) } as const;
+      return (await ask(control, request, (progress) =>
+        show(progress as VerifyProgress),
+      )) as GuestVerification;
+    }
+    const { verifyFolder } = await import('../../host/backup/verify_folder.js');
+    const signal = await interruption('interrupted');
+    return await verifyFolder(path.resolve(what), { bytesPerSecond: rate, signal, onProgress: show });
+  } finally {
+    line.clear();
+  }
+}
+
+function describeVerification(report: Verification): void {
+  const { totals, findings, findingCount, bytes, tookMs } = report;
+  const name = report.what === 'guest' ? `guest ${report.guest}` : `${report.what} ${report.path}`;
+  for (const { kind, table, index, text } of findings) {
+    const where = [table, index].filter((part) => part !== undefined).join(', index ');
+    console.log(`vamos: ${kind}${where ? ` (table ${where})` : ''}: ${text}`);
+  }
+  if (findingCount > findings.length) console.log(`vamos: ${findingCount - findings.length} faults more`);
+  if (totals) {
+    console.log(
+      `vamos: ${report.tables} tables, ${totals.rows} rows, ${totals.entries} index entries, ${totals.blobs} blobs, ${totals.files} table files`,
+    );
+  }
+  console.log(
+    `vamos: ${name} is ${report.isSound ? 'sound' : `damaged: ${findingCount} faults`}; ${size(bytes)} read in ${(tookMs / 1000).toFixed(1)} s`,
+  );
+}
+
+/** Aborted by Ctrl-C. */
+async function interruption(message: string): Promise<AbortSignal> {
+  const { VamosError } = await import('../../src/protocol/errors.js');
+  const interrupted = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.once(signal, () => interrupted.abort(new VamosError('CANCELLED', message)));
+  }
+  return interrupted.signal;
 }
 
 async function checkpoint(
@@ -136,13 +227,7 @@ async function restore(
   const { restoreCheckpoint } = await import('../../host/backup/restore.js');
   const { resolveUser } = await import('../../host/daemon/user.js');
   const line = new ProgressLine('restore');
-  const interrupted = new AbortController();
-  const interrupt = async () => {
-    const { VamosError } = await import('../../src/protocol/errors.js');
-    interrupted.abort(new VamosError('CANCELLED', 'interrupted: nothing was restored'));
-  };
-  process.once('SIGINT', () => void interrupt());
-  process.once('SIGTERM', () => void interrupt());
+  const signal = await interruption('interrupted: nothing was restored');
   try {
     return await restoreCheckpoint({
       from: path.resolve(from),
@@ -150,7 +235,7 @@ async function restore(
       ...(user !== undefined && { owner: resolveUser(user) }),
       link,
       ...(settle && { settle }),
-      signal: interrupted.signal,
+      signal,
       onProgress: (progress) => line.show(progress),
     });
   } finally {
@@ -201,6 +286,15 @@ function print(value: unknown): void {
   console.log(JSON.stringify(value, undefined, 2));
 }
 
+function bytesOf(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|)$/.exec(text);
+  const bytes = match
+    ? Number(match[1]) * 1024 ** Math.max(0, ['B', 'KiB', 'MiB', 'GiB'].indexOf(match[2]!))
+    : 0;
+  if (!(bytes >= 1)) throw new InvalidArgumentError('Expected a size, for instance 20MiB.');
+  return bytes;
+}
+
 function size(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB'];
   const unit = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
@@ -213,11 +307,11 @@ class ProgressLine {
 
   constructor(private readonly what: string) {}
 
-  show({ phase, bytesDone, bytesTotal }: Progress): void {
+  show({ phase, bytesDone, bytesTotal }: Progress, more = ''): void {
     if (!process.stderr.isTTY || Date.now() - this.#shownMs < 200) return;
     this.#shownMs = Date.now();
     const of = bytesTotal === undefined ? '' : ` of ${size(bytesTotal)}`;
-    process.stderr.write(`\r\x1b[K${this.what}: ${phase}, ${size(bytesDone)}${of}`);
+    process.stderr.write(`\r\x1b[K${this.what}: ${phase}, ${size(bytesDone)}${of}${more}`);
   }
 
   clear(): void {

@@ -61,6 +61,16 @@ const limits = strict({
   blockCacheBytes: given.blockCacheBytes ?? defaultBlockCacheBytes(given.memoryBytes),
 }));
 
+/** Reading all that is stored, again and again: damage of the disk is found while there is a backup to restore. */
+const scrub = strict({
+  bytesPerSecond: bytes(64 * KIB, 16 * GIB).default(4 * MIB),
+  intervalHours: z
+    .number({ error: 'expected a number of hours from 0 to 8760' })
+    .min(0, { error: 'expected a number of hours from 0 to 8760' })
+    .max(8760, { error: 'expected a number of hours from 0 to 8760' })
+    .default(168),
+});
+
 const channel = z.preprocess(
   (value) => (typeof value === 'string' ? { address: value } : value),
   strict({
@@ -89,6 +99,7 @@ export const guestSchema = strict({
   tokenFile: pathText.optional(),
   user: text('a user name or UID:GID', /^([a-z_][a-z0-9_-]*\$?|\d+:\d+)$/i).optional(),
   limits: limits.prefault({}),
+  scrub: scrub.prefault({}),
 });
 
 export const guestNameSchema = text(

@@ -29,8 +29,13 @@ const requestSchema = z.discriminatedUnion(
       base: absolutePath.optional(),
       copy: z.boolean().optional(),
     }),
+    z.strictObject({
+      command: z.literal('verify'),
+      guest: z.string(),
+      bytesPerSecond: z.number().min(1).optional(),
+    }),
   ],
-  { error: 'expected status, add, remove, repair, reload, stop or checkpoint' },
+  { error: 'expected status, add, remove, repair, reload, stop, checkpoint or verify' },
 );
 
 export type ControlRequest = z.output<typeof requestSchema>;

@@ -61,6 +61,8 @@ export async function runDaemon(
         return supervisor.stop();
       case 'checkpoint':
         return supervisor.checkpoint(request.guest, request, asker);
+      case 'verify':
+        return supervisor.verify(request.guest, request.bytesPerSecond, asker);
     }
   };
 

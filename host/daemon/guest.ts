@@ -7,6 +7,7 @@ import { ErrorCode, VamosError, type ErrorName } from '../../src/protocol/errors
 import { formatBytes, type Configuration, type GuestConfiguration } from './configuration.js';
 import type { Hold } from '../backup/checkpoint.js';
 import { fromWorkerSchema, type FromWorker, type Report, type ToWorker } from './messages.js';
+import type { StoreReport, VerifyOptions, VerifyProgress } from '../modules/tables/verify.js';
 import { resolveUser } from './user.js';
 import type { RepairReport } from '../modules/tables/binding.js';
 
@@ -71,7 +72,14 @@ export class Guest {
   #timer: NodeJS.Timeout | undefined;
   #reports = new Map<number, (report: Report | undefined) => void>();
   /** What the worker was asked and has not answered. */
-  #asked = new Map<number, { resolve: (answer: FromWorker) => void; reject: (error: VamosError) => void }>();
+  #asked = new Map<
+    number,
+    {
+      resolve: (answer: FromWorker) => void;
+      reject: (error: VamosError) => void;
+      onProgress: ((progress: VerifyProgress) => void) | undefined;
+    }
+  >();
   #nextId = 1;
   #repair: Promise<RepairReport> | undefined;
   #settled = new Settlement();
@@ -174,6 +182,21 @@ export class Guest {
     };
   }
 
+  /** Reads all that the guest's tables have, while it goes on. @throws VamosError */
+  async verify({ bytesPerSecond, signal, onProgress }: VerifyOptions): Promise<StoreReport> {
+    let id = 0;
+    const asked = this.#ask((number) => ({ kind: 'verify', id: (id = number), bytesPerSecond }), onProgress);
+    const cancel = () => this.#send({ kind: 'cancel', id });
+    signal.addEventListener('abort', cancel, { once: true });
+    try {
+      const answer = await asked;
+      if (answer.kind !== 'verified') throw new VamosError('INTERNAL', 'the worker verified nothing');
+      return answer.report;
+    } finally {
+      signal.removeEventListener('abort', cancel);
+    }
+  }
+
   /** @throws VamosError BAD_REQUEST: it has no worker that serves */
   #serving(): ChildProcess {
     if (this.#state === 'serving' && this.#worker) return this.#worker;
@@ -188,11 +211,14 @@ export class Guest {
     return new VamosError('HOST_STOPPING', `the worker of guest ${this.name} ended meanwhile; try again`);
   }
 
-  #ask(message: (id: number) => ToWorker): Promise<FromWorker> {
+  async #ask(
+    message: (id: number) => ToWorker,
+    onProgress?: (progress: VerifyProgress) => void,
+  ): Promise<FromWorker> {
     this.#serving();
     const id = this.#nextId++;
-    return new Promise((resolve, reject) => {
-      this.#asked.set(id, { resolve, reject });
+    return await new Promise((resolve, reject) => {
+      this.#asked.set(id, { resolve, reject, onProgress });
       this.#send(message(id));
     });
   }
@@ -256,6 +282,8 @@ export class Guest {
       this.#takeReport(message.id, message.report);
     } else if (message.kind === 'failed') {
       this.#fail(errorOf(message));
+    } else if (message.kind === 'progress') {
+      this.#asked.get(message.id)?.onProgress?.(message.progress);
     } else if (message.kind !== 'serving') {
       const asked = this.#asked.get(message.id);
       this.#asked.delete(message.id);

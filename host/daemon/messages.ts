@@ -10,6 +10,9 @@ export type ToWorker =
   | { kind: 'release'; id: number }
   /** Instead of start: looks at the damaged root, answers and ends. */
   | { kind: 'repair'; name: string; guest: GuestConfiguration; acceptLoss: boolean }
+  | { kind: 'verify'; id: number; bytesPerSecond?: number | undefined }
+  /** What was asked under this id is to end. */
+  | { kind: 'cancel'; id: number }
   | { kind: 'stop' };
 
 const count = z.number().min(0);
@@ -95,6 +98,42 @@ const repairReport = z.object({
   keptIn: z.string().max(4096),
 });
 
+const longText = z.string().max(4000);
+
+/** VerifyProgress and StoreReport of modules/tables/verify.ts. */
+const verifyProgress = z.object({
+  phase: shortText,
+  table: longText.optional(),
+  bytesDone: count,
+  findings: count,
+});
+const storeReport = z.object({
+  tables: count,
+  bytes: count,
+  totals: z.object({
+    files: count,
+    fileBytes: count,
+    filesWithChecksum: count,
+    rows: count,
+    entries: count,
+    blobs: count,
+    blobBytes: count,
+    blobsLeft: count,
+    records: count,
+  }),
+  findings: z
+    .array(
+      z.object({
+        kind: shortText,
+        table: longText.optional(),
+        index: longText.optional(),
+        text: longText,
+      }),
+    )
+    .max(200_000),
+  findingCount: count,
+});
+
 /** What a worker tells the supervisor, who does not trust it: a guest may have taken it over. */
 export const fromWorkerSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('serving') }),
@@ -102,6 +141,8 @@ export const fromWorkerSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('report'), id: z.int(), report }),
   z.object({ kind: z.literal('held'), id: z.int(), files: heldFiles }),
   z.object({ kind: z.literal('released'), id: z.int() }),
+  z.object({ kind: z.literal('progress'), id: z.int(), progress: verifyProgress }),
+  z.object({ kind: z.literal('verified'), id: z.int(), report: storeReport }),
   z.object({
     kind: z.literal('refused'),
     id: z.int(),

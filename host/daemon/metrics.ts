@@ -29,7 +29,7 @@ const METHOD_NAMES = new Map<number, string>(
 );
 
 /** Names of modules' counters that tell what is now; all others only rise. */
-const GAUGE = /(open|parked|held|threads|tables)$/i;
+const GAUGE = /(open|parked|held|threads|tables|findings|active|last_?seconds)$/i;
 
 /** The supervisor's own process. */
 const own = new Registry();

@@ -39,7 +39,8 @@ export function formatStatus(status: DaemonStatus): string {
       .join('  ')
       .trimEnd(),
   );
-  const troubles = status.guests.flatMap(({ name, error, lastExit }) => [
+  const troubles = status.guests.flatMap(({ name, error, lastExit, report }) => [
+    ...scrubLines(name, report),
     ...(error ? [`${name}: ${error.code}: ${error.message}`] : []),
     ...(lastExit ? [`${name}: its worker last ended at ${lastExit.at}: ${lastExit.reason}`] : []),
   ]);
@@ -61,6 +62,18 @@ export function formatRepair(report: RepairReport, again: string): string {
       ? `the logs as they were are kept in ${report.keptIn}; the rest is served again`
       : `nothing was changed. Restore a backup, or accept the loss: ${again}`,
   ].join('\n');
+}
+
+function scrubLines(name: string, report: Report | undefined): string[] {
+  const { scrubFindings = 0, scrubActive = 0, scrubBytes = 0 } = report?.modules.tables ?? {};
+  return [
+    ...(scrubActive
+      ? [`${name}: scrub goes on, ${formatBytes(scrubBytes)} read since its worker started`]
+      : []),
+    ...(scrubFindings
+      ? [`${name}: scrub found ${scrubFindings} faults: vamos host verify ${name} names them`]
+      : []),
+  ];
 }
 
 function count(value: number | undefined): string {

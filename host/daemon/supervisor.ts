@@ -9,6 +9,7 @@ import { packageVersion } from '../../src/native.js';
 import { checkApart, makeGuest, type Configuration, type GuestConfiguration } from './configuration.js';
 import { Guest, type GuestStatus } from './guest.js';
 import type { RepairReport } from '../modules/tables/binding.js';
+import type { StoreReport, VerifyProgress } from '../modules/tables/verify.js';
 import type { Report } from './messages.js';
 
 /** What a change of the guests did. */
@@ -18,6 +19,18 @@ export interface Change {
   /** Started anew, because its configuration changed. */
   changed: string[];
 }
+
+/** What a verification of a guest's tables found. */
+export interface GuestVerification extends StoreReport {
+  what: 'guest';
+  guest: string;
+  isSound: boolean;
+  startedAt: string;
+  tookMs: number;
+}
+
+const LOG_PROGRESS_MS = 30_000;
+const MAX_LOGGED_FINDINGS = 20;
 
 /** A guest with its worker's counters, where it gives them. */
 export interface GuestReport extends GuestStatus {
@@ -172,6 +185,42 @@ export class Supervisor {
     } finally {
       this.#checkpoints.delete(target);
     }
+  }
+
+  /** Reads all that a guest's tables have, while it goes on. @throws VamosError */
+  async verify(
+    name: string,
+    bytesPerSecond: number | undefined,
+    asker: { signal: AbortSignal; tell(progress: VerifyProgress): void },
+  ): Promise<GuestVerification> {
+    const guest = this.#guests.get(name);
+    if (!guest) throw new VamosError('BAD_REQUEST', `there is no guest ${name}`);
+    const startedAt = new Date();
+    const log = this.log.child({ guest: name });
+    log.info({ bytesPerSecond }, 'verify: begun');
+    let loggedMs = Date.now();
+    const report = await guest.verify({
+      bytesPerSecond,
+      signal: asker.signal,
+      onProgress: (progress) => {
+        asker.tell(progress);
+        if (Date.now() - loggedMs < LOG_PROGRESS_MS) return;
+        loggedMs = Date.now();
+        log.info(progress, 'verify: goes on');
+      },
+    });
+    const tookMs = Date.now() - startedAt.getTime();
+    const { bytes, findingCount, totals, findings } = report;
+    for (const finding of findings.slice(0, MAX_LOGGED_FINDINGS)) log.error(finding, 'verify: found');
+    log.info({ bytes, tookMs, findings: findingCount, ...totals }, 'verify: done');
+    return {
+      what: 'guest',
+      guest: name,
+      isSound: findingCount === 0,
+      startedAt: startedAt.toISOString(),
+      tookMs,
+      ...report,
+    };
   }
 
   /** Lets all workers drain, sync and close, each within the configured bound. */

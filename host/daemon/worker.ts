@@ -13,6 +13,7 @@ import { RpcServer } from '../../src/rpc/server.js';
 import { openFilesModule } from '../modules/files/module.js';
 import type { StoreMessage } from '../modules/tables/binding.js';
 import { openTablesModule, repairTables, type TablesModule } from '../modules/tables/module.js';
+import type { StoreReport } from '../modules/tables/verify.js';
 import { checkServable } from '../backup/manifest.js';
 import type { GuestConfiguration } from './configuration.js';
 import { makeLogger } from './logger.js';
@@ -30,6 +31,7 @@ const ROOT_IN_USE_PAUSE_MS = 100;
 const ORPHAN_STOP_MS = 2000;
 /** Exit code of one whose store could not write its log (EX_IOERR of sysexits.h). */
 const STORE_FAILED = 74;
+const MAX_LOGGED_FINDINGS = 20;
 /** Part of the bound for a stop that requests under way get; the rest is for sync and close. */
 const DRAIN_SHARE = 0.75;
 
@@ -55,6 +57,7 @@ class Worker {
       this.#start.guest,
       (error) => void this.#fail(error),
       ({ isError, text }) => this.log[isError ? 'error' : 'warn']({ message: text }, 'store: message'),
+      (report) => this.#tellFindings(report),
     );
     this.#modules.push(this.#tables);
     this.#modules.push(
@@ -115,6 +118,14 @@ class Worker {
     process.exit(STORE_FAILED);
   }
 
+  #tellFindings({ findings, findingCount }: StoreReport): void {
+    for (const finding of findings.slice(0, MAX_LOGGED_FINDINGS)) this.log.error(finding, 'scrub: found');
+    this.log.error(
+      { findings: findingCount },
+      'scrub: stored data are damaged; see docs/backups.md, and `vamos host verify` for the whole list',
+    );
+  }
+
   /** No more connectors; what was begun is answered within the bound; then sync and close. */
   async stop(): Promise<void> {
     await Promise.all(this.#listeners.map((listener) => listener.close()));
@@ -123,9 +134,10 @@ class Worker {
 }
 
 async function openStore(
-  { root, limits }: GuestConfiguration,
+  { root, limits, scrub }: GuestConfiguration,
   onFailure: (error: VamosError) => void,
   onMessage: (message: StoreMessage) => void,
+  onFindings: (report: StoreReport) => void,
 ): Promise<TablesModule> {
   for (let tries = 1; ; tries++) {
     try {
@@ -136,6 +148,11 @@ async function openStore(
         threads: limits.threads,
         onFailure,
         onMessage,
+        scrub: {
+          bytesPerSecond: scrub.bytesPerSecond,
+          intervalMs: scrub.intervalHours * 3_600_000,
+          onFindings,
+        },
       });
     } catch (error) {
       const failure = VamosError.from(error);
@@ -196,9 +213,12 @@ async function stop(): Promise<void> {
   process.exit(0);
 }
 
+/** Of what goes on for the supervisor and may take long. */
+const cancellations = new Map<number, AbortController>();
+
 /** What the supervisor asks of a worker that serves. */
 async function answer(
-  message: Exclude<ToWorker, { kind: 'start' | 'stop' | 'repair' }>,
+  message: Exclude<ToWorker, { kind: 'start' | 'stop' | 'repair' | 'cancel' }>,
 ): Promise<FromWorker> {
   const { id } = message;
   const worker = await opening!;
@@ -211,10 +231,22 @@ async function answer(
       case 'release':
         await worker.tables.releaseFiles();
         return { kind: 'released', id };
+      case 'verify': {
+        const cancelled = new AbortController();
+        cancellations.set(id, cancelled);
+        const report = await worker.tables.verify({
+          bytesPerSecond: message.bytesPerSecond,
+          signal: cancelled.signal,
+          onProgress: (progress) => void tell({ kind: 'progress', id, progress }),
+        });
+        return { kind: 'verified', id, report };
+      }
     }
   } catch (error) {
     const { code, message: text } = VamosError.from(error);
     return { kind: 'refused', id, code, message: text.slice(0, 4000) };
+  } finally {
+    cancellations.delete(id);
   }
 }
 
@@ -222,7 +254,9 @@ process.on('message', (message: ToWorker) => {
   if (message.kind === 'start') opening = start(message);
   else if (message.kind === 'repair') void repair(message);
   else if (message.kind === 'stop') void stop();
-  else if (opening) void answer(message).then(tell);
+  else if (message.kind === 'cancel') {
+    cancellations.get(message.id)?.abort(new VamosError('CANCELLED', 'the one who asked for it is gone'));
+  } else if (opening) void answer(message).then(tell);
 });
 process.on('SIGTERM', () => void stop());
 process.on('disconnect', () => {

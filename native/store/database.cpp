@@ -1,5 +1,6 @@
 #include "store/database.hpp"
 
+#include <fcntl.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/file_checksum.h>
@@ -12,6 +13,7 @@
 
 #include "store/logs.hpp"
 #include "wire/bytes.hpp"
+#include "wire/descriptor.hpp"
 
 namespace vamos::store {
 namespace {
@@ -85,6 +87,15 @@ uint64_t nowMs() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
 }
 
+// Whether another process has the store open, asked without taking its lock.
+bool isLocked(const std::string& path) {
+  const Descriptor file(::open((path + "/LOCK").c_str(), O_RDONLY | O_CLOEXEC));
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  return file.isOpen() && ::fcntl(file.get(), F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 [[noreturn]] void fail(Outcome outcome) { throw StoreError{outcome.code, std::move(outcome.message)}; }
 
 }  // namespace
@@ -117,6 +128,10 @@ Database::Database(const StoreOptions& options)
       env_(rocksdb::NewCompositeEnv(disk_)),
       statistics_(rocksdb::CreateDBStatistics()) {
   statistics_->set_stats_level(rocksdb::kExceptTimers);
+  if (options.readOnly) {
+    openReadOnly(options);
+    return;
+  }
   checkLogs();
   disk_->onFailure([this] { lose(disk_->failure()); });
   rocksdb::Options rocks = rocksOptions(options);
@@ -155,6 +170,37 @@ void Database::checkLogs() {
   for (std::string& message : cut) messages_->add(false, std::move(message));
   if (status.ok()) status = disk_->synced().start(logs.ends());
   if (!status.ok()) fail(failure(status));
+}
+
+void Database::openReadOnly(const StoreOptions& options) {
+  if (isLocked(path_)) {
+    fail(Outcome::failure(ErrorCode::ROOT_IN_USE,
+                          path_ + ": another process has this root open; stop it first, or ask it"));
+  }
+  Logs logs(*disk_->target(), path_);
+  SyncedFile::Ends ends;
+  const rocksdb::IOStatus isRead = logs.read(disk_->synced().read(ends) ? std::optional(ends) : std::nullopt);
+  if (!isRead.ok()) fail(failure(isRead));
+  if (const std::string damage = logs.damageText(); !damage.empty()) {
+    fail(Outcome::failure(ErrorCode::CORRUPTION, path_ + ": " + damage));
+  }
+  rocksdb::Options rocks = rocksOptions(options);
+  if (options.env != nullptr) rocks.env = options.env;
+  rocks.statistics = statistics_;
+  rocks.info_log = messages_;
+  // Else a log with prepared transactions is refused.
+  rocks.allow_2pc = true;
+  rocks.create_if_missing = false;
+  rocksdb::DB* opened = nullptr;
+  const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(rocks, path_, &opened);
+  if (!status.ok()) fail(failure(status));
+  readOnly_.reset(opened);
+  base_ = opened;
+  std::string version;
+  if (!base_->Get({}, recordKey(RecordKind::FORMAT), &version).ok()) {
+    fail(Outcome::failure(ErrorCode::CORRUPTION, path_ + ": the store does not say its format"));
+  }
+  checkFormat();
 }
 
 void Database::checkFormat() {
@@ -198,6 +244,7 @@ rocksdb::Status Database::write(rocksdb::WriteBatch& records) const {
 }
 
 rocksdb::Status Database::flush(bool isSynced) const {
+  if (readOnly_) return {};
   if (hasFailed()) return rocksdb::Status::Aborted("the log could not be written before");
   return watch(base_->FlushWAL(isSynced));
 }
@@ -234,7 +281,9 @@ void Database::onFatal(std::function<void()> call) {
   if (onFatal_ && hasFailed()) onFatal_();
 }
 
-void Database::syncEnds() const { disk_->synced().sync().PermitUncheckedError(); }
+void Database::syncEnds() const {
+  if (!readOnly_) disk_->synced().sync().PermitUncheckedError();
+}
 
 Outcome Database::fatal() const {
   const std::lock_guard guard(fatalMutex_);
@@ -312,11 +361,12 @@ void Database::forgetOldCommits(uint64_t keptCount) {
 
 std::vector<rocksdb::Transaction*> Database::prepared() const {
   std::vector<rocksdb::Transaction*> result;
-  transactions_->GetAllPreparedTransactions(&result);
+  if (transactions_) transactions_->GetAllPreparedTransactions(&result);
   return result;
 }
 
 void Database::cleanUp(const std::unordered_set<uint64_t>& keptBlobs) {
+  if (readOnly_) return;
   forgetOldCommits(maxCommitNumbers_);
   for (const RecordKind kind :
        {RecordKind::PENDING_BLOB, RecordKind::REMOVED_BLOB, RecordKind::REMOVED_SPACE}) {

@@ -82,6 +82,7 @@ class Database {
 
  private:
   void checkLogs();
+  void openReadOnly(const StoreOptions& options);
   void checkFormat();
   void lose(const rocksdb::Status& status) const;
   void forgetOldCommits(uint64_t keptCount);
@@ -102,6 +103,7 @@ class Database {
   std::shared_ptr<rocksdb::Statistics> statistics_;
   mutable std::atomic<uint64_t> rowsFromIndex_ = 0;
   std::unique_ptr<rocksdb::TransactionDB> transactions_;
+  std::unique_ptr<rocksdb::DB> readOnly_;
   rocksdb::DB* base_ = nullptr;
 };
 

@@ -470,6 +470,32 @@ Answer Store::releaseFiles() {
   return run(std::make_shared<ReleaseFilesOperation>(++lastNumber_, database_, fileHolds_), false);
 }
 
+uint64_t Store::openVerification(const std::vector<uint32_t>& numbers,
+                                 const std::vector<uint32_t>& removedSpaces) {
+  checkUsable();
+  std::vector<TablePointer> tables;
+  for (const uint32_t number : numbers) {
+    TablePointer table = findTable(number);
+    if (!table) refuse(ErrorCode::TABLE_MISSING, "table " + std::to_string(number) + " is not defined");
+    tables.push_back(std::move(table));
+  }
+  const uint64_t number = ++lastNumber_;
+  verifications_[number] = std::make_shared<Verification>(
+      database_.base(), std::move(tables), std::set(removedSpaces.begin(), removedSpaces.end()),
+      !options_.readOnly);
+  return number;
+}
+
+Answer Store::verify(uint64_t number, uint64_t maxBytes) {
+  const auto found = verifications_.find(number);
+  if (found == verifications_.end()) {
+    return Answer::failure(ErrorCode::BAD_REQUEST, "no verification " + std::to_string(number));
+  }
+  return run(std::make_shared<VerifyOperation>(++lastNumber_, found->second, maxBytes), false);
+}
+
+void Store::closeVerification(uint64_t number) { verifications_.erase(number); }
+
 Statistics Store::statistics() {
   Statistics result;
   result.transactionsOpen = transactions_.size();
@@ -497,7 +523,8 @@ void Store::close() {
   cursors_.clear();
   transactions_.clear();
   operations_.clear();
-  if (database_.hasFailed()) return;
+  verifications_.clear();
+  if (database_.hasFailed() || options_.readOnly) return;
   database_.base().FlushWAL(true).PermitUncheckedError();
   database_.syncEnds();
 }

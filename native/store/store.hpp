@@ -12,6 +12,7 @@
 #include "store/commit_queue.hpp"
 #include "store/cursor.hpp"
 #include "store/scheduler.hpp"
+#include "store/verify.hpp"
 
 namespace vamos::store {
 
@@ -96,6 +97,11 @@ class Store {
   // The files of the store as of one moment, which stay until they are released: see HoldFilesOperation.
   Answer holdFiles();
   Answer releaseFiles();
+  // Of these tables; removedSpaces: of tables that are being removed. See Verification.
+  uint64_t openVerification(const std::vector<uint32_t>& tables, const std::vector<uint32_t>& removedSpaces);
+  // The outcome's result: how far it is and what it found since the last step, as JSON.
+  Answer verify(uint64_t verification, uint64_t maxBytes);
+  void closeVerification(uint64_t verification);
   Estimate estimate(uint32_t table, uint32_t index, const CursorOptions& bounds);
   Statistics statistics();
 
@@ -151,6 +157,7 @@ class Store {
   std::unordered_map<uint64_t, uint64_t> pendingBlobs_;  // their lengths so far
   uint64_t lastNumber_ = 0;
   std::atomic<uint64_t> fileHolds_{0};
+  std::unordered_map<uint64_t, std::shared_ptr<Verification>> verifications_;
   bool isFailureTold_ = false;
   bool isClosed_ = false;
   // Last: their threads use the rest.

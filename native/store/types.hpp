@@ -62,6 +62,8 @@ struct StoreOptions {
   uint64_t blockCacheBytes = 64 << 20;
   uint64_t maxTransactionBytes = 256 << 20;
   uint32_t threads = 4;
+  // Changes nothing, not even where a log is to be read again; takes no lock.
+  bool readOnly = false;
   // A memtable of this size is written to a file, and its log can go.
   uint64_t memtableBytes = 64 << 20;
   // How the store reaches its files: tests record and refuse what it does. It outlives the store; nothing:

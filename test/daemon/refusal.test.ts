@@ -135,9 +135,11 @@ test('nonsense at the control socket is answered with an error, and the daemon g
   expect(await ask('hello\n')).toBe(
     '{"error":{"code":"BAD_REQUEST","message":"expected one JSON object a line"}}',
   );
-  expect(await ask('17\n')).toContain('expected status, add, remove, repair, reload, stop or checkpoint');
+  expect(await ask('17\n')).toContain(
+    'expected status, add, remove, repair, reload, stop, checkpoint or verify',
+  );
   expect(await ask('{"command":"explode"}\n')).toContain(
-    'expected status, add, remove, repair, reload, stop or checkpoint',
+    'expected status, add, remove, repair, reload, stop, checkpoint or verify',
   );
   expect(await ask('{"command":"remove"}\n')).toMatch(/"code":"\w+","message":"name: /);
   expect(await ask('{"command":"status","more":1}\n')).toContain('error');

@@ -49,6 +49,8 @@ export interface StoreOptions {
   maxTransactionBytes: number;
   /** Threads for what misses the cache, scans and blobs. */
   threads: number;
+  /** Changes no file, not even where a log is to be read again; no other process may have it open. */
+  readOnly?: boolean;
 }
 
 /**
@@ -275,6 +277,14 @@ export interface NativeStore {
   holdFiles(): Outcome | number;
   /** Once for each holdFiles. */
   releaseFiles(): Outcome | number;
+  /**
+   * Begins to read all that the store has, and these tables' rows and indexes in particular.
+   * @param removedSpaces of tables that are being removed
+   */
+  openVerification(tables: number[], removedSpaces: number[]): number;
+  /** Goes on with it until about so many bytes are read. The outcome's result is a VerifyStep as JSON. */
+  verify(verification: number, maxBytes: number): Outcome | number;
+  closeVerification(verification: number): void;
 
   /** Of all rows without bounds. A few rows are counted if they are in memory; of more, the store's statistics tell. */
   estimate(table: number, index: number, bounds?: BoundsOptions): { rows: number; bytes: number };
@@ -294,6 +304,35 @@ export interface HeldFiles {
   rocksdb: string;
   /** bytes: as many of them, from the start; crc32c: of all of the file, where the store knows it. */
   files: { name: string; bytes: number; crc32c?: string | undefined }[];
+}
+
+/** What a step of a verification gives. */
+export interface VerifyStep {
+  isDone: boolean;
+  phase: string;
+  /** That is being read; 0: none. */
+  table: number;
+  /** Read so far. */
+  bytes: number;
+  /** Also of those that are too many to be told. */
+  findingCount: number;
+  totals: VerifyTotals;
+  /** Since the last step. table 0: of none. */
+  findings: { table: number; index: number; kind: string; text: string }[];
+}
+
+export interface VerifyTotals {
+  files: number;
+  fileBytes: number;
+  /** Whose checksum as a whole the store knows. */
+  filesWithChecksum: number;
+  rows: number;
+  entries: number;
+  blobs: number;
+  blobBytes: number;
+  /** That no row refers to and that nothing removes. */
+  blobsLeft: number;
+  records: number;
 }
 
 export interface StoreStatistics {

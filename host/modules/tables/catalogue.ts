@@ -430,7 +430,10 @@ function autoRecord(table: HostTable, value: Uint8Array | null): Record {
   return { key: `${AUTO_INCREMENT}${table.storeTable}/`, value };
 }
 
-function layoutOf(table: HostTable, isNew: boolean): TableLayout {
+export function layoutOf(
+  table: Pick<HostTable, 'storeTable' | 'firstSpace' | 'definition'>,
+  isNew: boolean,
+): TableLayout {
   return {
     isNew,
     table: table.storeTable,

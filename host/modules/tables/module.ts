@@ -20,7 +20,9 @@ import { handlers } from './handlers/index.js';
 import { TablesHost, type TablesLimits } from './host.js';
 import { checked, native, Operations } from './operations.js';
 import { PreparedTransactions } from './prepared.js';
+import { Scrub, type ScrubOptions } from './scrub.js';
 import { TablesSession } from './session.js';
+import { verifyStore, type StoreReport, type VerifyOptions } from './verify.js';
 
 export interface TablesModuleOptions extends Partial<TablesLimits> {
   /** The store's own directory; made if it is not there. */
@@ -38,6 +40,8 @@ export interface TablesModuleOptions extends Partial<TablesLimits> {
   onFailure?(error: VamosError): void;
   /** The store's warnings and errors, also those of an opening that fails. */
   onMessage?(message: StoreMessage): void;
+  /** Verifies the store again and again; none: never. */
+  scrub?: ScrubOptions;
 }
 
 /** The module, with what only the host's own side calls. */
@@ -45,6 +49,8 @@ export interface TablesModule extends HostModule {
   /** The store's files as of one moment; they stay until releaseFiles, which is due once for each call. @throws VamosError */
   holdFiles(): Promise<HeldFiles>;
   releaseFiles(): Promise<void>;
+  /** Reads all that the store has, while it is used. @throws VamosError */
+  verify(options: VerifyOptions): Promise<StoreReport>;
 }
 
 const MIB = 1024 * 1024;
@@ -107,6 +113,14 @@ export async function openTablesModule(options: TablesModuleOptions): Promise<Ta
   isOpen = true;
   const limits = pickLimits(options);
   const host = new TablesHost(store, operations, commits, prepared, catalogue, limits);
+  const verify = (options: VerifyOptions) =>
+    verifyStore(store, (started) => operations.settle(started), true, options);
+  const scrub =
+    options.scrub &&
+    new Scrub(store, options.scrub, verify, async (record) => {
+      checked(await operations.settle(store.putRecords([record], false)));
+    });
+  await scrub?.start();
   return {
     name: 'tables',
     number: 1,
@@ -114,6 +128,7 @@ export async function openTablesModule(options: TablesModuleOptions): Promise<Ta
     statistics: () => ({
       ...store.statistics(),
       ...host.counters,
+      ...scrub?.counters,
       transactionsPrepared: prepared.size,
       tables: catalogue.size,
     }),
@@ -124,7 +139,9 @@ export async function openTablesModule(options: TablesModuleOptions): Promise<Ta
     releaseFiles: async () => {
       checked(await operations.settle(native(() => store.releaseFiles())));
     },
+    verify,
     close: async () => {
+      await scrub?.close();
       // What it keeps are counts for the next open, which estimates them where there are none.
       if (!failure) await catalogue.close().catch(() => undefined);
       await store.close();

@@ -91,6 +91,9 @@ Napi::Function StoreBinding::define(Napi::Env env) {
                       InstanceMethod<&StoreBinding::getRecords>("getRecords"),
                       InstanceMethod<&StoreBinding::holdFiles>("holdFiles"),
                       InstanceMethod<&StoreBinding::releaseFiles>("releaseFiles"),
+                      InstanceMethod<&StoreBinding::openVerification>("openVerification"),
+                      InstanceMethod<&StoreBinding::verify>("verify"),
+                      InstanceMethod<&StoreBinding::closeVerification>("closeVerification"),
                       InstanceMethod<&StoreBinding::estimate>("estimate"),
                       InstanceMethod<&StoreBinding::statistics>("statistics"),
                       InstanceMethod<&StoreBinding::close>("close")});
@@ -425,6 +428,22 @@ Napi::Value StoreBinding::holdFiles(const Info& info) {
 
 Napi::Value StoreBinding::releaseFiles(const Info& info) {
   return use(info.Env(), [&](store::Store& store) { return toJavaScript(info.Env(), store.releaseFiles()); });
+}
+
+Napi::Value StoreBinding::openVerification(const Info& info) {
+  return use(info.Env(), [&](store::Store& store) {
+    return toNumber(info.Env(), store.openVerification(numbersOf(info[0]), numbersOf(info[1])));
+  });
+}
+
+Napi::Value StoreBinding::verify(const Info& info) {
+  return use(info.Env(), [&](store::Store& store) {
+    return toJavaScript(info.Env(), store.verify(u64(info[0]), u64(info[1])));
+  });
+}
+
+void StoreBinding::closeVerification(const Info& info) {
+  if (isOpen()) store_->closeVerification(u64(info[0]));
 }
 
 Napi::Value StoreBinding::estimate(const Info& info) {

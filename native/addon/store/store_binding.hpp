@@ -59,6 +59,9 @@ class StoreBinding : public Napi::ObjectWrap<StoreBinding> {
   Napi::Value getRecords(const Info& info);
   Napi::Value holdFiles(const Info& info);
   Napi::Value releaseFiles(const Info& info);
+  Napi::Value openVerification(const Info& info);
+  Napi::Value verify(const Info& info);
+  void closeVerification(const Info& info);
   Napi::Value estimate(const Info& info);
   Napi::Value statistics(const Info& info);
   Napi::Value close(const Info& info);

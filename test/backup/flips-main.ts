@@ -1,0 +1,11 @@
+/** `npm run test:flips`: a bit flipped at so many places of a root (1,000 without an argument), one at a time. */
+import { Folder } from '../daemon/daemon.js';
+import { flipBits } from './flips.js';
+
+using folder = new Folder();
+const { found, refused, harmless, missed } = await flipBits(folder, Number(process.argv[2] ?? 1000));
+for (const place of missed) console.log(`missed: ${place}`);
+console.log(
+  `${found} found by verify, ${refused} refused at the opening, ${harmless} harmless, ${missed.length} missed`,
+);
+process.exitCode = missed.length === 0 ? 0 : 1;
