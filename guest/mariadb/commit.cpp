@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "channel/fresh_bytes.hpp"
 #include "mariadb/commit_prepared.hpp"
 #include "mariadb/errors.hpp"
 #include "mariadb/handler.hpp"
@@ -24,6 +25,7 @@ using wire::Method;
 namespace {
 
 constexpr size_t END_BYTES = 256;  // of a COMMIT or PREPARE, at most
+constexpr size_t TOKEN_BYTES = 8;
 // A rollback is waited for so that its locks are gone when it returns; no longer than this.
 constexpr uint32_t ROLLBACK_WAIT_MS = 2000;
 // Tables of a statement whose rows are counted together.
@@ -129,7 +131,7 @@ int Session::commit() {
 }
 
 int Session::commitOnHost() {
-  const uint64_t number = nextCommit_++;
+  const CommitMark mark = nextCommit();
   for (int attempt = 1;; ++attempt) {
     const bool isWhole = !begun_;  // all of the transaction is in this chain, so it may be made again
     const uint32_t epoch = isWhole ? connect(true) : epoch_;
@@ -141,9 +143,10 @@ int Session::commitOnHost() {
     const bool isAlone = isWhole && waiting_.size() == 1 && waiting_[0].table != 0;
     std::vector<client::Request> requests;
     if (isAlone) {
-      requests.push_back(requestOf(waiting_[0], commitScope(number)));
+      requests.push_back(requestOf(waiting_[0], commitScope(mark)));
     } else {
-      requests = chain(Method::COMMIT, wire::Commit{variables::durability(thd_), number}.encode());
+      requests =
+          chain(Method::COMMIT, wire::Commit{variables::durability(thd_), mark.number, mark.token}.encode());
     }
     client::CallOptions options;
     options.timeoutMs = timeoutMs();
@@ -163,7 +166,8 @@ int Session::commitOnHost() {
       return failure.code == ErrorCode::DEADLOCK ? error : failedWaiting(0, error);
     }
     bool isDone = false;
-    if (failure.code != ErrorCode::SESSION_LOST && !findCommit(number, isDone)) return failUnknown();
+    if (failure.code != ErrorCode::SESSION_LOST && !findCommit(mark, failure.detail, isDone))
+      return failUnknown();
     if (isDone) return 0;
     if (isLost(failure)) {
       if (isWhole && waitingBlobs_ == 0 && attempt < ATTEMPTS) continue;
@@ -183,8 +187,11 @@ int Session::failUnknown() {
   return fail(unknown);
 }
 
-// What became of a commit whose answer never came. False: nobody could be asked, failure_ says why.
-bool Session::findCommit(uint64_t number, bool& isDone) {
+CommitMark Session::nextCommit() { return {++lastCommit_, freshBytes(TOKEN_BYTES)}; }
+
+// What became of a commit whose answer never came; `session`: the one that it was sent in. False: nobody
+// knows, failure_ says why.
+bool Session::findCommit(const CommitMark& mark, const std::string& session, bool& isDone) {
   for (int attempt = 1; attempt <= ATTEMPTS; ++attempt) {
     const uint32_t epoch = connect(false);
     if (epoch == 0) return false;
@@ -192,15 +199,21 @@ bool Session::findCommit(uint64_t number, bool& isDone) {
     options.timeoutMs = variables::connectTimeoutMs();
     options.epoch = epoch;
     const client::CallPointer call =
-        host().send(stream_, {{Method::LAST_COMMIT, wire::LastCommit{stream_}.encode()}}, options);
+        host().send(stream_, {{Method::LAST_COMMIT, wire::LastCommit{stream_, session}.encode()}}, options);
     if (waitFor(call, false)) {
       wire::LastCommitted last;
       if (!wire::LastCommitted::decode(client::replyBody(call, 0), last)) {
         fail({ErrorCode::INTERNAL, "the host's answer to LAST_COMMIT is none", {}});
         return false;
       }
-      isDone = last.number >= number;
-      return true;
+      // Earlier hosts know no tokens.
+      isDone = last.number == mark.number && (last.token.empty() || last.token == mark.token);
+      if (last.number < mark.number || isDone) return true;
+      // Of a later one, and of one that has the same number and another token, this guest knows nothing: its
+      // memory was rolled back, and the statement may have been done before.
+      fail({ErrorCode::OUTCOME_UNKNOWN, "the guest's memory was rolled back", {}});
+      host().renewSession(session, failure_.message);
+      return false;
     }
     fail(client::failureOf(call));
     if (!isLost(failure_)) return false;
@@ -209,7 +222,7 @@ bool Session::findCommit(uint64_t number, bool& isDone) {
 }
 
 int Session::writeAlone(Table& table, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen) {
-  const uint64_t number = nextCommit_++;
+  const CommitMark mark = nextCommit();
   Waiting waiting;
   waiting.method = method;
   waiting.table = table.number;
@@ -224,15 +237,20 @@ int Session::writeAlone(Table& table, uint32_t method, std::string_view rows, ui
     options.epoch = epoch;
     options.isCommit = true;
     epoch_ = epoch;
-    const client::CallPointer call = host().send(stream_, {requestOf(waiting, commitScope(number))}, options);
+    const client::CallPointer call = host().send(stream_, {requestOf(waiting, commitScope(mark))}, options);
     if (waitFor(call, true)) {
       newBlobs_.clear();
       return 0;
     }
     bool isDone = false;
-    const client::Failure failure = client::failureOf(call);
-    if (!isLost(failure) && !isGivenUp(failure)) return failedAlone(failure);
-    if (failure.code != ErrorCode::SESSION_LOST && !findCommit(number, isDone)) return errorOfLast();
+    client::Failure failure = client::failureOf(call);
+    if (!isLost(failure) && !isGivenUp(failure)) {
+      // They may be the rows themselves, done before this guest's memory was rolled back.
+      if (attempt > 1 && failure.code == ErrorCode::DUPLICATE_KEY) failure.code = ErrorCode::SESSION_LOST;
+      return failedAlone(failure);
+    }
+    if (failure.code != ErrorCode::SESSION_LOST && !findCommit(mark, failure.detail, isDone))
+      return errorOfLast();
     if (isDone && (!begun_ || isGivenUp(failure))) return 0;
     const bool mayGoOn = !begun_ && newBlobs_.empty() && attempt < ATTEMPTS;
     if (isGivenUp(failure) || !mayGoOn) return failedAlone(notDone(failure));
@@ -257,8 +275,8 @@ int Session::change(uint32_t method, wire::ChangeWhere request, bool isOneRow, w
 }
 
 int Session::changeAlone(uint32_t method, wire::ChangeWhere request, bool isOneRow, wire::Changed& changed) {
-  const uint64_t number = nextCommit_++;
-  request.scope = commitScope(number);
+  const CommitMark mark = nextCommit();
+  request.scope = commitScope(mark);
   const std::string body = request.encode();
   for (int attempt = 1;; ++attempt) {
     const uint32_t epoch = connect(true);
@@ -274,7 +292,8 @@ int Session::changeAlone(uint32_t method, wire::ChangeWhere request, bool isOneR
     if (!isDone) {
       const client::Failure failure = client::failureOf(call);
       if (!isLost(failure) && !isGivenUp(failure)) return fail(failure);
-      if (failure.code != ErrorCode::SESSION_LOST && !findCommit(number, isDone)) return failUnknown();
+      if (failure.code != ErrorCode::SESSION_LOST && !findCommit(mark, failure.detail, isDone))
+        return failUnknown();
       if (!isDone && isLost(failure) && attempt < ATTEMPTS) continue;
       if (!isDone) return fail(notDone(failure));
       // What changes nothing leaves no number.
@@ -291,12 +310,13 @@ int Session::changeAlone(uint32_t method, wire::ChangeWhere request, bool isOneR
   }
 }
 
-wire::Scope Session::commitScope(uint64_t number) const {
+wire::Scope Session::commitScope(const CommitMark& mark) const {
   wire::Scope scope = this->scope();
   scope.inTransaction = false;
   scope.statement = 0;
   scope.durability = variables::durability(thd_);
-  scope.commitNumber = number;
+  scope.commitNumber = mark.number;
+  scope.commitToken = mark.token;
   return scope;
 }
 

@@ -83,6 +83,7 @@ bool passesByItself(const client::Failure& failure) {
     case ErrorCode::BAD_TOKEN:
       return false;
     case ErrorCode::SESSION_LOST:
+    case ErrorCode::SESSION_STALE:
     case ErrorCode::DEADLINE_EXCEEDED:
     case ErrorCode::BLOB_MISSING:  // it went with its session, or its row has changed
       return true;

@@ -233,7 +233,7 @@ class ha_vamos final : public handler {
   MayWait mayInsertLater();
   int flushStatement();
   uint64_t givenAutoIncrement(const uchar* record) const;
-  int nextHiddenKey(int64_t& hiddenKey);
+  int nextHiddenKey(int64_t& hiddenKey, uint32_t& epoch);
   int send(uint32_t method, uint64_t seen, MayWait mayWait);
   int flushUnseen();
   void countRows(int64_t added);
@@ -324,6 +324,9 @@ class ha_vamos final : public handler {
   bool isUnseen_ = false;             // nobody sees the table yet: its rows are committed as they go
   std::string unseenRows_;
   uint64_t unseenIncrement_ = 0;
+  // The sessions that the statement's auto-increment values, and numbers of the row, were reserved in.
+  uint32_t incrementEpoch_ = 0;
+  uint32_t valuesEpoch_ = 0;  // 0: the row has none
 
   client::CallPointer statisticsCall_;
 };

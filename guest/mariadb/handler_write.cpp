@@ -59,10 +59,10 @@ uint64_t ha_vamos::givenAutoIncrement(const uchar* record) const {
 }
 
 // The counter's values where no column has them.
-int ha_vamos::nextHiddenKey(int64_t& hiddenKey) {
-  if (table->found_next_number_field) return share_->takeHiddenKey(session(), hiddenKey);
+int ha_vamos::nextHiddenKey(int64_t& hiddenKey, uint32_t& epoch) {
+  if (table->found_next_number_field) return share_->takeHiddenKey(session(), hiddenKey, epoch);
   uint64_t value = 0;
-  const int error = share_->reserve(session(), 1, 1, 1, value);
+  const int error = share_->reserve(session(), 1, 1, 1, value, epoch);
   hiddenKey = static_cast<int64_t>(value);
   return error;
 }
@@ -77,10 +77,13 @@ int ha_vamos::write_row(const uchar* record) {
   // The counter knows the values that it gave, and not those of SET INSERT_ID or of a replicated statement.
   const bool isForced = ha_thd()->auto_inc_intervals_forced.nb_elements() > 0;
   if (insert_id_for_cur_row == 0 || isForced) seen = givenAutoIncrement(record);
+  valuesEpoch_ = insert_id_for_cur_row != 0 ? incrementEpoch_ : 0;
   int64_t hiddenKey = 0;
   if (codec.hasHiddenKey()) {
-    const int error = nextHiddenKey(hiddenKey);
+    uint32_t epoch = 0;
+    const int error = nextHiddenKey(hiddenKey, epoch);
     if (error) return error;
+    valuesEpoch_ = valuesEpoch_ == 0 ? epoch : std::min(valuesEpoch_, epoch);
   }
   SessionBlobs blobs(session());
   rows_.assign(sizeof(uint32_t), '\0');
@@ -117,7 +120,8 @@ int ha_vamos::send(uint32_t method, uint64_t seen, MayWait mayWait) {
   isWriting_ = true;
   const bool locksDuplicate = changesDuplicates_ && method == wire::Method::INSERT;
   const int error = session().write(*this, method, rows_, seen, mayWait,
-                                    locksDuplicate ? wire::Lock::EXCLUSIVE : wire::Lock::NO_LOCK);
+                                    locksDuplicate ? wire::Lock::EXCLUSIVE : wire::Lock::NO_LOCK,
+                                    method == wire::Method::INSERT ? valuesEpoch_ : 0);
   isWriting_ = false;
   if (error == HA_ERR_FOUND_DUPP_KEY && mayWait == MayWait::NOT) noteDuplicate(session().failure());
   return error;
@@ -304,7 +308,7 @@ void ha_vamos::get_auto_increment(ulonglong offset, ulonglong increment, ulonglo
                                   ulonglong* reserved) {
   uint64_t value = 0;
   const uint64_t count = std::clamp<uint64_t>(wanted, 1, Table::mostAtOnce(increment));
-  const int error = share_->reserve(session(), count, offset, increment, value);
+  const int error = share_->reserve(session(), count, offset, increment, value, incrementEpoch_);
   if (error) {
     // Behind the column's last value the server says so itself, for all but the widest columns.
     const uint64_t next = share_->nextAutoIncrement();

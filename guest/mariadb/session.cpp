@@ -327,6 +327,12 @@ int Session::failedChain(bool begins, size_t index, const client::Failure& failu
 // The host has what is before it, not what is behind.
 int Session::failedWaiting(size_t place, int error) {
   Waiting failed = std::move(waiting_[place]);
+  const bool isOfAnother = failed.valuesEpoch != 0 && failed.valuesEpoch != epoch_;
+  if (isOfAnother && failure_.code == ErrorCode::DUPLICATE_KEY) {
+    error =
+        fail({ErrorCode::SESSION_LOST, "the session that the row's number was reserved in has ended", {}});
+    failed.handler = nullptr;  // whose refusal would be that of a duplicate
+  }
   if (failed.statement != statement_) {
     // Its statement was told that all is well: only the whole transaction can be undone.
     later(Method::ROLLBACK, {});
@@ -425,7 +431,7 @@ void Session::later(uint32_t method, std::string body) {
 }
 
 int Session::write(ha_vamos& handler, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen,
-                   MayWait mayWait, wire::Lock duplicateLock) {
+                   MayWait mayWait, wire::Lock duplicateLock, uint32_t valuesEpoch) {
   if (dead_) return HA_ERR_LOCK_DEADLOCK;
   wrote_ = true;
   const bool isAwaited = mayWait == MayWait::NOT;
@@ -437,7 +443,7 @@ int Session::write(ha_vamos& handler, uint32_t method, std::string_view rows, ui
   Waiting* last = waiting_.empty() ? nullptr : &waiting_.back();
   const bool joins = last && !isAwaited && last->handler == &handler && last->method == method &&
                      last->statement == statement_ && last->mayWait == mayWait &&
-                     last->duplicateLock == duplicateLock;
+                     last->duplicateLock == duplicateLock && last->valuesEpoch == valuesEpoch;
   if (!joins) {
     Waiting waiting;
     waiting.method = method;
@@ -448,6 +454,7 @@ int Session::write(ha_vamos& handler, uint32_t method, std::string_view rows, ui
     waiting.mayWait = mayWait;
     waiting.duplicateLock = duplicateLock;
     waiting.firstRowNumber = thd_->get_stmt_da()->current_row_for_warning();
+    waiting.valuesEpoch = valuesEpoch;
     last = &waiting_.emplace_back(std::move(waiting));
   }
   last->body.append(rows);

@@ -29,6 +29,12 @@ struct Reply {
 // What a statement does with a table.
 enum class Use { READ, LOCK, WRITE };
 
+// Which of its stream's commits one is: numbers rise, and no other commit has the token.
+struct CommitMark {
+  uint64_t number = 0;
+  std::string token;
+};
+
 // How long a written row may wait in the session for the next request.
 enum class MayWait {
   NOT,              // it is sent, and its outcome known, before write() returns
@@ -104,8 +110,10 @@ class Session {
   // duplicateLock: on the row whose key an inserted one has, as Write.duplicate_lock.
   // Where rows that waited are refused, the handler's raiseRefusal says so to the client, and the call that
   // met it returns what raiseRefusal did.
+  // valuesEpoch: the session that values of the rows were reserved in (Table::reserve), 0: none were. Where
+  // another session's rows have them, that is no duplicate key but the loss of their session.
   int write(ha_vamos& handler, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen,
-            MayWait mayWait, wire::Lock duplicateLock);
+            MayWait mayWait, wire::Lock duplicateLock, uint32_t valuesEpoch);
   // Rows that the transaction adds to a table, which counts them until the host tells how many there are; a
   // rollback takes them back.
   void countRows(const std::shared_ptr<std::atomic<int64_t>>& counter, int64_t added);
@@ -138,6 +146,8 @@ class Session {
   bool isRaised() const { return isRaised_; }
   THD* thd() const { return thd_; }
   uint32_t stream() const { return stream_; }
+  // Of the session that the last call travelled in.
+  uint32_t epoch() const { return epoch_; }
 
   // For the handlerton (commit.cpp): 0, or an error that was raised.
   int endStatement();
@@ -175,6 +185,7 @@ class Session {
     uint32_t version = 0;
     uint64_t autoIncrementSeen = 0;
     uint64_t savepoint = 0;  // that it sets
+    uint32_t valuesEpoch = 0;
     MayWait mayWait = MayWait::UNTIL_COMMIT;
     wire::Lock duplicateLock = wire::Lock::NO_LOCK;
     uint32_t rows = 0;
@@ -232,10 +243,11 @@ class Session {
 
   // commit.cpp.
   int commitOnHost();
-  wire::Scope commitScope(uint64_t number) const;
+  CommitMark nextCommit();
+  wire::Scope commitScope(const CommitMark& mark) const;
   bool isWholeTransaction() const;
   int changeAlone(uint32_t method, wire::ChangeWhere request, bool isOneRow, wire::Changed& changed);
-  bool findCommit(uint64_t number, bool& isDone);
+  bool findCommit(const CommitMark& mark, const std::string& session, bool& isDone);
   int failUnknown();
   void rollbackOnHost();
   int raise(int error);
@@ -279,7 +291,7 @@ class Session {
   std::vector<CountedRows> countedRows_;  // of the transaction
   std::vector<Savepoint> savepoints_;     // a stack, as on the host
   uint64_t nextSavepoint_ = 1;
-  uint64_t nextCommit_ = 1;
+  uint64_t lastCommit_ = 0;
   std::vector<std::string> doomed_;
 
   std::mutex mutex_;  // of what follows

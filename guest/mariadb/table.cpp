@@ -62,13 +62,13 @@ void Table::become(const wire::TableInfo& info) {
   setStatistics(info.statistics);
   const std::lock_guard lock(mutex_);
   const uint64_t next = std::max<uint64_t>(info.statistics.nextAutoIncrement, 1);
-  own_ = {.values = {next, next}, .session = host().epoch()};
+  own_ = {.values = {next, next}, .epoch = host().epoch()};
   {
     // What was left when the table was closed comes next, if nobody went on behind it and the host is not
     // another one since, which may have older data.
     const std::lock_guard kept(keptMutex_);
     const auto found = kept_.extract(keptKey(version));
-    if (found && found.mapped().values.end == next && found.mapped().session == own_.session) {
+    if (found && found.mapped().values.end == next && found.mapped().epoch == own_.epoch) {
       own_ = found.mapped();
     }
   }
@@ -130,6 +130,14 @@ bool Table::Range::take(uint64_t count, uint64_t offset, uint64_t increment, uin
   return true;
 }
 
+// Values that were reserved in a session that is over are not this server's any more. The next one is larger
+// than those that were given here all the same.
+void Table::forgetIfLost() {
+  const uint32_t epoch = host().epoch();
+  if (own_.epoch == epoch) return;
+  own_ = {.values = {own_.values.next, 0}, .epoch = epoch};
+}
+
 bool Table::take(Range& range, uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first) {
   if (count == 0) {
     first = range.next;
@@ -146,7 +154,8 @@ uint64_t Table::mostAtOnce(uint64_t increment) {
   return std::max<uint64_t>(maxReserved / std::max<uint64_t>(increment, 1), 2) - 1;
 }
 
-int Table::reserve(Session& session, uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first) {
+int Table::reserve(Session& session, uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first,
+                   uint32_t& epoch) {
   increment = std::max<uint64_t>(increment, 1);
   for (bool isFlushed = false;;) {
     wire::Reserve request{number, version, 0};
@@ -154,9 +163,12 @@ int Table::reserve(Session& session, uint64_t count, uint64_t offset, uint64_t i
     uint64_t skipped = 0;
     {
       const std::lock_guard lock(mutex_);
+      forgetIfLost();
+      epoch = own_.epoch;
       if (take(own_.values, count, offset, increment, first)) return 0;
       // What is left here is not enough, and what the host gives may begin behind another server's values.
-      skipped = own_.values.next > own_.values.end ? own_.values.next - own_.values.end : 0;
+      const bool isBehind = own_.values.end != 0 && own_.values.next > own_.values.end;
+      skipped = isBehind ? own_.values.next - own_.values.end : 0;
       const uint64_t wanted = std::max(growth_, (count + 1) * increment) + std::min(skipped, maxReserved);
       request.count = static_cast<uint32_t>(std::min(wanted, maxReserved));
       growth_ = std::min(growth_ * 2, maxGrowth);
@@ -175,7 +187,10 @@ int Table::reserve(Session& session, uint64_t count, uint64_t offset, uint64_t i
     if (!wire::Reserved::decode(reply.body, reserved)) return HA_ERR_INTERNAL_ERROR;
     if (reserved.count == 0) return HA_ERR_AUTOINC_READ_FAILED;
     const std::lock_guard lock(mutex_);
-    if (generation != generation_) continue;
+    forgetIfLost();
+    // The answer may be of a session that is over already.
+    if (generation != generation_ || own_.epoch != session.epoch()) continue;
+    epoch = own_.epoch;
     // What follows the values that are left here is one range with them, and the next value never goes back.
     Range range{std::max(reserved.first, own_.values.next), reserved.first + reserved.count};
     if (reserved.first == own_.values.end) range.next = own_.values.next;
@@ -187,11 +202,13 @@ int Table::reserve(Session& session, uint64_t count, uint64_t offset, uint64_t i
   }
 }
 
-int Table::takeHiddenKey(Session& session, int64_t& hiddenKey) {
+int Table::takeHiddenKey(Session& session, int64_t& hiddenKey, uint32_t& epoch) {
   for (;;) {
     uint64_t count = 0;
     {
       const std::lock_guard lock(mutex_);
+      forgetIfLost();
+      epoch = own_.epoch;
       if (own_.largest > own_.hiddenKeysValue && own_.largest <= largestSharedValue) {
         own_.hiddenKeysValue = own_.largest;
         own_.hiddenKeys = 0;
@@ -204,7 +221,7 @@ int Table::takeHiddenKey(Session& session, int64_t& hiddenKey) {
       if (own_.hiddenKeysValue != 0 || own_.values.next > largestSharedValue) count = 1;
     }
     uint64_t value = 0;
-    if (const int error = reserve(session, count, 1, 1, value)) return error;
+    if (const int error = reserve(session, count, 1, 1, value, epoch)) return error;
     if (count != 0 && value > largestSharedValue) {
       hiddenKey = std::numeric_limits<int64_t>::min() + static_cast<int64_t>(value);
       return 0;

@@ -59,12 +59,14 @@ class Table : public Handler_share {
 
   // Values of the host's counter: `count` of them, at most mostAtOnce, that lie `increment` apart, from the
   // first on that is `offset` modulo `increment`. 0 of them: the next one is this server's then, and not
-  // taken. 0, or an error of handler.h.
-  int reserve(Session& session, uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first);
+  // taken. Values go with the session that they were reserved in, whose epoch this gives: in another one this
+  // guest's memory may have been rolled back, and rows may have them. 0, or an error of handler.h.
+  int reserve(Session& session, uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first,
+              uint32_t& epoch);
   static uint64_t mostAtOnce(uint64_t increment);
   // A hidden key beside an auto-increment column: one that no other row has or had, larger than those given
   // here before. Many are made of one value that the column had. 0, or an error of handler.h.
-  int takeHiddenKey(Session& session, int64_t& hiddenKey);
+  int takeHiddenKey(Session& session, int64_t& hiddenKey, uint32_t& epoch);
   // Redefined without a change of the counter: what was reserved is for the table of that version.
   void keepFor(uint32_t nextVersion);
   // A row came to have this value: the next ones are larger.
@@ -73,7 +75,7 @@ class Table : public Handler_share {
   uint64_t nextAutoIncrement();
 
  private:
-  // Values that are the host's until `end`; `next` may lie behind it.
+  // Values that are the host's until `end`, or none that are known (end 0); `next` may lie behind it.
   struct Range {
     uint64_t next = 1;
     uint64_t end = 1;
@@ -85,7 +87,7 @@ class Table : public Handler_share {
     uint64_t largest = 0;          // of the values that are known to be; 0: none
     uint64_t hiddenKeysValue = 0;  // the one of them that hidden keys are made of, and how many were
     uint64_t hiddenKeys = 0;
-    uint32_t session = 0;  // with the host, when the table was opened
+    uint32_t epoch = 0;  // of the session with the host that they were reserved in
   };
   // That of tables that are closed, by number and version: the host gives it to no other connector.
   static std::mutex keptMutex_;
@@ -93,6 +95,7 @@ class Table : public Handler_share {
   uint64_t keptKey(uint32_t ofVersion) const { return uint64_t{number} << 32 | ofVersion; }
 
   // With mutex_ held.
+  void forgetIfLost();
   bool take(Range& range, uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first);
 
   std::mutex mutex_;  // of what follows

@@ -16,6 +16,8 @@ export class AutoIncrement {
   readonly #valueOf: (next: bigint) => unknown;
   #next = 0n;
   #end = 0n;
+  /** Of the session that the range was reserved in. */
+  #epoch = 0;
   #rangeRows = FIRST_RANGE;
   #reserving: Promise<void> | undefined;
 
@@ -36,7 +38,7 @@ export class AutoIncrement {
     const given = this.#given(rows);
     const missing = rows.length - given.length;
     for (const value of given) this.#passOver(value);
-    while (this.#end - this.#next < BigInt(missing)) {
+    while (this.#left(link) < BigInt(missing)) {
       this.#reserving ??= this.#reserve(missing, link, options).finally(() => {
         this.#reserving = undefined;
       });
@@ -50,6 +52,15 @@ export class AutoIncrement {
     });
     for (const value of given) this.#passOver(value);
     return numbered;
+  }
+
+  /**
+   * How many values are left. What was reserved in another session is not this connector's any more: its memory may have been
+   * rolled back since, and rows may have the values.
+   */
+  #left(link: Link): bigint {
+    if (this.#epoch !== link.epoch) this.#next = this.#end;
+    return this.#end - this.#next;
   }
 
   /** The largest value that the rows gave themselves, as a field of a message, for the host's counter. */
@@ -73,6 +84,7 @@ export class AutoIncrement {
     const request = { table: this.#codec.table, version: this.#codec.version, count: wanted };
     const body = vamos.tables.Reserve.encode(request).finish();
     const answer = await link.sendApart(vamos.tables.Method.RESERVE_AUTO_INCREMENT, body, options);
+    this.#epoch = link.epoch;
     const reply = vamos.tables.Reserved.decode(answer);
     if (reply.count < 1) throw new VamosError('INTERNAL', 'the host reserved no auto-increment value');
     // What is left of a range that can't serve the request is given up, unless the new one continues it.

@@ -1,6 +1,13 @@
 import { VamosError } from '../../src/protocol/errors.js';
 import type { CallOptions } from '../../src/rpc/contract.js';
-import type { Link, StreamPool, TableStream, WriteOptions } from './stream.js';
+import {
+  NO_COMMIT,
+  type CommitMark,
+  type Link,
+  type StreamPool,
+  type TableStream,
+  type WriteOptions,
+} from './stream.js';
 import { Transaction } from './transaction.js';
 
 /** Of a write that is known to be done though its reply was lost: nobody reads it. */
@@ -22,19 +29,19 @@ export class AutocommitLink implements Link {
     return this.#stream.epoch;
   }
 
-  nextCommit(): number {
+  nextCommit(): CommitMark {
     return this.#stream.nextCommit();
   }
 
   async send(
     method: number,
     body: Uint8Array,
-    { commitNumber = 0, ...options }: CallOptions & { commitNumber?: number },
+    { commit = NO_COMMIT, ...options }: CallOptions & { commit?: CommitMark },
   ): Promise<Uint8Array> {
     try {
-      return await this.#stream.call(method, body, { ...options, isCommit: commitNumber > 0 });
+      return await this.#stream.call(method, body, { ...options, isCommit: commit.number > 0 });
     } catch (error) {
-      await this.#stream.learnOutcome(commitNumber, VamosError.from(error), options);
+      await this.#stream.learnOutcome(commit, VamosError.from(error), options);
       return NO_REPLY;
     }
   }

@@ -2,7 +2,14 @@ import { VamosError } from '../../src/protocol/errors.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
 import type { AnyRow } from './codec.js';
 import type { AnyDefinition, Changes, NewRow, Row } from './schema.js';
-import { durabilityNumber, scopeOf, type Durability, type Link, type WriteOptions } from './stream.js';
+import {
+  durabilityNumber,
+  scopeOf,
+  type CommitMark,
+  type Durability,
+  type Link,
+  type WriteOptions,
+} from './stream.js';
 import type { Table } from './table.js';
 import {
   completeRows,
@@ -78,11 +85,11 @@ export class Chain {
     link: Link,
     maxFrameBytes: number,
     options: WriteOptions,
-    commitNumber: number,
+    commit: CommitMark,
   ): Promise<Request[][]> {
     const frames: Request[][] = [];
     let bytes = Infinity;
-    for (const request of await this.#requests(link, options, commitNumber)) {
+    for (const request of await this.#requests(link, options, commit)) {
       const requestBytes = request.body.length + OVERHEAD_BYTES;
       if (bytes + requestBytes > maxFrameBytes) {
         frames.push([]);
@@ -95,7 +102,7 @@ export class Chain {
   }
 
   /** Neighbours of one kind and table share a request. */
-  async #requests(link: Link, options: WriteOptions, commitNumber: number): Promise<Request[]> {
+  async #requests(link: Link, options: WriteOptions, commit: CommitMark): Promise<Request[]> {
     const requests: Request[] = [];
     this.#origins = [];
     for (const { table, kind, writes } of this.#steps) {
@@ -107,7 +114,7 @@ export class Chain {
     }
     if (this.commits) {
       const durability = durabilityNumber(this.#durability);
-      const body = vamos.tables.Commit.encode({ durability, number: commitNumber }).finish();
+      const body = vamos.tables.Commit.encode({ durability, ...commit }).finish();
       requests.push({ method: vamos.tables.Method.COMMIT, body });
     }
     return requests;

@@ -1,3 +1,4 @@
+import { freshBytes } from '../../src/channel/fresh_bytes.js';
 import { VamosError } from '../../src/protocol/errors.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
 import type { CallOptions, RpcStream } from '../../src/rpc/contract.js';
@@ -49,20 +50,26 @@ export function scopeOf(
   };
 }
 
+const TOKEN_BYTES = 8;
+
+/** Which of its stream's commits one is: numbers rise, and no other commit has the token. */
+export interface CommitMark {
+  number: number;
+  token: Uint8Array;
+}
+
+export const NO_COMMIT: CommitMark = { number: 0, token: new Uint8Array() };
+
 /** Where a table's requests go: a stream that commits each by itself, or a transaction. */
 export interface Link extends BlobReader {
   /** The session that a cursor opened now belongs to. */
   readonly epoch: number;
   /** Of locks, where a call gives none. */
   readonly lockTimeoutMs: number | undefined;
-  /** The number of a write that is about to be sent, where it commits by itself; else 0. */
-  nextCommit(): number;
-  /** @param options.commitNumber of `nextCommit`, as the request has it */
-  send(
-    method: number,
-    body: Uint8Array,
-    options: CallOptions & { commitNumber?: number },
-  ): Promise<Uint8Array>;
+  /** The mark of a write that is about to be sent, where it commits by itself; else NO_COMMIT. */
+  nextCommit(): CommitMark;
+  /** @param options.commit of `nextCommit`, as the request has it */
+  send(method: number, body: Uint8Array, options: CallOptions & { commit?: CommitMark }): Promise<Uint8Array>;
   /** A request that is no part of the transaction, on the same stream. */
   sendApart(method: number, body: Uint8Array, options: CallOptions): Promise<Uint8Array>;
   /** The cursor is not needed any more: tells the host with the next request, or soon. */
@@ -103,9 +110,9 @@ export class TableStream {
     return this.#stream.chain(requests, options);
   }
 
-  /** Numbers a commit: the host keeps the number of the stream's last one that was done. */
-  nextCommit(): number {
-    return ++this.#commits;
+  /** Marks a commit: the host keeps the mark of the stream's last one that was done. */
+  nextCommit(): CommitMark {
+    return { number: ++this.#commits, token: freshBytes(TOKEN_BYTES) };
   }
 
   /**
@@ -115,12 +122,21 @@ export class TableStream {
    * @throws VamosError SESSION_LOST: it was not done; OUTCOME_UNKNOWN: the host can't be asked, or a later commit of the
    *   stream was done, and this one may have failed before it
    */
-  async learnOutcome(number: number, error: VamosError, { signal, timeoutMs }: CallOptions): Promise<void> {
+  async learnOutcome(
+    commit: CommitMark,
+    error: VamosError,
+    { signal, timeoutMs }: CallOptions,
+  ): Promise<void> {
     if (error.code !== 'OUTCOME_UNKNOWN') throw error;
     const options = { ...(signal && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) };
-    const last = await this.#lastCommit(options).catch(() => Infinity);
-    if (last === number) return;
-    if (last > number) throw error;
+    const last = await this.#lastCommit(error.detail, options).catch(() => undefined);
+    if (last === undefined || last.number > commit.number) throw error;
+    if (last.number === commit.number) {
+      // With another token it is a commit that this guest made before its memory was rolled back, perhaps this one. Earlier
+      // hosts know no tokens.
+      if (last.token.length === 0 || Buffer.compare(last.token, commit.token) === 0) return;
+      throw error;
+    }
     throw new VamosError(
       'SESSION_LOST',
       'the session ended before the commit was done; nothing was written',
@@ -130,12 +146,13 @@ export class TableStream {
     );
   }
 
-  async #lastCommit(options: CallOptions): Promise<number> {
-    const body = vamos.tables.LastCommit.encode({ stream: this.#stream.id }).finish();
+  /** @param session that the commit was sent in */
+  async #lastCommit(session: Uint8Array, options: CallOptions): Promise<CommitMark> {
+    const body = vamos.tables.LastCommit.encode({ stream: this.#stream.id, session }).finish();
     for (;;) {
       try {
         const reply = await this.#stream.call(Method.LAST_COMMIT, body, options);
-        return vamos.tables.LastCommitted.decode(reply).number;
+        return vamos.tables.LastCommitted.decode(reply);
       } catch (error) {
         if (VamosError.from(error).code !== 'SESSION_LOST') throw error;
       }
@@ -190,6 +207,7 @@ export class StreamPool {
 const ENDS_TRANSACTION: ReadonlySet<string> = new Set<VamosError['code']>([
   'DEADLOCK',
   'SESSION_LOST',
+  'SESSION_STALE',
   'OUTCOME_UNKNOWN',
   'CHANNEL_CLOSED',
   'CHANNEL_FAILED',

@@ -6,6 +6,8 @@ import type { AnyDefinition } from './schema.js';
 import {
   durabilityNumber,
   endsTransaction,
+  NO_COMMIT,
+  type CommitMark,
   type Durability,
   type Link,
   type StreamPool,
@@ -88,10 +90,10 @@ export class Transaction implements Link, AsyncDisposable {
   async commit(options: CallOptions & { durability?: Durability } = {}): Promise<void> {
     this.#check();
     if (this.#epoch === undefined) return this.#finish(committed());
-    const number = this.#stream.nextCommit();
+    const commit = this.#stream.nextCommit();
     const durability = durabilityNumber(options.durability);
-    const body = vamos.tables.Commit.encode({ durability, number }).finish();
-    await this.#last(Method.COMMIT, body, { ...options, isCommit: true }, committed(), number);
+    const body = vamos.tables.Commit.encode({ durability, ...commit }).finish();
+    await this.#last(Method.COMMIT, body, { ...options, isCommit: true }, committed(), commit);
   }
 
   /** Undoes all of it and ends the transaction; none if it has ended already. */
@@ -138,8 +140,8 @@ export class Transaction implements Link, AsyncDisposable {
     this.#check();
     const chain = new Chain();
     build(chain);
-    const commitNumber = chain.commits ? this.#stream.nextCommit() : 0;
-    const frames = await chain.frames(this, this.#stream.maxBodyBytes, options, commitNumber);
+    const commit = chain.commits ? this.#stream.nextCommit() : NO_COMMIT;
+    const frames = await chain.frames(this, this.#stream.maxBodyBytes, options, commit);
     try {
       for (const frame of frames) {
         this.#check();
@@ -150,7 +152,7 @@ export class Transaction implements Link, AsyncDisposable {
       let error = chain.explain(VamosError.from(thrown));
       if (error.code === 'OUTCOME_UNKNOWN') {
         try {
-          await this.#stream.learnOutcome(commitNumber, error, options);
+          await this.#stream.learnOutcome(commit, error, options);
           if (!this.#end) this.#finish(committed());
           return;
         } catch (learnt) {
@@ -168,8 +170,8 @@ export class Transaction implements Link, AsyncDisposable {
   }
 
   /** The transaction commits, not its writes. */
-  nextCommit(): number {
-    return 0;
+  nextCommit(): CommitMark {
+    return NO_COMMIT;
   }
 
   async send(method: number, body: Uint8Array, options: CallOptions): Promise<Uint8Array> {
@@ -230,7 +232,7 @@ export class Transaction implements Link, AsyncDisposable {
     body: Uint8Array,
     options: CallOptions,
     end: VamosError,
-    commitNumber = 0,
+    commit = NO_COMMIT,
   ): Promise<void> {
     const scope = this.#begin();
     // Later requests fail at once, before the reply: nothing may follow on this stream.
@@ -242,7 +244,7 @@ export class Transaction implements Link, AsyncDisposable {
       const error = VamosError.from(thrown);
       this.#undoIfOpen();
       // Nothing that commits may follow on the stream before this is known.
-      if (error.code === 'OUTCOME_UNKNOWN') await this.#stream.learnOutcome(commitNumber, error, options);
+      if (error.code === 'OUTCOME_UNKNOWN') await this.#stream.learnOutcome(commit, error, options);
       else throw this.#explain(error);
     } finally {
       this.#pool.giveBack(this.#stream);

@@ -7,7 +7,7 @@ import { crc32c } from '../../src/channel/crc32c.js';
 import type { AutoIncrement } from './auto_increment.js';
 import { BlobHandle, INLINE_BYTES, storeBlob, type BlobSource } from './blob.js';
 import type { AnyRow, TableCodec } from './codec.js';
-import { scopeOf, type Link, type WriteOptions } from './stream.js';
+import { scopeOf, type CommitMark, type Link, type WriteOptions } from './stream.js';
 
 const { Method } = vamos.tables;
 
@@ -174,11 +174,12 @@ export async function sendWrite(
   link: Link,
   options: WriteOptions,
 ): Promise<void> {
-  const commitNumber = link.nextCommit();
-  const requests = writeRequests(table, kind, writes, { ...scopeOf(link, options), commitNumber });
+  const commit = link.nextCommit();
+  const marks = { commitNumber: commit.number, commitToken: commit.token };
+  const requests = writeRequests(table, kind, writes, { ...scopeOf(link, options), ...marks });
   const first = requests.next();
   if (first.done) return;
-  if (requests.next().done) return sendRequest(table, first.value, link, { ...options, commitNumber });
+  if (requests.next().done) return sendRequest(table, first.value, link, { ...options, commit });
   await link.atomically(options, async (each) => {
     for (const request of writeRequests(table, kind, writes, scopeOf(each, options))) {
       await sendRequest(table, request, each, options);
@@ -190,12 +191,20 @@ async function sendRequest(
   table: OpenedTable,
   request: WriteRequest,
   link: Link,
-  options: WriteOptions & { commitNumber?: number },
+  options: WriteOptions & { commit?: CommitMark },
 ): Promise<void> {
+  const { epoch } = link;
   try {
     await link.send(request.method, request.body, options);
-  } catch (error) {
-    throw explainWrite(table, VamosError.from(error), request.firstRow);
+  } catch (thrown) {
+    const error = VamosError.from(thrown);
+    // Values that were reserved in a session before may be in rows that this guest wrote before its memory was rolled back.
+    if (error.code === 'DUPLICATE_KEY' && table.autoIncrement && link.epoch !== epoch) {
+      throw new VamosError('SESSION_LOST', "the session that the rows' numbers were reserved in has ended", {
+        cause: error,
+      });
+    }
+    throw explainWrite(table, error, request.firstRow);
   }
 }
 

@@ -57,10 +57,11 @@ bool Call::fail(Failure reason, size_t index) {
   return true;
 }
 
-bool Call::lose(const Failure& cause) {
+bool Call::lose(const Failure& cause, std::string_view session) {
   const std::string why = cause.message.empty() ? "" : ": " + cause.message;
   if (isCommit && isSent()) {
-    return fail({ErrorCode::OUTCOME_UNKNOWN, "the session ended before the answer came" + why});
+    return fail(
+        {ErrorCode::OUTCOME_UNKNOWN, "the session ended before the answer came" + why, std::string(session)});
   }
   const char* when = isSent() ? "before the answer came" : "before the call was sent";
   return fail({ErrorCode::SESSION_LOST, std::string("the session ended ") + when + why});

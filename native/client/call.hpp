@@ -46,8 +46,8 @@ class Call : public std::enable_shared_from_this<Call> {
   // True if this ends it.
   bool succeed(size_t index, Body body);
   bool fail(Failure failure, size_t index = 0);
-  // Its session ended.
-  bool lose(const Failure& cause);
+  // Its session ended, whose bytes these are.
+  bool lose(const Failure& cause, std::string_view session);
 
   bool isDone = false;
   Failure failure;

@@ -1,11 +1,11 @@
 #include "client/client.hpp"
 
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "channel/fresh_bytes.hpp"
 #include "client/implementation.hpp"
 
 namespace vamos::client {
@@ -20,20 +20,10 @@ constexpr uint64_t kWorthAFrameBytes = 32 << 10;
 
 }  // namespace
 
-std::string randomBytes(size_t count) {
-  std::string bytes(count, '\0');
-  // So few come at once and whole, unless the system has just started.
-  for (size_t done = 0; done < count;) {
-    const ssize_t more = getrandom(bytes.data() + done, count - done, 0);
-    if (more > 0) done += static_cast<size_t>(more);
-  }
-  return bytes;
-}
-
 Client::Implementation::Implementation(Options options)
     : options_(std::move(options)),
-      session_(randomBytes(16)),
       process_(getpid()),
+      session_(freshBytes(wire::kSessionBytes)),
       maxFrameBytes_(kFirstMaxFrameBytes) {
   startKeeper();
 }
@@ -50,7 +40,7 @@ Client::Implementation::~Implementation() {
   }
   for (const CallPointer& call : open) {
     if (call->isCommit && call->isSent()) {
-      call->lose(error);
+      call->lose(error, connection->session);
     } else {
       call->fail(error);
     }
@@ -80,16 +70,29 @@ uint32_t Client::Implementation::connect(uint32_t timeoutMs, Failure& failure) {
   if (!connection_) wakeKeeper();
   await(lock, nothing,
         [](const Implementation& client, const Call&) { return client.connection_ != nullptr; });
-  const uint32_t session = connection_ ? epoch_ : 0;
+  const uint32_t session = connection_ ? epoch() : 0;
   if (session == 0) failure = lastError_;
   callersInside_--;
   leave(lock);
   return session;
 }
 
-uint32_t Client::Implementation::epoch() const {
-  const Lock lock(mutex_);
-  return epoch_;
+void Client::Implementation::renewSession(std::string_view session, std::string reason) {
+  Lock lock(mutex_);
+  if (session != session_) return;
+  const Failure error{ErrorCode::SESSION_STALE, std::move(reason)};
+  // A copy: what it refers to is the member that is cleared.
+  if (const std::shared_ptr<Connection> connection = connection_) {
+    loseSession(lock, connection, error, true);
+  } else {
+    epoch_++;
+    renewIfStale(error);
+  }
+  leave(lock);
+}
+
+void Client::Implementation::renewIfStale(const Failure& error) {
+  if (error.code == ErrorCode::SESSION_STALE) session_ = freshBytes(wire::kSessionBytes);
 }
 
 uint32_t Client::Implementation::maxBodyBytes() const {
@@ -145,7 +148,7 @@ bool Client::Implementation::wait(const CallPointer& call) {
 
 void Client::Implementation::cancel(const CallPointer& call) {
   Lock lock(mutex_);
-  if (!call->fail({ErrorCode::CANCELLED, "the call was cancelled"})) return;
+  if (!call->fail({ErrorCode::CANCELLED, "the call was cancelled", sessionOf(*call)})) return;
   if (connection_ && call->isSent()) {
     for (const uint32_t id : call->ids) connection_->cancelled.emplace_back(id, call);
   }
@@ -252,6 +255,11 @@ void Client::Implementation::passTime() {
   wakeKeeper();
 }
 
+// The bytes of the session that a commit was sent in. It has not ended: the call would have, too.
+std::string Client::Implementation::sessionOf(const Call& call) const {
+  return call.isCommit && call.isSent() ? session_ : std::string();
+}
+
 TimePoint Client::Implementation::expiryOf(const Call& call) const {
   if (connection_ || call.requestCount == 0) return call.deadline;
   const auto patience = std::chrono::milliseconds(options_.connectTimeoutMs);
@@ -263,8 +271,9 @@ bool Client::Implementation::expire(Call& call) {
   const TimePoint expiry = expiryOf(call);
   if (expiry == kNever || Clock::now() < expiry) return false;
   if (!connection_) return call.fail(lastError_);
-  return call.fail({ErrorCode::DEADLINE_EXCEEDED, call.isSent() ? "the host did not answer in time"
-                                                                : "the call could not be sent in time"});
+  return call.fail({ErrorCode::DEADLINE_EXCEEDED,
+                    call.isSent() ? "the host did not answer in time" : "the call could not be sent in time",
+                    sessionOf(call)});
 }
 
 void Client::Implementation::addWaiter(Call& call) {
@@ -308,6 +317,9 @@ uint32_t Client::connect(uint32_t timeoutMs, Failure& failure) {
   return implementation_->connect(timeoutMs, failure);
 }
 uint32_t Client::epoch() const { return implementation_->epoch(); }
+void Client::renewSession(std::string_view session, std::string reason) {
+  implementation_->renewSession(session, std::move(reason));
+}
 uint32_t Client::maxBodyBytes() const { return implementation_->maxBodyBytes(); }
 uint32_t Client::openStream() { return implementation_->openStream(); }
 CallPointer Client::send(uint32_t stream, std::vector<Request> chain, CallOptions options) {

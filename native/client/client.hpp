@@ -42,7 +42,7 @@ struct CallOptions {
   // the same. Of other calls the thread that waits sees to that.
   bool isAhead = false;
   // Lost with its session it fails with OUTCOME_UNKNOWN. After CANCELLED and DEADLINE_EXCEEDED it may have
-  // been done, too: LAST_COMMIT on its stream tells.
+  // been done, too: LAST_COMMIT on its stream tells. The failure's detail is the session to ask about.
   bool isCommit = false;
 };
 
@@ -74,8 +74,12 @@ class Client {
 
   // Waits for a session: its number (1 for the first, one more after each loss), or 0 and why not.
   uint32_t connect(uint32_t timeoutMs, Failure& failure);
-  // The session that calls sent now will travel in.
+  // The session that calls sent now will travel in. What was learnt of the host or reserved in an earlier one
+  // is to be forgotten: this guest's memory may have been rolled back since.
   uint32_t epoch() const;
+  // Ends the session that has these bytes and begins another one, which the host takes for another
+  // connector's: this guest's memory was rolled back. Nothing where that session was replaced already.
+  void renewSession(std::string_view session, std::string reason);
   // The longest body of a call, and of all requests of a chain with 64 bytes each.
   uint32_t maxBodyBytes() const;
 

@@ -22,8 +22,9 @@ uint64_t nowMs() {
 
 }  // namespace
 
-Connection::Connection(OpenChannel channel, std::string nonce)
-    : incoming(std::move(nonce)),
+Connection::Connection(OpenChannel channel, const wire::Hello& hello)
+    : incoming(hello.nonce),
+      session(hello.session),
       kickEvent_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       stream_(std::move(channel.descriptor), {.resync = channel.resync}, incoming) {
   if (!kickEvent_.isOpen()) throw ChannelError::ofErrno(errno, "eventfd");

@@ -18,7 +18,7 @@ namespace vamos::client {
 // thread at a time has each, and needs no mutex for it.
 class Connection {
  public:
-  Connection(OpenChannel channel, std::string nonce);
+  Connection(OpenChannel channel, const wire::Hello& hello);
 
   // The reader's.
 
@@ -56,6 +56,7 @@ class Connection {
   bool owesPing = false;
   uint32_t unansweredPings = 0;
   const TimePoint startedAt = Clock::now();
+  const std::string session;  // its bytes
 
   bool owesCredit(uint32_t replyWindowBytes) const {
     return receivedBytes - creditedBytes > replyWindowBytes / 2;

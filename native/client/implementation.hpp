@@ -16,8 +16,6 @@
 
 namespace vamos::client {
 
-std::string randomBytes(size_t count);
-
 // Threads meet under one mutex, which nobody holds during a system call. Two roles are outside it, each one
 // thread's at a time: the sender's (who writes frames; calls that come meanwhile go with its next one) and
 // the reader's (who polls the channel and settles what it reads). A thread that waits for its answer is the
@@ -29,7 +27,8 @@ class Client::Implementation {
   ~Implementation();
 
   uint32_t connect(uint32_t timeoutMs, Failure& failure);
-  uint32_t epoch() const;
+  uint32_t epoch() const { return epoch_; }
+  void renewSession(std::string_view session, std::string reason);
   uint32_t maxBodyBytes() const;
   uint32_t openStream() { return nextStream_++; }
   CallPointer send(uint32_t stream, std::vector<Request> chain, const CallOptions& options, bool isLater);
@@ -47,6 +46,7 @@ class Client::Implementation {
   // Calls, and threads that wait for them: client.cpp.
   bool isRefused(Call& call);
   void await(Lock& lock, const CallPointer& call, IsOver isOver);
+  std::string sessionOf(const Call& call) const;
   TimePoint expiryOf(const Call& call) const;
   // True: it is over its time, and has failed.
   bool expire(Call& call);
@@ -79,6 +79,7 @@ class Client::Implementation {
   void drain(Lock& lock, const std::shared_ptr<Connection>& connection);
   // Somebody who waits reads next; if nobody does, the role is free.
   void passReader(Lock& lock);
+  void renewIfStale(const Failure& error);
   void loseSession(Lock& lock, const std::shared_ptr<Connection>& connection, Failure error, bool isBroken);
 
   // The keeper: keeper.cpp.
@@ -93,14 +94,14 @@ class Client::Implementation {
   void ping(Lock& lock, const std::shared_ptr<Connection>& connection, TimePoint now);
 
   const Options options_;
-  const std::string session_;
   const pid_t process_;
   std::atomic<uint32_t> nextStream_{1};
   std::atomic<bool> isClosing_{false};
 
   mutable std::mutex mutex_;
   std::shared_ptr<Connection> connection_;  // while there is a session
-  uint32_t epoch_ = 1;
+  std::atomic<uint32_t> epoch_{1};          // written under the mutex
+  std::string session_;                     // its bytes; others after a rollback of this guest's memory
   uint64_t maxFrameBytes_;
   CallQueue queue_;
   std::vector<Call*> waiters_;  // calls that are not done and have a thread that waits

@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "channel/fresh_bytes.hpp"
 #include "client/implementation.hpp"
 
 namespace vamos::client {
@@ -31,6 +32,7 @@ bool isPassing(ErrorCode code) {
     case ErrorCode::CHANNEL_FAILED:
     case ErrorCode::NO_WELCOME:
     case ErrorCode::SESSION_LOST:
+    case ErrorCode::SESSION_STALE:
     case ErrorCode::HOST_STOPPING:
     case ErrorCode::BAD_FRAME:
     case ErrorCode::INTERNAL:
@@ -80,18 +82,24 @@ void Client::Implementation::tryConnect() {
   try {
     const TimePoint deadline = Clock::now() + milliseconds(std::max(1000U, options_.connectTimeoutMs));
     wire::Hello hello{.version = wire::kProtocolVersion,
-                      .nonce = randomBytes(16),
-                      .session = session_,
-                      .epoch = epoch(),
+                      .nonce = freshBytes(wire::kNonceBytes),
                       .token = options_.token,
                       .program = options_.program.substr(0, 200),
                       .replyWindowBytes = std::max(options_.replyWindowBytes, wire::kMinWindowBytes)};
+    {
+      const Lock lock(mutex_);
+      hello.session = session_;
+      hello.epoch = epoch_;
+    }
     const auto connection =
-        std::make_shared<Connection>(openChannel(options_.address, deadline, isClosing_), hello.nonce);
+        std::make_shared<Connection>(openChannel(options_.address, deadline, isClosing_), hello);
     if (auto failure = greet(*connection, hello, deadline, isClosing_))
       return stayWithout(std::move(*failure));
     Lock lock(mutex_);
-    beginSession(lock, connection);
+    if (session_ == connection->session) return beginSession(lock, connection);
+    // It was renewed meanwhile.
+    leave(lock);
+    stayWithout({ErrorCode::SESSION_LOST, "the session was renewed"});
   } catch (const ChannelError& error) {
     stayWithout({error.code, error.what()});
   } catch (const std::exception& error) {
@@ -126,6 +134,7 @@ void Client::Implementation::stayWithout(Failure error) {
   if (error.message.starts_with(target + ": ")) error.message.erase(0, target.size() + 2);
   failedAttempts_++;
   Lock lock(mutex_);
+  renewIfStale(error);
   if (!trouble_.empty()) error.message = trouble_ + " (" + error.message + ")";
   if (!error.message.starts_with("channel address")) error.message.insert(0, options_.address + ": ");
   isHopeless_ = !isPassing(error.code);

@@ -124,6 +124,19 @@ void Client::Implementation::readOnce(Lock& lock, TimePoint deadline) {
   if (event == Event::Writable) drain(lock, connection);
 }
 
+// The host refuses a request as stale that this guest made in a state before its memory was rolled back, or
+// after: it may have been done before. And who gave up a commit may want to ask what became of it.
+static void explain(Failure& failure, const Call& call, Connection& connection) {
+  const ErrorCode code = failure.code;
+  if (code == ErrorCode::SESSION_STALE) {
+    if (!connection.incoming.end) connection.incoming.end = failure;
+    failure.code = call.isCommit ? ErrorCode::OUTCOME_UNKNOWN : ErrorCode::SESSION_LOST;
+  }
+  const bool mayBeDone = failure.code == ErrorCode::OUTCOME_UNKNOWN || code == ErrorCode::CANCELLED ||
+                         code == ErrorCode::DEADLINE_EXCEEDED;
+  if (mayBeDone && call.isCommit) failure.detail = connection.session;
+}
+
 void Client::Implementation::settle(Connection& connection) {
   Incoming& incoming = connection.incoming;
   if (incoming.frames > 0) connection.unansweredPings = 0;
@@ -140,6 +153,7 @@ void Client::Implementation::settle(Connection& connection) {
       continue;
     }
     Call& call = *answered.call;
+    explain(answer.failure, call, connection);
     const bool isDone = answer.failure.code == ErrorCode::OK
                             ? call.succeed(answered.index, std::move(answer.body))
                             : call.fail(std::move(answer.failure), answered.index);
@@ -193,16 +207,17 @@ void Client::Implementation::loseSession(Lock& lock, const std::shared_ptr<Conne
   reader_ = nullptr;
   timekeeper_ = nullptr;
   epoch_++;
+  renewIfStale(error);
   lostAt_ = Clock::now();
   const bool isStorage = error.code == ErrorCode::DISK_FULL || error.code == ErrorCode::STORAGE_FAILED;
   trouble_ = isStorage ? error.message : "";
   error.message = options_.address + ": " + error.message;
   lastError_ = error;
   isHopeless_ = false;
-  for (const CallPointer& call : connection->inFlight.takeAll()) call->lose(error);
+  for (const CallPointer& call : connection->inFlight.takeAll()) call->lose(error, connection->session);
   for (CallPointer& call : queue_.takeAll()) {
     if (call->epoch != 0 || call->isLater) {
-      call->lose(error);
+      call->lose(error, connection->session);
     } else {
       queue_.push(std::move(call));
     }

@@ -328,11 +328,12 @@ rocksdb::Status Database::removeKeys(const KeyRange& range) {
   return status;
 }
 
-std::string Database::commitNumber(uint64_t number) const {
+std::string Database::commitRecord(const CommitMark& mark) const {
   std::string value;
-  appendU64(value, number);
+  appendU64(value, mark.number);
   appendU64(value, nowMs());
   appendU64(value, base_->GetLatestSequenceNumber());
+  value += mark.token;
   return value;
 }
 

@@ -67,7 +67,7 @@ class Database {
   void cleanUp(const std::unordered_set<uint64_t>& keptBlobs);
   rocksdb::Status removeKeys(const KeyRange& range);
   // The value of a LAST_COMMIT record that is written now.
-  std::string commitNumber(uint64_t number) const;
+  std::string commitRecord(const CommitMark& mark) const;
   // Removes all data of a space that nobody reads any more, and the record that says so.
   rocksdb::Status removeSpace(uint32_t space);
   // Removes a blob's chunks (older snapshots still see them) and its record of this kind.

@@ -360,7 +360,7 @@ std::vector<PreparedTransaction> Store::prepared() {
   return result;
 }
 
-void Store::numberCommit(uint64_t number, std::string_view stream, uint64_t commit) {
+void Store::numberCommit(uint64_t number, std::string_view stream, const CommitMark& mark) {
   const TransactionPointer transaction = idleTransaction(number);
   if (!transaction->hasWrites()) return;
   // Of no account to the size that a transaction may have: what is written fits, so it can be committed.
@@ -368,18 +368,20 @@ void Store::numberCommit(uint64_t number, std::string_view stream, uint64_t comm
   // The transaction never reads it.
   transaction->writes().DisableIndexing();
   const rocksdb::Status status =
-      transaction->writes().Put(recordKey(RecordKind::LAST_COMMIT, stream), database_.commitNumber(commit));
+      transaction->writes().Put(recordKey(RecordKind::LAST_COMMIT, stream), database_.commitRecord(mark));
   transaction->writes().EnableIndexing();
   if (!status.ok()) fail(status);
 }
 
-uint64_t Store::lastCommit(std::string_view stream) {
+CommitMark Store::lastCommit(std::string_view stream) {
   checkUsable();
   std::string value;
   const rocksdb::Status status = database_.base().Get({}, recordKey(RecordKind::LAST_COMMIT, stream), &value);
-  if (status.IsNotFound()) return 0;
+  if (status.IsNotFound()) return {};
   if (!status.ok()) fail(status);
-  return Reader(value).u64();
+  constexpr size_t tokenOffset = 3 * sizeof(uint64_t);
+  // Records of earlier versions have no token.
+  return {Reader(value).u64(), value.size() > tokenOffset ? value.substr(tokenOffset) : std::string()};
 }
 
 // What fails here goes with what is old, when the store opens.

@@ -76,8 +76,9 @@ class Store {
   std::vector<uint64_t> end(Ending ending, const std::vector<uint64_t>& transactions, Durability durability);
   void setXid(uint64_t transaction, std::string xid);
   std::vector<PreparedTransaction> prepared();
-  void numberCommit(uint64_t transaction, std::string_view stream, uint64_t number);
-  uint64_t lastCommit(std::string_view stream);
+  void numberCommit(uint64_t transaction, std::string_view stream, const CommitMark& mark);
+  // Number 0: none is known.
+  CommitMark lastCommit(std::string_view stream);
   void forgetCommits(std::string_view streams);
   void rollback(uint64_t transaction);
   void setSavepoint(uint64_t transaction);

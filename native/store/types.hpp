@@ -148,6 +148,12 @@ struct Record {
   std::optional<std::string> value;  // nothing: remove it
 };
 
+// Which of its stream's commits one is: numbers rise, and tokens tell apart those of one number.
+struct CommitMark {
+  uint64_t number = 0;
+  std::string token;
+};
+
 struct PreparedTransaction {
   std::string xid;
   uint64_t transaction = 0;

@@ -264,6 +264,46 @@ TEST_CASE("a host that neither answers nor pings is given up") {
   CHECK(next->hello.epoch == 2);
 }
 
+TEST_CASE("a host that knows a later state of the session gets another one, with other bytes") {
+  Place place;
+  Client client(place.options());
+  auto host = place.welcome();
+  connect(client);
+  const std::string former = host->hello.session;
+  SUBCASE("where it refuses a commit") {
+    const CallPointer commit = client.send(client.openStream(), {{1, ""}}, {.isCommit = true});
+    const CallPointer other = client.send(client.openStream(), {{2, ""}});
+    host->fail(host->expectRequests()->requests()[0].id, ErrorCode::SESSION_STALE);
+    CHECK_FALSE(client.wait(commit));
+    // It may have been done before the guest's memory was rolled back: in that session.
+    CHECK(codeOf(commit) == ErrorCode::OUTCOME_UNKNOWN);
+    CHECK(client::failureOf(commit).detail == former);
+    CHECK_FALSE(client.wait(other));
+    CHECK(codeOf(other) == ErrorCode::SESSION_LOST);
+  }
+  SUBCASE("where it says goodbye") {
+    host->send(wire::FrameKind::GOODBYE, wire::Goodbye{ErrorCode::SESSION_STALE, "rolled back", ""}.encode());
+  }
+  SUBCASE("where it refuses the hello") {
+    host->die();
+    host = place.accept();
+    wire::Hello hello;
+    REQUIRE(wire::Hello::decode(host->expect(wire::FrameKind::HELLO), hello));
+    CHECK(hello.session == former);
+    host->send(wire::FrameKind::GOODBYE,
+               wire::Goodbye{ErrorCode::SESSION_STALE, "rolled back", hello.nonce}.encode());
+  }
+  SUBCASE("where the program has learnt it") {
+    client.renewSession("another session", "nothing of this one");
+    CHECK(client.epoch() == 1);
+    client.renewSession(former, "rolled back");
+  }
+  const auto next = place.welcome();
+  CHECK(next->hello.session != former);
+  CHECK(next->hello.session.size() == 16);
+  CHECK(next->hello.epoch == 2);
+}
+
 TEST_CASE("a host that answers pings may take its time") {
   Place place;
   client::Options options = place.options();

@@ -37,10 +37,10 @@ struct Numbers : StoreFixture {
   void commitNumbered(uint32_t stream, uint64_t number) {
     const uint64_t transaction = begin();
     REQUIRE(wait(insert(transaction, {{++lastRow, "", "x"}})).ok());
-    store->numberCommit(transaction, streamOf(stream), number);
+    store->numberCommit(transaction, streamOf(stream), {number, ""});
     REQUIRE(commit(transaction, Durability::SYNCED).ok());
   }
-  uint64_t last(uint32_t stream) { return store->lastCommit(streamOf(stream)); }
+  uint64_t last(uint32_t stream) { return store->lastCommit(streamOf(stream)).number; }
 
   uint32_t lastRow = 0;
 };

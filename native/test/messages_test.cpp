@@ -125,6 +125,7 @@ TEST_CASE("fields have the values that TypeScript gave them") {
   CHECK(write.scope.lockTimeoutMs == 70'000);
   CHECK(write.scope.statement == 3);
   CHECK(write.scope.commitNumber == uint64_t(1) << 40);
+  CHECK(write.scope.commitToken == "token");
   CHECK(write.batch == "b");
   CHECK(write.autoIncrementSeen == 5);
   CHECK(write.duplicateLock == Lock::EXCLUSIVE);

@@ -133,22 +133,23 @@ TEST_CASE_FIXTURE(Rows, "commits leave their numbers with their data, until they
   for (const auto& [stream, number] : {std::pair{first, 1U}, {second, 2U}, {first, 3U}}) {
     const uint64_t one = begin();
     CHECK(wait(insert(one, {{100 + number, "", "x"}})).ok());
-    store->numberCommit(one, stream, number);
+    store->numberCommit(one, stream, {number, "token " + std::to_string(number)});
     CHECK(commit(one).ok());
   }
   const uint64_t left = begin();
   CHECK(wait(insert(left, {{200, "", "x"}})).ok());
-  store->numberCommit(left, second, 9);
+  store->numberCommit(left, second, {9, ""});
   store->rollback(left);
   const uint64_t empty = begin();
-  store->numberCommit(empty, second, 10);
+  store->numberCommit(empty, second, {10, ""});
   CHECK(commit(empty).ok());
   reopen();
-  CHECK(store->lastCommit(first) == 3);
-  CHECK(store->lastCommit(second) == 2);
+  CHECK(store->lastCommit(first).number == 3);
+  CHECK(store->lastCommit(first).token == "token 3");
+  CHECK(store->lastCommit(second).number == 2);
   store->forgetCommits(first);
-  while (store->lastCommit(first) != 0) std::this_thread::yield();
-  CHECK(store->lastCommit(second) == 2);
+  while (store->lastCommit(first).number != 0) std::this_thread::yield();
+  CHECK(store->lastCommit(second).number == 2);
   store->forgetCommits(std::string(16, 's'));
-  while (store->lastCommit(second) != 0) std::this_thread::yield();
+  while (store->lastCommit(second).number != 0) std::this_thread::yield();
 }

@@ -264,7 +264,14 @@ void FrameReader::hunt(std::span<const uint8_t> bytes, uint64_t nowMs) {
     fail(ErrorCode::BAD_FRAME, huntReason_);
   } else {
     hunted_.erase(hunted_.begin(), hunted_.begin() + static_cast<ptrdiff_t>(found.offset));
+    tellUnreadable(nowMs);
   }
+}
+
+void FrameReader::tellUnreadable(uint64_t nowMs) {
+  if (options_.resync != Resync::HelloAnytime || (toldMs_ && nowMs < *toldMs_ + kTellMs)) return;
+  toldMs_ = nowMs;
+  receiver_.onUnreadable();
 }
 
 void FrameReader::findHelloInBody(uint64_t nowMs) {

@@ -52,6 +52,9 @@ class FrameReceiver {
   virtual void onFrame(uint8_t kind, std::span<const uint8_t> body, std::unique_ptr<uint8_t[]> owned) = 0;
   // The HELLO that comes next is from a new process, which began behind a broken or stalled frame.
   virtual void onNewPeer() = 0;
+  // HelloAnytime: what comes makes no sense in this connection. Its sender may be a connector that speaks in
+  // a session of another host, and does not know that the port leads here now. Once in kTellMs at most.
+  virtual void onUnreadable() {}
 
  protected:
   ~FrameReceiver() = default;
@@ -82,6 +85,7 @@ class FrameReader {
   // Bytes that don't check are skipped for so long, and so many, before the reader gives up.
   static constexpr uint64_t kHuntMs = 5000;
   static constexpr uint64_t kHuntBytes = 64u << 20;
+  static constexpr uint64_t kTellMs = 1000;
 
   FrameReader(FrameReaderOptions options, FrameReceiver& receiver);
 
@@ -110,6 +114,7 @@ class FrameReader {
   // `suspect` does not check: the end, or the beginning of a hunt.
   void reject(std::span<const uint8_t> suspect, const char* what, uint64_t nowMs);
   void hunt(std::span<const uint8_t> bytes, uint64_t nowMs);
+  void tellUnreadable(uint64_t nowMs);
   void findHelloInBody(uint64_t nowMs);
   void restart(std::vector<uint8_t> bytes, uint64_t nowMs);
   void fail(ErrorCode code, std::string message);
@@ -129,6 +134,7 @@ class FrameReader {
   uint64_t huntBeganMs_ = 0;
   uint64_t huntedBytes_ = 0;
   std::string huntReason_;
+  std::optional<uint64_t> toldMs_;
   ErrorCode errorCode_ = ErrorCode::OK;
   std::string errorMessage_;
 };

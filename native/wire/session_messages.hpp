@@ -34,6 +34,8 @@ inline constexpr uint32_t kProtocolVersion = 1;
 inline constexpr uint32_t kOverheadBytes = 64;
 inline constexpr uint32_t kBatchOverheadBytes = 16;
 inline constexpr uint32_t kMinWindowBytes = 128 << 10;
+inline constexpr size_t kNonceBytes = 16;
+inline constexpr size_t kSessionBytes = 16;
 
 struct Hello {
   uint32_t version = 0;

@@ -106,6 +106,7 @@ template <typename Visitor, Is<Commit> Message>
 void fields(Visitor& visit, Message& message) {
   visit(1, message.durability);
   visit(2, message.number);
+  visit(3, message.token);
 }
 
 template <typename Visitor, Is<Savepoint> Message>
@@ -135,11 +136,13 @@ void fields(Visitor& visit, Message& message) {
 template <typename Visitor, Is<LastCommit> Message>
 void fields(Visitor& visit, Message& message) {
   visit(1, message.stream);
+  visit(2, message.session);
 }
 
 template <typename Visitor, Is<LastCommitted> Message>
 void fields(Visitor& visit, Message& message) {
   visit(1, message.number);
+  visit(2, message.token);
 }
 
 template <typename Visitor, Is<Scope> Message>
@@ -150,6 +153,7 @@ void fields(Visitor& visit, Message& message) {
   visit(4, message.lockTimeoutMs);
   visit(5, message.statement);
   visit(6, message.commitNumber);
+  visit(7, message.commitToken);
 }
 
 template <typename Visitor, Is<Unlock> Message>

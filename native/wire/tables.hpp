@@ -123,6 +123,7 @@ struct Begin {
 struct Commit {
   Durability durability = Durability::SYNCED;
   uint64_t number = 0;
+  std::string token;
 
   std::string encode() const;
   static bool decode(std::string_view bytes, Commit& message);
@@ -162,6 +163,7 @@ struct PreparedList {
 
 struct LastCommit {
   uint32_t stream = 0;
+  std::string session;
 
   std::string encode() const;
   static bool decode(std::string_view bytes, LastCommit& message);
@@ -169,6 +171,7 @@ struct LastCommit {
 
 struct LastCommitted {
   uint64_t number = 0;
+  std::string token;
 
   std::string encode() const;
   static bool decode(std::string_view bytes, LastCommitted& message);
@@ -181,6 +184,7 @@ struct Scope {
   uint32_t lockTimeoutMs = 0;
   uint32_t statement = 0;
   uint64_t commitNumber = 0;
+  std::string commitToken;
 };
 
 struct Unlock {

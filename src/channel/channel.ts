@@ -29,6 +29,11 @@ export interface ChannelHandlers {
    * new process, so the session before it is over. That HELLO comes next through onFrame.
    */
   onNewPeer?(): void;
+  /**
+   * Host end of a virtio-serial port only. What comes makes no sense in this connection: its sender may be a connector that
+   * speaks in another host's session, and does not know that the port leads here now. At most once a second.
+   */
+  onUnreadable?(): void;
   /** After a `send` that returned false: everything that was buffered is out. */
   onDrain?(): void;
   /**

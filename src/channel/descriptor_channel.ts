@@ -12,6 +12,7 @@ import {
 import {
   LARGE_FLAG,
   NEW_PEER,
+  UNREADABLE,
   type NativeChannel,
   type Resync,
   callNative,
@@ -30,7 +31,7 @@ const TICK_MS = 100;
 
 const GOODBYE: FrameKind = vamos.FrameKind.GOODBYE;
 
-/** A frame, or with kind NEW_PEER that event. */
+/** A frame, or with kind NEW_PEER or UNREADABLE that event. */
 interface Entry {
   kind: FrameKind;
   body: Uint8Array;
@@ -196,6 +197,8 @@ export class DescriptorChannel implements Channel {
   #deliver({ kind, body }: Entry): void {
     if (kind === NEW_PEER) {
       this.#handlers?.onNewPeer?.();
+    } else if (kind === UNREADABLE) {
+      this.#handlers?.onUnreadable?.();
     } else {
       this.#lastKind = kind;
       this.#handlers?.onFrame(kind, body);

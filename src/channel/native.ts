@@ -8,6 +8,7 @@ import { ErrorCode, VamosError } from '../protocol/errors.js';
  */
 interface NativeChannelModule {
   crc32c(bytes: Uint8Array, before: number): number;
+  freshBytes(count: number): Uint8Array;
   /** A virtio-serial port, or the UNIX socket that stands in its place. */
   openPort(path: string): number;
   connectUnix(path: string): number;
@@ -36,7 +37,7 @@ interface NativeChannelModule {
 
 /**
  * Calls back: `onFrames` with a batch (`count` entries of u32 kind and u32 length, then the bodies one after another,
- * those with LARGE_FLAG each in `large` instead; an entry NEW_PEER is ChannelHandlers.onNewPeer), `onDrain` when what
+ * those with LARGE_FLAG each in `large` instead; entries NEW_PEER and UNREADABLE are ChannelHandlers.onNewPeer and onUnreadable), `onDrain` when what
  * had to wait is out, `onEnd` once, last, unless destroyed. Each from the event loop, never from within a call.
  */
 export interface NativeChannel {
@@ -58,6 +59,7 @@ export interface NativeListener {
 }
 
 export const NEW_PEER = 0x100;
+export const UNREADABLE = 0x101;
 export const LARGE_FLAG = 0x200;
 export const ANY_CID = 0xffffffff;
 

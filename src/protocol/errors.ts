@@ -12,6 +12,7 @@ const RETRYABLE: ReadonlySet<ErrorName> = new Set([
   'CHANNEL_CLOSED',
   'NO_WELCOME',
   'SESSION_LOST',
+  'SESSION_STALE',
   'HOST_STOPPING',
   'LOCK_TIMEOUT',
   'DEADLOCK',

@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Backoff } from '../channel/backoff.js';
 import type { Channel, ChannelCounters } from '../channel/channel.js';
+import { freshBytes } from '../channel/fresh_bytes.js';
 import { type ErrorName, VamosError } from '../protocol/errors.js';
 import { Connection } from './connection.js';
 import type { CallOptions, RpcStream } from './contract.js';
@@ -25,7 +25,8 @@ export interface RpcClientOptions {
   replyWindowBytes?: number;
   /**
    * While answers are awaited, asks for a sign of life this often; three pings without any frame from the host end the
-   * session. Default 0: never, since a channel tells of its end itself and a ping costs a transition.
+   * session. 0: never. Default 5,000 over a virtio-serial port, which may lead to another host without a word (a live
+   * migration); else 0, since the channel tells of its end itself and a ping costs a transition.
    */
   pingIntervalMs?: number;
 }
@@ -44,6 +45,8 @@ export interface RpcCounters extends ChannelCounters {
 
 /** A try that had less time than this, and no answer within it, says less than the failure of the try before it. */
 const SHORTEST_TRY_MS = 100;
+const SESSION_BYTES = 16;
+const PORT_PING_INTERVAL_MS = 5_000;
 
 /** Failures to connect that pass by themselves. */
 const PASSING: ReadonlySet<ErrorName> = new Set([
@@ -53,6 +56,7 @@ const PASSING: ReadonlySet<ErrorName> = new Set([
   'CHANNEL_FAILED',
   'NO_WELCOME',
   'SESSION_LOST',
+  'SESSION_STALE',
   'HOST_STOPPING',
   'BAD_FRAME',
 ]);
@@ -66,8 +70,10 @@ const PASSING: ReadonlySet<ErrorName> = new Set([
  */
 export class RpcClient {
   readonly #open: () => Promise<Channel>;
-  readonly #options: Required<RpcClientOptions>;
-  readonly #session = randomBytes(16);
+  readonly #options: Required<Omit<RpcClientOptions, 'pingIntervalMs'>> &
+    Pick<RpcClientOptions, 'pingIntervalMs'>;
+  /** Its bytes; another one after a rollback of this guest's memory. */
+  #session = freshBytes(SESSION_BYTES);
   readonly #queue = new CallQueue();
   readonly #closing = new AbortController();
   #connection: Connection | undefined;
@@ -94,7 +100,7 @@ export class RpcClient {
       connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
       maxReconnectDelayMs: options.maxReconnectDelayMs ?? 2_000,
       replyWindowBytes: Math.max(options.replyWindowBytes ?? 16 * 1024 * 1024, MIN_WINDOW_BYTES),
-      pingIntervalMs: options.pingIntervalMs ?? 0,
+      ...(options.pingIntervalMs !== undefined && { pingIntervalMs: options.pingIntervalMs }),
     };
     this.#backoff = new Backoff({ longestMs: this.#options.maxReconnectDelayMs });
   }
@@ -215,6 +221,7 @@ export class RpcClient {
       } catch (thrown) {
         let error = this.#withTrouble(VamosError.from(thrown));
         if (earlier && error.code === 'NO_WELCOME' && untilMs - openedMs < SHORTEST_TRY_MS) error = earlier;
+        this.#renewIfStale(error);
         this.#lastError = error;
         const leftMs = untilMs - performance.now();
         if (this.#end || !PASSING.has(error.code) || leftMs <= 0) {
@@ -227,7 +234,8 @@ export class RpcClient {
   }
 
   async #greet(channel: Channel, untilMs: number): Promise<void> {
-    const { token, program, replyWindowBytes, pingIntervalMs, connectTimeoutMs } = this.#options;
+    const { token, program, replyWindowBytes, connectTimeoutMs } = this.#options;
+    const pingIntervalMs = this.#options.pingIntervalMs ?? usualPingIntervalMs(channel);
     const timeoutMs = Math.ceil(Math.max(1, Math.min(connectTimeoutMs, untilMs - performance.now())));
     await greet(
       channel,
@@ -235,7 +243,7 @@ export class RpcClient {
       timeoutMs,
       this.#closing.signal,
       (welcome) => {
-        const connection = new Connection(channel, welcome, replyWindowBytes, pingIntervalMs, {
+        const connection = new Connection(channel, welcome, this.#session, replyWindowBytes, pingIntervalMs, {
           onRoom: () => {
             this.#scheduleFlush();
           },
@@ -257,6 +265,11 @@ export class RpcClient {
     );
   }
 
+  /** What the host knows of the old session is of a state of this guest's memory that is gone. */
+  #renewIfStale(error: VamosError): void {
+    if (error.code === 'SESSION_STALE') this.#session = freshBytes(SESSION_BYTES);
+  }
+
   #withTrouble(error: VamosError): VamosError {
     if (!this.#trouble || this.#trouble.code === error.code) return error;
     return new VamosError(error.code, `${this.#trouble.message} (${error.message})`, { cause: error });
@@ -273,6 +286,7 @@ export class RpcClient {
     this.#lastError = error;
     this.#trouble = error.code === 'DISK_FULL' || error.code === 'STORAGE_FAILED' ? error : undefined;
     this.#epoch++;
+    this.#renewIfStale(error);
     if (this.#end) return;
     for (const call of this.#queue.remove((waiting) => waiting.epoch !== undefined)) call.lose(error);
     this.#queue.forEach((call) => {
@@ -300,6 +314,10 @@ export class RpcClient {
     this.#connection?.close(error);
     for (const call of this.#queue.remove(() => true)) call.fail(error);
   }
+}
+
+function usualPingIntervalMs(channel: Channel): number {
+  return channel.address.startsWith('virtio-serial:') ? PORT_PING_INTERVAL_MS : 0;
 }
 
 class ClientStream implements RpcStream {

@@ -57,11 +57,17 @@ export class Connection implements ChannelHandlers {
   #isChannelFull = false;
   #hasEnded = false;
   #unansweredPings = 0;
+  /** Since the last look. */
+  #hasHeard = false;
+  /** The host knows a later state of the session, which is over. */
+  #stale: VamosError | undefined;
   readonly #pingTimer: NodeJS.Timeout | undefined;
 
   constructor(
     readonly channel: Channel,
     welcome: vamos.Welcome,
+    /** The session's bytes. */
+    private readonly session: Uint8Array,
     private readonly replyWindowBytes: number,
     pingIntervalMs: number,
     private readonly owner: ConnectionOwner,
@@ -122,6 +128,7 @@ export class Connection implements ChannelHandlers {
   onFrame(kind: vamos.FrameKind, body: Uint8Array): void {
     if (this.#hasEnded) return;
     this.#unansweredPings = 0;
+    this.#hasHeard = true;
     try {
       this.#take(kind, body);
     } catch (cause) {
@@ -156,7 +163,8 @@ export class Connection implements ChannelHandlers {
       case FrameKind.REPLIES:
         this.#receivedBytes += body.length;
         for (const reply of vamos.ReplyBatch.decode(body).replies) this.#settle(reply);
-        this.owner.onRoom();
+        if (this.#stale) this.#abandon(this.#stale);
+        else this.owner.onRoom();
         break;
       case FrameKind.PARKED:
         for (const id of vamos.Parked.decode(body).ids) this.#park(id);
@@ -188,8 +196,17 @@ export class Connection implements ChannelHandlers {
     this.#unanswered.delete(id);
     this.#unansweredBytes -= sent.bytes;
     if (!sent.isParked) this.#settleInFrame(sent.frame);
-    if (reply.failure) sent.call.fail(VamosError.fromFailure(reply.failure));
+    if (reply.failure) this.#fail(sent.call, VamosError.fromFailure(reply.failure));
     else sent.call.succeed(sent.index, reply.body ?? NO_BODY);
+  }
+
+  #fail(call: PendingCall, error: VamosError): void {
+    if (error.code !== 'SESSION_STALE') {
+      call.fail(error);
+      return;
+    }
+    this.#stale = error;
+    call.lose(error, this.session);
   }
 
   #park(id: number): void {
@@ -266,7 +283,9 @@ export class Connection implements ChannelHandlers {
    * not time: a process that stood still must first get to read what came meanwhile.
    */
   #ping(): void {
-    if (this.#unanswered.size === 0) this.#unansweredPings = 0;
+    const isAlive = this.#unanswered.size === 0 || this.#hasHeard;
+    this.#hasHeard = false;
+    if (isAlive) this.#unansweredPings = 0;
     else if (this.#unansweredPings === MAX_UNANSWERED_PINGS) {
       this.#abandon(
         new VamosError(
@@ -291,7 +310,7 @@ export class Connection implements ChannelHandlers {
     clearInterval(this.#pingTimer);
     const sent = [...this.#unanswered.values()];
     this.#unanswered.clear();
-    for (const { call } of sent) call.lose(error);
+    for (const { call } of sent) call.lose(error, this.session);
     this.owner.onEnd(error);
   }
 }

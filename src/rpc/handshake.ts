@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import type { Channel, ChannelHandlers } from '../channel/channel.js';
+import { freshBytes } from '../channel/fresh_bytes.js';
 import { ErrorCode, VamosError } from '../protocol/errors.js';
 import { vamos } from '../protocol/generated/messages.js';
 import { PROTOCOL_VERSION } from './limits.js';
@@ -32,7 +32,7 @@ export function greet<Opened extends ChannelHandlers>(
   open: (welcome: vamos.Welcome) => Opened,
 ): Promise<Opened> {
   return new Promise((resolve, reject) => {
-    const nonce = randomBytes(16);
+    const nonce = freshBytes(16);
     const hello = vamos.Hello.encode({ version: PROTOCOL_VERSION, nonce, ...greeting }).finish();
     let resendMs = FIRST_RESEND_MS;
     let resendTimer: NodeJS.Timeout;

@@ -66,6 +66,15 @@ export class Peer implements ChannelHandlers {
     this.#nonce = undefined;
   }
 
+  /** Whoever sends it is to say hello again. It may be a connector that knows nothing of this host. */
+  onUnreadable(): void {
+    if (this.#isClosed) return;
+    const error = new VamosError('SESSION_LOST', 'what came belongs to no session that this host knows');
+    sendGoodbye(this.channel, error);
+    this.#nonce = undefined;
+    this.#endSession(error);
+  }
+
   onDrain(): void {
     this.channel.resume();
   }
@@ -88,6 +97,15 @@ export class Peer implements ChannelHandlers {
       this.#endSession(error);
     }
     return this.#released;
+  }
+
+  /** Ends the session and says why; whoever says hello next gets another one. */
+  endSession(error: VamosError): void {
+    if (!this.#session) return;
+    sendGoodbye(this.channel, error);
+    this.#nonce = undefined;
+    this.#endSession(error);
+    this.#expectHello();
   }
 
   #take(kind: vamos.FrameKind, body: Uint8Array): void {
@@ -116,7 +134,7 @@ export class Peer implements ChannelHandlers {
         break;
       case FrameKind.GOODBYE:
         this.#nonce = undefined;
-        this.#endSession(undefined);
+        this.#endSession(reasonOf(decode(vamos.Goodbye, body)));
         this.#expectHello();
         break;
       default:
@@ -141,15 +159,19 @@ export class Peer implements ChannelHandlers {
 
   #takeHello(hello: vamos.Hello): void {
     const { nonce } = hello;
-    if (this.#nonce !== undefined && Buffer.compare(nonce, this.#nonce) === 0) {
+    const session = this.#session;
+    const isKnown = session?.id === Buffer.from(hello.session).toString('hex');
+    const isStale = isKnown && session.isLaterThan(hello.epoch);
+    if (this.#nonce !== undefined && Buffer.compare(nonce, this.#nonce) === 0 && !isStale) {
       // Sent again before our Welcome arrived.
-      if (this.#session) this.channel.send(FrameKind.WELCOME, this.server.welcome(nonce, this.#session));
+      if (session) this.channel.send(FrameKind.WELCOME, this.server.welcome(nonce, session));
       return;
     }
     this.#nonce = nonce;
     clearTimeout(this.#helloTimer);
     this.#endSession(new VamosError('SESSION_LOST', 'another session began on the channel'));
     checkHello(hello);
+    if (isStale) throw staleHello();
     void this.#begin(hello);
   }
 
@@ -178,6 +200,20 @@ export class Peer implements ChannelHandlers {
     this.#session = undefined;
     this.#released = this.server.onSessionEnd(session, error);
   }
+}
+
+/** undefined: the connector is done. Else it goes on in another session, and asks there what became of this one's commits. */
+function reasonOf({ code, message }: vamos.Goodbye): VamosError | undefined {
+  if (code === vamos.ErrorCode.OK) return undefined;
+  return new VamosError('SESSION_LOST', `the connector ended the session: ${message.slice(0, 1000)}`);
+}
+
+/** A hello of a connector in an earlier state than the host knows it in. */
+export function staleHello(): VamosError {
+  return new VamosError(
+    'SESSION_STALE',
+    "the host knows a later state of this session: the guest's memory was rolled back",
+  );
 }
 
 function checkHello(hello: vamos.Hello): void {

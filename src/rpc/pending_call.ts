@@ -96,12 +96,18 @@ export class PendingCall {
     this.reject(error);
   }
 
-  /** Its session ended. */
-  lose(cause: VamosError): void {
+  /**
+   * Its session ended.
+   * @param session its bytes, where the call was sent: who asks later what became of a commit has to name it
+   */
+  lose(cause: VamosError, session?: Uint8Array): void {
     const code = this.isCommit && this.isSent ? 'OUTCOME_UNKNOWN' : 'SESSION_LOST';
     const what = this.isSent ? 'before the answer came' : 'before the call was sent';
     const advice = code === 'OUTCOME_UNKNOWN' ? '; it may have been done: look before doing it again' : '';
-    this.fail(new VamosError(code, `the session ended ${what}: ${cause.message}${advice}`, { cause }));
+    const detail = code === 'OUTCOME_UNKNOWN' && session ? { detail: session } : {};
+    this.fail(
+      new VamosError(code, `the session ended ${what}: ${cause.message}${advice}`, { cause, ...detail }),
+    );
   }
 
   #settle(): void {

@@ -4,7 +4,7 @@ import { type ErrorName, VamosError } from '../protocol/errors.js';
 import { vamos } from '../protocol/generated/messages.js';
 import type { HostModule } from './contract.js';
 import { MAX_FRAME_BYTES, PROTOCOL_VERSION } from './limits.js';
-import { Peer, type PeerServer } from './peer.js';
+import { Peer, staleHello, type PeerServer } from './peer.js';
 import { Session, type SessionLimits } from './session.js';
 import { addCounters, count, noCounters, RequestStatistics, type ServerStatistics } from './statistics.js';
 
@@ -160,9 +160,7 @@ export class RpcServer {
     }
     const id = Buffer.from(hello.session).toString('hex');
     for (let old = this.#sessions.get(id); old !== undefined; old = this.#sessions.get(id)) {
-      if (old.session.epoch > hello.epoch) {
-        throw new VamosError('SESSION_LOST', 'a later connection of this session is there');
-      }
+      if (old.session.isLaterThan(hello.epoch)) throw staleHello();
       const reason = new VamosError('SESSION_LOST', 'the connector connected again');
       if (old.peer !== peer) void old.peer.close(reason);
       await old.session.end(reason);
@@ -180,6 +178,9 @@ export class RpcServer {
       this.#modules,
       this.#limits,
       this.#statistics,
+      (error) => {
+        peer.endSession(error);
+      },
     );
     this.#sessions.set(id, { session, peer });
     this.#sessionsStarted++;

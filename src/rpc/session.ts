@@ -67,6 +67,8 @@ export class Session implements HostSession {
   /** Replies wait for the rest of their chains. */
   #flushTimer: NodeJS.Timeout | undefined;
   #isDraining = false;
+  /** Its connector has sent something since Welcome. */
+  #isInUse = false;
   #ended: Promise<void> | undefined;
   readonly #quietWaiters = new Set<() => void>();
   readonly #onParked = (call: HostCall, isParked: boolean): void => {
@@ -79,6 +81,8 @@ export class Session implements HostSession {
     modules: readonly HostModule[],
     private readonly limits: SessionLimits,
     private readonly statistics: RequestStatistics,
+    /** The connector's memory was rolled back: the session is to end. */
+    private readonly onStale: (error: VamosError) => void,
   ) {
     this.id = identity.id;
     this.epoch = identity.epoch;
@@ -111,10 +115,19 @@ export class Session implements HostSession {
   }
 
   /**
+   * Whether a connector that says hello with this epoch is in an earlier state than this session's: once it has used a
+   * session, its next one has a higher epoch.
+   */
+  isLaterThan(epoch: number): boolean {
+    return epoch < this.epoch || (epoch === this.epoch && this.#isInUse);
+  }
+
+  /**
    * A frame of requests.
    * @throws VamosError where it breaks the protocol: the session must end
    */
   takeRequests(body: Uint8Array): void {
+    this.#isInUse = true;
     const batch = decodeRequests(body, Math.floor(this.limits.requestWindowBytes / OVERHEAD_BYTES));
     this.#replies.credit(batch.receivedBytes);
     if (batch.requests.length > 0) {
@@ -185,6 +198,7 @@ export class Session implements HostSession {
   }
 
   takeCancel(body: Uint8Array): void {
+    this.#isInUse = true;
     for (const id of decode(vamos.Cancel, body).ids) {
       const call = this.#calls.get(id);
       if (call) this.#abort(call, new VamosError('CANCELLED', 'cancelled by the connector'));
@@ -192,6 +206,7 @@ export class Session implements HostSession {
   }
 
   takeCredit(body: Uint8Array): void {
+    this.#isInUse = true;
     this.#replies.credit(decode(vamos.Credit, body).receivedBytes);
     if (this.#replies.queuedBytes > 0) this.#scheduleFlush();
   }
@@ -405,6 +420,10 @@ export class Session implements HostSession {
     if (!call.isAnswered) this.#answer(call, outcome);
     if (this.#heldStreams.size > 0) this.#scheduleFlush();
     this.#tellQuietWaiters();
+    if (outcome instanceof VamosError && outcome.code === 'SESSION_STALE' && !this.#ended) {
+      this.#flush();
+      this.onStale(outcome);
+    }
   }
 
   /** Answers at once; a call that runs goes on until its module heeds the signal, and its stream waits for it. */

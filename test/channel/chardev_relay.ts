@@ -8,25 +8,50 @@ import path from 'node:path';
  */
 export class ChardevRelay {
   #host: net.Socket | undefined;
+  /** Connected, and not in use. */
+  #nextHost: net.Socket | undefined;
   #guest: net.Socket | undefined;
 
   private constructor(
     readonly hostPath: string,
     readonly portPath: string,
+    /** For the host that the port leads to after `swapHost`. */
+    readonly nextHostPath: string,
     readonly servers: net.Server[],
   ) {}
 
   static async open(folder: string): Promise<ChardevRelay> {
-    const servers = [net.createServer(), net.createServer()] as const;
-    const relay = new ChardevRelay(path.join(folder, 'chardev'), path.join(folder, 'port'), [...servers]);
+    const servers = [net.createServer(), net.createServer(), net.createServer()] as const;
+    const file = (name: string) => path.join(folder, name);
+    const relay = new ChardevRelay(file('chardev'), file('port'), file('next'), [...servers]);
     servers[0].on('connection', (socket) => {
       relay.#attachHost(socket);
     });
     servers[1].on('connection', (socket) => {
       relay.#attachGuest(socket);
     });
-    await Promise.all([listen(servers[0], relay.hostPath), listen(servers[1], relay.portPath)]);
+    servers[2].on('connection', (socket) => {
+      socket.pause();
+      socket.on('error', () => undefined);
+      relay.#nextHost = socket;
+    });
+    await Promise.all([
+      listen(servers[0], relay.hostPath),
+      listen(servers[1], relay.portPath),
+      listen(servers[2], relay.nextHostPath),
+    ]);
     return relay;
+  }
+
+  /** The port leads to the other host from now on, as after a live migration: the guest is told nothing. */
+  async swapHost(): Promise<void> {
+    while (this.#nextHost === undefined) await new Promise(setImmediate);
+    // The former host is not to come back.
+    this.servers[0]!.close();
+    const former = this.#host;
+    this.#host = undefined;
+    former?.destroy();
+    this.#attachHost(this.#nextHost);
   }
 
   /** QEMU's end of the chardev goes away, as when the machine is reset. */
@@ -37,6 +62,7 @@ export class ChardevRelay {
 
   async close(): Promise<void> {
     this.#host?.destroy();
+    this.#nextHost?.destroy();
     this.#guest?.destroy();
     await Promise.all(this.servers.map((server) => new Promise((resolve) => server.close(resolve))));
   }
@@ -47,7 +73,7 @@ export class ChardevRelay {
     this.#host = socket;
     socket.pause();
     socket.on('data', (data) => {
-      if (this.#guest && !this.#guest.write(data)) socket.pause();
+      if (this.#host === socket && this.#guest && !this.#guest.write(data)) socket.pause();
     });
     socket.on('drain', () => this.#guest?.resume());
     socket.on('error', () => undefined);

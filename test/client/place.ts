@@ -7,7 +7,7 @@ import { packageRoot } from '../../src/native.js';
 
 const HOST = path.join(packageRoot, 'dist/test/client/host-main.js');
 /** Built with the native tests. */
-const LOAD = path.join(packageRoot, process.env.VAMOS_NATIVE_TESTS ?? 'build/test', 'client_load');
+export const LOAD = path.join(packageRoot, process.env.VAMOS_NATIVE_TESTS ?? 'build/test', 'client_load');
 
 export interface Load {
   threads: number;

@@ -134,12 +134,34 @@ test('a hello with a new nonce replaces the session of its channel', async () =>
 test('a hello said again is only welcomed again', async () => {
   await using rig = await startRig();
   const stranger = await Stranger.connect(rig);
-  stranger.requests([wait(1)]);
-  await until(() => rig.probe.waitingCount === 1);
+  const before = [...rig.probe.sessions];
   stranger.isWelcome = false;
   stranger.hello();
   await until(() => stranger.isWelcome);
-  expect(rig.probe.waitingCount).toBe(1);
+  expect(rig.probe.sessions).toEqual(before);
+  stranger.channel.close();
+});
+
+test.each([
+  ['said again behind requests', {}],
+  ['with another nonce and the epoch of a session that is in use', { nonce: new Uint8Array(16).fill(1) }],
+])('a hello %s is SESSION_STALE: its sender is in an earlier state', async (_, hello) => {
+  await using rig = await startRig();
+  const stranger = await Stranger.connect(rig);
+  stranger.requests([wait(1)]);
+  await until(() => rig.probe.waitingCount === 1);
+  stranger.hello(hello);
+  expect(await stranger.end()).toBe('SESSION_STALE');
+  await until(() => rig.probe.waitingCount === 0);
+});
+
+test('a goodbye that says what went wrong is no end in order: what is kept of the session stays', async () => {
+  await using rig = await startRig();
+  const stranger = await Stranger.connect(rig);
+  const goodbye = { code: vamos.ErrorCode.BAD_FRAME, message: 'a reply does not decode' };
+  stranger.channel.send(vamos.FrameKind.GOODBYE, vamos.Goodbye.encode(goodbye).finish());
+  await until(() => rig.probe.sessions.includes('close 1'));
+  expect(rig.server.statistics().sessionsEnded).toEqual({ SESSION_LOST: 1 });
   stranger.channel.close();
 });
 
@@ -152,7 +174,7 @@ test('the same session on another channel replaces the older one, not the later'
   expect(await older.end()).toBe('SESSION_LOST');
   expect(rig.probe.waitingCount).toBe(0);
   const late = await Stranger.connect(rig, { epoch: 1, nonce: new Uint8Array(16).fill(2) });
-  expect(await late.end()).toBe('SESSION_LOST');
+  expect(await late.end()).toBe('SESSION_STALE');
   expect(newer.isClosed).toBe(false);
   newer.channel.close();
 });

@@ -1,3 +1,9 @@
+/** Which of its stream's commits one is: numbers rise, and tokens tell apart those of one number. */
+export interface CommitMark {
+  number: number;
+  token: Uint8Array;
+}
+
 /**
  * The store's native binding (`native/addon/store`): few functions, big arguments. Byte formats: src/protocol/FORMATS.md.
  *
@@ -241,9 +247,9 @@ export interface NativeStore {
   /** The prepared transactions, which hold again the locks of rows that they changed. Reads rows: for the start. */
   prepared(): PreparedTransaction[];
   /** With what the transaction wrote, if anything, stores that this commit of the stream (20 bytes) was done. */
-  numberCommit(transaction: number, stream: Uint8Array, number: number): void;
-  /** 0: none. */
-  lastCommit(stream: Uint8Array): number;
+  numberCommit(transaction: number, stream: Uint8Array, number: number, token: Uint8Array): void;
+  /** Number 0: none is known. */
+  lastCommit(stream: Uint8Array): CommitMark;
   /** In the background, of all streams that begin with these bytes. */
   forgetCommits(streams: Uint8Array): void;
   /** At once; ends the transaction's cursors, releases its locks. Not of a prepared one. */

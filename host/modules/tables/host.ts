@@ -95,7 +95,9 @@ export class TablesHost {
     const slow = parkIfSlow(calls);
     try {
       native(() => {
-        for (const { stream, number } of numbers) this.store.numberCommit(transaction.number, stream, number);
+        for (const { stream, mark } of numbers) {
+          this.store.numberCommit(transaction.number, stream, mark.number, mark.token);
+        }
       });
       checked(await this.commits.end(Ending.COMMIT, transaction.number, durability));
     } catch (error) {

@@ -1,11 +1,14 @@
 import { VamosError } from '../../../src/protocol/errors.js';
 import { vamos } from '../../../src/protocol/generated/messages.js';
 import { MAX_TIMEOUT_MS } from '../../../src/rpc/limits.js';
+import type { CommitMark } from './binding.js';
 import type { HostTable } from './catalogue.js';
 
 const { Lock, Wait, Durability } = vamos.tables;
 
 const MAX_BOUND_BYTES = 64 * 1024;
+const MAX_TOKEN_BYTES = 16;
+const NO_TOKEN = new Uint8Array();
 
 /** A request's scope that was checked. */
 export interface Scope {
@@ -16,8 +19,8 @@ export interface Scope {
   lockTimeoutMs: number;
   /** 0: the request is a statement by itself. */
   statement: number;
-  /** Of an autocommit write; 0: none. */
-  commitNumber: number;
+  /** Of an autocommit write; number 0: none. */
+  commit: CommitMark;
 }
 
 export function checkScope(scope: vamos.tables.IScope | null | undefined): Scope {
@@ -31,13 +34,19 @@ export function checkScope(scope: vamos.tables.IScope | null | undefined): Scope
     wait,
     lockTimeoutMs: Math.min(scope?.lockTimeoutMs ?? 0, MAX_TIMEOUT_MS),
     statement: scope?.statement ?? 0,
-    commitNumber: checkCommitNumber(scope?.commitNumber),
+    commit: checkCommit(scope?.commitNumber, scope?.commitToken),
   };
 }
 
-export function checkCommitNumber(number: number | null | undefined): number {
+export function checkCommit(
+  number: number | null | undefined,
+  token: Uint8Array | null | undefined,
+): CommitMark {
   if (number && !Number.isSafeInteger(Number(number))) throw refuse('a commit has a number below 2^53');
-  return Number(number ?? 0);
+  if (token && token.length > MAX_TOKEN_BYTES) {
+    throw refuse(`a commit's token has at most ${MAX_TOKEN_BYTES} bytes`);
+  }
+  return { number: Number(number ?? 0), token: token ?? NO_TOKEN };
 }
 
 export function checkDurability(durability: number): void {

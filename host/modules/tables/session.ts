@@ -8,6 +8,7 @@ import { goOn, type NowOrLater } from './now_or_later.js';
 import { native } from './operations.js';
 import { PendingBlobs } from './pending_blobs.js';
 import type { Scope } from './requests.js';
+import type { CommitMark } from './binding.js';
 import type { CommitNumber, HostTransaction } from './transaction.js';
 
 const { Wait } = vamos.tables;
@@ -18,6 +19,14 @@ export type Handler = (
   body: Uint8Array,
   call: Call,
 ) => Uint8Array | Promise<Uint8Array>;
+
+/** A stream that numbers its commits. */
+interface NumberedStream {
+  /** In the store. */
+  readonly key: Uint8Array;
+  /** Of the last commit that is known to be done. */
+  lastNumber: number;
+}
 
 /** A cursor that a session has open. */
 export interface HostCursor {
@@ -39,8 +48,7 @@ export class TablesSession implements ModuleSession {
   readonly blobs: PendingBlobs;
   readonly atOnce = new GetsAtOnce(this);
   readonly #running = new Set<Promise<unknown>>();
-  /** Streams that numbered their commits, with their keys in the store. */
-  readonly #numbered = new Map<number, Uint8Array>();
+  readonly #numbered = new Map<number, NumberedStream>();
 
   constructor(
     readonly host: TablesHost,
@@ -110,11 +118,14 @@ export class TablesSession implements ModuleSession {
     return transaction.number;
   }
 
-  commit(stream: number, durability: number, number: number, call: Call): NowOrLater<void> {
+  commit(stream: number, durability: number, mark: CommitMark, call: Call): NowOrLater<void> {
+    this.transaction(stream);
+    const numbers = this.#numberCommit(stream, mark);
     const transaction = this.#take(stream);
     return goOn(
-      () => this.host.commit(transaction, durability, this.#numberCommit(stream, number), [call]),
+      () => this.host.commit(transaction, durability, numbers, [call]),
       (blobs) => {
+        this.#committed(stream, mark);
         this.#own(blobs);
       },
     );
@@ -134,17 +145,18 @@ export class TablesSession implements ModuleSession {
     this.#own(transaction.adoptedBlobs);
   }
 
-  /** 0: none that is known. */
-  lastCommit(stream: number): number {
-    return native(() => this.host.store.lastCommit(this.#streamKey(stream)));
+  /** @param session the one that is asked about; empty: this one */
+  lastCommit(stream: number, session: Uint8Array): CommitMark {
+    const key = streamKey(session.length > 0 ? session : this.id, stream);
+    return native(() => this.host.store.lastCommit(key));
   }
 
   /** The stream is not used any more. */
   forgetCommits(stream: number): void {
-    const key = this.#numbered.get(stream);
-    if (!key) return;
+    const known = this.#numbered.get(stream);
+    if (!known) return;
     this.#numbered.delete(stream);
-    this.host.store.forgetCommits(key);
+    this.host.store.forgetCommits(known.key);
   }
 
   rollback(stream: number): void {
@@ -158,20 +170,35 @@ export class TablesSession implements ModuleSession {
     return transaction;
   }
 
-  #numberCommit(stream: number, number: number): CommitNumber[] {
-    if (number === 0) return [];
-    const key = this.#streamKey(stream);
-    this.#numbered.set(stream, key);
-    return [{ stream: key, number }];
+  /**
+   * A commit is about to be made.
+   * @throws VamosError SESSION_STALE: one with this number, or a later one, was done before. The connector's memory was rolled
+   *   back, and this is another commit, or the same once more
+   */
+  #numberCommit(stream: number, mark: CommitMark): CommitNumber[] {
+    if (mark.number === 0) return [];
+    const known = this.#numbered.get(stream) ?? this.#readNumbers(stream);
+    if (mark.number <= known.lastNumber) {
+      throw new VamosError(
+        'SESSION_STALE',
+        `commit ${mark.number} of stream ${stream} comes after commit ${known.lastNumber} was done: the guest's memory was ` +
+          `rolled back; nothing was written`,
+      );
+    }
+    return [{ stream: known.key, mark }];
   }
 
-  #streamKey(stream: number): Uint8Array {
+  #readNumbers(stream: number): NumberedStream {
+    const key = streamKey(this.id, stream);
+    const { number } = native(() => this.host.store.lastCommit(key));
+    const known = { key, lastNumber: number };
+    this.#numbered.set(stream, known);
+    return known;
+  }
+
+  #committed(stream: number, mark: CommitMark): void {
     const known = this.#numbered.get(stream);
-    if (known) return known;
-    const key = Buffer.alloc(this.id.length + 4);
-    key.set(this.id);
-    key.writeUInt32BE(stream, this.id.length);
-    return key;
+    if (known && mark.number > known.lastNumber) known.lastNumber = mark.number;
   }
 
   /**
@@ -198,14 +225,21 @@ export class TablesSession implements ModuleSession {
         },
       );
     }
-    const numbers = this.#numberCommit(call.stream, scope.commitNumber);
+    const numbers = this.#numberCommit(call.stream, scope.commit);
     // The locks of those who share it are not to be met by one that does not wait.
     if (ending === 'shared' && scope.wait === Number(Wait.WAIT)) {
       try {
-        return this.host.sharedCommits.run(call, scope.durability, numbers, (transaction) => {
+        const shared = this.host.sharedCommits.run(call, scope.durability, numbers, (transaction) => {
           transaction.use(table);
           return body(transaction);
         });
+        return goOn(
+          () => shared,
+          (result) => {
+            this.#committed(call.stream, scope.commit);
+            return result;
+          },
+        );
       } catch {
         // By itself it can wait, or say what is wrong.
       }
@@ -222,6 +256,7 @@ export class TablesSession implements ModuleSession {
         return goOn(
           () => this.host.commit(transaction, scope.durability, numbers, [call]),
           (blobs) => {
+            this.#committed(call.stream, scope.commit);
             this.#own(blobs);
             return result;
           },
@@ -275,4 +310,12 @@ export class TablesSession implements ModuleSession {
   #own(blobs: readonly number[]): void {
     for (const blob of blobs) this.blobs.own(blob);
   }
+}
+
+/** Where the store keeps the numbers of a stream's commits. */
+function streamKey(session: Uint8Array, stream: number): Uint8Array {
+  const key = Buffer.alloc(session.length + 4);
+  key.set(session);
+  key.writeUInt32BE(stream, session.length);
+  return key;
 }

@@ -1,6 +1,6 @@
 import { VamosError } from '../../../src/protocol/errors.js';
 import { vamos } from '../../../src/protocol/generated/messages.js';
-import type { NativeStore } from './binding.js';
+import type { CommitMark, NativeStore } from './binding.js';
 import type { HostTable } from './catalogue.js';
 import { native } from './operations.js';
 import type { PendingBlob } from './pending_blobs.js';
@@ -8,7 +8,7 @@ import type { PendingBlob } from './pending_blobs.js';
 /** A commit's place among those of its stream; `stream`: 16 bytes session, u32 big-endian stream. */
 export interface CommitNumber {
   stream: Uint8Array;
-  number: number;
+  mark: CommitMark;
 }
 
 /** Those of statements counted too. */

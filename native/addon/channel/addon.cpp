@@ -4,6 +4,7 @@
 #include <string>
 
 #include "channel/descriptor.hpp"
+#include "channel/fresh_bytes.hpp"
 #include "channel_binding.hpp"
 #include "javascript.hpp"
 #include "socket_binding.hpp"
@@ -36,8 +37,14 @@ Napi::Value checkBytes(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), crc32c(bytes.Data(), bytes.ByteLength(), before));
 }
 
+Napi::Value makeFreshBytes(const Napi::CallbackInfo& info) {
+  const std::string bytes = freshBytes(info[0].As<Napi::Number>().Uint32Value());
+  return Napi::Buffer<char>::Copy(info.Env(), bytes.data(), bytes.size());
+}
+
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("crc32c", Napi::Function::New<checkBytes>(env, "crc32c"));
+  exports.Set("freshBytes", Napi::Function::New<makeFreshBytes>(env, "freshBytes"));
   exports.Set("openPort", Napi::Function::New<openPath<openPort>>(env, "openPort"));
   exports.Set("connectUnix", Napi::Function::New<openPath<connectUnix>>(env, "connectUnix"));
   exports.Set("connectVsock", Napi::Function::New<connectVsock>(env, "connectVsock"));

@@ -9,6 +9,7 @@ namespace {
 
 // In an entry of a batch. Kinds of frames are one byte.
 constexpr uint32_t kNewPeerEntry = 0x100;
+constexpr uint32_t kUnreadableEntry = 0x101;
 constexpr uint32_t kLargeFlag = 0x200;
 // A body from here on is handed over where it was read to; below, a copy costs less than a buffer of its own.
 constexpr size_t kLargeBytes = 16 << 10;
@@ -114,6 +115,11 @@ void ChannelBinding::onFrame(uint8_t kind, std::span<const uint8_t> body, std::u
 
 void ChannelBinding::onNewPeer() {
   batchEntries_.push_back(kNewPeerEntry);
+  batchEntries_.push_back(0);
+}
+
+void ChannelBinding::onUnreadable() {
+  batchEntries_.push_back(kUnreadableEntry);
   batchEntries_.push_back(0);
 }
 

@@ -31,6 +31,7 @@ class ChannelBinding final : public Napi::ObjectWrap<ChannelBinding>, public Fra
 
   void onFrame(uint8_t kind, std::span<const uint8_t> body, std::unique_ptr<uint8_t[]> owned) override;
   void onNewPeer() override;
+  void onUnreadable() override;
   void onPoll(int events) override;
   void onTimer() override;
   void onTeardown() override;

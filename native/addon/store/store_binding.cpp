@@ -338,13 +338,19 @@ Napi::Value StoreBinding::prepared(const Info& info) {
 }
 
 void StoreBinding::numberCommit(const Info& info) {
-  use(info.Env(),
-      [&](store::Store& store) { store.numberCommit(u64(info[0]), bytesOf(info[1]), u64(info[2])); });
+  use(info.Env(), [&](store::Store& store) {
+    store.numberCommit(u64(info[0]), bytesOf(info[1]), {u64(info[2]), std::string(bytesOf(info[3]))});
+  });
 }
 
 Napi::Value StoreBinding::lastCommit(const Info& info) {
-  return use(info.Env(),
-             [&](store::Store& store) { return toNumber(info.Env(), store.lastCommit(bytesOf(info[0]))); });
+  return use(info.Env(), [&](store::Store& store) {
+    const store::CommitMark mark = store.lastCommit(bytesOf(info[0]));
+    auto result = Napi::Object::New(info.Env());
+    result.Set("number", toNumber(info.Env(), mark.number));
+    result.Set("token", Napi::Buffer<char>::Copy(info.Env(), mark.token.data(), mark.token.size()));
+    return result;
+  });
 }
 
 void StoreBinding::forgetCommits(const Info& info) {

@@ -2,7 +2,7 @@ import { VamosError } from '../../../../src/protocol/errors.js';
 import { vamos } from '../../../../src/protocol/generated/messages.js';
 import { goOn } from '../now_or_later.js';
 import { decode } from '../decode.js';
-import { checkCommitNumber, checkDurability, refuse } from '../requests.js';
+import { checkCommit, checkDurability, refuse } from '../requests.js';
 import type { Handler } from '../session.js';
 
 const { Method, Isolation } = vamos.tables;
@@ -10,6 +10,7 @@ const { Action } = vamos.tables.Savepoint;
 
 const EMPTY = new Uint8Array();
 const MAX_NAME_BYTES = 255;
+const SESSION_BYTES = 16;
 
 const begin: Handler = (session, body, call) => {
   const { isolation, readOnly, consistentSnapshot } = decode(vamos.tables.Begin, body);
@@ -19,10 +20,10 @@ const begin: Handler = (session, body, call) => {
 };
 
 const commit: Handler = (session, body, call) => {
-  const { durability, number } = decode(vamos.tables.Commit, body);
+  const { durability, number, token } = decode(vamos.tables.Commit, body);
   checkDurability(durability);
   return goOn(
-    () => session.commit(call.stream, durability, checkCommitNumber(number), call),
+    () => session.commit(call.stream, durability, checkCommit(number, token), call),
     () => EMPTY,
   );
 };
@@ -47,8 +48,9 @@ const listPrepared: Handler = async (session) =>
   vamos.tables.PreparedList.encode({ xids: await session.host.prepared.list() }).finish();
 
 const lastCommit: Handler = (session, body) => {
-  const { stream } = decode(vamos.tables.LastCommit, body);
-  return vamos.tables.LastCommitted.encode({ number: session.lastCommit(stream) }).finish();
+  const { stream, session: id } = decode(vamos.tables.LastCommit, body);
+  if (id.length > 0 && id.length !== SESSION_BYTES) throw refuse(`a session has ${SESSION_BYTES} bytes`);
+  return vamos.tables.LastCommitted.encode(session.lastCommit(stream, id)).finish();
 };
 
 const rollback: Handler = (session, _body, call) => {

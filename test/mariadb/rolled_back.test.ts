@@ -1,0 +1,205 @@
+/** A server in a guest whose memory is put back to an earlier state (a snapshot of QEMU), while its host stays as it is. */
+import type mysql from 'mysql2/promise';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { Tables } from '../../guest/tables/index.js';
+import type { AnyRow } from '../../guest/tables/codec.js';
+import type { Channel } from '../../src/channel/channel.js';
+import { connectChannel, listenChannel, type Listener } from '../../src/channel/index.js';
+import { vamos } from '../../src/protocol/generated/messages.js';
+import { RpcClient } from '../../src/rpc/client.js';
+import { Folder } from '../daemon/daemon.js';
+import { Double } from '../rpc/double.js';
+import { Requests } from '../tables/requests.js';
+import { Host } from './host.js';
+import { MariadbServer } from './server.js';
+
+const { HELLO, REQUESTS } = vamos.FrameKind;
+
+interface LastWrite {
+  stream: number;
+  commitNumber: number;
+}
+
+/** Between the server and its host: hands on frames, or loses those of the server, as the test says. */
+class Between {
+  session: Uint8Array = new Uint8Array();
+  epoch = 0;
+  /** Of the inserts that committed by themselves, or were to. */
+  lastWrite: LastWrite | undefined;
+  lost = 0;
+  readonly address: string;
+  readonly #hostAddress: string;
+  #listener: Listener | undefined;
+  #isDeaf = false;
+  readonly #channels = new Set<Channel>();
+
+  constructor(folder: Folder, hostAddress: string) {
+    this.address = `unix:${folder.file('between.sock')}`;
+    this.#hostAddress = hostAddress;
+  }
+
+  async open(): Promise<void> {
+    this.#listener = await listenChannel(this.address, (guest) => void this.#join(guest));
+  }
+
+  async close(): Promise<void> {
+    await this.#listener?.close();
+    this.cut();
+  }
+
+  fallSilent(): void {
+    this.#isDeaf = true;
+    this.lost = 0;
+  }
+
+  cut(): void {
+    for (const channel of this.#channels) channel.destroy();
+    this.#channels.clear();
+  }
+
+  comeBack(): void {
+    this.#isDeaf = false;
+  }
+
+  async hasLost(): Promise<void> {
+    while (this.lost === 0) await new Promise(setImmediate);
+  }
+
+  async #join(guest: Channel): Promise<void> {
+    if (this.#isDeaf) {
+      guest.destroy();
+      return;
+    }
+    const host = await connectChannel(this.#hostAddress);
+    this.#channels.add(guest).add(host);
+    guest.setHandlers({
+      onFrame: (kind, body) => {
+        this.#note(kind, body);
+        if (!this.#isDeaf) host.send(kind, body);
+      },
+      onClose: () => {
+        host.close();
+      },
+    });
+    host.setHandlers({
+      onFrame: (kind, body) => {
+        guest.send(kind, body);
+      },
+      onClose: () => {
+        guest.close();
+      },
+    });
+  }
+
+  #note(kind: vamos.FrameKind, body: Uint8Array): void {
+    if (kind === HELLO) ({ session: this.session, epoch: this.epoch } = vamos.Hello.decode(body));
+    if (kind !== REQUESTS) return;
+    for (const { method, stream, body: write } of vamos.RequestBatch.decode(body).requests) {
+      if (method !== Number(vamos.tables.Method.INSERT)) continue;
+      const commitNumber = Number(vamos.tables.Write.decode(write!).scope?.commitNumber ?? 0);
+      if (commitNumber === 0) continue;
+      this.lastWrite = { stream: stream!, commitNumber };
+      if (this.#isDeaf) this.lost++;
+    }
+  }
+}
+
+const folder = new Folder();
+const host = new Host(folder);
+const between = new Between(folder, host.channel);
+let server: MariadbServer;
+let connection: mysql.Connection;
+/** Of the double's rows. */
+let client: RpcClient;
+
+beforeAll(async () => {
+  await host.start();
+  await between.open();
+  server = await MariadbServer.start({ host, args: [`--vamos-channel=${between.address}`] });
+  client = await RpcClient.connect(() => connectChannel(host.channel));
+});
+afterAll(async () => {
+  await client?.close();
+  await server?.[Symbol.asyncDispose]();
+  await between.close();
+  await host[Symbol.asyncDispose]();
+  folder[Symbol.dispose]();
+});
+
+const sql = async (text: string): Promise<unknown[]> =>
+  (await connection.query<mysql.RowDataPacket[]>({ sql: text, rowsAsArray: true }))[0];
+
+/** `done`, or the error's number and message. */
+const outcomeOf = (call: Promise<unknown>): Promise<string> =>
+  call.then(
+    () => 'done',
+    (error: { errno: number; message: string }) => `${error.errno}: ${error.message}`,
+  );
+
+/** What the guest did between the snapshot and the rollback to it: rows that commit with the next numbers of the stream. */
+async function before(table: string, rows: AnyRow[], onOtherStream: boolean): Promise<void> {
+  const { stream: ofServer, commitNumber } = between.lastWrite!;
+  const stream = onOtherStream ? ofServer + 1000 : ofServer;
+  const opened = await new Tables(client, client.stream()).open(`test/${table}`);
+  const double = await Double.connect(() => connectChannel(host.channel), between.session, between.epoch + 1);
+  const rpcStream = double.stream(stream);
+  const requests = new Requests({ stream: () => rpcStream } as unknown as RpcClient, opened);
+  for (const [index, row] of rows.entries()) {
+    await requests.insert(row, { commitNumber: commitNumber + index, commitToken: Buffer.from('other') });
+  }
+  await double.vanish();
+}
+
+/** A statement whose commit gets lost, as the first one of a guest that was rolled back; meanwhile the host has these rows. */
+async function lose(
+  statement: string,
+  table: string,
+  rows: AnyRow[],
+  onOtherStream = false,
+): Promise<string> {
+  between.fallSilent();
+  const outcome = outcomeOf(sql(statement));
+  await between.hasLost();
+  between.cut();
+  await before(table, rows, onOtherStream);
+  between.comeBack();
+  return outcome;
+}
+
+describe('a commit that is lost when the memory of its guest was rolled back', () => {
+  beforeEach(async () => {
+    connection = await server.connect();
+    await sql('CREATE OR REPLACE TABLE t (id INT PRIMARY KEY) ENGINE=VAMOS');
+    await sql('INSERT INTO t VALUES (1)');
+  });
+
+  const ids = () => sql('SELECT id FROM t ORDER BY id');
+
+  test('is not taken for another commit that had its number', async () => {
+    expect(await lose('INSERT INTO t VALUES (2)', 't', [{ id: 100 }])).toMatch(/is not known/);
+    expect(await ids()).toEqual([[1], [100]]);
+  });
+
+  test('is made where its connection did nothing since', async () => {
+    expect(await lose('INSERT INTO t VALUES (2)', 't', [{ id: 100 }], true)).toBe('done');
+    expect(await ids()).toEqual([[1], [2], [100]]);
+  });
+
+  test('has an outcome that is not known where later ones were done; the next one is made', async () => {
+    const outcome = await lose('INSERT INTO t VALUES (2)', 't', [{ id: 100 }, { id: 101 }, { id: 102 }]);
+    expect(outcome).toMatch(/is not known/);
+    expect(await ids()).toEqual([[1], [100], [101], [102]]);
+    await sql('INSERT INTO t VALUES (3)');
+    await sql('UPDATE t SET id = id + 1000 WHERE id = 3');
+    expect(await ids()).toEqual([[1], [100], [101], [102], [1003]]);
+  });
+
+  test('fails with no duplicate key where a row had its AUTO_INCREMENT value; the next one has a value of its own', async () => {
+    await sql('CREATE OR REPLACE TABLE numbered (id INT AUTO_INCREMENT PRIMARY KEY) ENGINE=VAMOS');
+    await sql('INSERT INTO numbered VALUES (NULL)');
+    const outcome = await lose('INSERT INTO numbered VALUES (NULL)', 'numbered', [{ id: 2 }], true);
+    expect(outcome).toMatch(/^1297: .*session/);
+    for (let row = 0; row < 3; row++) await sql('INSERT INTO numbered VALUES (NULL)');
+    expect(await sql('SELECT COUNT(*) FROM numbered')).toEqual([[5]]);
+  });
+});

@@ -1,0 +1,73 @@
+import type { Channel } from '../../src/channel/channel.js';
+import { VamosError } from '../../src/protocol/errors.js';
+import { Connection } from '../../src/rpc/connection.js';
+import type { CallOptions, RpcStream } from '../../src/rpc/contract.js';
+import { greet } from '../../src/rpc/handshake.js';
+import { CallQueue, PendingCall } from '../../src/rpc/pending_call.js';
+
+const WINDOW_BYTES = 1 << 20;
+
+/**
+ * A connector that speaks in another one's session, which that one has lost and does not know of. To the host the two are one
+ * guest: what the double does is what that guest did before its memory was rolled back to an earlier state, and the other
+ * connector is the guest in that state.
+ */
+export class Double {
+  readonly #queue = new CallQueue();
+
+  private constructor(
+    private readonly connection: Connection,
+    private readonly open: () => Promise<Channel>,
+    private readonly session: Uint8Array,
+    private readonly epoch: number,
+  ) {}
+
+  /** @param epoch higher than that of the session which the other connector has lost */
+  static async connect(open: () => Promise<Channel>, session: Uint8Array, epoch: number): Promise<Double> {
+    const greeting = { session, epoch, token: '', program: 'double', replyWindowBytes: WINDOW_BYTES };
+    const channel = await open();
+    const connection = await greet(channel, greeting, 60_000, new AbortController().signal, (welcome) => {
+      const owner = { onRoom: () => undefined, onEnd: () => undefined };
+      return new Connection(channel, welcome, session, WINDOW_BYTES, 0, owner);
+    });
+    return new Double(connection, open, session, epoch);
+  }
+
+  /** A stream with a number that the other connector uses, too. */
+  stream(id: number): RpcStream {
+    const issue = (
+      requests: { method: number; body: Uint8Array }[],
+      options: CallOptions,
+    ): Promise<Uint8Array[]> =>
+      new Promise((resolve, reject) => {
+        this.#queue.push(new PendingCall(id, requests, options, resolve, reject));
+        this.connection.flush(this.#queue);
+      });
+    return {
+      id,
+      epoch: 1,
+      maxBodyBytes: this.connection.maxFrameBytes,
+      call: async (method, body, options = {}) => (await issue([{ method, body }], options))[0]!,
+      chain: (requests, options = {}) => issue(requests, options),
+    };
+  }
+
+  /** Goes as a guest does whose memory is rolled back, without a word; the host has noticed it then. */
+  async vanish(): Promise<void> {
+    this.#destroy();
+    for (;;) {
+      try {
+        // As long as the host has the session it refuses one that begins anew.
+        const unused = await Double.connect(this.open, this.session, this.epoch);
+        unused.#destroy();
+        return;
+      } catch (error) {
+        if (VamosError.from(error).code !== 'SESSION_STALE') throw error;
+      }
+    }
+  }
+
+  #destroy(): void {
+    this.connection.channel.destroy();
+  }
+}

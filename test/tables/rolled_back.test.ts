@@ -1,0 +1,220 @@
+/** A guest whose memory is put back to an earlier state (a snapshot of QEMU), while the host stays as it is. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Tables, defineTable, t, type Table } from '../../guest/tables/index.js';
+import type { Channel } from '../../src/channel/channel.js';
+import { connectChannel } from '../../src/channel/index.js';
+import { VamosError } from '../../src/protocol/errors.js';
+import { vamos } from '../../src/protocol/generated/messages.js';
+import { RpcClient } from '../../src/rpc/client.js';
+import type { RpcStream } from '../../src/rpc/contract.js';
+import { Double } from '../rpc/double.js';
+import { Place } from './place.js';
+import { Requests } from './requests.js';
+
+const notes = defineTable({ name: 'notes', columns: { id: t.uint32() }, primaryKey: ['id'] });
+
+const { HELLO, REQUESTS } = vamos.FrameKind;
+type Host = Pick<RpcClient, 'stream'>;
+
+/** The code of a call's failure, or `done`. */
+async function code(call: Promise<unknown>): Promise<string> {
+  return call.then(
+    () => 'done',
+    (error: unknown) => (error instanceof VamosError ? error.code : String(error)),
+  );
+}
+
+/** A connector whose frames get lost when the test says so, and that connects again only when it may. */
+class Guest {
+  client!: RpcClient;
+  tables!: Tables;
+  stream!: RpcStream;
+  /** As its last hello has it. */
+  session: Uint8Array = new Uint8Array();
+  readonly #place: Place;
+  #channel!: Channel;
+  #isDeaf = false;
+  #lost = 0;
+  #gate: Promise<void> = Promise.resolve();
+  #openGate = (): void => undefined;
+
+  private constructor(place: Place) {
+    this.#place = place;
+  }
+
+  static async start(place: Place): Promise<Guest> {
+    const guest = new Guest(place);
+    guest.client = await RpcClient.connect(() => guest.#open());
+    guest.stream = guest.client.stream();
+    guest.tables = new Tables(guest.client, guest.stream);
+    return guest;
+  }
+
+  /** From here on what it sends goes nowhere, as that of a guest that speaks in a state which the host has left behind. */
+  fallSilent(): void {
+    this.#isDeaf = true;
+    this.#gate = new Promise((resolve) => {
+      this.#openGate = resolve;
+    });
+  }
+
+  /** It has sent so many frames of requests in vain. */
+  async hasSent(count: number): Promise<void> {
+    while (this.#lost < count) await new Promise(setImmediate);
+  }
+
+  loseConnection(): void {
+    this.#channel.destroy();
+  }
+
+  /** It may connect again. */
+  comeBack(): void {
+    this.#isDeaf = false;
+    this.#openGate();
+  }
+
+  async #open(): Promise<Channel> {
+    await this.#gate;
+    const channel = await connectChannel(this.#place.address);
+    const send = channel.send.bind(channel);
+    channel.send = (kind, body) => {
+      if (kind === Number(HELLO)) this.session = vamos.Hello.decode(body).session;
+      if (!this.#isDeaf) return send(kind, body);
+      if (kind === Number(REQUESTS)) this.#lost++;
+      return true;
+    };
+    this.#channel = channel;
+    return channel;
+  }
+}
+
+describe('a guest whose memory was rolled back, of which the host knows what it did since', () => {
+  let place: Place;
+  let guest: Guest;
+  let table: Table<typeof notes>;
+
+  beforeEach(async () => {
+    place = await Place.make('split');
+    guest = await Guest.start(place);
+    table = await guest.tables.create(notes);
+    await table.writeRow({ id: 1 });
+  });
+  afterEach(async () => {
+    await guest.client.close();
+    await place[Symbol.asyncDispose]();
+  });
+
+  /** What the guest did between the snapshot and the rollback to it. */
+  async function before(work: (requests: Requests, double: Double) => Promise<void>): Promise<void> {
+    const double = await Double.connect(() => connectChannel(place.address), guest.session, 2);
+    const stream = double.stream(guest.stream.id);
+    const host: Host = { stream: () => stream };
+    await work(new Requests(host as RpcClient, table), double);
+    await double.vanish();
+  }
+
+  async function ids(): Promise<number[]> {
+    const opened = await place.tables.open(notes);
+    return (await opened.rndScan().all()).map(({ id }) => id).sort((left, right) => left - right);
+  }
+
+  it('has no commit answered as done because another had its number', async () => {
+    guest.fallSilent();
+    const outcome = code(table.writeRow({ id: 2 }));
+    await guest.hasSent(1);
+    guest.loseConnection();
+    await before(async (requests) => {
+      await requests.insert({ id: 100 }, { commitNumber: 2, commitToken: Buffer.from('other') });
+    });
+    guest.comeBack();
+    expect(await outcome).toBe('OUTCOME_UNKNOWN');
+    expect(await ids()).toEqual([1, 100]);
+  });
+
+  it('has no commit answered as done because later ones were', async () => {
+    guest.fallSilent();
+    const outcome = code(table.writeRow({ id: 2 }));
+    await guest.hasSent(1);
+    guest.loseConnection();
+    await before(async (requests) => {
+      for (const number of [2, 3]) await requests.insert({ id: 100 + number }, { commitNumber: number });
+    });
+    guest.comeBack();
+    expect(await outcome).toBe('OUTCOME_UNKNOWN');
+    expect(await ids()).toEqual([1, 102, 103]);
+  });
+
+  it('begins another session where its next commit has a number that was used, and goes on in that', async () => {
+    const first = Buffer.from(guest.session).toString('hex');
+    guest.fallSilent();
+    guest.loseConnection();
+    await before(async (requests) => {
+      for (const number of [2, 3, 4]) await requests.insert({ id: 100 + number }, { commitNumber: number });
+    });
+    guest.comeBack();
+    expect(await code(table.writeRow({ id: 2 }))).toBe('OUTCOME_UNKNOWN');
+    await table.writeRow({ id: 2 });
+    expect(Buffer.from(guest.session).toString('hex')).not.toBe(first);
+    expect(await ids()).toEqual([1, 2, 102, 103, 104]);
+  });
+
+  it('does not make again a transaction that it may have made before', async () => {
+    guest.fallSilent();
+    guest.loseConnection();
+    await before(async (_, double) => {
+      // Transactions have streams of their own: the next one that the connector opens.
+      const stream = double.stream(guest.stream.id + 1);
+      const host: Host = { stream: () => stream };
+      const requests = new Requests(host as RpcClient, table);
+      for (const number of [1, 2]) await requests.insert({ id: 100 + number }, { commitNumber: number });
+    });
+    guest.comeBack();
+    const write = () =>
+      guest.tables.transaction((transaction) => transaction.table(table).writeRow({ id: 2 }));
+    expect(await code(write())).toBe('OUTCOME_UNKNOWN');
+    await write();
+    expect(await ids()).toEqual([1, 2, 101, 102]);
+  });
+
+  it('numbers no row with a value that it reserved before and has used since', async () => {
+    const rows = await guest.tables.create(
+      defineTable({
+        name: 'numbered',
+        columns: { id: t.uint32(), note: t.text() },
+        primaryKey: ['id'],
+        autoIncrement: 'id',
+      }),
+    );
+    const { id } = await rows.writeRow({ note: 'first' });
+    guest.fallSilent();
+    guest.loseConnection();
+    await before(async (_, double) => {
+      const stream = double.stream(guest.stream.id);
+      const requests = new Requests({ stream: () => stream } as unknown as RpcClient, rows);
+      await requests.insert({ id: id + 1, note: 'of the time since' });
+    });
+    guest.comeBack();
+    // The row of a write under way may have the value, and fails with no duplicate key.
+    const outcomes = [
+      await code(rows.writeRow({ note: 'second' })),
+      await code(rows.writeRow({ note: 'third' })),
+    ];
+    expect(outcomes.filter((outcome) => outcome !== 'SESSION_LOST' && outcome !== 'done')).toEqual([]);
+    await rows.writeRow({ note: 'fourth' });
+  });
+
+  it('says hello in another session where the host knows it in a later one', async () => {
+    const first = Buffer.from(guest.session).toString('hex');
+    guest.fallSilent();
+    guest.loseConnection();
+    const double = await Double.connect(() => connectChannel(place.address), guest.session, 7);
+    const stream = double.stream(9);
+    await stream.call(vamos.tables.Method.BEGIN, new Uint8Array());
+    guest.comeBack();
+    await table.writeRow({ id: 2 });
+    expect(Buffer.from(guest.session).toString('hex')).not.toBe(first);
+    // What the later one has open is not for the earlier one.
+    await stream.call(vamos.tables.Method.ROLLBACK, new Uint8Array());
+    await double.vanish();
+  });
+});
