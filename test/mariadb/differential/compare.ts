@@ -8,12 +8,17 @@ import type { Sql } from './statements.js';
 const STATEMENT_MS = 30_000;
 const CONNECTION_ERRORS = ['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', 'ECONNREFUSED', 'ENOENT'];
 
-const ERROR_DURING_COMMIT = '1180';
+const CHANGES_ROWS = /^(INSERT|REPLACE|UPDATE|DELETE)/;
 const KEEPS_WARNINGS = /^(BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|SELECT @|PREPARE)/;
 
 /** What a client sees of a statement. */
 export interface Outcome {
-  error?: { errno: number; message: string };
+  error?: {
+    errno: number;
+    message: string;
+    /** Numbers of all errors that the server tells of a statement which changes rows. */
+    errors?: number[];
+  };
   /** Name and type of each. */
   columns?: string[];
   rows?: string[];
@@ -170,25 +175,27 @@ export async function outcomeOf({ engine, connection }: Side, sql: Sql): Promise
     // What the message names is the same where it is the same row that was refused.
     const says = code === 'ER_DUP_ENTRY' && !sql.anyRowOrder ? message : '';
     outcome = { error: { errno, message: says }, warnings: [] };
+    if (CHANGES_ROWS.test(sql.text)) outcome.error!.errors = await errorsOf(connection);
   }
   // Some leave the warnings of the statement before.
   if (!outcome.error && !sql.anyWarnings && !KEEPS_WARNINGS.test(sql.text)) {
     const warnings = (await ask(connection, 'SHOW WARNINGS'))[0] as Buffer[][];
-    // A row that an autocommit insert sends with its commit is refused there: the server says so, too.
-    const isOfCommit = ([, code]: Buffer[]) => code!.toString() === ERROR_DURING_COMMIT;
-    outcome.warnings = warnings
-      .filter((row) => !isOfCommit(row))
-      .map((row) => row.map((value) => value.toString()).join(' '));
+    outcome.warnings = warnings.map((row) => row.map((value) => value.toString()).join(' '));
     outcome.warnings = outcome.warnings.map((text) => text.replaceAll(/\bd\d(?=[.`])/g, 'd'));
     // They come as the rows are read, and count them: which index that is by is the optimizer's choice, by each engine's costs.
     if (sql.anyRowOrder || (outcome.rows && !sql.ordered)) {
       outcome.warnings = outcome.warnings.map((text) => text.replace(/ at row \d+$/, '')).sort();
     }
   }
-  if (sql.text.startsWith('CHECK TABLE') && outcome.rows) {
-    outcome.rows = outcome.rows.map((row) => row.replaceAll(/\bd\d\./g, 'd.'));
+  if (/^(CHECK|OPTIMIZE) TABLE/.test(sql.text) && outcome.rows) {
+    outcome.rows = outcome.rows.map((row) => row.replaceAll(/\b[di]\d\./g, 'd.'));
   }
   return outcome;
+}
+
+async function errorsOf(connection: mysql.Connection): Promise<number[]> {
+  const errors = (await ask(connection, 'SHOW ERRORS'))[0] as Buffer[][];
+  return errors.map(([, code]) => Number(code));
 }
 
 function describeColumn(column: mysql.FieldPacket): string {
