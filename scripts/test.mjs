@@ -4,9 +4,9 @@
 //   npm test -- --only vitest test/rpc
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { clangFormat, clangTidy } from './clang.mjs';
+import { NATIVE_TESTS, cmake } from './cmake.mjs';
 import { buildPlugin } from './mariadb.mjs';
 import { packageMariadb } from './package_mariadb.mjs';
 import { StepError, filesBelow, root, run, seconds } from './shared.mjs';
@@ -94,17 +94,8 @@ async function eslint() {
   return { passed: 1, failed: 0 };
 }
 
-/** Configures a build of native/ without addons, and builds the targets. */
-async function cmake(folder, options, targets = ['all']) {
-  await run('cmake', ['-S', 'native', '-B', folder, '-DVAMOS_ADDONS=OFF', ...options], { title: 'cmake' });
-  const parallel = String(Math.min(availableParallelism(), 8));
-  await run('cmake', ['--build', folder, '--parallel', parallel, '--target', ...targets], {
-    title: `build ${folder}`,
-  });
-}
-
 async function nativeTests(folder, ...options) {
-  await cmake(folder, ['-DVAMOS_TESTS=ON', '-DCMAKE_EXPORT_COMPILE_COMMANDS=ON', ...options]);
+  await cmake(folder, [...NATIVE_TESTS, ...options]);
   return runNativeTests(folder, testNames(/_test\.cpp$/));
 }
 

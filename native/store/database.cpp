@@ -5,11 +5,13 @@
 #include <rocksdb/convenience.h>
 #include <rocksdb/file_checksum.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/write_batch_with_index.h>
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 
 #include "store/logs.hpp"
 #include "wire/bytes.hpp"
@@ -35,6 +37,26 @@ std::shared_ptr<rocksdb::Cache> blockCache(uint64_t bytes) {
   while (shardBits < mostShardBits && bytes >> (shardBits + 1) >= leastShardBytes) ++shardBits;
   return rocksdb::NewLRUCache(bytes, shardBits, false, filterShare);
 }
+
+// Keeps all logs but the last one synced, which RocksDB does not where there is one column family. A memtable
+// may hold the end of a transaction that was prepared in a log which is still needed, and the file made of it
+// is synced: a power loss could leave the transaction both prepared and done. And of two logs it could take
+// the end of the first, and leave what builds on it.
+class LogSyncer : public rocksdb::EventListener {
+ public:
+  const char* Name() const override { return "LogSyncer"; }
+  void OnFlushBegin(rocksdb::DB* db, const rocksdb::FlushJobInfo&) override {
+    db->SyncWAL().PermitUncheckedError();
+  }
+  // The next log was begun, and nothing is written to it before this returns.
+  void OnMemTableSealed(const rocksdb::MemTableInfo&) override {
+    if (rocksdb::DB* db = db_.load()) db->SyncWAL().PermitUncheckedError();
+  }
+  void setDatabase(rocksdb::DB* db) { db_ = db; }
+
+ private:
+  std::atomic<rocksdb::DB*> db_ = nullptr;
+};
 
 rocksdb::Options rocksOptions(const StoreOptions& options) {
   rocksdb::BlockBasedTableOptions table;
@@ -138,6 +160,8 @@ Database::Database(const StoreOptions& options)
   rocks.env = env_.get();
   rocks.statistics = statistics_;
   rocks.info_log = messages_;
+  const auto syncer = std::make_shared<LogSyncer>();
+  rocks.listeners.push_back(syncer);
   rocksdb::TransactionDB* opened = nullptr;
   const rocksdb::Status status =
       rocksdb::TransactionDB::Open(rocks, rocksdb::TransactionDBOptions(), path_, &opened);
@@ -145,6 +169,7 @@ Database::Database(const StoreOptions& options)
   if (disk_->hasFailed()) fail(failure(disk_->failure()));
   if (!status.ok()) fail(failure(status));
   base_ = opened->GetBaseDB();
+  syncer->setDatabase(base_);
   checkFormat();
 }
 
@@ -214,6 +239,7 @@ void Database::checkFormat() {
       fail(Outcome::failure(ErrorCode::UNKNOWN_FORMAT, path_ + ": holds a RocksDB that VAMOS did not make"));
     }
     status = iterator->status();
+    if (status.ok()) status = syncFolderAbove();
     if (status.ok()) {
       appendU32(value, formatVersion);
       status = base_->Put({}, key, value);
@@ -228,6 +254,16 @@ void Database::checkFormat() {
                                                          std::to_string(formatVersion) +
                                                          "; use the version that wrote it"));
   }
+}
+
+// A new store's own name is safe only then: RocksDB syncs the folder, not the name that the folder has above.
+rocksdb::Status Database::syncFolderAbove() const {
+  const std::filesystem::path folder =
+      std::filesystem::absolute(path_ + "/.").lexically_normal().parent_path();
+  std::unique_ptr<rocksdb::Directory> above;
+  rocksdb::Status status = base_->GetEnv()->NewDirectory(folder.parent_path().string(), &above);
+  if (status.ok()) status = above->Fsync();
+  return status;
 }
 
 rocksdb::Transaction* Database::begin() const {

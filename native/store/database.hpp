@@ -84,6 +84,7 @@ class Database {
   void checkLogs();
   void openReadOnly(const StoreOptions& options);
   void checkFormat();
+  rocksdb::Status syncFolderAbove() const;
   void lose(const rocksdb::Status& status) const;
   void forgetOldCommits(uint64_t keptCount);
   rocksdb::Status removeRange(const KeyRange& range, std::string_view record);

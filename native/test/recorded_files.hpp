@@ -3,11 +3,13 @@
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -67,6 +69,8 @@ class RecordedFiles : public rocksdb::FileSystemWrapper {
     const std::lock_guard guard(mutex_);
     refusal_ = std::move(refusal);
   }
+  // What a sync takes, at least, as on a disk: what doesn't wait for it, and should, shows.
+  void setSyncTime(std::chrono::microseconds time) { syncTime_ = time; }
   // Recording keeps every written byte in memory; off: operations can still be refused.
   void record(bool isOn) {
     const std::lock_guard guard(mutex_);
@@ -75,6 +79,11 @@ class RecordedFiles : public rocksdb::FileSystemWrapper {
   void mark(uint64_t number) {
     const std::lock_guard guard(mutex_);
     append({.action = FileAction::MARK, .mark = number});
+  }
+  // Of files that were put there by others since; numbers are not given twice.
+  void forgetNames() {
+    const std::lock_guard guard(mutex_);
+    names_.clear();
   }
   std::vector<FileOperation> takeOperations() {
     const std::lock_guard guard(mutex_);
@@ -157,13 +166,18 @@ class RecordedFiles : public rocksdb::FileSystemWrapper {
   }
   // The same for one that makes durable what was done before it began.
   rocksdb::IOStatus sync(FileOperation operation) {
-    const std::lock_guard guard(mutex_);
+    std::unique_lock guard(mutex_);
     if (operation.file == 0) operation.file = fileAt(operation.path);
     if (refusal_) {
       rocksdb::IOStatus refused = refusal_(operation);
       if (!refused.ok()) return refused;
     }
     operation.covered = operations_.size();
+    if (syncTime_.count() > 0) {
+      guard.unlock();
+      std::this_thread::sleep_for(syncTime_);
+      guard.lock();
+    }
     append(std::move(operation));
     return rocksdb::IOStatus::OK();
   }
@@ -217,6 +231,7 @@ class RecordedFiles : public rocksdb::FileSystemWrapper {
 
   std::mutex mutex_;
   Refusal refusal_;
+  std::chrono::microseconds syncTime_{0};
   bool isRecording_ = true;
   std::vector<FileOperation> operations_;
   std::map<std::string, uint64_t> names_;
