@@ -8,6 +8,7 @@ import path from 'node:path';
 import { clangFormat, clangTidy } from './clang.mjs';
 import { NATIVE_TESTS, cmake } from './cmake.mjs';
 import { buildPlugin } from './mariadb.mjs';
+import { checkMutations } from './mutations.mjs';
 import { packageMariadb } from './package_mariadb.mjs';
 import { StepError, filesBelow, root, run, seconds } from './shared.mjs';
 
@@ -18,6 +19,7 @@ const node = (script, ...args) => [process.execPath, [path.join(root, 'node_modu
 const STEPS = {
   format: prettierAndClangFormat,
   lint: eslint,
+  mutations: () => ({ passed: checkMutations(), failed: 0 }),
   native: () => nativeTests('build/test'),
   sanitize: () =>
     nativeTests(

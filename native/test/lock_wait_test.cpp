@@ -263,6 +263,21 @@ TEST_CASE_FIXTURE(TwoRows, "a wait that was just cancelled is part of no deadloc
   }
 }
 
+TEST_CASE_FIXTURE(TwoRows, "who waited for a row's lock reads what the commit before it wrote") {
+  for (uint32_t round = 0; round < 300; round++) {
+    const std::string before = round == 0 ? "x" : "city " + std::to_string(round - 1);
+    const std::string after = "city " + std::to_string(round);
+    const uint64_t one = begin();
+    CHECK(wait(update(one, {{{1, "a", before}, {1, "a", after}}})).ok());
+    const uint64_t two = begin(Isolation::READ_COMMITTED);
+    const Answer reading = get(two, 1, Lock::EXCLUSIVE);
+    REQUIRE(waitParked(reading));
+    CHECK(commit(one, Durability::MEMORY).ok());
+    CHECK(rows(wait(reading)) == std::vector<std::string>{"1/a/" + after});
+    store->rollback(two);
+  }
+}
+
 TEST_CASE_FIXTURE(TwoRows, "a store closes with requests parked and transactions open") {
   const uint64_t one = begin();
   CHECK(wait(remove(one, {{1, "a", "x"}})).ok());

@@ -72,7 +72,15 @@ const breaches: [string, string, (stranger: Stranger) => void][] = [
     'more bytes than the window holds',
     'CREDIT_EXCEEDED',
     (stranger) => {
-      for (let id = 1; id <= 3; id++) stranger.requests([{ ...wait(id), body: new Uint8Array(60_000) }]);
+      // Two frames, as many as may be in flight. What the host keeps of a small request counts, too.
+      for (const first of [1, 1001]) {
+        stranger.requests(
+          Array.from({ length: 1000 }, (_, index) => ({
+            ...wait(first + index, 1),
+            body: new Uint8Array(30),
+          })),
+        );
+      }
     },
   ],
   [
