@@ -4,13 +4,16 @@ import { measureDifferences } from './differences.js';
 
 const MIB = 2 ** 20;
 const [steadyMebibytes = 1024, changedMebibytes = 4, checkpoints = 100] = process.argv.slice(2).map(Number);
+const say = (text: string) => process.stdout.write(`${text}\n`);
 using folder = new Folder();
 const { firstBytes, laterBytes } = await measureDifferences(
   folder,
   { steadyBytes: steadyMebibytes * MIB, changedBytes: changedMebibytes * MIB, checkpoints },
-  (number, bytes) => console.log(`checkpoint ${number}: ${Math.round(bytes / MIB)} MiB in all`),
+  (number, bytes) => {
+    say(`checkpoint ${number}: ${Math.round(bytes / MIB)} MiB in all`);
+  },
 );
 const changedBytes = changedMebibytes * MIB * (checkpoints - 1);
-console.log(
+say(
   `the first takes ${Math.round(firstBytes / MIB)} MiB; the others together ${Math.round(laterBytes / MIB)} MiB, for ${Math.round(changedBytes / MIB)} MiB written`,
 );
