@@ -103,7 +103,12 @@ class Store {
   // The outcome's result: how far it is and what it found since the last step, as JSON.
   Answer verify(uint64_t verification, uint64_t maxBytes);
   void closeVerification(uint64_t verification);
-  Estimate estimate(uint32_t table, uint32_t index, const CursorOptions& bounds);
+  // Of all rows of a table, fast and roughly.
+  Estimate estimate(uint32_t table);
+  // The outcome's result: an Estimated (tables.proto).
+  Answer estimateRange(uint32_t table, uint32_t index, const CursorOptions& bounds);
+  // The outcome's result: a TableSample (tables.proto) of a table with so many rows.
+  Answer sample(uint32_t table, uint64_t rows);
   Statistics statistics();
 
   // Forgets what waits and what is open, and waits until all that was asked to be committed is on the disk.

@@ -136,3 +136,22 @@ TEST_CASE("no key gives back a float, for it has lost the sign of zero") {
   CHECK(values[0].column == 1);
   CHECK(values[0].bytes == "\x05");
 }
+
+TEST_CASE("a part's bytes end where the next part's begin, as far as that is known") {
+  for (int round = 0; round < 2000; round++) {
+    const Sample sample;
+    const RowLayout layout = *RowLayout::make(sample.columns);
+    std::string key;
+    for (const KeyPart& part : sample.parts) {
+      const size_t before = key.size();
+      appendKey(layout, rowOf(sample.cells), {&part, 1}, key);
+      const std::string behind = key.substr(before) + randomBytes(5);
+      REQUIRE(partBytes(layout, part, behind) == key.size() - before);
+      REQUIRE_FALSE(partBytes(layout, part, std::string_view(behind).substr(0, key.size() - before - 1)));
+    }
+  }
+  const std::vector<Column> columns{{static_cast<uint32_t>(ColumnKind::BYTES), 0}};
+  const RowLayout layout = *RowLayout::make(columns);
+  CHECK_FALSE(partBytes(layout, {0, false, true, ""}, std::string("a\0\1", 3)));
+  CHECK(partBytes(layout, {0, false, true, std::string("\0", 1)}, std::string("a\0\1b", 4)) == 3);
+}

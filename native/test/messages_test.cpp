@@ -64,6 +64,7 @@ const std::map<std::string, Copy> kCopies{
     {"TableName", copy<TableName>},
     {"RenameTable", copy<RenameTable>},
     {"TableStatistics", copy<TableStatistics>},
+    {"TableSample", copy<TableSample>},
     {"TableInfo", copy<TableInfo>},
     {"ListTables", copy<ListTables>},
     {"TableList", copy<TableList>},

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "wire/key.hpp"
+
 using vamos::mariadb::appendEscaped;
 using vamos::mariadb::appendPaddedKey;
 
@@ -94,5 +96,31 @@ TEST_CASE("escaped keys sort as their bytes, and none begins with another") {
     appendEscaped(right, rightKey);
     REQUIRE(sign(leftKey.compare(rightKey)) == sign(left.compare(right)));
     if (left != right) REQUIRE_FALSE(leftKey.starts_with(rightKey));
+  }
+}
+
+TEST_CASE("a host finds where weights end by the levels that it is told") {
+  std::mt19937 random(4);
+  const std::vector<vamos::Column> columns{{static_cast<uint32_t>(vamos::ColumnKind::BYTES), 0}};
+  const vamos::RowLayout layout = *vamos::RowLayout::make(columns);
+  for (const std::string& pad : {std::string(" "), std::string("\x02\x09"), std::string("\0\0\x20", 3)}) {
+    const std::string low(pad.size(), '\1');
+    const std::string high(pad.size(), '\xF0');
+    const std::string levels = static_cast<char>(pad.size()) + pad + std::string(1, '\0');
+    for (int round = 0; round < 2000; round++) {
+      std::string weights = randomWeights(random, {low, high}, pad);
+      if (round % 50 == 0) {
+        for (int i = 0; i < 300; i++) weights.insert(0, pad);
+      }
+      std::string key = paddedKey(weights, pad);
+      appendEscaped(randomWeights(random, {std::string(1, '\0'), "a"}, "b"), key);
+      const bool isDescending = round % 2 == 0;
+      const size_t bytes = key.size();
+      key += "behind";
+      if (isDescending) {
+        for (char& byte : key) byte = static_cast<char>(~byte);
+      }
+      REQUIRE(vamos::partBytes(layout, {0, isDescending, true, levels}, key) == bytes);
+    }
   }
 }

@@ -125,7 +125,93 @@ bool takePart(const RowLayout& layout, const KeyPart& part, std::span<char>& key
   return isTaken;
 }
 
+// Walks over the bytes of a part, which may be inverted.
+class PartReader {
+ public:
+  PartReader(std::string_view key, bool isInverted) : key_(key), mask_(isInverted ? 0xFF : 0) {}
+
+  size_t position() const { return position_; }
+  bool skip(size_t bytes) {
+    if (key_.size() - position_ < bytes) return false;
+    position_ += bytes;
+    return true;
+  }
+  bool take(uint8_t& byte) {
+    if (position_ == key_.size()) return false;
+    byte = static_cast<uint8_t>(static_cast<uint8_t>(key_[position_++]) ^ mask_);
+    return true;
+  }
+  bool takeUnit(std::string_view unit, bool& isSame) {
+    if (key_.size() - position_ < unit.size()) return false;
+    isSame = true;
+    for (const char expected : unit) {
+      uint8_t byte = 0;
+      take(byte);
+      isSame = isSame && byte == static_cast<uint8_t>(expected);
+    }
+    return true;
+  }
+
+ private:
+  std::string_view key_;
+  size_t position_ = 0;
+  uint8_t mask_;
+};
+
+bool skipEscaped(PartReader& reader) {
+  for (uint8_t byte = 0; reader.take(byte);) {
+    if (byte != 0) continue;
+    if (!reader.take(byte)) return false;
+    if (byte == 1) return true;
+    if (byte != 0xFF) return false;
+  }
+  return false;
+}
+
+// A level of PAD SPACE: FORMATS.md, MariaDB's columns.
+bool skipPadded(PartReader& reader, std::string_view pad) {
+  for (bool isPad = false; reader.takeUnit(pad, isPad);) {
+    if (!isPad) continue;
+    uint8_t mark = 0;
+    if (!reader.take(mark)) return false;
+    if (mark == 2) return true;
+    uint8_t length = 0;
+    if ((mark != 1 && mark != 3) || !reader.take(length)) return false;
+    if (length == (mark == 1 ? 0xFF : 0) && !reader.skip(sizeof(uint32_t))) return false;
+  }
+  return false;
+}
+
+bool skipLevels(PartReader& reader, std::string_view levels) {
+  if (levels.empty()) return false;
+  while (!levels.empty()) {
+    const size_t unitBytes = static_cast<uint8_t>(levels.front());
+    if (unitBytes > levels.size() - 1) return false;
+    const std::string_view pad = levels.substr(1, unitBytes);
+    levels.remove_prefix(1 + unitBytes);
+    if (!(pad.empty() ? skipEscaped(reader) : skipPadded(reader, pad))) return false;
+  }
+  return true;
+}
+
+bool skipValue(PartReader& reader, const RowLayout& layout, const KeyPart& part) {
+  if (part.isOpaque) return skipLevels(reader, part.levels);
+  const uint32_t widthBytes = layout.widthBytes(part.column);
+  return widthBytes == 0 ? skipEscaped(reader) : reader.skip(widthBytes);
+}
+
 }  // namespace
+
+std::optional<size_t> partBytes(const RowLayout& layout, const KeyPart& part, std::string_view key) {
+  PartReader reader(key, part.isDescending);
+  if (layout.isNullable(part.column)) {
+    uint8_t mark = 0;
+    if (!reader.take(mark)) return std::nullopt;
+    if (mark == nullMark) return reader.position();
+  }
+  if (!skipValue(reader, layout, part)) return std::nullopt;
+  return reader.position();
+}
 
 bool appendKey(const RowLayout& layout, std::string_view row, std::span<const KeyPart> parts,
                std::string& key) {

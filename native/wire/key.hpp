@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@ struct KeyPart {
   uint32_t column = 0;
   bool isDescending = false;
   bool isOpaque = false;  // its bytes are the connector's own: they can't be made from the row
+  std::string levels;     // opaque: where its bytes end; empty: that is not known
 };
 
 // Of one index. None of the parts may be opaque, each must name a column of the layout that is no BLOB, and
@@ -31,5 +33,9 @@ bool keyGivesBack(ColumnKind kind);
 // they are not what appendKey makes.
 bool takeKeyParts(const RowLayout& layout, std::span<const KeyPart> parts, std::span<char>& key,
                   std::vector<ColumnValue>& values);
+
+// How many of a key's first bytes are those of its first part. Nothing: where an opaque part ends is not
+// known, or the key is not one of such a part.
+std::optional<size_t> partBytes(const RowLayout& layout, const KeyPart& part, std::string_view key);
 
 }  // namespace vamos

@@ -9,6 +9,8 @@ namespace vamos::wire {
 static constexpr size_t kMaxListed = 1 << 16;
 static constexpr size_t maxAggregates = 4096;
 static constexpr size_t maxRanges = 4096;
+// Parts of an index and of the primary key.
+static constexpr size_t maxStatistics = 64;
 
 template <typename Visitor, Is<Column> Message>
 void fields(Visitor& visit, Message& message) {
@@ -25,6 +27,7 @@ void fields(Visitor& visit, Message& message) {
   visit(2, message.descending);
   visit(3, message.opaque);
   visit(4, message.prefixCharacters);
+  visit(5, message.levels);
 }
 
 template <typename Visitor, Is<Index> Message>
@@ -69,11 +72,34 @@ void fields(Visitor& visit, Message& message) {
   visit(3, message.rebuilt);
 }
 
+template <typename Visitor, Is<IndexStatistics> Message>
+void fields(Visitor& visit, Message& message) {
+  visit(1, message.hundredthsPerKey, maxStatistics);
+}
+
 template <typename Visitor, Is<TableStatistics> Message>
 void fields(Visitor& visit, Message& message) {
   visit(1, message.rows);
   visit(2, message.bytes);
   visit(3, message.nextAutoIncrement);
+  visit(4, message.indexBytes);
+  visit(5, message.blobBytes);
+  visit(6, message.sample);
+  visit(7, message.indexes, maxIndexes);
+  visit(8, message.createdMs);
+  visit(9, message.updatedMs);
+}
+
+template <typename Visitor, Is<TableSample> Message>
+void fields(Visitor& visit, Message& message) {
+  visit(1, message.number);
+  visit(2, message.rows);
+  visit(3, message.changed);
+  visit(4, message.updatedMs);
+  visit(5, message.rowBytes);
+  visit(6, message.blobBytes);
+  visit(7, message.entryBytes);
+  visit(8, message.indexes, maxIndexes);
 }
 
 template <typename Visitor, Is<TableInfo> Message>
@@ -288,6 +314,8 @@ void fields(Visitor& visit, Message& message) {
 template <typename Visitor, Is<Statistics> Message>
 void fields(Visitor& visit, Message& message) {
   visit(1, message.table);
+  visit(2, message.knownSample);
+  visit(3, message.fresh);
 }
 
 template <typename Visitor, Is<Estimate> Message>
@@ -434,6 +462,11 @@ bool Reserved::decode(std::string_view bytes, Reserved& message) { return decode
 
 std::string Statistics::encode() const { return encodeMessage(*this); }
 bool Statistics::decode(std::string_view bytes, Statistics& message) { return decodeMessage(bytes, message); }
+
+std::string TableSample::encode() const { return encodeMessage(*this); }
+bool TableSample::decode(std::string_view bytes, TableSample& message) {
+  return decodeMessage(bytes, message);
+}
 
 std::string Estimate::encode() const { return encodeMessage(*this); }
 bool Estimate::decode(std::string_view bytes, Estimate& message) { return decodeMessage(bytes, message); }

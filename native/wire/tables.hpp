@@ -27,6 +27,7 @@ struct KeyPart {
   bool descending = false;
   bool opaque = false;
   uint32_t prefixCharacters = 0;
+  std::string levels;
 };
 
 struct Index {
@@ -77,10 +78,20 @@ struct RenameTable {
   static bool decode(std::string_view bytes, RenameTable& message);
 };
 
+struct IndexStatistics {
+  std::vector<uint32_t> hundredthsPerKey;
+};
+
 struct TableStatistics {
   uint64_t rows = 0;
   uint64_t bytes = 0;
   uint64_t nextAutoIncrement = 0;
+  uint64_t indexBytes = 0;
+  uint64_t blobBytes = 0;
+  uint64_t sample = 0;
+  std::vector<IndexStatistics> indexes;
+  uint64_t createdMs = 0;
+  uint64_t updatedMs = 0;
 
   std::string encode() const;
   static bool decode(std::string_view bytes, TableStatistics& message);
@@ -339,9 +350,25 @@ struct Reserved {
 
 struct Statistics {
   uint32_t table = 0;
+  uint64_t knownSample = 0;
+  bool fresh = false;
 
   std::string encode() const;
   static bool decode(std::string_view bytes, Statistics& message);
+};
+
+struct TableSample {
+  uint64_t number = 0;
+  uint64_t rows = 0;
+  uint64_t changed = 0;
+  uint64_t updatedMs = 0;
+  uint64_t rowBytes = 0;
+  uint64_t blobBytes = 0;
+  uint64_t entryBytes = 0;
+  std::vector<IndexStatistics> indexes;
+
+  std::string encode() const;
+  static bool decode(std::string_view bytes, TableSample& message);
 };
 
 struct Estimate {

@@ -41,6 +41,7 @@ struct Method {
     ESTIMATE = 306,
     WRITE_BLOB = 307,
     READ_BLOB = 308,
+    ANALYZE_TABLE = 309,
   };
 };
 enum class Isolation : uint32_t {

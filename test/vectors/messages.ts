@@ -29,12 +29,36 @@ const definition: vamos.tables.IDefinition = {
   ],
   indexes: [
     { name: 'PRIMARY', unique: true, parts: [{}] },
-    { name: 'note', parts: [{ column: 1, descending: true, opaque: true, prefixCharacters: 20 }, {}] },
+    {
+      name: 'note',
+      parts: [{ column: 1, descending: true, opaque: true, prefixCharacters: 20, levels: bytes('\0') }, {}],
+    },
   ],
   autoIncrement: 1,
   detail: bytes('\0frm'),
 };
-const statistics: vamos.tables.ITableStatistics = { rows: 1e15, bytes: 2, nextAutoIncrement: 3 };
+const indexes = [{ hundredthsPerKey: [100, 2 ** 31] }, {}];
+const statistics: vamos.tables.ITableStatistics = {
+  rows: 1e15,
+  bytes: 2,
+  nextAutoIncrement: 3,
+  indexBytes: 4,
+  blobBytes: 5,
+  sample: 6,
+  indexes,
+  createdMs: 1.7e12,
+  updatedMs: 8,
+};
+const sample: vamos.tables.ITableSample = {
+  number: 1,
+  rows: 2,
+  changed: 3,
+  updatedMs: 1.7e12,
+  rowBytes: 5,
+  blobBytes: 6,
+  entryBytes: 7,
+  indexes,
+};
 const info: vamos.tables.ITableInfo = { table: 7, version: 300, definition, statistics };
 const at = { table: 7, version: 300 };
 
@@ -46,6 +70,7 @@ const MESSAGES: [string, { finish(): Uint8Array }][] = [
   ['RenameTable', tables.RenameTable.encode({ from: 'a', to: 'b', rebuilt: true })],
   ['TableStatistics', tables.TableStatistics.encode(statistics)],
   ['TableInfo', tables.TableInfo.encode(info)],
+  ['TableSample', tables.TableSample.encode(sample)],
   ['ListTables', tables.ListTables.encode({ after: 8 })],
   ['TableList', tables.TableList.encode({ tables: [info, {}], hasMore: true })],
   ['Begin', tables.Begin.encode({ isolation: 2, readOnly: true, consistentSnapshot: true })],
@@ -92,7 +117,7 @@ const MESSAGES: [string, { finish(): Uint8Array }][] = [
   ['Rows', tables.Rows.encode({ window: bytes('window'), cursor: 2, count: 3 })],
   ['Reserve', tables.Reserve.encode({ ...at, count: 3 })],
   ['Reserved', tables.Reserved.encode({ first: 2 ** 50, count: 3 })],
-  ['Statistics', tables.Statistics.encode({ table: 7 })],
+  ['Statistics', tables.Statistics.encode({ table: 7, knownSample: 8, fresh: true })],
   ['Estimate', tables.Estimate.encode({ ...at, index: 1, bounds })],
   ['Estimated', tables.Estimated.encode({ rows: 1, bytes: 2 })],
   ['WriteBlob', tables.WriteBlob.encode({ blob: 3, data: bytes('data'), discard: true })],

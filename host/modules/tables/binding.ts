@@ -89,8 +89,8 @@ export interface TableLayout {
   indexes: {
     space: number;
     isUnique: boolean;
-    /** isOpaque: only the connector can make its bytes. */
-    parts: { column: number; isDescending: boolean; isOpaque: boolean }[];
+    /** isOpaque: only the connector can make its bytes; levels: where they end (FORMATS.md), empty: that is not known. */
+    parts: { column: number; isDescending: boolean; isOpaque: boolean; levels: Uint8Array }[];
   }[];
   /** In order; kind: ColumnKind. */
   columns: { kind: number; widthBytes: number; isNullable: boolean }[];
@@ -292,8 +292,12 @@ export interface NativeStore {
   verify(verification: number, maxBytes: number): Outcome | number;
   closeVerification(verification: number): void;
 
-  /** Of all rows without bounds. A few rows are counted if they are in memory; of more, the store's statistics tell. */
-  estimate(table: number, index: number, bounds?: BoundsOptions): { rows: number; bytes: number };
+  /** Of all rows of a table, fast and roughly. */
+  estimate(table: number): { rows: number; bytes: number };
+  /** The result is an Estimated (tables.proto). Some thousand entries are counted if they are in memory; of more, the store guesses. */
+  estimateRange(table: number, index: number, bounds: BoundsOptions): Outcome | number;
+  /** Of a table with so many rows: the result is a TableSample (tables.proto). On a thread. */
+  sample(table: number, rows: number): Outcome | number;
   /** Of open transactions, parked operations and of RocksDB: counters for metrics. */
   statistics(): StoreStatistics;
   /** Rolls back what is open, syncs and closes. */

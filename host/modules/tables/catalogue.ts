@@ -11,6 +11,7 @@ import {
   type NewDefinition,
 } from './definition.js';
 import { checked, type Operations } from './operations.js';
+import { type Sample, Samples } from './samples.js';
 import { TableUse } from './table_use.js';
 
 /** A table that requests name by its number. */
@@ -23,6 +24,9 @@ export interface HostTable {
   firstSpace: number;
   /** Committed rows: exact while the worker lives, carried over by a clean close. */
   rows: number;
+  /** When it was made or emptied, since 1970; 0: not known. */
+  createdMs: number;
+  sample: Sample;
   autoIncrement: Counter;
   rowFormat: RowFormat;
   hasBlobs: boolean;
@@ -37,6 +41,7 @@ const NEXT = 'next';
 /** Tables whose data are being removed. */
 const DROPPED = 'dropped/';
 const ROWS = 'rows/';
+const SAMPLES = 'sample/';
 const AUTO_INCREMENT = 'auto/';
 const BLOBS = 'blobs';
 const MAX_TABLES = 65_536;
@@ -53,6 +58,7 @@ export class Catalogue {
   readonly #byNumber = new Map<number, HostTable>();
   /** Numbers of blobs. */
   readonly blobs: Counter;
+  readonly samples: Samples;
   /** Removes the data of a table that is in the catalogue no more. */
   readonly #purge: (table: HostTable) => Promise<void>;
   readonly #purges = new Set<Promise<void>>();
@@ -65,6 +71,9 @@ export class Catalogue {
     this.#store = store;
     this.#operations = operations;
     this.#purge = purge;
+    this.samples = new Samples(store, operations, async (table) => {
+      if (this.#byNumber.get(table.number) === table) await this.#put([sampleRecord(table)], false);
+    });
     this.blobs = new Counter('blobs', LARGEST_BLOB, (value) => this.#put([{ key: BLOBS, value }], false));
   }
 
@@ -109,6 +118,7 @@ export class Catalogue {
         version: record.info?.version ?? 0,
         storeTable: record.storeTable,
         firstSpace: record.firstSpace,
+        createdMs: record.createdMs,
       });
     });
     this.#store.defineTable(layoutOf(table, false));
@@ -127,22 +137,27 @@ export class Catalogue {
     this.#purges.add(purge);
   }
 
-  /** Counts of a clean close are taken once: after a crash they are estimated. */
+  /** Counts of a clean close are taken once: after a crash they are estimated, and samples are out of date. */
   #loadRows(): Record[] {
     const counted = new Map(this.#store.getRecords(ROWS).map(({ key, value }) => [key, value]));
+    const samples = new Map(this.#store.getRecords(SAMPLES).map(({ key, value }) => [key, value]));
     for (const table of this.#byNumber.values()) {
       const value = counted.get(rowsKey(table));
       table.rows =
         value?.length === 8
           ? Number(Buffer.from(value).readBigUInt64LE())
-          : this.#store.estimate(table.storeTable, 0).rows;
+          : this.#store.estimate(table.storeTable).rows;
+      const sample = samples.get(sampleKey(table));
+      if (!sample) continue;
+      table.sample = decode(() => vamos.tables.TableSample.decode(sample));
+      if (!value) table.sample.changed = Math.max(table.rows, table.sample.rows);
     }
     return [...counted.keys()].map((key) => ({ key, value: null }));
   }
 
   #newTable(
     definition: Definition,
-    numbers: { number: number; version: number; storeTable: number; firstSpace: number },
+    numbers: { number: number; version: number; storeTable: number; firstSpace: number; createdMs: number },
   ): HostTable {
     const key = `${AUTO_INCREMENT}${numbers.storeTable}/`;
     const autoIncrement = new Counter(
@@ -154,6 +169,7 @@ export class Catalogue {
       ...numbers,
       definition,
       rows: 0,
+      sample: new vamos.tables.TableSample(),
       autoIncrement,
       rowFormat: new RowFormat(definition.columns),
       hasBlobs: definition.columns.some((column) => column.kind === ColumnKind.BLOB),
@@ -269,7 +285,12 @@ export class Catalogue {
       this.#remove(table);
       try {
         await this.#put(
-          [{ key: tableKey(table), value: null }, droppedRecord(table), autoRecord(table, null)],
+          [
+            { key: tableKey(table), value: null },
+            { key: sampleKey(table), value: null },
+            droppedRecord(table),
+            autoRecord(table, null),
+          ],
           true,
         );
       } catch (error) {
@@ -297,7 +318,13 @@ export class Catalogue {
       });
       try {
         await this.#put(
-          [this.#nextRecord(), tableRecord(emptied), droppedRecord(table), autoRecord(table, null)],
+          [
+            this.#nextRecord(),
+            tableRecord(emptied),
+            { key: sampleKey(table), value: null },
+            droppedRecord(table),
+            autoRecord(table, null),
+          ],
           true,
         );
       } catch (error) {
@@ -330,14 +357,14 @@ export class Catalogue {
     });
   }
 
-  /** Keeps the row counts for the next open. */
+  /** Keeps the row counts, and what changed since the samples, for the next open. */
   async close(): Promise<void> {
     await this.#change;
     await Promise.all(this.#purges);
-    const records = [...this.#byNumber.values()].map((table) => {
+    const records = [...this.#byNumber.values()].flatMap((table) => {
       const value = Buffer.alloc(8);
       value.writeBigUInt64LE(BigInt(Math.max(0, table.rows)));
-      return { key: rowsKey(table), value };
+      return [{ key: rowsKey(table), value }, sampleRecord(table)];
     });
     if (records.length > 0) await this.#put(records, false);
   }
@@ -369,8 +396,8 @@ export class Catalogue {
     this.#byNumber.delete(table.number);
   }
 
-  #takeNumbers(definition: Definition): { storeTable: number; firstSpace: number } {
-    const numbers = { storeTable: this.#nextNumber, firstSpace: this.#nextSpace };
+  #takeNumbers(definition: Definition): { storeTable: number; firstSpace: number; createdMs: number } {
+    const numbers = { storeTable: this.#nextNumber, firstSpace: this.#nextSpace, createdMs: Date.now() };
     if (numbers.firstSpace + definition.indexes.length > 0xffff_ffff || numbers.storeTable >= 0xffff_ffff) {
       throw new VamosError('BAD_REQUEST', 'this root has used up its table numbers');
     }
@@ -397,11 +424,20 @@ function rowsKey(table: HostTable): string {
   return `${ROWS}${table.storeTable}`;
 }
 
+function sampleKey(table: HostTable): string {
+  return `${SAMPLES}${table.storeTable}`;
+}
+
+function sampleRecord(table: HostTable): Record {
+  return { key: sampleKey(table), value: vamos.tables.TableSample.encode(table.sample).finish() };
+}
+
 function encode(table: HostTable): Uint8Array {
   return vamos.tables.CatalogueRecord.encode({
     info: { table: table.number, version: table.version, definition: table.definition },
     storeTable: table.storeTable,
     firstSpace: table.firstSpace,
+    createdMs: table.createdMs,
   }).finish();
 }
 
@@ -440,10 +476,11 @@ export function layoutOf(
     indexes: table.definition.indexes.map(({ unique, parts }, number) => ({
       space: table.firstSpace + number,
       isUnique: unique,
-      parts: parts.map(({ column, descending, opaque }) => ({
+      parts: parts.map(({ column, descending, opaque, levels }) => ({
         column,
         isDescending: descending,
         isOpaque: opaque,
+        levels,
       })),
     })),
     columns: table.definition.columns.map(({ kind, widthBytes, nullable }) => ({

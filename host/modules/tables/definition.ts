@@ -18,12 +18,19 @@ const MAX_DETAIL_BYTES = 1024 * 1024;
 /** Of the row's fixed part, so that a row fits a request. */
 const MAX_ROW_FIXED_BYTES = 512 * 1024;
 
+/** Of an opaque part: FORMATS.md, section Key. */
+const MAX_LEVELS = 4;
+const MAX_LEVEL_BYTES = 8;
+const NO_LEVELS = new Uint8Array();
+
 interface KeyPart {
   column: number;
   descending: boolean;
   opaque: boolean;
   /** 0: all. */
   prefixCharacters: number;
+  /** Where an opaque part's bytes end (FORMATS.md); empty: that is not known. */
+  levels: Uint8Array;
 }
 
 /** A definition that was checked: all fields there, all numbers in range. */
@@ -162,6 +169,7 @@ function checkIndexes(
       descending: part.descending ?? false,
       opaque: part.opaque ?? false,
       prefixCharacters: part.prefixCharacters ?? 0,
+      levels: part.levels?.length ? Uint8Array.prototype.slice.call(part.levels) : NO_LEVELS,
     }));
     if (parts.length === 0 || parts.length > MAX_PARTS)
       throw refuse(`index ${name} has not 1 to ${MAX_PARTS} parts`);
@@ -170,6 +178,8 @@ function checkIndexes(
       if (!column) throw refuse(`index ${name}: no column ${part.column}`);
       if (column.kind === ColumnKind.BLOB && !part.opaque)
         throw refuse(`index ${name}: column ${column.name} is a blob, whose part is opaque`);
+      if (!areLevels(part.levels))
+        throw refuse(`index ${name}: column ${column.name} has levels that are none of an opaque part`);
     }
     if (new Set(parts.map((part) => part.column)).size < parts.length)
       throw refuse(`index ${name} has a column twice`);
@@ -184,6 +194,24 @@ function checkIndexes(
     throw refuse('the primary key is unique and has no column that may be NULL');
   }
   return indexes;
+}
+
+/** At most so many, each with so many bytes. */
+function areLevels(levels: Uint8Array): boolean {
+  let count = 0;
+  let at = 0;
+  for (; at < levels.length && count < MAX_LEVELS; count++) {
+    if (levels[at]! > MAX_LEVEL_BYTES) return false;
+    at += 1 + levels[at]!;
+  }
+  return at === levels.length;
+}
+
+/** Of a table that was made without levels they may be said later. */
+function sameParts(before: readonly KeyPart[], after: readonly KeyPart[]): boolean {
+  const text = (parts: readonly KeyPart[]): string =>
+    JSON.stringify(parts.map((part) => ({ ...part, levels: [] })));
+  return text(before) === text(after);
 }
 
 /** @throws VamosError BAD_REQUEST: the rows and keys of the one are not those of the other */
@@ -203,7 +231,7 @@ export function checkRedefinition(before: Definition, after: Definition): void {
   });
   after.indexes.forEach(({ name, unique, parts }, number) => {
     const same = before.indexes[number]!;
-    if (unique !== same.unique || JSON.stringify(parts) !== JSON.stringify(same.parts))
+    if (unique !== same.unique || !sameParts(same.parts, parts))
       throw refuse(`index ${name} keeps its parts when the table is redefined`);
   });
 }

@@ -41,7 +41,7 @@ export class PreparedTransactions {
         const table = catalogue.bySpace(space);
         if (!table) continue;
         transaction.use(table);
-        if (table.firstSpace === space) transaction.addRows(table, added);
+        if (table.firstSpace === space) transaction.addRows(table, added, Math.abs(added));
       }
       this.#byXid.set(keyOf(xid), { xid, transaction, change: undefined });
     }

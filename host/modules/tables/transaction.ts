@@ -38,6 +38,8 @@ export class HostTransaction {
   standsAlone = false;
   /** Rows added, by table. */
   #rows = new Map<HostTable, number>();
+  /** Rows changed, by table; those that a savepoint undid count too. */
+  readonly #changed = new Map<HostTable, number>();
   readonly #savepoints: Savepoint[] = [];
   readonly #adopted: PendingBlob[] = [];
 
@@ -80,10 +82,11 @@ export class HostTransaction {
     return this.#hasWritten;
   }
 
-  /** A write was done, which adds so many rows. */
-  addRows(table: HostTable, count: number): void {
+  /** A write was done, which adds so many rows, and changed so many. */
+  addRows(table: HostTable, added: number, changed: number): void {
     this.#hasWritten = true;
-    this.#rows.set(table, (this.#rows.get(table) ?? 0) + count);
+    this.#rows.set(table, (this.#rows.get(table) ?? 0) + added);
+    this.#changed.set(table, (this.#changed.get(table) ?? 0) + changed);
   }
 
   /** One of its rows, which was written, owns the blob. */
@@ -110,11 +113,19 @@ export class HostTransaction {
 
   /** It is over: the blobs that have an owner now. */
   end(isCommitted: boolean): number[] {
-    if (isCommitted) for (const [table, count] of this.#rows) table.rows += count;
+    if (isCommitted) this.#count();
     if (!isCommitted) this.#discardAdopted(0);
     for (const table of this.#tables) table.use.end();
     this.#tables.clear();
     return this.adoptedBlobs;
+  }
+
+  #count(): void {
+    for (const [table, added] of this.#rows) table.rows += added;
+    for (const [table, changed] of this.#changed) {
+      table.sample.changed += changed;
+      table.sample.updatedMs = Date.now();
+    }
   }
 
   /** The rows are undone. */

@@ -95,6 +95,8 @@ Napi::Function StoreBinding::define(Napi::Env env) {
                       InstanceMethod<&StoreBinding::verify>("verify"),
                       InstanceMethod<&StoreBinding::closeVerification>("closeVerification"),
                       InstanceMethod<&StoreBinding::estimate>("estimate"),
+                      InstanceMethod<&StoreBinding::estimateRange>("estimateRange"),
+                      InstanceMethod<&StoreBinding::sample>("sample"),
                       InstanceMethod<&StoreBinding::statistics>("statistics"),
                       InstanceMethod<&StoreBinding::close>("close")});
 }
@@ -454,11 +456,23 @@ void StoreBinding::closeVerification(const Info& info) {
 
 Napi::Value StoreBinding::estimate(const Info& info) {
   return use(info.Env(), [&](store::Store& store) -> Napi::Value {
-    const store::Estimate estimate = store.estimate(u32(info[0]), u32(info[1]), boundsOf(info[2]));
+    const store::Estimate estimate = store.estimate(u32(info[0]));
     Napi::Object result = Napi::Object::New(info.Env());
     result.Set("rows", toNumber(info.Env(), estimate.rows));
     result.Set("bytes", toNumber(info.Env(), estimate.bytes));
     return result;
+  });
+}
+
+Napi::Value StoreBinding::estimateRange(const Info& info) {
+  return use(info.Env(), [&](store::Store& store) {
+    return toJavaScript(info.Env(), store.estimateRange(u32(info[0]), u32(info[1]), boundsOf(info[2])));
+  });
+}
+
+Napi::Value StoreBinding::sample(const Info& info) {
+  return use(info.Env(), [&](store::Store& store) {
+    return toJavaScript(info.Env(), store.sample(u32(info[0]), u64(info[1])));
   });
 }
 

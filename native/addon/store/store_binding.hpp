@@ -63,6 +63,8 @@ class StoreBinding : public Napi::ObjectWrap<StoreBinding> {
   Napi::Value verify(const Info& info);
   void closeVerification(const Info& info);
   Napi::Value estimate(const Info& info);
+  Napi::Value estimateRange(const Info& info);
+  Napi::Value sample(const Info& info);
   Napi::Value statistics(const Info& info);
   Napi::Value close(const Info& info);
 

@@ -152,8 +152,8 @@ store::TableLayout tableLayout(const Napi::Object& object) {
     const auto parts = index.Get("parts").As<Napi::Array>();
     for (uint32_t k = 0; k < parts.Length(); k++) {
       const auto part = parts.Get(k).As<Napi::Object>();
-      added.parts.push_back(
-          {u32(part.Get("column")), boolean(part.Get("isDescending")), boolean(part.Get("isOpaque"))});
+      added.parts.push_back({u32(part.Get("column")), boolean(part.Get("isDescending")),
+                             boolean(part.Get("isOpaque")), std::string(bytesOf(part.Get("levels")))});
     }
   }
   const auto columns = object.Get("columns").As<Napi::Array>();

@@ -130,7 +130,7 @@ function count(
   const changed = outcome.changed ?? 0;
   host.counters.rowsRead += found;
   host.counters.rowsWritten += changed;
-  if (changed > 0) transaction.addRows(table, deletes ? -changed : 0);
+  if (changed > 0) transaction.addRows(table, deletes ? -changed : 0, changed);
   transaction.standsAlone = outcome.standsAlone ?? false;
   return { found, changed };
 }

@@ -5,7 +5,7 @@ import type { HostTable } from '../catalogue.js';
 import { decodeCreateTable, decodeRedefineTable } from '../definition.js';
 import { decode } from '../decode.js';
 import type { Handler, TablesSession } from '../session.js';
-import { statisticsOf } from './reads.js';
+import { freshen, statisticsOf } from './reads.js';
 
 const { Method } = vamos.tables;
 const EMPTY = new Uint8Array();
@@ -45,9 +45,12 @@ const redefine: Handler = async (session, body, call) => {
   return encodeInfo(session, redefined);
 };
 
-const open: Handler = (session, body) => {
+const open: Handler = (session, body, call) => {
   const { name } = decode(vamos.tables.TableName, body);
-  return encodeInfo(session, session.host.catalogue.byName(name));
+  const { catalogue } = session.host;
+  const table = catalogue.byName(name);
+  const reply = (): Uint8Array => encodeInfo(session, catalogue.byName(name));
+  return catalogue.samples.isStale(table) ? freshen(session, table, call).then(reply) : reply();
 };
 
 const drop: Handler = async (session, body, call) => {

@@ -4,7 +4,7 @@ import { uint64Field } from '../../../../src/protocol/uint64.js';
 import type { Call } from '../../../../src/rpc/contract.js';
 import type { HostTable } from '../catalogue.js';
 import { goOn, whenOver, type NowOrLater } from '../now_or_later.js';
-import { native } from '../operations.js';
+import { native, parkIfSlow } from '../operations.js';
 import { decode } from '../decode.js';
 import {
   checkBounds,
@@ -136,26 +136,72 @@ const unlock: Handler = (session, body, call) => {
   return EMPTY;
 };
 
-const estimate: Handler = (session, body) => {
+const estimate: Handler = (session, body, call) => {
   const request = decode(vamos.tables.Estimate, body);
   const table = session.host.catalogue.byNumber(request.table, request.version);
   checkIndex(table, request.index);
   const bounds = checkBounds(request.bounds);
-  const estimated = native(() => session.host.store.estimate(table.storeTable, request.index, bounds));
-  return vamos.tables.Estimated.encode(estimated).finish();
+  const { host } = session;
+  return goOn(
+    () => host.finish(() => host.store.estimateRange(table.storeTable, request.index, bounds), call),
+    ({ result }) => result ?? EMPTY,
+  );
 };
 
-/** What a connector is told of a table's size, and of the values that it gave. */
-export function statisticsOf(session: TablesSession, table: HostTable): vamos.tables.ITableStatistics {
-  const { bytes } = native(() => session.host.store.estimate(table.storeTable, 0));
-  const nextAutoIncrement = table.definition.autoIncrement === 0 ? 0 : uint64Field(table.autoIncrement.next);
-  return { rows: Math.max(0, table.rows), bytes, nextAutoIncrement };
+/** What a connector is told of a table's size and values. @param knownSample whose indexes it has already */
+export function statisticsOf(
+  session: TablesSession,
+  table: HostTable,
+  knownSample = 0,
+): vamos.tables.ITableStatistics {
+  const { createdMs, sample } = table;
+  const rows = Math.max(0, table.rows);
+  const isSampled = sample.number > 0;
+  return {
+    rows,
+    bytes: isSampled
+      ? rows * sample.rowBytes
+      : native(() => session.host.store.estimate(table.storeTable)).bytes,
+    nextAutoIncrement: table.definition.autoIncrement === 0 ? 0 : uint64Field(table.autoIncrement.next),
+    indexBytes: rows * sample.entryBytes,
+    blobBytes: rows * sample.blobBytes,
+    sample: sample.number,
+    indexes: sample.number === knownSample ? [] : sample.indexes,
+    createdMs,
+    updatedMs: sample.updatedMs,
+  };
 }
 
-const statistics: Handler = (session, body) => {
-  const { table } = decode(vamos.tables.Statistics, body);
-  const found = statisticsOf(session, session.host.catalogue.latest(table));
-  return vamos.tables.TableStatistics.encode(found).finish();
+/** Waits until the table's statistics are not out of date. A failure leaves them as they are. */
+export async function freshen(session: TablesSession, table: HostTable, call: Call): Promise<void> {
+  const slow = parkIfSlow([call]);
+  await session.host.catalogue.samples.renew(table).catch(() => undefined);
+  slow.done();
+}
+
+const statistics: Handler = (session, body, call) => {
+  const { table: number, knownSample, fresh } = decode(vamos.tables.Statistics, body);
+  const { catalogue } = session.host;
+  const reply = (): Uint8Array =>
+    vamos.tables.TableStatistics.encode(
+      statisticsOf(session, catalogue.latest(number), knownSample),
+    ).finish();
+  const table = catalogue.latest(number);
+  if (fresh && catalogue.samples.isStale(table)) return freshen(session, table, call).then(reply);
+  catalogue.samples.refresh(table);
+  return reply();
+};
+
+const analyze: Handler = async (session, body, call) => {
+  const { table: number } = decode(vamos.tables.Statistics, body);
+  const { catalogue } = session.host;
+  const slow = parkIfSlow([call]);
+  try {
+    await catalogue.samples.renew(catalogue.latest(number));
+  } finally {
+    slow.done();
+  }
+  return vamos.tables.TableStatistics.encode(statisticsOf(session, catalogue.latest(number))).finish();
 };
 
 const reserve: Handler = async (session, body) => {
@@ -171,5 +217,6 @@ export const readHandlers: [number, Handler][] = [
   [Method.UNLOCK, unlock],
   [Method.ESTIMATE, estimate],
   [Method.STATISTICS, statistics],
+  [Method.ANALYZE_TABLE, analyze],
   [Method.RESERVE_AUTO_INCREMENT, reserve],
 ];

@@ -74,7 +74,7 @@ function run(request: WriteCall, transaction: HostTransaction): NowOrLater<numbe
     (outcome) => {
       const rows = outcome.count ?? 0;
       host.counters.rowsWritten += rows;
-      transaction.addRows(table, kind.addedRows * rows);
+      transaction.addRows(table, kind.addedRows * rows, rows);
       return rows;
     },
     (error) => {
