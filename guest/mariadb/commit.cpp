@@ -55,8 +55,8 @@ int Session::raise(int error) {
   return error;
 }
 
-void Session::countRows(const std::shared_ptr<std::atomic<int64_t>>& counter, int64_t added) {
-  counter->fetch_add(added, std::memory_order_relaxed);
+void Session::countRows(const std::shared_ptr<AddedRows>& counter, int64_t added) {
+  counter->uncommitted.fetch_add(added, std::memory_order_relaxed);
   // A statement writes to few tables, with triggers and partitions in turn.
   const size_t first = countedRows_.size() - std::min(countedRows_.size(), MOST_COUNTERS);
   for (size_t place = countedRows_.size(); place > first; --place) {
@@ -72,9 +72,17 @@ void Session::countRows(const std::shared_ptr<std::atomic<int64_t>>& counter, in
 void Session::takeRowsBack(size_t from) {
   while (countedRows_.size() > from) {
     const CountedRows& last = countedRows_.back();
-    last.counter->fetch_sub(last.added, std::memory_order_relaxed);
+    last.counter->uncommitted.fetch_sub(last.added, std::memory_order_relaxed);
     countedRows_.pop_back();
   }
+}
+
+void Session::keepRows() {
+  for (const CountedRows& counted : countedRows_) {
+    counted.counter->committed.fetch_add(counted.added, std::memory_order_relaxed);
+    counted.counter->uncommitted.fetch_sub(counted.added, std::memory_order_relaxed);
+  }
+  countedRows_.clear();
 }
 
 void Session::forgetTransaction() {
@@ -88,7 +96,7 @@ void Session::forgetTransaction() {
   dropUnsent();
   discardBlobs(newBlobs_);
   savepoints_.clear();
-  countedRows_.clear();
+  keepRows();
   statement_ = 0;
   for (const std::string& table : doomed_) later(Method::DROP_TABLE, wire::TableName{table}.encode());
   doomed_.clear();

@@ -48,6 +48,10 @@ wire::KeyPart partOf(const KeyPartFormat& format) {
   part.descending = format.isDescending;
   part.opaque = format.isOpaque();
   if (part.opaque && format.isPrefix) part.prefixCharacters = format.maxCharacters;
+  // A prefix of bytes has one level, without a pad weight.
+  if (part.opaque) {
+    part.levels = format.coding == KeyCoding::SORT_KEY ? format.sortKey.levels() : std::string(1, '\0');
+  }
   return part;
 }
 

@@ -244,12 +244,13 @@ class ha_vamos final : public handler {
   void forgetCurrent();
 
   // handler_statistics.cpp
-  void refreshStatistics();
+  void refreshStatistics(bool mayWait);
+  void showStatistics(uint flags);
   bool isOnlyChoice(uint index) const;
   void setRowsPerKey();
+  ulong rowsPerKey(const KEY& key, uint part, const std::vector<uint32_t>& hundredths) const;
 
   // handler_check.cpp
-  int countDistinct(THD* thd, uint index, std::vector<uint64_t>& distinct);
   int countEntries(THD* thd, uint index, ha_rows& entries, bool& isOrdered);
   bool hasNull(uint index) const;
   int complain(THD* thd, const std::string& what, int error);
@@ -328,7 +329,9 @@ class ha_vamos final : public handler {
   uint32_t incrementEpoch_ = 0;
   uint32_t valuesEpoch_ = 0;  // 0: the row has none
 
+  // Statistics.
   client::CallPointer statisticsCall_;
+  uint64_t shownSample_ = 0;  // whose rows per key the server knows
 };
 
 }  // namespace vamos::mariadb

@@ -58,7 +58,8 @@ int ha_vamos::open(const char* path, int, uint) {
   if (error) return error;
   ref_length = share_->codec->maxPrimaryKeyBytes() + positionLengthBytes;
   key_used_on_scan = table_share->primary_key;
-  return info(HA_STATUS_NO_LOCK | HA_STATUS_VARIABLE | HA_STATUS_CONST);
+  showStatistics(HA_STATUS_NO_LOCK | HA_STATUS_VARIABLE | HA_STATUS_CONST);
+  return 0;
 }
 
 int ha_vamos::close() {

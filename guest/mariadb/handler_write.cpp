@@ -101,7 +101,7 @@ int ha_vamos::write_row(const uchar* record) {
 // Rows of the open transaction are taken back with it.
 void ha_vamos::countRows(int64_t added) {
   if (isUnseen_ || isSequence()) {
-    share_->addedRows->fetch_add(added, std::memory_order_relaxed);
+    share_->addedRows->committed.fetch_add(added, std::memory_order_relaxed);
   } else {
     session().countRows(share_->addedRows, added);
   }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "client/client.hpp"
+#include "mariadb/added_rows.hpp"
 #include "wire/tables.hpp"
 
 namespace vamos::mariadb {
@@ -116,7 +117,7 @@ class Session {
             MayWait mayWait, wire::Lock duplicateLock, uint32_t valuesEpoch);
   // Rows that the transaction adds to a table, which counts them until the host tells how many there are; a
   // rollback takes them back.
-  void countRows(const std::shared_ptr<std::atomic<int64_t>>& counter, int64_t added);
+  void countRows(const std::shared_ptr<AddedRows>& counter, int64_t added);
   // A transaction of its own, committed once even where its answer is lost: rows for a table that nobody sees
   // yet. Their errors are returned; raiseRefusal is not called.
   int writeAlone(Table& table, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen);
@@ -253,6 +254,8 @@ class Session {
   int raise(int error);
   void forgetTransaction();
   void takeRowsBack(size_t from);
+  // The transaction is over, and was not rolled back.
+  void keepRows();
 
   THD* const thd_;
   const uint32_t stream_;
@@ -284,7 +287,7 @@ class Session {
     size_t countedRows;  // entries of countedRows_ that it keeps
   };
   struct CountedRows {
-    std::shared_ptr<std::atomic<int64_t>> counter;
+    std::shared_ptr<AddedRows> counter;
     uint32_t statement;
     int64_t added;
   };

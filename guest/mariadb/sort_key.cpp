@@ -70,6 +70,16 @@ size_t SortKey::maxBytes(size_t textBytes) const {
   return bytes;
 }
 
+std::string SortKey::levels() const {
+  std::string levels;
+  for (uint8_t number = 0; number < levelCount_; number++) {
+    const Level& level = levels_[number];
+    levels.push_back(static_cast<char>(level.unitBytes));
+    levels.append(reinterpret_cast<const char*>(level.pad), level.unitBytes);
+  }
+  return levels;
+}
+
 void SortKey::append(std::string_view text, std::string& out) const {
   const auto appendLevel = [&](const Level& level, std::string_view weights) {
     if (level.unitBytes != 0) {

@@ -20,6 +20,8 @@ class SortKey {
   // The most bytes of a text of so many.
   size_t maxBytes(size_t textBytes) const;
   void append(std::string_view text, std::string& out) const;
+  // Where a text's bytes end, as a host is told (FORMATS.md, section Key).
+  std::string levels() const;
 
  private:
   // Weights that the collation compares first, second, ….

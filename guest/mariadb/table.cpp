@@ -1,6 +1,7 @@
 #include "mariadb/table.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 
 #include "mariadb/definition.hpp"
@@ -11,6 +12,9 @@ namespace vamos::mariadb {
 namespace {
 
 constexpr ulonglong statisticsAgeUs = 5'000'000;
+// As many committed rows, at least and by their share, make statistics outgrown.
+constexpr uint64_t leastOutgrown = 16;
+constexpr uint64_t outgrownShare = 10;
 constexpr ulonglong estimateAgeUs = 2'000'000;
 constexpr size_t maxEstimates = 1000;
 constexpr uint64_t maxGrowth = 256;
@@ -74,37 +78,50 @@ void Table::become(const wire::TableInfo& info) {
   }
   growth_ = 1;
   generation_++;
-  distinctKeys_.clear();
   estimates_.clear();
 }
 
 Table::Statistics Table::statistics() {
   const std::lock_guard lock(mutex_);
-  const int64_t added = addedRows->load(std::memory_order_relaxed);
+  const int64_t committed = addedRows->committed.load(std::memory_order_relaxed);
+  const int64_t added = committed + addedRows->uncommitted.load(std::memory_order_relaxed);
   Statistics result;
-  result.rows = added >= 0 || rows_ > static_cast<ha_rows>(-added) ? rows_ + added : 0;
-  result.bytes =
-      rows_ == 0 ? bytes_ : static_cast<uint64_t>(static_cast<double>(bytes_) / rows_ * result.rows);
-  result.isStale = microsecond_interval_timer() - heardUs_ > statisticsAgeUs;
+  result.rows = added >= 0 || heard_.rows > static_cast<uint64_t>(-added) ? heard_.rows + added : 0;
+  const auto scaled = [&](uint64_t bytes) {
+    if (heard_.rows == 0) return bytes;
+    return static_cast<uint64_t>(static_cast<double>(bytes) / heard_.rows * result.rows);
+  };
+  result.bytes = scaled(heard_.bytes);
+  result.blobBytes = scaled(heard_.blobBytes);
+  result.indexBytes = scaled(heard_.indexBytes);
+  result.createdMs = heard_.createdMs;
+  result.updatedMs = heard_.updatedMs;
+  result.sample = heard_.sample;
+  result.ageUs = microsecond_interval_timer() - heardUs_;
+  result.isStale = result.ageUs > statisticsAgeUs;
+  result.isOutgrown =
+      static_cast<uint64_t>(std::abs(committed)) > std::max(leastOutgrown, heard_.rows / outgrownShare);
   return result;
 }
 
 void Table::setStatistics(const wire::TableStatistics& heard) {
   const std::lock_guard lock(mutex_);
-  rows_ = heard.rows;
-  bytes_ = heard.bytes;
+  if (heard.indexes.empty() && heard.sample != 0) {
+    // The indexes are those of the sample that was known when it was asked for; another is known since.
+    if (heard.sample != heard_.sample) return;
+    std::vector<wire::IndexStatistics> known = std::move(heard_.indexes);
+    heard_ = heard;
+    heard_.indexes = std::move(known);
+  } else {
+    heard_ = heard;
+  }
   heardUs_ = microsecond_interval_timer();
-  addedRows->store(0, std::memory_order_relaxed);
+  addedRows->committed.store(0, std::memory_order_relaxed);
 }
 
-std::vector<std::vector<uint64_t>> Table::distinctKeys() {
+std::vector<wire::IndexStatistics> Table::indexStatistics() {
   const std::lock_guard lock(mutex_);
-  return distinctKeys_;
-}
-
-void Table::setDistinctKeys(std::vector<std::vector<uint64_t>> counts) {
-  const std::lock_guard lock(mutex_);
-  distinctKeys_ = std::move(counts);
+  return heard_.indexes;
 }
 
 std::optional<ha_rows> Table::estimate(const std::string& range) {

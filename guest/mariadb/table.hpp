@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "mariadb/added_rows.hpp"
 #include "mariadb/codec.hpp"
 #include "wire/tables.hpp"
 
@@ -40,18 +41,23 @@ class Table : public Handler_share {
 
   struct Statistics {
     ha_rows rows = 0;
-    uint64_t bytes = 0;
+    uint64_t bytes = 0;  // of rows, without blobs beside them
+    uint64_t blobBytes = 0;
+    uint64_t indexBytes = 0;  // of all indexes but the primary key
+    uint64_t createdMs = 0;
+    uint64_t updatedMs = 0;
+    uint64_t sample = 0;  // its number; 0: the host has not taken one
+    ulonglong ageUs = 0;
     bool isStale = false;  // heard a while ago: to be asked for again when it costs nobody a wait
+    // This server committed so many rows since that it is worth a wait to hear what they changed.
+    bool isOutgrown = false;
   };
   Statistics statistics();
   void setStatistics(const wire::TableStatistics& heard);
-  // Rows that this server added or removed since. It may outlive the table: transactions take rows back.
-  using RowCounter = std::shared_ptr<std::atomic<int64_t>>;
-  const RowCounter addedRows = std::make_shared<std::atomic<int64_t>>(0);
-
-  // What ANALYZE counted: different values of the first parts of the server's index; nothing: not analysed.
-  std::vector<std::vector<uint64_t>> distinctKeys();
-  void setDistinctKeys(std::vector<std::vector<uint64_t>> counts);
+  // By host index, of the last sample: how many rows have the same values in the first parts.
+  std::vector<wire::IndexStatistics> indexStatistics();
+  // It may outlive the table: transactions take rows back.
+  const std::shared_ptr<AddedRows> addedRows = std::make_shared<AddedRows>();
 
   // How many rows a range has, as the host said not long ago.
   std::optional<ha_rows> estimate(const std::string& range);
@@ -102,10 +108,8 @@ class Table : public Handler_share {
   Own own_;
   uint64_t growth_ = 1;      // values asked for at least, next time
   uint64_t generation_ = 0;  // of the counter: truncated tables begin anew
-  ha_rows rows_ = 0;
-  uint64_t bytes_ = 0;
+  wire::TableStatistics heard_;
   ulonglong heardUs_ = 0;
-  std::vector<std::vector<uint64_t>> distinctKeys_;
   struct Estimate {
     ha_rows rows;
     ulonglong heardUs;
