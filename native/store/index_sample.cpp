@@ -113,7 +113,7 @@ rocksdb::Status IndexSample::count(const Budget& budget) {
     iterator_->Next();
     if (readEntries_ % entriesBetweenChecks == 0 && budget.isSpent()) return rocksdb::Status::Incomplete();
   }
-  const rocksdb::Status status = iterator_->status();
+  rocksdb::Status status = iterator_->status();
   if (!iterator_->Valid() && status.ok()) {
     isWhole_ = true;
     stage_ = Stage::DONE;
@@ -172,9 +172,9 @@ double IndexSample::bytesBetween(const std::string& low, const std::string& high
 
 rocksdb::Status IndexSample::locate(const Budget& budget) {
   while (!intervals_.empty()) {
-    Interval interval = std::move(intervals_.back());
+    const Interval interval = std::move(intervals_.back());
     intervals_.pop_back();
-    split(std::move(interval));
+    split(interval);
     if (budget.isSpent() && !intervals_.empty()) return rocksdb::Status::Incomplete();
   }
   beginRead();
@@ -182,7 +182,7 @@ rocksdb::Status IndexSample::locate(const Budget& budget) {
 }
 
 // Halves the interval, by the bytes of its keys; what has targets is split further.
-void IndexSample::split(Interval interval) {
+void IndexSample::split(const Interval& interval) {
   if (interval.firstTarget == interval.endTarget) return;
   const double entries = bytes_ > 0 ? interval.bytes / bytes_ * static_cast<double>(rows_) : 0;
   const std::string middle = entries <= finestEntries || interval.depth == maxDepth

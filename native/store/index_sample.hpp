@@ -64,7 +64,7 @@ class IndexSample {
   rocksdb::Status count(const Budget& budget);
   void beginLocate();
   rocksdb::Status locate(const Budget& budget);
-  void split(Interval interval);
+  void split(const Interval& interval);
   void addPlaces(const Interval& interval);
   void findSizes();
   double bytesBetween(const std::string& low, const std::string& high, double* inFiles = nullptr) const;
