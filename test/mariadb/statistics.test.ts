@@ -134,11 +134,11 @@ test('an answer that was asked for before ANALYZE TABLE does not undo it', async
   );
   const [[, , , , , , , , rows]] = (await session.sql(
     'EXPLAIN SELECT * FROM asked one STRAIGHT_JOIN asked ON one.id = asked.a',
-  )) as unknown as [unknown[], unknown[]];
+  )) as [unknown[], unknown[]];
   expect(Number(rows)).toBe(1000);
   const [, [, , , , , , , , perKey]] = (await session.sql(
     'EXPLAIN SELECT * FROM asked one STRAIGHT_JOIN asked ON one.id = asked.a',
-  )) as unknown as [unknown[], unknown[]];
+  )) as [unknown[], unknown[]];
   expect(Number(perKey)).toBe(4);
 });
 
