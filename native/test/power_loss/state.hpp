@@ -11,7 +11,7 @@
 namespace vamos::test {
 
 // Every item that a user of the store can see, as text: "row/TABLE/NUMBER", "blob/NUMBER", "catalogue/KEY",
-// "stream/NAME" (the number of its last commit), "prepared/XID".
+// "stream/NAME" (number and token of its last commit), "prepared/XID".
 using State = std::map<std::string, std::string>;
 // No value: the item is removed.
 using Changes = std::map<std::string, std::optional<std::string>>;
@@ -117,8 +117,8 @@ class WatchedStore : public StoreFixture {
       if (record.key.starts_with("table ")) readTable(std::stoul(record.key.substr(6)), state);
     }
     for (const std::string& stream : streams) {
-      const uint64_t number = store->lastCommit(stream);
-      if (number != 0) state["stream/" + stream] = std::to_string(number);
+      const CommitMark mark = store->lastCommit(stream);
+      if (mark.number != 0) state["stream/" + stream] = std::to_string(mark.number) + " " + mark.token;
     }
     for (const PreparedTransaction& prepared : store->prepared()) state["prepared/" + prepared.xid] = "";
     return state;

@@ -251,8 +251,9 @@ class Workload {
     const std::string& stream = life_.streams[below(random_, life_.streams.size())];
     const std::string item = "stream/" + stream;
     const uint64_t number = (now_.contains(item) ? std::stoull(now_.at(item)) : 0) + 1;
-    host_.store->numberCommit(transaction.number, stream, number);
-    transaction.changes[item] = std::to_string(number);
+    const std::string token = "token " + std::to_string(++lastNumber_);
+    host_.store->numberCommit(transaction.number, stream, {number, token});
+    transaction.changes[item] = std::to_string(number) + " " + token;
   }
 
   // Each is done with before the next begins, since they may change the same row; their commits go together.
