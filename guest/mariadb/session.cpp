@@ -188,7 +188,7 @@ uint64_t Session::waitingSinceMs() {
   return sinceMs_;
 }
 
-client::Request Session::requestOf(const Waiting& waiting, wire::Scope scope) const {
+client::Request Session::requestOf(const Waiting& waiting, const wire::Scope& scope) const {
   if (waiting.table == 0) return {waiting.method, waiting.body};
   wire::Write write;
   write.table = waiting.table;

@@ -220,7 +220,7 @@ class Session {
   // A session with the host, with its number; 0: failure_ says why not.
   uint32_t connect(bool mayCancel);
   wire::Begin begin() const;
-  client::Request requestOf(const Waiting& waiting, wire::Scope scope) const;
+  client::Request requestOf(const Waiting& waiting, const wire::Scope& scope) const;
   // BEGIN if the transaction has not begun, what waits, and the last request (0: none).
   std::vector<client::Request> chain(uint32_t lastMethod, std::string lastBody) const;
   bool exceedsFrame(size_t lastBytes) const;

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -28,9 +29,18 @@ __attribute__((target("rdrnd"))) uint64_t readRandomNumber() {
   return number;
 }
 
+// Intel's manual, CPUID, leaf 1.
+bool hasRandomNumbers() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_RDRND) != 0;
+}
+
 // 0 where the processor has none.
 uint64_t processorsNumber() {
-  static const bool hasNumbers = __builtin_cpu_supports("rdrnd") != 0;
+  static const bool hasNumbers = hasRandomNumbers();
   return hasNumbers ? readRandomNumber() : 0;
 }
 #else

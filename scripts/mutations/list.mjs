@@ -157,8 +157,8 @@ export const MUTATIONS = [
   {
     name: 'an older connection takes its session back',
     file: 'src/rpc/server.ts',
-    text: 'if (old.session.epoch > hello.epoch) {',
-    replacement: 'if (old.session.epoch === -1) {',
+    text: 'if (old.session.isLaterThan(hello.epoch)) throw staleHello();',
+    replacement: '',
     vitest: 'test/rpc/hostile.test.ts',
   },
   {
@@ -185,8 +185,8 @@ export const MUTATIONS = [
   {
     name: 'a later commit counts as the one that was asked for',
     file: 'guest/tables/stream.ts',
-    text: 'if (last === number) return;',
-    replacement: 'if (last >= number) return;',
+    text: 'if (last === undefined || last.number > commit.number) throw error;',
+    replacement: 'if (last === undefined) throw error;\n    if (last.number > commit.number) return;',
     vitest: 'test/tables/outcomes.test.ts',
   },
 ];
