@@ -93,7 +93,9 @@ class Session {
   }
 
   void finish() {
-    for (const CallPointer& call : inFlight_.takeAll()) call->lose({ErrorCode::CHANNEL_CLOSED, "", ""});
+    for (const CallPointer& call : inFlight_.takeAll()) {
+      call->lose({ErrorCode::CHANNEL_CLOSED, "", ""}, "session");
+    }
     for (const CallPointer& call : calls_) {
       require(call->isDone);
       for (size_t i = 0; i < call->requestCount; i++) touch(replyBody(call, i));

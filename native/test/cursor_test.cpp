@@ -1,5 +1,6 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include "cities.hpp"
+#include "wire/tables.hpp"
 
 using namespace vamos;
 using namespace vamos::test;
@@ -121,7 +122,11 @@ TEST_CASE_FIXTURE(Cities, "nothing can be inserted where a locking scan has been
   CHECK(wait(waiting).ok());
 
   const uint64_t committed = begin(Isolation::READ_COMMITTED);
-  CHECK(numbers(committed, {.index = byCity, .lower = "r", .lock = Lock::SHARED}) == "56");
+  // Further up are the writer's rows, for which such a scan waits.
+  CHECK(
+      numbers(committed,
+              {.index = byCity, .lower = "r", .upper = "s", .upperExclusive = true, .lock = Lock::SHARED}) ==
+      "56");
   CHECK(wait(insert(writer, {{23, "", "rostock"}}, Wait::NO_WAIT)).ok());
 }
 
@@ -175,10 +180,14 @@ TEST_CASE_FIXTURE(StoreFixture, "a scan over data on the disk gives the same row
   std::vector<std::string> backwards = scan(0, {.index = byCity, .reverse = true}, 50000);
   std::reverse(backwards.begin(), backwards.end());
   CHECK(backwards == fromMemory);
-  const Estimate all = store->estimate(table, byNumber, {});
+  const Estimate all = store->estimate(table);
   CHECK(all.rows > 10000);
   CHECK(all.rows < 40000);
-  CHECK(store->estimate(table, byNumber, {.lower = numberKey(10), .upper = numberKey(19)}).rows == 10);
+  const Outcome range =
+      wait(store->estimateRange(table, byNumber, {.lower = numberKey(10), .upper = numberKey(19)}));
+  wire::Estimated estimated;
+  REQUIRE((range.ok() && wire::Estimated::decode(range.result, estimated)));
+  CHECK(estimated.rows == 10);
   store->dropTable(table);
   store->defineTable({table, indexes(), columns()});
   while (!scan(0, {}).empty()) std::this_thread::yield();
