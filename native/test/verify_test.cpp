@@ -25,6 +25,8 @@ struct Cities : StoreFixture {
       REQUIRE(base->Write({}, &batch).ok());
       REQUIRE(base->FlushWAL(true).ok());
     }
+    // It still speaks of the logs that were there before.
+    std::filesystem::remove(directory() + "/tables/SYNCED");
     reopen();
   }
   // The findings as JSON, of as many steps as it takes.
