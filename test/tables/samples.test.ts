@@ -57,7 +57,7 @@ describe.each(MODES)('samples, %s', (mode) => {
     expect((await open()).statistics).toMatchObject({ rows: 0, bytes: 0, sample: 0, indexes: [] });
   });
 
-  it('are taken anew when more than a tenth of the rows has changed, and at once when asked for', async () => {
+  it('are taken anew when more than a tenth of the rows has changed, and immediately when asked for', async () => {
     await write(0, 80);
     expect((await ask({ fresh: true })).sample).toBe(1);
     await write(80, 88);

@@ -84,7 +84,7 @@ export class TypescriptClient extends Client {
     });
   }
 
-  /** Both rows at once, each a transaction of its own where they are not in one: hence in one. */
+  /** Both rows in one transaction: apart, each would be one of its own. */
   async #tally(): Promise<boolean> {
     const tallies = this.#table('tallies');
     const id = this.bank.beginTally(this.number);
