@@ -217,8 +217,8 @@ bool Session::findCommit(const CommitMark& mark, const std::string& session, boo
       // Earlier hosts know no tokens.
       isDone = last.number == mark.number && (last.token.empty() || last.token == mark.token);
       if (last.number < mark.number || isDone) return true;
-      // Of a later one, and of one that has the same number and another token, this guest knows nothing: its
-      // memory was rolled back, and the statement may have been done before.
+      // The host knows a later commit, or another one of the same number: this guest's memory was rolled
+      // back, and the statement may have been done before that.
       fail({ErrorCode::OUTCOME_UNKNOWN, "the guest's memory was rolled back", {}});
       host().renewSession(session, failure_.message);
       return false;

@@ -321,7 +321,7 @@ class ha_vamos final : public handler {
   std::string refusedRow_;  // where the blobs of a row that was refused stand, for its message
   bool isWriting_ = false;
   bool isBulkInsert_ = false;         // the server says when its rows end
-  std::optional<bool> leavesTraces_;  // of the statement: see program::leavesTraces
+  std::optional<bool> leavesTraces_;  // what program::leavesTraces says of the statement
   bool isUnseen_ = false;             // nobody sees the table yet: its rows are committed as they go
   std::string unseenRows_;
   uint64_t unseenIncrement_ = 0;

@@ -48,7 +48,7 @@ void ha_vamos::refreshStatistics(bool mayWait) {
 int ha_vamos::info(uint flags) {
   if (flags & (HA_STATUS_VARIABLE | HA_STATUS_TIME)) refreshStatistics((flags & HA_STATUS_TIME) != 0);
   showStatistics(flags);
-  // Of a partitioned table the server takes the rows per key of its largest partition.
+  // For a partitioned table the server takes the rows per key of its largest partition.
   if ((flags & HA_STATUS_VARIABLE) && share_->statistics().sample != shownSample_) {
     shownSample_ = share_->statistics().sample;
     if (table->file == this) {
@@ -98,8 +98,8 @@ void ha_vamos::setRowsPerKey() {
   }
 }
 
-// Of the first parts of the index up to this one, which may be one of the primary key's that the server has
-// behind them (extended keys).
+// Rows that share the values of the index's first parts up to this one. It may be a part of the primary key,
+// which the server has behind the index's own parts (extended keys).
 ulong ha_vamos::rowsPerKey(const KEY& key, uint part, const std::vector<uint32_t>& hundredths) const {
   if (key.algorithm == HA_KEY_ALG_LONG_HASH) return 1;
   size_t place = part;

@@ -18,9 +18,9 @@
 
 namespace vamos::mariadb {
 
-// Of a row that takes locks, or may be refused. Where something looks at its outcome before the statement
-// ends (a trigger's handler, a function), or evaluating the next row leaves traces, it can't wait. What the
-// server has to say of a later row, the session forestalls.
+// Says how long a row that takes locks, or may be refused, may wait to be sent. It can't wait where something
+// looks at its outcome before the statement ends (a trigger's handler, a function), or where evaluating the
+// next row leaves traces. Before the server stores a warning or error of a later row, the session sends it.
 MayWait ha_vamos::mayWait() {
   THD* thd = ha_thd();
   if (thd->locked_tables_mode > LTM_LOCK_TABLES || thd->in_sub_stmt || table->triggers) return MayWait::NOT;

@@ -147,7 +147,7 @@ class Session {
   bool isRaised() const { return isRaised_; }
   THD* thd() const { return thd_; }
   uint32_t stream() const { return stream_; }
-  // Of the session that the last call travelled in.
+  // Number of the session in which the last call travelled.
   uint32_t epoch() const { return epoch_; }
 
   // For the handlerton (commit.cpp): 0, or an error that was raised.

@@ -7,6 +7,6 @@ test.each(SETTINGS.map((setting, number) => [setting.name, setting, number] as c
   { timeout: 600_000 },
   async (_, setting, number) => {
     const report = await crashRounds({ setting, rounds: 13, seed: 11 + number });
-    expect(report.total.acknowledged).toBeGreaterThan(100);
+    expect(report.total.acknowledged).toBeGreaterThan(1000);
   },
 );
