@@ -11,7 +11,7 @@ const ORIGINAL = 'ORIGINAL';
 type Row = (string | number | Date | null)[];
 
 /** Makes the nine tables in the connection's database and fills them (clause 4.3.3.1). The same rows every time. */
-export async function load(connection: Connection, engine: string, scale: Scale): Promise<void> {
+export async function load(connection: Connection, engine: string | undefined, scale: Scale): Promise<void> {
   for (const definition of tableDefinitions(engine)) await connection.query(definition);
   for (const [table, rows] of generate(scale)) {
     for (let first = 0; first < rows.length; first += ROWS_PER_INSERT) {

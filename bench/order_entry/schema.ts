@@ -14,8 +14,9 @@ export interface Scale {
   items: number;
 }
 
-/** Clause 1.3. `engine` as CREATE TABLE names it. */
-export function tableDefinitions(engine: string): string[] {
+/** Clause 1.3. `engine` as CREATE TABLE names it; undefined: each server's default. */
+export function tableDefinitions(engine: string | undefined): string[] {
+  const options = `${engine === undefined ? '' : `ENGINE=${engine} `}DEFAULT CHARSET=utf8mb4`;
   const address = (prefix: string): string => `
     ${prefix}_street_1 VARCHAR(20) NOT NULL, ${prefix}_street_2 VARCHAR(20) NOT NULL, ${prefix}_city VARCHAR(20) NOT NULL,
     ${prefix}_state CHAR(2) NOT NULL, ${prefix}_zip CHAR(9) NOT NULL`;
@@ -61,9 +62,7 @@ export function tableDefinitions(engine: string): string[] {
       s_ytd INT UNSIGNED NOT NULL, s_order_cnt SMALLINT UNSIGNED NOT NULL, s_remote_cnt SMALLINT UNSIGNED NOT NULL,
       s_data VARCHAR(50) NOT NULL, PRIMARY KEY (s_w_id, s_i_id)`,
   };
-  return Object.entries(tables).map(
-    ([name, columns]) => `CREATE TABLE ${name} (${columns}) ENGINE=${engine} DEFAULT CHARSET=utf8mb4`,
-  );
+  return Object.entries(tables).map(([name, columns]) => `CREATE TABLE ${name} (${columns}) ${options}`);
 }
 
 const DISTRICT_NUMBERS = Array.from({ length: 10 }, (_, index) => String(index + 1).padStart(2, '0'));

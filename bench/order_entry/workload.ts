@@ -26,11 +26,19 @@ export interface WorkloadResult {
   seconds: number;
 }
 
-/** All at once: each connection is a terminal that deals decks of transactions, without think times. */
+/** How much is to be done: a number of decks by each terminal, or what the time gives. */
+export interface Load {
+  deck: readonly TransactionType[];
+  decks: number;
+  /** No transaction begins later than this. */
+  seconds?: number;
+}
+
+/** Each connection is a terminal that deals decks of transactions without think times, all simultaneously. */
 export async function runTerminals(
   connections: readonly Connection[],
   scale: Scale,
-  { deck, decks }: { deck: readonly TransactionType[]; decks: number },
+  { deck, decks, seconds = Infinity }: Load,
   onTransaction: (done: number, total: number) => void = () => undefined,
 ): Promise<WorkloadResult> {
   const result: WorkloadResult = {
@@ -47,6 +55,7 @@ export async function runTerminals(
     const home = (index % scale.warehouses) + 1;
     for (let dealt = 0; dealt < decks; dealt++) {
       for (const type of choices.shuffled(deck)) {
+        if (performance.now() - started > seconds * 1000) return;
         await perform(connection, makeTransaction(type, choices, home, scale), result);
         result.transactions[type]++;
         onTransaction(++done, total);

@@ -5,14 +5,11 @@ import { until } from '../daemon/daemon.js';
 import { MariadbServer } from './server.js';
 import type { Session } from './session.js';
 
-/** Servers with a binary log whose tables are the engine's; they end with the test. */
-export function useReplicas() {
-  const servers: MariadbServer[] = [];
-  afterEach(async () => {
-    await Promise.all(servers.splice(0).map((server) => server[Symbol.asyncDispose]()));
-  });
+/** Servers with a binary log whose tables are the engine's; they end together. */
+export class Replicas implements AsyncDisposable {
+  readonly #servers: MariadbServer[] = [];
 
-  async function start(id: number, engine: string, ...args: string[]): Promise<MariadbServer> {
+  async start(id: number, engine: string, ...args: string[]): Promise<MariadbServer> {
     const server = await MariadbServer.start({
       host: engine === 'VAMOS' ? 'own' : 'none',
       args: [
@@ -23,12 +20,12 @@ export function useReplicas() {
         ...args,
       ],
     });
-    servers.push(server);
+    this.#servers.push(server);
     return server;
   }
 
   /** One that others can replicate from: on a port that another process may take before the server does. */
-  async function startSource(
+  async startSource(
     id: number,
     engine: string,
     ...args: string[]
@@ -37,14 +34,23 @@ export function useReplicas() {
       const port = await freePort();
       const network = ['--skip-networking=0', '--bind-address=127.0.0.1', `--port=${port}`];
       try {
-        return { source: await start(id, engine, ...network, ...args), port };
+        return { source: await this.start(id, engine, ...network, ...args), port };
       } catch (error) {
         if (triesLeft === 0 || !/Bind on TCP\/IP port/.test((error as Error).message)) throw error;
       }
     }
   }
 
-  return { start, startSource };
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#servers.splice(0).map((server) => server[Symbol.asyncDispose]()));
+  }
+}
+
+/** Servers that end with the test. */
+export function useReplicas(): Replicas {
+  const replicas = new Replicas();
+  afterEach(() => replicas[Symbol.asyncDispose]());
+  return replicas;
 }
 
 async function freePort(): Promise<number> {
