@@ -199,16 +199,20 @@ const scopeOf = (table: Table, prefix = ''): Scope => ({
   constant: (sql) => sql,
 });
 
-/** ` WHERE …`, and how strictly the outcome is compared. */
+/**
+ * ` WHERE …`, and how strictly the outcome is compared.
+ * @param hasMore a view adds a condition of its own: which rows this one meets depends on which of the two is evaluated first
+ */
 function filter(
   condition: Condition | null,
   scope: Scope,
+  hasMore = false,
 ): { text: string; strictness: { anyWarnings?: boolean; anyError?: boolean } } {
   if (!condition) return { text: '', strictness: {} };
   const { text, isEvaluatedAtWill } = write(condition, scope);
   return {
     text: ` WHERE ${text}`,
-    strictness: isEvaluatedAtWill ? { anyWarnings: true, anyError: true } : {},
+    strictness: isEvaluatedAtWill || hasMore ? { anyWarnings: true, anyError: true } : {},
   };
 }
 
@@ -278,8 +282,9 @@ function select({ table, where, form, hint, columns }: Kinds['select'], world: W
   const of = pick(world.tables, table);
   const lock = pick(LOCKS, form >> 3);
   if (lock !== '') change(world, { text: '' });
-  const name = form % 13 === 0 ? of.view : `${of.name}${hintOf(of, hint)}`;
-  const { text, strictness } = filter(where, scopeOf(of));
+  const isView = form % 13 === 0;
+  const name = isView ? of.view : `${of.name}${hintOf(of, hint)}`;
+  const { text, strictness } = filter(where, scopeOf(of), isView);
   const from = `FROM ${name}${text}`;
   const list = shown(of, columns);
   switch (form % 8) {
