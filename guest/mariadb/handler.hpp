@@ -316,8 +316,7 @@ class ha_vamos final : public handler {
   List<Item>* updateValues_ = nullptr;
 
   // Of writes.
-  std::string rows_;                             // the batch that is being written
-  uint duplicateIndex_ = static_cast<uint>(-1);  // the server's, of the last refusal
+  std::string rows_;        // the batch that is being written
   std::string refusedRow_;  // where the blobs of a row that was refused stand, for its message
   bool isWriting_ = false;
   bool isBulkInsert_ = false;         // the server says when its rows end

@@ -78,7 +78,10 @@ void ha_vamos::showStatistics(uint flags) {
     setRowsPerKey();
   }
   if (flags & HA_STATUS_TIME) stats.update_time = static_cast<ulong>(known.updatedMs / 1000);
-  if (flags & HA_STATUS_ERRKEY) errkey = duplicateIndex_;
+  if (flags & HA_STATUS_ERRKEY) {
+    const Session* session = Session::find(ha_thd());
+    errkey = session ? session->duplicateIndex() : static_cast<uint>(-1);
+  }
   if (flags & HA_STATUS_AUTO) stats.auto_increment_value = share_->nextAutoIncrement();
 }
 

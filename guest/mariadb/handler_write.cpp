@@ -173,12 +173,14 @@ int ha_vamos::flushStatement() {
 
 // The server's number of the index that a refusal names.
 void ha_vamos::noteDuplicate(const client::Failure& failure) {
-  duplicateIndex_ = static_cast<uint>(-1);
+  uint found = static_cast<uint>(-1);
   Duplicate duplicate;
-  if (!duplicateOf(failure, duplicate)) return;
-  for (uint index = 0; index < table_share->keys; index++) {
-    if (share_->codec->indexOf(index) == duplicate.index) duplicateIndex_ = index;
+  if (duplicateOf(failure, duplicate)) {
+    for (uint index = 0; index < table_share->keys; index++) {
+      if (share_->codec->indexOf(index) == duplicate.index) found = index;
+    }
   }
+  session().setDuplicateIndex(found);
 }
 
 // Puts the row that was refused back into the record, which the message takes the key's values from.

@@ -145,6 +145,11 @@ class Session {
   const client::Failure& failure() const { return failure_; }
   // It was told to the client already.
   bool isRaised() const { return isRaised_; }
+  // The server's number of the index that the last duplicate key was found in; -1: of none. Any handler tells
+  // it: where an UPDATE moves a row, the server asks the partition that it leaves, not the one that refused
+  // it.
+  uint duplicateIndex() const { return duplicateIndex_; }
+  void setDuplicateIndex(uint index) { duplicateIndex_ = index; }
   THD* thd() const { return thd_; }
   uint32_t stream() const { return stream_; }
   // Number of the session in which the last call travelled.
@@ -261,6 +266,7 @@ class Session {
   const uint32_t stream_;
   client::Failure failure_;
   bool isRaised_ = false;  // the failure was told to the client
+  uint duplicateIndex_ = static_cast<uint>(-1);
 
   // The transaction.
   bool begun_ = false;  // on the host

@@ -311,6 +311,26 @@ describe('partitions', () => {
     expect(await sql('SELECT id FROM t WHERE v = 3 ORDER BY id DESC LIMIT 2')).toEqual([[1093], [1083]]);
   });
 
+  test.each(['SET @x = 0', 'BEGIN'])(
+    'a row that can move to no other partition names the key that is there: %s',
+    async (begin) => {
+      await sql(partitioned, 'ALTER TABLE t ADD COLUMN u INT, ADD UNIQUE (u, id)');
+      await sql('INSERT INTO t VALUES (1, 10, 1), (50, 20, 2), (150, 30, 3), (250, 40, 4)', begin);
+      for (const [update, duplicate] of [
+        ['UPDATE t SET id = 150 WHERE id = 1', "'150' for key 'PRIMARY'"],
+        ['UPDATE t SET id = 1 WHERE id = 250', "'1' for key 'PRIMARY'"],
+        ['UPDATE t SET id = 120 WHERE id < 100', "'120' for key 'PRIMARY'"],
+        ['UPDATE t SET id = 120 WHERE id < 100 ORDER BY v DESC', "'120' for key 'PRIMARY'"],
+        ['UPDATE t JOIN (SELECT 1 AS n) d SET t.id = 250 WHERE t.v = 10', "'250' for key 'PRIMARY'"],
+      ] as const) {
+        const { code, message } = await refusal(update);
+        expect([code, message]).toEqual(['ER_DUP_ENTRY', `Duplicate entry ${duplicate}`]);
+      }
+      await sql('COMMIT');
+      expect(await sql('SELECT id FROM t ORDER BY id')).toEqual([[1], [50], [150], [250]]);
+    },
+  );
+
   test('they are added, dropped, truncated, exchanged and reorganised', async () => {
     await sql(partitioned, 'INSERT INTO t SELECT seq, seq FROM seq_1_to_300');
     await sql(
