@@ -59,9 +59,10 @@ export class Load {
   readonly failures = new Set<string>();
   readonly #streams: Promise<void>[];
   #isStopped = false;
-  #next = 1;
+  #next: number;
 
-  constructor(connector: Vamos, streams = 8) {
+  constructor(connector: Vamos, { streams = 8, firstId = 1 } = {}) {
+    this.#next = firstId;
     this.#streams = Array.from({ length: streams }, () => this.#run(connector));
   }
 

@@ -23,7 +23,7 @@ test('the drill that the page about backups shows works on a guest under load', 
   await using daemon = await Daemon.start(folder, ['--config', configuration]);
   await using connector = await connect(address(folder));
   await makeBank(connector);
-  const load = new Load(connector, 2);
+  const load = new Load(connector, { streams: 2 });
   await until(() => load.acknowledged.size > 20);
 
   // Where an operator's `vamos` asks the daemon of the machine, it asks this one.

@@ -1,0 +1,107 @@
+// Tries VAMOS on Debian 13, in a chroot that mmdebstrap makes, on a machine that runs Debian 12 (as root):
+//   npm run test:debian13
+// The chroot stays in the cache; the tree is brought up to date in it and built with what Debian 13 has (RocksDB 9.10, g++ 14,
+// Node 20.19). Checkpoints then go from one release to the other and back, under load at each step, and none may lose a transfer.
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { StepError, root, run, seconds } from './shared.mjs';
+
+const RELEASE = 'trixie';
+const PACKAGES = [
+  'ca-certificates',
+  'nodejs',
+  'npm',
+  'g++',
+  'make',
+  'cmake',
+  'librocksdb-dev',
+  'libprotozero-dev',
+  'libuv1-dev',
+];
+/** What a build leaves in a tree and reads again. */
+const KEPT = ['build', 'dist', 'node_modules'];
+/** Steps of a bank's way: on which release, and from where to where. */
+const WAYS = [
+  ['12', 'old-1'],
+  ['13', 'old-2', 'old-1'],
+  ['12', 'old-3', 'old-2'],
+  ['13', 'new-1'],
+  ['12', 'new-2', 'new-1'],
+  ['13', 'new-3', 'new-2'],
+];
+
+async function main() {
+  if (process.getuid() !== 0)
+    throw new StepError('A chroot takes root: run this with sudo, or on Debian 13 itself.');
+  const started = Date.now();
+  const chroot = await debian13();
+  await copyTree(path.join(chroot, 'vamos'));
+  await inside(chroot, ['node', 'scripts/setup.mjs', 'build'], 'build on Debian 13');
+  const bank = path.join(chroot, 'vamos/build/carry');
+  rmSync(bank, { recursive: true, force: true });
+  mkdirSync(bank, { recursive: true });
+  for (const [release, to, from] of WAYS) {
+    const step = (folder) =>
+      ['dist/test/backup/carry-main.js', to, from].map((name, at) =>
+        at === 0 || name === undefined ? name : path.join(folder, name),
+      );
+    const title = `Debian ${release}: ${from === undefined ? 'a new bank' : `from ${from}`} to ${to}`;
+    const { output } =
+      release === '12'
+        ? await run(process.execPath, step(bank).filter(Boolean), { title })
+        : await inside(chroot, ['node', ...step('build/carry').filter(Boolean)], title);
+    console.log(`${title}: ${output.trim()}`);
+  }
+  console.log(`Checkpoints of Debian 12 open on Debian 13, and those of 13 on 12 (${seconds(started)}).`);
+}
+
+/** The chroot's folder, made where it is missing. */
+async function debian13() {
+  const { debianRelease, sourcesFile } = await import('../dist/host/vm/debian.js');
+  const { cached, hashTexts } = await import('../dist/host/vm/cache.js');
+  const release = await debianRelease();
+  const sources = (await sourcesFile(release)).replaceAll(release, RELEASE);
+  return cached('debian13', hashTexts(sources, ...PACKAGES), { keep: 1 }, async (folder) => {
+    const list = path.join(path.dirname(folder), 'debian13.list');
+    writeFileSync(list, sources);
+    await run('mmdebstrap', ['--variant=apt', `--include=${PACKAGES.join(',')}`, RELEASE, folder, list], {
+      title: 'making a chroot of Debian 13',
+    });
+    rmSync(list);
+  });
+}
+
+/** Brings the chroot's copy to where the tree is. Files keep their times, so that little is built. */
+async function copyTree(target) {
+  mkdirSync(target, { recursive: true });
+  for (const name of readdirSync(target)) {
+    if (!KEPT.includes(name)) rmSync(path.join(target, name), { recursive: true });
+  }
+  const { output } = await run('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
+    title: 'git ls-files',
+  });
+  for (const file of output.trim().split('\n')) {
+    const source = path.join(root, file);
+    if (statSync(source, { throwIfNoEntry: false }) !== undefined)
+      cpSync(source, path.join(target, file), { preserveTimestamps: true });
+  }
+}
+
+/** Runs a program in the chroot's tree, with mounts that go with it. */
+function inside(chroot, command, title) {
+  const script =
+    'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount -t tmpfs tmpfs "$0/tmp" && ' +
+    'cp /etc/resolv.conf /etc/hosts "$0/etc/" && exec chroot "$0" sh -c \'cd /vamos && exec "$@"\' sh "$@"';
+  return run('unshare', ['--mount', 'sh', '-c', script, chroot, ...command], { title });
+}
+
+try {
+  if (spawnSync('mmdebstrap', ['--version']).error !== undefined)
+    throw new StepError('mmdebstrap is missing: node scripts/setup.mjs demo installs it.');
+  await main();
+} catch (error) {
+  if (!(error instanceof StepError)) throw error;
+  console.error(error.message);
+  process.exit(1);
+}
