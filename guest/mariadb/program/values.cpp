@@ -327,6 +327,8 @@ std::optional<Real> Values::real(Item* item) const {
     putColumn(value.code, Instruction::COLUMN, column(*found));
     return value;
   }
+  // In floating point the server takes 64 bits as a signed number.
+  if (found && found->real_type() == MYSQL_TYPE_BIT && found->field_length == 64) return std::nullopt;
   std::optional<Exact> number = exact(item, false);
   if (!number || !number->isInteger) return std::nullopt;
   value.code = std::move(number->code);
