@@ -5,7 +5,7 @@ import type { MariadbServer } from '../server.js';
 import type { Sql } from './statements.js';
 
 /** A statement that takes longer hangs. */
-const STATEMENT_MS = 30_000;
+const STATEMENT_MS = 120_000;
 const CONNECTION_ERRORS = ['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', 'ECONNREFUSED', 'ENOENT'];
 
 const CHANGES_ROWS = /^(INSERT|REPLACE|UPDATE|DELETE)/;

@@ -16,7 +16,7 @@ const ROWS = [10, 20, 30, 40];
  */
 const SETTLE_MS = [150, 600, 2400];
 /** What one engine has answered, the other one answers within this. */
-const AGREE_MS = 30_000;
+const AGREE_MS = 120_000;
 const DEADLOCK = 1213;
 /** How long a failing schedule is made smaller. */
 const SHRINK_MS = 120_000;
