@@ -338,7 +338,7 @@ test('KILL ends a long one', async () => {
         (error: { code: string }) => error.code,
       )
       .finally(() => (isDone = true));
-    await until(async () => isDone || (await server().host!.requests()).running > 0);
+    await until(async () => isDone || (await server().host!.running()) > 0);
     await on.sql(`KILL QUERY ${victim.id}`);
     code = await made;
   }

@@ -103,10 +103,10 @@ export class Host implements AsyncDisposable {
     return (await this.#report()).modules.tables!;
   }
 
-  /** Requests of all sessions that run, and how many of them wait for a lock or for a slow disk. */
-  async requests(): Promise<{ running: number; parked: number }> {
-    const { sessions, parked } = (await this.#report()).server;
-    return { running: sessions.reduce((sum, { running }) => sum + running, 0), parked };
+  /** How many requests of all sessions run. */
+  async running(): Promise<number> {
+    const { sessions } = (await this.#report()).server;
+    return sessions.reduce((sum, { running }) => sum + running, 0);
   }
 
   /** There is none where the worker does not serve, or is slow to answer. */

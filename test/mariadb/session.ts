@@ -67,7 +67,19 @@ async function untilInProcessList(server: MariadbServer, condition: string): Pro
   await until(async () => (await server.query(asked)).length > 0);
 }
 
-/** Settles when a request waits for a lock at the host, or is long on its way there: any, so there must be one alone. */
-export async function untilLocked(server: MariadbServer): Promise<void> {
-  await until(async () => (await server.host!.requests()).parked > 0);
+/** Settles when a statement waits for a row lock: any of the engine's, so there should be one that can. */
+export async function untilLocked(server: MariadbServer, engine = 'VAMOS'): Promise<void> {
+  await until(async () => (await lockWaits(server, engine)) > 0);
+}
+
+/**
+ * How many statements wait for a row lock of the engine. It is its own state of this moment: whoever releases a lock has
+ * ended the waits for it when its statement is answered. (information_schema.INNODB_TRX shows what was a tenth of a second ago.)
+ */
+export async function lockWaits(server: MariadbServer, engine: string): Promise<number> {
+  if (engine === 'VAMOS') return (await server.host!.counters())['operationsParked']!;
+  const [row] = await server.query('SHOW ENGINE INNODB STATUS');
+  // Before the transactions stand those of the last deadlock.
+  const transactions = String(row!['Status']).split('LIST OF TRANSACTIONS FOR EACH SESSION')[1]!;
+  return transactions.match(/^LOCK WAIT /gm)?.length ?? 0;
 }

@@ -1,6 +1,6 @@
 /** Locks that a statement takes are there when it ends, and its errors are its own: on VAMOS as on InnoDB. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Session, untilRunning } from './session.js';
+import { Session, untilLocked } from './session.js';
 import { useServer } from './suite.js';
 
 const server = useServer();
@@ -36,7 +36,7 @@ describe.each(['VAMOS', 'InnoDB'])('%s', (engine) => {
   test('an UPDATE whose new index entries others then wait for commits', async () => {
     await one.sql('BEGIN', 'UPDATE t SET v = v + 10 WHERE id < 3');
     const waiting = two.sql('DELETE FROM t WHERE v = 20');
-    await untilRunning(server(), two.id);
+    await untilLocked(server(), engine);
     await one.sql('COMMIT');
     await waiting;
     expect(await one.sql('SELECT id, v FROM t ORDER BY id')).toEqual([
@@ -114,7 +114,7 @@ describe.each(['VAMOS', 'InnoDB'])('%s', (engine) => {
       );
     // Each inserts into the gap that the other one has locked: which is all of the index behind 50.
     const other = outcome(one.sql('UPDATE t SET v = 85 WHERE id = 1'));
-    await untilRunning(server(), one.id);
+    await untilLocked(server(), engine);
     const own = outcome(two.sql('UPDATE t SET v = 65 WHERE id = 2'));
     expect([await other, await own].sort()).toEqual(['ER_LOCK_DEADLOCK', 'done']);
     await Promise.all([one.sql('SELECT 1 FROM t', 'COMMIT'), two.sql('SELECT 1 FROM t', 'COMMIT')]);

@@ -1,6 +1,6 @@
 /** What several connections see and lock: the same on VAMOS and on InnoDB, which each test runs on as well. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Session, untilRunning } from './session.js';
+import { Session, untilLocked } from './session.js';
 import { useServer } from './suite.js';
 
 const server = useServer();
@@ -176,7 +176,7 @@ describe.each(['VAMOS', 'InnoDB'])('%s', (engine) => {
       await one.sql('BEGIN', 'UPDATE t SET v = 11 WHERE id = 1');
       await two.sql('UPDATE t SET v = 21 WHERE id = 2');
       const waiting = two.sql('UPDATE t SET v = v * 2 WHERE id = 1');
-      await untilRunning(server(), two.id);
+      await untilLocked(server(), engine);
       await one.sql('COMMIT');
       await waiting;
       expect(await one.sql(ONE)).toEqual([[22]]);
@@ -199,7 +199,7 @@ describe.each(['VAMOS', 'InnoDB'])('%s', (engine) => {
         () => 'done',
         (error: { code: string }) => error.code,
       );
-      await untilRunning(server(), one.id);
+      await untilLocked(server(), engine);
       const own = await two.sql('UPDATE t SET v = 21 WHERE id = 1').then(
         () => 'done',
         (error: { code: string }) => error.code,
@@ -250,12 +250,12 @@ describe.each(['VAMOS', 'InnoDB'])('%s', (engine) => {
     test('an insert waits for the end of another of the same key', async () => {
       await one.sql('BEGIN', 'INSERT INTO t VALUES (4, 40)');
       const waiting = two.code('INSERT INTO t VALUES (4, 41)');
-      await untilRunning(server(), two.id);
+      await untilLocked(server(), engine);
       await one.sql('COMMIT');
       expect(await waiting).toBe('ER_DUP_ENTRY');
       await one.sql('BEGIN', 'INSERT INTO t VALUES (5, 50)');
       const going = two.sql('INSERT INTO t VALUES (5, 51)');
-      await untilRunning(server(), two.id);
+      await untilLocked(server(), engine);
       await one.sql('ROLLBACK');
       await going;
       expect(await two.sql('SELECT v FROM t WHERE id = 5')).toEqual([[51]]);
