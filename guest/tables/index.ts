@@ -161,7 +161,8 @@ export class Tables {
 
   /**
    * Runs `body` in a transaction and commits it; rolls back if it throws. A failure that a new try may mend (deadlock,
-   * lock timeout, lost session) runs it again, even if `body` caught it, where it ended the transaction.
+   * lock timeout, lost session) runs it again, even if `body` caught it, where it ended the transaction. Not where the guest's
+   * memory was rolled back meanwhile: OUTCOME_UNKNOWN.
    * @param options.retries how often again; 3 if not given. `signal` and `timeoutMs` are the commit's: calls in `body` take
    *   their own.
    */
@@ -169,9 +170,10 @@ export class Tables {
     body: (transaction: Transaction) => Promise<Result>,
     options: TransactionOptions & WriteOptions & { retries?: number } = {},
   ): Promise<Result> {
+    const { renewals } = this.#stream;
     for (let retriesLeft = options.retries ?? 3; ; retriesLeft--) {
       try {
-        await using transaction = this.begin(options);
+        await using transaction = new Transaction(this.#pool, options, renewals);
         const result = await body(transaction);
         if (transaction.failure) throw transaction.failure;
         if (transaction.isOpen) await transaction.commit(options);

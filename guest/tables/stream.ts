@@ -96,6 +96,10 @@ export class TableStream {
     return this.#stream.epoch;
   }
 
+  get renewals(): number {
+    return this.#stream.renewals;
+  }
+
   get maxBodyBytes(): number {
     return this.#stream.maxBodyBytes;
   }

@@ -52,6 +52,8 @@ export class Transaction implements Link, AsyncDisposable {
   readonly #options: TransactionOptions;
   readonly #pool: StreamPool;
   readonly #stream: TableStream;
+  /** The stream's, when the work began that it does. */
+  readonly #renewals: number;
   /** The session it began in; undefined: it has not begun. */
   #epoch: number | undefined;
   /** Why it takes no more requests. */
@@ -59,9 +61,11 @@ export class Transaction implements Link, AsyncDisposable {
   /** Why it could not begin. */
   #refusal: VamosError | undefined;
 
-  constructor(pool: StreamPool, options: TransactionOptions) {
+  /** @param renewals of its stream when an earlier transaction began, which this one does again */
+  constructor(pool: StreamPool, options: TransactionOptions, renewals?: number) {
     this.#pool = pool;
     this.#stream = pool.take();
+    this.#renewals = renewals ?? this.#stream.renewals;
     this.#options = options;
     this.lockTimeoutMs = options.lockTimeoutMs;
   }
@@ -257,11 +261,21 @@ export class Transaction implements Link, AsyncDisposable {
   }
 
   #check(): void {
+    if (!this.#end && this.#isOfEarlierState()) {
+      if (this.#epoch !== undefined) this.#undoIfOpen();
+      this.#finish(mayBeDone());
+    }
     if (this.#end) throw this.#end;
   }
 
+  /** It began in a state of this guest's memory that the host knows a later one of. There it may have been committed. */
+  #isOfEarlierState(): boolean {
+    return this.#stream.renewals !== this.#renewals && !this.#options.readOnly;
+  }
+
   #failed(error: VamosError): VamosError {
-    const failure = this.#explain(error);
+    const isLost = error.code === 'SESSION_LOST' && this.#isOfEarlierState();
+    const failure = isLost ? mayBeDone(error) : this.#explain(error);
     if (!this.#end && (failure !== error || endsTransaction(failure))) this.#finish(failure);
     return failure;
   }
@@ -279,6 +293,15 @@ export class Transaction implements Link, AsyncDisposable {
 
 function committed(): VamosError {
   return new VamosError('NO_TRANSACTION', 'the transaction is committed');
+}
+
+function mayBeDone(cause?: VamosError): VamosError {
+  return new VamosError(
+    'OUTCOME_UNKNOWN',
+    "the guest's memory was rolled back while the transaction was under way, which may have been committed since: look before " +
+      'doing it again',
+    { cause },
+  );
 }
 
 function rolledBack(): VamosError {

@@ -78,6 +78,7 @@ export class RpcClient {
   readonly #closing = new AbortController();
   #connection: Connection | undefined;
   #epoch = 1;
+  #renewals = 0;
   #nextStream = 1;
   #maxFrameBytes = 0;
   readonly #backoff: Backoff;
@@ -127,6 +128,11 @@ export class RpcClient {
   /** The session that calls issued now will travel in: 1 for the first, one more after each loss. */
   get epoch(): number {
     return this.#epoch;
+  }
+
+  /** How often it began a session with other bytes, since this guest's memory had been rolled back. */
+  get renewals(): number {
+    return this.#renewals;
   }
 
   /** The longest body of a call. */
@@ -265,9 +271,16 @@ export class RpcClient {
     );
   }
 
-  /** What the host knows of the old session is of a state of this guest's memory that is gone. */
+  /**
+   * What the host knows of the old session is of a state of this guest's memory that is gone. Commits that were issued before
+   * this was known may have been done in that state, even those that were not sent in this one.
+   */
   #renewIfStale(error: VamosError): void {
-    if (error.code === 'SESSION_STALE') this.#session = freshBytes(SESSION_BYTES);
+    if (error.code !== 'SESSION_STALE') return;
+    const session = this.#session;
+    this.#session = freshBytes(SESSION_BYTES);
+    this.#renewals++;
+    for (const call of this.#queue.remove((waiting) => waiting.isCommit)) call.lose(error, session);
   }
 
   #withTrouble(error: VamosError): VamosError {
@@ -329,6 +342,10 @@ class ClientStream implements RpcStream {
 
   get epoch(): number {
     return this.client.epoch;
+  }
+
+  get renewals(): number {
+    return this.client.renewals;
   }
 
   get maxBodyBytes(): number {

@@ -98,10 +98,12 @@ export class PendingCall {
 
   /**
    * Its session ended.
-   * @param session its bytes, where the call was sent: who asks later what became of a commit has to name it
+   * @param cause with SESSION_STALE a commit that was not sent may have been, before this guest's memory was rolled back
+   * @param session its bytes, which must be named to ask later what became of a commit
    */
   lose(cause: VamosError, session?: Uint8Array): void {
-    const code = this.isCommit && this.isSent ? 'OUTCOME_UNKNOWN' : 'SESSION_LOST';
+    const mayBeDone = this.isCommit && (this.isSent || cause.code === 'SESSION_STALE');
+    const code = mayBeDone ? 'OUTCOME_UNKNOWN' : 'SESSION_LOST';
     const what = this.isSent ? 'before the answer came' : 'before the call was sent';
     const advice = code === 'OUTCOME_UNKNOWN' ? '; it may have been done: look before doing it again' : '';
     const detail = code === 'OUTCOME_UNKNOWN' && session ? { detail: session } : {};

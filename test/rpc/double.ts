@@ -46,6 +46,7 @@ export class Double {
     return {
       id,
       epoch: 1,
+      renewals: 0,
       maxBodyBytes: this.connection.maxFrameBytes,
       call: async (method, body, options = {}) => (await issue([{ method, body }], options))[0]!,
       chain: (requests, options = {}) => issue(requests, options),

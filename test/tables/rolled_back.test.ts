@@ -176,6 +176,50 @@ describe('a guest whose memory was rolled back, of which the host knows what it 
     expect(await ids()).toEqual([1, 2, 101, 102]);
   });
 
+  it('does not make again a transaction that was open when another stream found the rollback', async () => {
+    let runs = 0;
+    let goOn = (): void => undefined;
+    const mayGoOn = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    let outcome!: Promise<string>;
+    await new Promise<void>((hasWritten) => {
+      const transaction = guest.tables.transaction(async (open) => {
+        runs++;
+        await open.table(table).writeRow({ id: 2 });
+        hasWritten();
+        await mayGoOn;
+      });
+      outcome = code(transaction);
+    });
+    guest.fallSilent();
+    guest.loseConnection();
+    await before(async (requests) => {
+      await requests.insert({ id: 100 }, { commitNumber: 2, commitToken: Buffer.from('other') });
+    });
+    guest.comeBack();
+    expect(await code(table.writeRow({ id: 3 }))).toBe('OUTCOME_UNKNOWN');
+    goOn();
+    expect(await outcome).toBe('OUTCOME_UNKNOWN');
+    expect(runs).toBe(1);
+    expect(await ids()).toEqual([1, 100]);
+  });
+
+  it('does not make again a commit that it had not sent, and may have sent before', async () => {
+    guest.fallSilent();
+    guest.loseConnection();
+    while (guest.client.epoch === 1) await new Promise(setImmediate);
+    const outcome = code(table.writeRow({ id: 2 }));
+    const double = await Double.connect(() => connectChannel(place.address), guest.session, 7);
+    const stream = double.stream(guest.stream.id);
+    const requests = new Requests({ stream: () => stream } as unknown as RpcClient, table);
+    await requests.insert({ id: 100 }, { commitNumber: 2, commitToken: Buffer.from('other') });
+    guest.comeBack();
+    expect(await outcome).toBe('OUTCOME_UNKNOWN');
+    expect(await ids()).toEqual([1, 100]);
+    await double.vanish();
+  });
+
   it('numbers no row with a value that it reserved before and has used since', async () => {
     const rows = await guest.tables.create(
       defineTable({
@@ -211,6 +255,8 @@ describe('a guest whose memory was rolled back, of which the host knows what it 
     const stream = double.stream(9);
     await stream.call(vamos.tables.Method.BEGIN, new Uint8Array());
     guest.comeBack();
+    // What was issued before that is known is not done in a session that knows nothing of it.
+    expect(await code(table.writeRow({ id: 2 }))).toBe('SESSION_LOST');
     await table.writeRow({ id: 2 });
     expect(Buffer.from(guest.session).toString('hex')).not.toBe(first);
     // What the later one has open is not for the earlier one.
