@@ -107,6 +107,8 @@ export class GuestPlace implements Place {
         onProgress: this.say,
       });
     }
+    // One that was killed while it was being started may have begun only after that.
+    if (part === 'server') await this.kill('server');
     await startMariadb(this.#vm!, { args: SERVER_ARGUMENTS });
   }
 
