@@ -4,6 +4,7 @@ import * as channel from './channel/command.js';
 import * as demo from './demo/command.js';
 import * as growth from './growth/command.js';
 import * as profile from './profile/command.js';
+import * as restore from './restore/command.js';
 import * as sysbench from './sysbench/command.js';
 import * as transitions from './transitions/command.js';
 
@@ -13,6 +14,7 @@ const BENCHMARKS: { register(program: Command): void }[] = [
   demo,
   growth,
   profile,
+  restore,
   sysbench,
   transitions,
 ];
