@@ -144,6 +144,7 @@ int Session::commitOnHost() {
     const bool isWhole = !begun_;  // all of the transaction is in this chain, so it may be made again
     const uint32_t epoch = isWhole ? connect(true) : epoch_;
     if (epoch == 0) return errorOfLast();
+    if (const int error = checkRolledBack(mark)) return error;
     if (!waiting_.empty() && exceedsFrame(END_BYTES)) {
       if (const int error = flush()) return error;
       continue;
@@ -195,6 +196,20 @@ int Session::failUnknown() {
   return fail(unknown);
 }
 
+int Session::checkRolledBack(const CommitMark& mark) {
+  const uint32_t renewals = host().renewals();
+  if (renewals == renewals_) return 0;
+  bool isDone = false;
+  // The host may know more than one session that was left; only the last can be asked about.
+  const bool isOnlyOne = renewals == renewals_ + 1;
+  if (!isOnlyOne) fail({ErrorCode::OUTCOME_UNKNOWN, "the guest's memory was rolled back", {}});
+  const bool isKnown = isOnlyOne && findCommit(mark, host().formerSession(), isDone);
+  if (!isKnown && failure_.code != ErrorCode::OUTCOME_UNKNOWN) return errorOfLast();
+  renewals_ = renewals;
+  // It is done where it was sent in that state, and then in none again.
+  return isKnown && !isDone ? 0 : failUnknown();
+}
+
 CommitMark Session::nextCommit() { return {++lastCommit_, freshBytes(TOKEN_BYTES)}; }
 
 // What became of a commit whose answer never came; `session`: the one that it was sent in. False: nobody
@@ -221,6 +236,7 @@ bool Session::findCommit(const CommitMark& mark, const std::string& session, boo
       // back, and the statement may have been done before that.
       fail({ErrorCode::OUTCOME_UNKNOWN, "the guest's memory was rolled back", {}});
       host().renewSession(session, failure_.message);
+      renewals_ = host().renewals();
       return false;
     }
     fail(client::failureOf(call));
@@ -240,6 +256,7 @@ int Session::writeAlone(Table& table, uint32_t method, std::string_view rows, ui
   for (int attempt = 1;; ++attempt) {
     const uint32_t epoch = begun_ ? epoch_ : connect(true);
     if (epoch == 0) return errorOfLast();
+    if (const int error = checkRolledBack(mark)) return error;
     client::CallOptions options;
     options.timeoutMs = timeoutMs();
     options.epoch = epoch;
@@ -289,6 +306,7 @@ int Session::changeAlone(uint32_t method, wire::ChangeWhere request, bool isOneR
   for (int attempt = 1;; ++attempt) {
     const uint32_t epoch = connect(true);
     if (epoch == 0) return errorOfLast();
+    if (const int error = checkRolledBack(mark)) return error;
     client::CallOptions options;
     options.timeoutMs = timeoutMs(Work::LONG);
     options.epoch = epoch;

@@ -61,7 +61,9 @@ Session& Session::of(THD* thd) {
 
 Session* Session::find(THD* thd) { return static_cast<Session*>(thd_get_ha_data(thd, engine())); }
 
-Session::Session(THD* thd) : thd_(thd), stream_(host().openStream()) { watch().add(this); }
+Session::Session(THD* thd) : thd_(thd), stream_(host().openStream()), renewals_(host().renewals()) {
+  watch().add(this);
+}
 
 Session::~Session() {
   stopListening();

@@ -250,6 +250,9 @@ class Session {
   // commit.cpp.
   int commitOnHost();
   CommitMark nextCommit();
+  // Before a commit is sent in the session that is there. Where this guest's memory was rolled back since the
+  // last one, the host is asked whether the commit, or one behind it, was made in the state that is gone.
+  int checkRolledBack(const CommitMark& mark);
   wire::Scope commitScope(const CommitMark& mark) const;
   bool isWholeTransaction() const;
   int changeAlone(uint32_t method, wire::ChangeWhere request, bool isOneRow, wire::Changed& changed);
@@ -275,6 +278,7 @@ class Session {
   bool wrote_ = false;  // or has writes waiting
   bool wantsSnapshot_ = false;
   uint32_t epoch_ = 0;  // the session that it, or the last call, travelled in
+  uint32_t renewals_;   // of sessions, after rollbacks of the guest's memory, that it has looked into
   std::string prepared_;
   uint32_t statement_ = 0;
   bool inStatement_ = false;

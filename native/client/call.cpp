@@ -59,12 +59,11 @@ bool Call::fail(Failure reason, size_t index) {
 
 bool Call::lose(const Failure& cause, std::string_view session) {
   const std::string why = cause.message.empty() ? "" : ": " + cause.message;
-  if (isCommit && isSent()) {
-    return fail(
-        {ErrorCode::OUTCOME_UNKNOWN, "the session ended before the answer came" + why, std::string(session)});
-  }
   const char* when = isSent() ? "before the answer came" : "before the call was sent";
-  return fail({ErrorCode::SESSION_LOST, std::string("the session ended ") + when + why});
+  const std::string message = std::string("the session ended ") + when + why;
+  const bool mayBeDone = isCommit && (isSent() || cause.code == ErrorCode::SESSION_STALE);
+  if (mayBeDone) return fail({ErrorCode::OUTCOME_UNKNOWN, message, std::string(session)});
+  return fail({ErrorCode::SESSION_LOST, message});
 }
 
 std::string_view replyBody(const CallPointer& call, size_t index) {

@@ -46,7 +46,8 @@ class Call : public std::enable_shared_from_this<Call> {
   // True if this ends it.
   bool succeed(size_t index, Body body);
   bool fail(Failure failure, size_t index = 0);
-  // Its session ended, whose bytes these are.
+  // Its session ended, whose bytes these are. With SESSION_STALE a commit that was not sent may have been
+  // sent before this guest's memory was rolled back.
   bool lose(const Failure& cause, std::string_view session);
 
   bool isDone = false;

@@ -92,7 +92,21 @@ void Client::Implementation::renewSession(std::string_view session, std::string 
 }
 
 void Client::Implementation::renewIfStale(const Failure& error) {
-  if (error.code == ErrorCode::SESSION_STALE) session_ = freshBytes(wire::kSessionBytes);
+  if (error.code != ErrorCode::SESSION_STALE) return;
+  formerSession_ = std::exchange(session_, freshBytes(wire::kSessionBytes));
+  renewals_++;
+  for (CallPointer& call : queue_.takeAll()) {
+    if (!call->isCommit) {
+      queue_.push(std::move(call));
+    } else if (call->lose(error, formerSession_) && call->waiterIndex != Call::kNotWaiting) {
+      wakeLater(*call);
+    }
+  }
+}
+
+std::string Client::Implementation::formerSession() const {
+  const Lock lock(mutex_);
+  return formerSession_;
 }
 
 uint32_t Client::Implementation::maxBodyBytes() const {
@@ -320,6 +334,8 @@ uint32_t Client::epoch() const { return implementation_->epoch(); }
 void Client::renewSession(std::string_view session, std::string reason) {
   implementation_->renewSession(session, std::move(reason));
 }
+uint32_t Client::renewals() const { return implementation_->renewals(); }
+std::string Client::formerSession() const { return implementation_->formerSession(); }
 uint32_t Client::maxBodyBytes() const { return implementation_->maxBodyBytes(); }
 uint32_t Client::openStream() { return implementation_->openStream(); }
 CallPointer Client::send(uint32_t stream, std::vector<Request> chain, CallOptions options) {

@@ -80,6 +80,11 @@ class Client {
   // Ends the session that has these bytes and begins another one, which the host takes for another
   // connector's: this guest's memory was rolled back. Nothing where that session was replaced already.
   void renewSession(std::string_view session, std::string reason);
+  // How often a session with other bytes was begun since this guest's memory had been rolled back. What was
+  // under way when this rises may have been done in the state that is gone; LAST_COMMIT about the session
+  // that was left last tells whether a stream committed there.
+  uint32_t renewals() const;
+  std::string formerSession() const;
   // The longest body of a call, and of all requests of a chain with 64 bytes each.
   uint32_t maxBodyBytes() const;
 

@@ -29,6 +29,8 @@ class Client::Implementation {
   uint32_t connect(uint32_t timeoutMs, Failure& failure);
   uint32_t epoch() const { return epoch_; }
   void renewSession(std::string_view session, std::string reason);
+  uint32_t renewals() const { return renewals_; }
+  std::string formerSession() const;
   uint32_t maxBodyBytes() const;
   uint32_t openStream() { return nextStream_++; }
   CallPointer send(uint32_t stream, std::vector<Request> chain, const CallOptions& options, bool isLater);
@@ -102,6 +104,8 @@ class Client::Implementation {
   std::shared_ptr<Connection> connection_;  // while there is a session
   std::atomic<uint32_t> epoch_{1};          // written under the mutex
   std::string session_;                     // its bytes; others after a rollback of this guest's memory
+  std::string formerSession_;               // those that it had before
+  std::atomic<uint32_t> renewals_{0};       // written under the mutex
   uint64_t maxFrameBytes_;
   CallQueue queue_;
   std::vector<Call*> waiters_;  // calls that are not done and have a thread that waits

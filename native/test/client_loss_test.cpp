@@ -281,6 +281,17 @@ TEST_CASE("a host that knows a later state of the session gets another one, with
     CHECK_FALSE(client.wait(other));
     CHECK(codeOf(other) == ErrorCode::SESSION_LOST);
   }
+  SUBCASE("where commits wait to be sent, which may have been sent before") {
+    for (uint32_t frames = 0; frames < host->limits.maxFramesInFlight; frames++) {
+      client.send(client.openStream(), {{1, ""}});
+      host->expectRequests();
+    }
+    const CallPointer commit = client.send(client.openStream(), {{1, ""}}, {.isCommit = true});
+    host->send(wire::FrameKind::GOODBYE, wire::Goodbye{ErrorCode::SESSION_STALE, "rolled back", ""}.encode());
+    CHECK_FALSE(client.wait(commit));
+    CHECK(codeOf(commit) == ErrorCode::OUTCOME_UNKNOWN);
+    CHECK(client::failureOf(commit).detail == former);
+  }
   SUBCASE("where it says goodbye") {
     host->send(wire::FrameKind::GOODBYE, wire::Goodbye{ErrorCode::SESSION_STALE, "rolled back", ""}.encode());
   }
@@ -302,6 +313,8 @@ TEST_CASE("a host that knows a later state of the session gets another one, with
   CHECK(next->hello.session != former);
   CHECK(next->hello.session.size() == 16);
   CHECK(next->hello.epoch == 2);
+  CHECK(client.renewals() == 1);
+  CHECK(client.formerSession() == former);
 }
 
 TEST_CASE("a host that answers pings may take its time") {

@@ -136,10 +136,8 @@ const outcomeOf = (call: Promise<unknown>): Promise<string> =>
     (error: { errno: number; message: string }) => `${error.errno}: ${error.message}`,
   );
 
-/** What the guest did between the snapshot and the rollback to it: rows that commit with the next numbers of the stream. */
-async function before(table: string, rows: AnyRow[], onOtherStream: boolean): Promise<void> {
-  const { stream: ofServer, commitNumber } = between.lastWrite!;
-  const stream = onOtherStream ? ofServer + 1000 : ofServer;
+/** What the guest did between the snapshot and the rollback to it: rows that commit with these numbers of the stream. */
+async function before(table: string, rows: AnyRow[], { stream, commitNumber }: LastWrite): Promise<void> {
   const opened = await new Tables(client, client.stream()).open(`test/${table}`);
   const double = await Double.connect(() => connectChannel(host.channel), between.session, between.epoch + 1);
   const rpcStream = double.stream(stream);
@@ -161,7 +159,8 @@ async function lose(
   const outcome = outcomeOf(sql(statement));
   await between.hasLost();
   between.cut();
-  await before(table, rows, onOtherStream);
+  const { stream, commitNumber } = between.lastWrite!;
+  await before(table, rows, { stream: onOtherStream ? stream + 1000 : stream, commitNumber });
   between.comeBack();
   return outcome;
 }
@@ -192,6 +191,37 @@ describe('a commit that is lost when the memory of its guest was rolled back', (
     await sql('INSERT INTO t VALUES (3)');
     await sql('UPDATE t SET id = id + 1000 WHERE id = 3');
     expect(await ids()).toEqual([[1], [100], [101], [102], [1003]]);
+  });
+
+  test('has an outcome that is not known where its transaction is made again after another connection found the rollback', async () => {
+    const insertAndCommit = async (on: mysql.Connection) => {
+      await on.query('START TRANSACTION');
+      await on.query('INSERT INTO t VALUES (5)');
+      await on.query('COMMIT');
+    };
+    const [other, idle] = [await server.connect(), await server.connect()];
+    await idle.query('INSERT INTO t VALUES (2)');
+    await other.query('INSERT INTO t VALUES (3)');
+    const ofOther = between.lastWrite!;
+    await sql('INSERT INTO t VALUES (4)');
+    const ofThis = between.lastWrite!;
+    await sql('START TRANSACTION');
+    await sql('INSERT INTO t VALUES (5)');
+    between.fallSilent();
+    between.cut();
+    await before('t', [{ id: 100 }], { ...ofOther, commitNumber: ofOther.commitNumber + 1 });
+    await before('t', [{ id: 101 }], { ...ofThis, commitNumber: ofThis.commitNumber + 1 });
+    between.comeBack();
+
+    expect(await outcomeOf(other.query('INSERT INTO t VALUES (6)'))).toMatch(/is not known/);
+    expect(await outcomeOf(sql('INSERT INTO t VALUES (7)'))).toMatch(/^1213: /);
+    expect(await outcomeOf(insertAndCommit(connection))).toMatch(/is not known/);
+    expect(await ids()).toEqual([[1], [2], [3], [4], [100], [101]]);
+    // Those who know go on, and so does who did nothing since.
+    for (const each of [connection, idle]) await each.query(`INSERT INTO t VALUES (${each.threadId + 1000})`);
+    await insertAndCommit(other);
+    expect(await sql('SELECT COUNT(*) FROM t')).toEqual([[9]]);
+    await Promise.all([other.end(), idle.end()]);
   });
 
   test('fails with no duplicate key where a row had its AUTO_INCREMENT value; the next one has a value of its own', async () => {
