@@ -121,7 +121,13 @@ export async function crashRounds(options: RoundsOptions): Promise<Report> {
     }
   }
   report.addRefusals(book.refusals);
-  if (setting.binaryLog && !setting.xa && place.server) await compareLog(place.server);
+  const isAllInLog = setting.binaryLog && !setting.xa && setting.clients === 'mysql';
+  if (isAllInLog && place.server) {
+    await compareLog(place.server).catch((error: unknown) => {
+      options.progress?.(`VIOLATION: ${String(error)}`);
+      throw error;
+    });
+  }
   return report;
 }
 
