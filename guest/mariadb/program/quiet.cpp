@@ -185,6 +185,18 @@ bool leavesTraces(SELECT_LEX& select) {
   return anyLeavesTraces(conditions);
 }
 
+bool mayHaveRows(const LEX& statement) {
+  switch (statement.sql_command) {
+    case SQLCOM_INSERT:
+    case SQLCOM_INSERT_SELECT:
+    case SQLCOM_REPLACE:
+    case SQLCOM_REPLACE_SELECT:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 bool hasEffects(Item* condition) {
@@ -203,6 +215,8 @@ bool leavesTraces(LEX& statement) {
   }
   if (!isAnySuspicious) return false;
   if (anyLeavesTraces(statement.value_list)) return true;
+  // In other statements the list is the connection's last INSERT's, whose memory was given back.
+  if (!mayHaveRows(statement)) return false;
   List_iterator_fast<List_item> rows(statement.many_values);
   while (List_item* row = rows++) {
     if (anyLeavesTraces(*row)) return true;
