@@ -24,6 +24,7 @@ int Window::next(Row& row) {
   row.primaryKey = withKeys_ ? reader.lengthPrefixed(maxKeyBytes) : std::string_view{};
   if (reader.failed()) return HA_ERR_INTERNAL_ERROR;
   offset_ = reader.offset();
+  row.isUnlocked = lastUnlocked_ && atEnd();
   return 0;
 }
 
@@ -59,7 +60,7 @@ void Cursor::openAhead(Session& session, const wire::OpenCursor& request) {
 int Cursor::take(const Reply& reply) {
   wire::Rows rows;
   if (!wire::Rows::decode(reply.body, rows)) return HA_ERR_INTERNAL_ERROR;
-  window_.assign(reply.call, rows.window, withKeys_);
+  window_.assign(reply.call, rows.window, withKeys_, rows.lastUnlocked);
   number_ = rows.cursor;
   return 0;
 }

@@ -16,17 +16,19 @@ struct Reply;
 struct Row {
   std::string_view bytes;
   std::string_view primaryKey;  // where the request asked for keys
+  bool isUnlocked = false;      // of a semi-consistent scan: another transaction has it locked
 };
 
 // Takes a window (FORMATS.md) apart. It is checked row by row: the host may send anything.
 class Window {
  public:
   // The bytes live as long as the call.
-  void assign(client::CallPointer call, std::string_view bytes, bool withKeys) {
+  void assign(client::CallPointer call, std::string_view bytes, bool withKeys, bool lastUnlocked = false) {
     call_ = std::move(call);
     bytes_ = bytes;
     offset_ = 0;
     withKeys_ = withKeys;
+    lastUnlocked_ = lastUnlocked;
   }
   bool atEnd() const { return offset_ == bytes_.size(); }
   // Bytes that were taken, and all.
@@ -40,6 +42,7 @@ class Window {
   std::string_view bytes_;
   size_t offset_ = 0;
   bool withKeys_ = false;
+  bool lastUnlocked_ = false;
 };
 
 // A scan of one index on the host, in windows of rows that grow. A plain one has its next window asked for

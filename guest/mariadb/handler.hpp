@@ -86,6 +86,8 @@ class ha_vamos final : public handler {
   int index_next_same(uchar* record, const uchar* key, uint keyBytes) override;
   int read_range_first(const key_range* start, const key_range* end, bool isEqual, bool sorted) override;
   void unlock_row() override;
+  void try_semi_consistent_read(bool yes) override;
+  bool was_semi_consistent_read() override { return current_.isUnlocked; }
 
   // handler_ranges.cpp: many ranges in one request.
   ha_rows multi_range_read_info_const(uint index, RANGE_SEQ_IF* ranges, void* rangesArgument, uint rangeCount,
@@ -186,6 +188,7 @@ class ha_vamos final : public handler {
   wire::OpenCursor scanRequest(uint32_t index, wire::Bounds bounds, bool reverse, bool alone) const;
   int openScan(wire::Bounds bounds, bool reverse, Bound bound, uchar* record);
   int nextOfScan(uchar* record);
+  int lockCurrent(uchar* record);
   int step(bool reverse, uchar* record);
   int turn(bool reverse, uchar* record);
   void endScan();
@@ -264,6 +267,7 @@ class ha_vamos final : public handler {
   wire::Lock storedLock_ = wire::Lock::NO_LOCK;
   bool isLockedForWrite_ = false;
   bool skipsLocked_ = false;
+  bool isSemiConsistent_ = false;   // scans of the primary key don't wait for rows of other transactions
   bool modifies_ = false;           // rows that are read may be updated or deleted: whole, with their keys
   bool ignoresDuplicates_ = false;  // the statement handles them itself: they must be known at once
   bool changesDuplicates_ = false;  // REPLACE, ON DUPLICATE KEY UPDATE: it locks them for that

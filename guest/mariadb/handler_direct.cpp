@@ -137,6 +137,7 @@ int ha_vamos::direct_delete_rows_init() {
 }
 
 int ha_vamos::direct_update_rows(ha_rows* updated, ha_rows* found) {
+  direct_.semiConsistent = isSemiConsistent_ && direct_.index == 0 && direct_.keys.empty();
   wire::Changed changed;
   const int error = changeDirectly(wire::Method::UPDATE_WHERE, changed);
   if (error) return error;

@@ -218,9 +218,10 @@ int ha_vamos::reset() {
   positions_.clear();
   filter_.clear();
   indexFilter_.clear();
-  ignoresDuplicates_ = changesDuplicates_ = false;
+  ignoresDuplicates_ = changesDuplicates_ = isSemiConsistent_ = false;
   refusedRow_.clear();
   updateValues_ = nullptr;
+  current_.isUnlocked = false;
   free_root(&blobMemory_, MYF(MY_MARK_BLOCKS_FREE));
   return 0;
 }

@@ -192,6 +192,11 @@ void ha_vamos::openScansAhead() {
 
 int ha_vamos::nextOfScans(range_id_t* range) {
   Ranges::Scan& scan = ranges_.scans.front();
+  if (current_.isUnlocked) {
+    *range = scan.range;
+    const int error = lockCurrent(table->record[0]);
+    if (error != HA_ERR_KEY_NOT_FOUND) return error;
+  }
   Row row;
   const int error = scan.cursor.next(session(), row);
   if (error == HA_ERR_END_OF_FILE) {
@@ -209,6 +214,7 @@ int ha_vamos::nextOfScans(range_id_t* range) {
 void ha_vamos::endRanges() {
   for (Ranges::Scan& scan : ranges_.scans) giveBack(scan.cursor);
   ranges_ = {};
+  current_.isUnlocked = false;
 }
 
 }  // namespace vamos::mariadb

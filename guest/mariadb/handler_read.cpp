@@ -156,6 +156,7 @@ wire::OpenCursor ha_vamos::scanRequest(uint32_t index, wire::Bounds bounds, bool
   request.lock = lock_;
   request.columns = projection_.columns;
   request.withKeys = wantsKeys();
+  request.semiConsistent = isSemiConsistent_ && index == 0 && lock_ == wire::Lock::EXCLUSIVE;
   request.filter = filter();
   const FirstWindow first = firstWindow();
   request.windowBytes = first.bytes;
@@ -180,26 +181,41 @@ int ha_vamos::openScan(wire::Bounds bounds, bool reverse, Bound bound, uchar* re
 }
 
 int ha_vamos::nextOfScan(uchar* record) {
-  if (cursor_.rest().atEnd()) {
-    sendUnwanted();
-    // The window that its key stands in goes, also where none with rows comes after it.
-    suspendedKey_.assign(current_.primaryKey);
-    current_.primaryKey = suspendedKey_;
+  int error = current_.isUnlocked ? lockCurrent(record) : HA_ERR_KEY_NOT_FOUND;
+  while (error == HA_ERR_KEY_NOT_FOUND) {
+    if (cursor_.rest().atEnd()) {
+      sendUnwanted();
+      // The window that its key stands in goes, also where none with rows comes after it.
+      suspendedKey_.assign(current_.primaryKey);
+      current_.primaryKey = suspendedKey_;
+    }
+    Row row;
+    error = cursor_.next(session(), row);
+    if (error) {
+      current_.bytes = {};  // its key stays: HANDLER may go on from the end
+      return error;
+    }
+    error = deliver(row, projection_, record);
   }
-  Row row;
-  const int error = cursor_.next(session(), row);
-  if (error) {
-    current_.bytes = {};  // its key stays: HANDLER may go on from the end
-    return error;
-  }
-  return deliver(row, projection_, record);
+  return error;
+}
+
+// The server wants the row that it was shown as it was last committed: waits for its lock and reads it again.
+// HA_ERR_KEY_NOT_FOUND: it is gone, or does not pass the filter any more.
+int ha_vamos::lockCurrent(uchar* record) {
+  current_.isUnlocked = false;
+  const std::string key(current_.primaryKey);
+  return get(0, key, filter(), record);
 }
 
 int ha_vamos::deliver(const Row& row, const Projection& projection, uchar* record) {
   current_ = row;
   if (table_share->blob_fields) free_root(&blobMemory_, MYF(MY_MARK_BLOCKS_FREE));
   SessionBlobs blobs(session());
-  return share_->codec->decodeRow(row.bytes, projection, record, blobs, &blobMemory_);
+  const int error = share_->codec->decodeRow(row.bytes, projection, record, blobs, &blobMemory_);
+  // The other transaction has ended meanwhile, and a blob of the row is gone.
+  const bool isOver = error && row.isUnlocked && session().failure().code == ErrorCode::BLOB_MISSING;
+  return isOver ? lockCurrent(record) : error;
 }
 
 // READ COMMITTED gives back the locks of rows that the statement didn't want.
@@ -207,7 +223,13 @@ bool ha_vamos::givesRowsBack() const {
   return lock_ != wire::Lock::NO_LOCK && thd_tx_isolation(ha_thd()) <= ISO_READ_COMMITTED;
 }
 
+// Of an UPDATE, which says so while it looks for its rows; not by their positions, which get() reads.
+void ha_vamos::try_semi_consistent_read(bool yes) {
+  isSemiConsistent_ = yes && thd_tx_isolation(ha_thd()) <= ISO_READ_COMMITTED;
+}
+
 void ha_vamos::unlock_row() {
+  if (std::exchange(current_.isUnlocked, false)) return;
   if (!givesRowsBack() || current_.primaryKey.empty()) return;
   appendLengthPrefixed(unwanted_, current_.primaryKey);
   if (!cursor_.isOpen()) sendUnwanted();

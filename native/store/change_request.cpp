@@ -47,6 +47,8 @@ std::shared_ptr<Cursor> makeCursor(std::shared_ptr<Transaction> transaction,
   cursor->options.reverse = options.reverse;
   cursor->options.limitRows = options.limitRows;
   cursor->options.wait = options.wait;
+  cursor->options.semiConsistent = options.semiConsistent;
+  cursor->awaitsWanted = true;
   cursor->projection.withKeys = true;
   cursor->filter = std::move(filter);
   cursor->lock = Lock::EXCLUSIVE;
@@ -67,6 +69,9 @@ Answer Store::change(uint64_t number, ChangeOptions options) {
   if (transaction->isShared()) options.wait = Wait::NO_WAIT;
   if (options.index >= table->indexes.size() || (options.keys && !table->indexes[options.index].isUnique)) {
     refuse(ErrorCode::INDEX_MISSING, "the table has no such index " + std::to_string(options.index));
+  }
+  if (options.semiConsistent && (options.deletes || options.index != 0 || options.keys)) {
+    refuse(ErrorCode::BAD_REQUEST, "only an update by ranges of the primary key is semi-consistent");
   }
   std::string refusal;
   std::optional<Program> filter;

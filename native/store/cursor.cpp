@@ -92,6 +92,7 @@ Progress FetchOperation::run(const Budget& budget) {
 }
 
 bool FetchOperation::isFull() const {
+  if (outcome.lastUnlocked) return true;
   if (outcome.count == 0 || cursor->aggregates) return false;
   const uint64_t firstRows = cursor->options.firstRows;
   return outcome.result.size() >= windowBytes_ ||
@@ -319,13 +320,13 @@ FetchOperation::Step FetchOperation::lockedEnd() {
 
 // Under READ COMMITTED a secondary index's entries of others that have not ended are waited for, as InnoDB
 // does. (It leaves such rows out of an UPDATE's scan of the primary key, so there nothing is waited for.)
-bool FetchOperation::looksAtGaps() const { return transaction->locksGaps() || !isPrimary(); }
+bool FetchOperation::looksAtGaps() const { return locksGaps() || !isPrimary(); }
 
 FetchOperation::Step FetchOperation::lockGap(const KeyRange& gap) {
   const Wait wait = cursor->options.wait;
   const IfLocked ifGapLocked = wait == Wait::SKIP_LOCKED ? IfLocked::IGNORE : ifLocked(wait);
-  return locked(transaction->locksGaps() ? transaction->lockGap(gap, ifGapLocked)
-                                         : transaction->awaitInserts(gap, ifGapLocked));
+  return locked(locksGaps() ? transaction->lockGap(gap, ifGapLocked)
+                            : transaction->awaitInserts(gap, ifGapLocked));
 }
 
 bool FetchOperation::isOnlyOne(std::string_view entry) const {
@@ -360,7 +361,10 @@ FetchOperation::Step FetchOperation::lockingStep() {
   }
   const std::string rowKey = spaceKey(cursor->table->indexes[0].space, primaryKey);
   if (!std::exchange(hasBegunEntry_, true)) lockMark_ = transaction->lockMark();
-  const LockAnswer answer = transaction->lockRow(rowKey, lockMode(cursor->lock), ifLocked(options.wait));
+  const bool mayPass = options.semiConsistent && !isAlone && awaitedRow_ != rowKey;
+  const LockAnswer answer = transaction->lockRow(rowKey, lockMode(cursor->lock),
+                                                 mayPass ? IfLocked::REFUSE : ifLocked(options.wait));
+  if (answer == LockAnswer::REFUSED && mayPass) return anothersRow(rowKey);
   if (answer == LockAnswer::REFUSED && options.wait == Wait::SKIP_LOCKED) {
     pass();
     return Step::OK;
@@ -371,7 +375,7 @@ FetchOperation::Step FetchOperation::lockingStep() {
     openIterator();
     step = seek();
     const bool isSame = step == Step::OK && toView(iterator_->key()) == entry && pointsTo(primaryKey);
-    if (!isSame && !transaction->locksGaps()) transaction->unlockRow(rowKey, lockMark_);
+    if (!isSame && !locksGaps()) transaction->unlockRow(rowKey, lockMark_);
     if (step == Step::AT_END) return lockedEnd();
     if (step != Step::OK) return step;
     if (!isSame) {
@@ -388,9 +392,30 @@ FetchOperation::Step FetchOperation::lockingStep() {
     step = status.ok() ? append(primaryKey, toView(value_)) : Step::OK;
   }
   if (step == Step::FAILED) return step;
-  if (step == Step::LEFT_OUT && !transaction->locksGaps()) transaction->unlockRow(rowKey, lockMark_);
+  if (step == Step::LEFT_OUT && !locksGaps()) transaction->unlockRow(rowKey, lockMark_);
   pass();
   if (isAlone) cursor->rest.high = cursor->rest.low;
+  return Step::OK;
+}
+
+FetchOperation::Step FetchOperation::anothersRow(const std::string& rowKey) {
+  const rocksdb::Status status = view_.get(rowKey, false, value_);
+  if (!status.ok() && !status.IsNotFound()) return fail(database_.failure(status));
+  bool isWanted = status.ok();
+  if (isWanted && cursor->filter) {
+    if (!cursor->table->row.isValid(toView(value_))) return failRow();
+    isWanted = cursor->filter->isTrue(toView(value_));
+  }
+  if (isWanted && cursor->awaitsWanted) {
+    awaitedRow_ = rowKey;
+    isPositioned_ = false;
+    return Step::OK;
+  }
+  if (isWanted) {
+    if (append(std::string_view(rowKey).substr(4), toView(value_)) == Step::FAILED) return Step::FAILED;
+    outcome.lastUnlocked = true;
+  }
+  pass();
   return Step::OK;
 }
 

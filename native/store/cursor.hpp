@@ -20,8 +20,9 @@ struct Cursor {
   std::optional<Program> filter;
   std::optional<Aggregates> aggregates;
   Lock lock = Lock::NONE;
-  KeyRange rest;      // not scanned yet
-  uint64_t rows = 0;  // that passed the filter so far
+  bool awaitsWanted = false;  // semi-consistent: waits for locked rows that pass the filter
+  KeyRange rest;              // not scanned yet
+  uint64_t rows = 0;          // that passed the filter so far
   uint64_t rowsRead = 0;
   std::optional<View> view;            // plain reads; its writes are looked up anew for each window
   bool isBusy = false;                 // owner thread only
@@ -38,6 +39,11 @@ struct Cursor {
 // A locking scan takes each step twice: it finds the next entry, locks the gap up to it and its row, and then
 // looks whether anything was committed meanwhile; if so, it looks again, now that nothing there can change
 // any more.
+//
+// A semi-consistent scan is that of an UPDATE under READ COMMITTED: it locks no gaps, and looks at a row that
+// another transaction has locked as it was last committed. One that does not pass the filter is left out. Of
+// one that passes, either the lock is awaited, or it is given unlocked, at the end of its window: no row
+// behind it is locked before the reader has decided whether to wait for it.
 class FetchOperation : public Operation {
  public:
   FetchOperation(uint64_t number, std::shared_ptr<Cursor> cursor, const Database& database,
@@ -54,6 +60,7 @@ class FetchOperation : public Operation {
   enum class Step { OK, LEFT_OUT, AT_END, PARKED, FAILED };
 
   bool isPrimary() const { return cursor->options.index == 0; }
+  bool locksGaps() const { return transaction->locksGaps() && !cursor->options.semiConsistent; }
   // The entry is the one that the bounds give whole: there can be no other, so no gap needs a lock.
   bool isOnlyOne(std::string_view entry) const;
   bool isFull() const;
@@ -69,6 +76,8 @@ class FetchOperation : public Operation {
   Step appendEntry(std::string_view entry, std::string_view primaryKey, const std::string& rowKey);
   Step plainSecondaryRows();
   Step lockingStep();
+  // Of a semi-consistent scan: the row that another transaction has locked.
+  Step anothersRow(const std::string& rowKey);
   Step locked(LockAnswer answer);
   Step lockedEnd();
   bool looksAtGaps() const;
@@ -99,6 +108,7 @@ class FetchOperation : public Operation {
   bool hasBegunEntry_ = false;
   uint64_t sequence_ = 0;  // of the database, just before the iterator was made
   std::string primaryKey_;
+  std::string awaitedRow_;  // of a semi-consistent scan: the key of a row that is wanted and has to be locked
   rocksdb::PinnableSlice value_;
 };
 

@@ -48,6 +48,12 @@ uint64_t Store::openCursor(uint64_t number, CursorOptions options) {
     rocksdb::DB* base = &database_.base();
     cursor->view = View{base, nullptr, std::make_shared<rocksdb::ManagedSnapshot>(base)};
   }
+  const bool maySemiConsist =
+      cursor->lock == Lock::EXCLUSIVE && options.index == 0 && options.aggregates.empty();
+  if (options.semiConsistent && !maySemiConsist) {
+    refuse(ErrorCode::BAD_REQUEST,
+           "only a scan of rows by the primary key that locks exclusively is semi-consistent");
+  }
   cursor->rest = boundsRange(cursor->table->indexes[options.index].space, options);
   cursor->projection = {options.columns, options.withKeys};
   options.filter.clear();

@@ -37,6 +37,7 @@ struct Outcome {
   uint64_t count = 0;
   uint64_t changed = 0;
   bool atEnd = false;
+  bool lastUnlocked = false;  // of a window: another transaction has its last row locked
   // Of a change in a shared transaction: it changed nothing, and saw nothing that the transaction wrote.
   bool standsAlone = false;
 
@@ -125,6 +126,7 @@ struct CursorOptions {
   Wait wait = Wait::WAIT;
   std::vector<uint32_t> columns;
   bool withKeys = false;
+  bool semiConsistent = false;               // see FetchOperation
   std::string filter;                        // a program; empty: all rows
   std::vector<AggregateOptions> aggregates;  // not empty: their results instead of rows
 };
@@ -141,6 +143,7 @@ struct ChangeOptions {
   std::string filter;
   uint64_t limitRows = 0;
   Wait wait = Wait::WAIT;
+  bool semiConsistent = false;  // of an update by ranges of the primary key, see FetchOperation
 };
 
 struct Record {

@@ -138,6 +138,7 @@ TEST_CASE("fields have the values that TypeScript gave them") {
   CHECK(cursor.limitRows == 10);
   CHECK(cursor.columns == std::vector<uint32_t>{2});
   CHECK(cursor.windowBytes == 65536);
+  CHECK(cursor.semiConsistent);
 
   CreateTable create;
   REQUIRE(CreateTable::decode(vector("CreateTable"), create));
@@ -160,6 +161,7 @@ TEST_CASE("fields have the values that TypeScript gave them") {
   CHECK(rows.window.data() > bytes.data());
   CHECK(rows.cursor == 2);
   CHECK(rows.count == 3);
+  CHECK(rows.lastUnlocked);
 
   ReplyBatch replies;
   const std::string batch = vector("ReplyBatch");

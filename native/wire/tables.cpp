@@ -252,6 +252,7 @@ void fields(Visitor& visit, Message& message) {
   visit(13, message.filter);
   visit(14, message.aggregates, maxAggregates);
   visit(15, message.firstRows);
+  visit(16, message.semiConsistent);
 }
 
 template <typename Visitor, Is<Assignment> Message>
@@ -272,6 +273,7 @@ void fields(Visitor& visit, Message& message) {
   visit(8, message.filter);
   visit(9, message.limitRows);
   visit(10, message.assignments, maxColumns);
+  visit(11, message.semiConsistent);
 }
 
 template <typename Visitor, Is<Changed> Message>
@@ -296,6 +298,7 @@ void fields(Visitor& visit, Message& message) {
   visit(1, message.window);
   visit(2, message.cursor);
   visit(3, message.count);
+  visit(4, message.lastUnlocked);
 }
 
 template <typename Visitor, Is<Reserve> Message>

@@ -273,6 +273,7 @@ struct OpenCursor {
   std::string filter;
   std::vector<Aggregate> aggregates;
   uint32_t firstRows = 0;
+  bool semiConsistent = false;
 
   std::string encode() const;
   static bool decode(std::string_view bytes, OpenCursor& message);
@@ -294,6 +295,7 @@ struct ChangeWhere {
   std::string filter;
   uint64_t limitRows = 0;
   std::vector<Assignment> assignments;
+  bool semiConsistent = false;
 
   std::string encode() const;
   static bool decode(std::string_view bytes, ChangeWhere& message);
@@ -326,6 +328,7 @@ struct Rows {
   std::string_view window;  // stands in the bytes that were decoded
   uint32_t cursor = 0;
   uint64_t count = 0;
+  bool lastUnlocked = false;
 
   std::string encode() const;
   static bool decode(std::string_view bytes, Rows& message);

@@ -99,6 +99,15 @@ describe.each(MODES)('changes that the host refuses, %s', (mode) => {
     expect(await code(one.deleteWhere({}, { wait: Wait.SKIP_LOCKED }))).toBe('BAD_REQUEST');
   });
 
+  it('are semi-consistent, but no update by ranges of the primary key', async () => {
+    const note = { column: Column.NOTE, value: text('a') };
+    const semiConsistent = true;
+    const refusal = /only an update by ranges of the primary key/;
+    await refused({ semiConsistent, index: BY_RANK, assignments: [note] }, refusal);
+    await refused({ semiConsistent, keys: keys(table, 1), assignments: [note] }, refusal);
+    await expect(one.deleteWhere({ semiConsistent })).rejects.toThrow(refusal);
+  });
+
   it('have more ranges than it takes, before they are decoded', async () => {
     await refused({ ranges: Array.from({ length: 20_000 }, () => ({})) }, /at most 16384/);
     const nowhere = equals(Column.ID, 10_000);
@@ -129,6 +138,7 @@ describe.each(MODES)('changes that the host refuses, %s', (mode) => {
         ranges: fc.array(bounds, { maxLength: 3 }),
         reverse: fc.boolean(),
         limitRows: fc.nat(),
+        semiConsistent: fc.boolean(),
         filter: bytes,
         assignments: fc.array(fc.record({ column: fc.nat({ max: 7 }), value: bytes }), { maxLength: 3 }),
       },

@@ -94,6 +94,7 @@ describe.each(MODES)('a hostile connector, %s', (mode) => {
       [Method.INSERT, Write.encode({ ...head, scope: { durability: 5 as never } }).finish(), /BAD_REQUEST/],
       [Method.OPEN_CURSOR, OpenCursor.encode({ ...head, index: 2 }).finish(), /INDEX_MISSING/],
       [Method.OPEN_CURSOR, OpenCursor.encode({ ...head, columns: [3] }).finish(), /BAD_REQUEST/],
+      [Method.OPEN_CURSOR, OpenCursor.encode({ ...head, semiConsistent: true }).finish(), /BAD_REQUEST/],
       [
         Method.OPEN_CURSOR,
         OpenCursor.encode({ ...head, bounds: { hasLower: true, lower: new Uint8Array(100_000) } }).finish(),

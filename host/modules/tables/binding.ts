@@ -72,6 +72,8 @@ export interface Outcome {
   changed?: number;
   /** Cursor calls: the cursor reached its end (and is closed). */
   atEnd?: boolean;
+  /** Of a window of a semi-consistent cursor: another transaction has its last row locked, and it is not locked. */
+  lastUnlocked?: boolean;
   /** A change in a shared transaction that changed nothing, and saw nothing which the transaction wrote. */
   standsAlone?: boolean;
 }
@@ -120,6 +122,8 @@ export interface CursorOptions extends BoundsOptions {
   /** Projection; empty: all. */
   columns: number[];
   withKeys: boolean;
+  /** Rows that other transactions have locked are not waited for (tables.proto). */
+  semiConsistent?: boolean;
   /** A program (FORMATS.md); none: all rows. */
   filter?: Uint8Array | undefined;
   /** Not empty: the one window holds their results instead of rows. `count` is the rows that they are of. */
@@ -151,6 +155,8 @@ export interface ChangeOptions {
   /** That pass the filter; 0: all. */
   limitRows: number;
   wait: number;
+  /** Rows that other transactions have locked are waited for where they pass the filter (tables.proto). */
+  semiConsistent?: boolean;
 }
 
 /** The store's numbers. ROLLBACK: of a prepared transaction. */

@@ -73,6 +73,7 @@ Napi::Object toObject(Napi::Env env, Outcome outcome) {
   if (outcome.count > 0) object.Set("count", toNumber(env, outcome.count));
   if (outcome.changed > 0) object.Set("changed", toNumber(env, outcome.changed));
   if (outcome.atEnd) object.Set("atEnd", Napi::Boolean::New(env, true));
+  if (outcome.lastUnlocked) object.Set("lastUnlocked", Napi::Boolean::New(env, true));
   if (outcome.standsAlone) object.Set("standsAlone", Napi::Boolean::New(env, true));
   return object;
 }
@@ -106,6 +107,7 @@ CursorOptions cursorOptions(const Napi::Object& object) {
   options.wait = enumOf<store::Wait>(object.Get("wait"));
   options.columns = numbersOf(object.Get("columns"));
   options.withKeys = boolean(object.Get("withKeys"));
+  options.semiConsistent = boolean(object.Get("semiConsistent"));
   options.filter = optionalView(object.Get("filter"));
   const auto aggregates = object.Get("aggregates").As<Napi::Array>();
   for (uint32_t i = 0; i < aggregates.Length(); i++) {
@@ -136,6 +138,7 @@ store::ChangeOptions changeOptions(const Napi::Object& object) {
   options.filter = optionalView(object.Get("filter"));
   options.limitRows = u64(object.Get("limitRows"));
   options.wait = enumOf<store::Wait>(object.Get("wait"));
+  options.semiConsistent = boolean(object.Get("semiConsistent"));
   return options;
 }
 

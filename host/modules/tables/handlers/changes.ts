@@ -68,7 +68,7 @@ function checkChange(
   scope: Scope,
   deletes: boolean,
 ): ChangeOptions {
-  const { index, keys, ranges, assignments, reverse } = request;
+  const { index, keys, ranges, assignments, reverse, semiConsistent } = request;
   const isUnique = checkIndex(table, index).unique;
   const byKeys = keys.length > 0;
   if (byKeys && ranges.length > 0) throw refuse('a change goes by keys or by ranges, not by both');
@@ -100,6 +100,7 @@ function checkChange(
     filter: programOrNone(request.filter),
     limitRows: Number(request.limitRows),
     wait: scope.wait,
+    semiConsistent,
   };
 }
 

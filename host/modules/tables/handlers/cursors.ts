@@ -63,7 +63,7 @@ const open: Handler = async (session, body, call) => {
 };
 
 function checkOptions(table: HostTable, request: vamos.tables.OpenCursor): CursorOptions {
-  const { index, reverse, lock, withKeys } = request;
+  const { index, reverse, lock, withKeys, semiConsistent } = request;
   checkIndex(table, index);
   checkLock(lock);
   const scope = checkScope(request.scope);
@@ -79,6 +79,7 @@ function checkOptions(table: HostTable, request: vamos.tables.OpenCursor): Curso
     wait: scope.wait,
     columns: checkProjection(table, request.columns),
     withKeys,
+    semiConsistent,
     filter: programOrNone(request.filter),
     aggregates: request.countOnly ? [COUNT_OF_ROWS] : request.aggregates.map(aggregateOptions),
   };
@@ -139,7 +140,7 @@ async function fetchWindow(
 function reply(outcome: Outcome, cursor: number, countOnly: boolean): Uint8Array {
   const rows = countOnly
     ? { window: EMPTY, count: outcome.count ?? 0 }
-    : { window: outcome.result ?? EMPTY, count: 0 };
+    : { window: outcome.result ?? EMPTY, count: 0, lastUnlocked: outcome.lastUnlocked ?? false };
   return vamos.tables.Rows.encode({ ...rows, cursor }).finish();
 }
 
