@@ -210,6 +210,7 @@ class ha_vamos final : public handler {
   // handler_ranges.cpp
   int takeRange();
   bool nextIsPoint() const;
+  bool locksOneByOne() const;
   int takePoints();
   int nextPoint(range_id_t* range);
   int getPoints(bool alone);

@@ -35,8 +35,19 @@ ha_rows ha_vamos::multi_range_read_info(uint index, uint rangeCount, uint keys, 
   const ha_rows rows =
       handler::multi_range_read_info(index, rangeCount, keys, keyParts, bufferBytes, flags, cost);
   *bufferBytes = 0;
-  *flags &= ~HA_MRR_USE_DEFAULT_IMPL;
+  if (!locksOneByOne()) *flags &= ~HA_MRR_USE_DEFAULT_IMPL;
   return rows;
+}
+
+// Whether a join that gathers keys of this table before it reads any of its rows (batched key access) would
+// lock rows that it else leaves alone: those behind a LIMIT, and those that READ COMMITTED gives back.
+bool ha_vamos::locksOneByOne() const {
+  if (lock_ == wire::Lock::NO_LOCK) return false;
+  if (givesRowsBack()) return true;
+  for (SELECT_LEX* select = ha_thd()->lex->all_selects_list; select; select = select->next_select_in_list()) {
+    if (select->limit_params.select_limit) return true;
+  }
+  return false;
 }
 
 int ha_vamos::multi_range_read_explain_info(uint, char*, size_t) { return 0; }
