@@ -10,6 +10,7 @@
 #include "mariadb/commit_prepared.hpp"
 #include "mariadb/errors.hpp"
 #include "mariadb/handler.hpp"
+#include "mariadb/lone_commits.hpp"
 #include "mariadb/plugin.hpp"
 #include "mariadb/retry.hpp"
 #include "mariadb/session.hpp"
@@ -291,7 +292,10 @@ bool Session::isWholeTransaction() const {
 
 int Session::change(uint32_t method, wire::ChangeWhere request, bool isOneRow, wire::Changed& changed) {
   if (dead_) return HA_ERR_LOCK_DEADLOCK;
-  if (isWholeTransaction()) return changeAlone(method, std::move(request), isOneRow, changed);
+  if (isWholeTransaction()) {
+    const LoneCommit commit;
+    if (commit.isAllowed()) return changeAlone(method, std::move(request), isOneRow, changed);
+  }
   request.scope = scope();
   wrote_ = statementSent_ = true;
   Reply reply;

@@ -14,6 +14,7 @@
 #include "mariadb/errors.hpp"
 #include "mariadb/group_by.hpp"
 #include "mariadb/handler.hpp"
+#include "mariadb/lone_commits.hpp"
 #include "mariadb/session.hpp"
 #include "mariadb/session_watch.hpp"
 #include "mariadb/status.hpp"
@@ -171,6 +172,8 @@ int initialise(void* argument) {
   theEngine->savepoint_release = releaseSavepoint;
   theEngine->savepoint_rollback_can_release_mdl = canReleaseMetadataLocks;
   theEngine->start_consistent_snapshot = startConsistentSnapshot;
+  theEngine->prepare_for_backup = prepareForBackup;
+  theEngine->end_backup = endBackup;
   theEngine->show_status = showStatus;
   theEngine->create_group_by = createGroupBy;
   setDiscovery(theEngine);

@@ -59,7 +59,12 @@ export async function untilRunning(server: MariadbServer, id: number): Promise<v
 
 /** Settles when a statement of the session waits in GET_LOCK(). */
 export async function untilInGetLock(server: MariadbServer, id: number): Promise<void> {
-  await untilInProcessList(server, `ID = ${id} AND STATE = 'User lock'`);
+  await untilInState(server, id, 'User lock');
+}
+
+/** Settles when the process list shows this state of the session. */
+export async function untilInState(server: MariadbServer, id: number, state: string): Promise<void> {
+  await untilInProcessList(server, `ID = ${id} AND STATE = '${state}'`);
 }
 
 async function untilInProcessList(server: MariadbServer, condition: string): Promise<void> {
