@@ -64,16 +64,20 @@ Ended tryToEnd(const Unfinished& end, uint32_t timeoutMs, client::Failure& failu
   }
 }
 
-// All that the host has prepared. False: it can't be asked.
+// All that the host has prepared. A session may end before the answer comes, since host and server often
+// start at the same time: it is asked for again until the time is over. False: the host can't be asked.
 bool listPrepared(uint32_t timeoutMs, std::vector<XID>& list, client::Failure& failure) {
-  client::CallOptions options;
-  options.timeoutMs = timeoutMs;
-  options.epoch = host().connect(timeoutMs, failure);
-  if (options.epoch == 0) return false;
-  const client::CallPointer call = host().send(serviceStream(), {{Method::LIST_PREPARED, {}}}, options);
-  if (!host().wait(call)) {
+  const uint64_t untilMs = nowMs() + timeoutMs;
+  client::CallPointer call;
+  for (;;) {
+    client::CallOptions options;
+    options.timeoutMs = static_cast<uint32_t>(std::max<uint64_t>(untilMs - std::min(untilMs, nowMs()), 1));
+    options.epoch = host().connect(options.timeoutMs, failure);
+    if (options.epoch == 0) return false;
+    call = host().send(serviceStream(), {{Method::LIST_PREPARED, {}}}, options);
+    if (host().wait(call)) break;
     failure = client::failureOf(call);
-    return false;
+    if (!isLost(failure) || nowMs() >= untilMs) return false;
   }
   wire::PreparedList answer;
   if (!wire::PreparedList::decode(client::replyBody(call, 0), answer)) {
@@ -200,8 +204,10 @@ size_t unfinishedPrepared() { return unfinishedCount; }
 int recover(handlerton*, XID* list, uint length) {
   std::lock_guard lock(mutex);
   if (!isListed) {
-    const uint32_t waitMs = opt_bin_log ? std::max(variables::recoveryTimeoutSeconds() * 1000, 1u)
-                                        : variables::connectTimeoutMs();
+    // A start waits for the host once, not again in the server's second round.
+    const uint32_t waitMs = opt_bin_log && !missedRecovery
+                                ? std::max(variables::recoveryTimeoutSeconds() * 1000, 1u)
+                                : variables::connectTimeoutMs();
     client::Failure failure;
     if (!listPrepared(waitMs, recovered, failure)) {
       missedRecovery = true;
