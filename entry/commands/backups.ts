@@ -7,7 +7,7 @@ import type { RestoreSummary } from '../../host/backup/restore.js';
 import type { FolderReport } from '../../host/backup/verify_folder.js';
 import type { GuestVerification } from '../../host/daemon/supervisor.js';
 import type { VerifyProgress } from '../../host/modules/tables/verify.js';
-import { addControlOption, ask } from './host.js';
+import { addControlOption, ask } from './control.js';
 
 const CHECKPOINT_HELP = `
 A checkpoint is a folder with the guest's tables as of one moment and its files; the guest goes on meanwhile. Every commit

@@ -1,9 +1,9 @@
 import path from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
-import type { ControlRequest } from '../../host/daemon/control.js';
 import type { DaemonStatus } from '../../host/daemon/daemon.js';
 import type { Change, GuestReport } from '../../host/daemon/supervisor.js';
 import { registerBackups } from './backups.js';
+import { addControlOption, ask } from './control.js';
 import type { RepairReport } from '../../host/modules/tables/binding.js';
 
 interface GuestOptions {
@@ -131,10 +131,6 @@ async function repair(
   console.log(json ? JSON.stringify(report, undefined, 2) : formatRepair(report, again));
 }
 
-export function addControlOption(command: Command): Command {
-  return command.option('--control <socket>', "the daemon's control socket (default: one for this user)");
-}
-
 function addGuestOptions(command: Command): Command {
   return command
     .option('--root <directory>', "folder that holds the guest's data; made if missing")
@@ -203,13 +199,4 @@ function guestOf(options: GuestOptions, command: Command) {
     ...(user !== undefined && { user }),
     limits: limit,
   };
-}
-
-export async function ask(
-  control: string | undefined,
-  request: ControlRequest,
-  onProgress?: (progress: unknown) => void,
-): Promise<unknown> {
-  const { askControl, defaultControlPath } = await import('../../host/daemon/control.js');
-  return askControl(control ?? defaultControlPath(), request, onProgress);
 }

@@ -10,28 +10,10 @@ import {
   type Definition,
   type NewDefinition,
 } from './definition.js';
+import type { HostTable } from './host_table.js';
 import { checked, type Operations } from './operations.js';
-import { type Sample, Samples } from './samples.js';
+import { Samples } from './samples.js';
 import { TableUse } from './table_use.js';
-
-/** A table that requests name by its number. */
-export interface HostTable {
-  readonly number: number;
-  version: number;
-  definition: Definition;
-  /** Its number in the store. */
-  storeTable: number;
-  firstSpace: number;
-  /** Committed rows: exact while the worker lives, carried over by a clean close. */
-  rows: number;
-  /** When it was made or emptied, since 1970; 0: not known. */
-  createdMs: number;
-  sample: Sample;
-  autoIncrement: Counter;
-  rowFormat: RowFormat;
-  hasBlobs: boolean;
-  use: TableUse;
-}
 
 type Record = { key: string; value: Uint8Array | null };
 

@@ -1,7 +1,7 @@
 import protobuf from 'protobufjs/minimal.js';
 import { vamos } from '../../../src/protocol/generated/messages.js';
 import type { AnswersAtOnce, FrameRequest, ModuleSession } from '../../../src/rpc/contract.js';
-import type { HostTable } from './catalogue.js';
+import type { HostTable } from './host_table.js';
 import { native } from './operations.js';
 import type { TablesHost } from './host.js';
 

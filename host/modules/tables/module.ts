@@ -14,7 +14,8 @@ import {
   type RepairReport,
   type StoreMessage,
 } from './binding.js';
-import { Catalogue, type HostTable } from './catalogue.js';
+import { Catalogue } from './catalogue.js';
+import type { HostTable } from './host_table.js';
 import { Commits } from './commits.js';
 import { handlers } from './handlers/index.js';
 import { TablesHost, type TablesLimits } from './host.js';

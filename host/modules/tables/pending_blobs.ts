@@ -1,6 +1,5 @@
 import type { NativeStore } from './binding.js';
 import { refuse } from './requests.js';
-import type { HostTransaction } from './transaction.js';
 
 /** What it takes of the root's host. */
 interface BlobsHost {
@@ -15,8 +14,8 @@ const KEPT_MS = 10 * 60_000;
 /** A blob that a session wrote and no committed row owns yet. */
 export class PendingBlob {
   lengthBytes = 0;
-  /** The open transaction with a row that refers to it. */
-  adoptedBy: HostTransaction | undefined;
+  /** An open transaction has a row that refers to it, or is about to. */
+  isAdopted = false;
   usedMs = performance.now();
 
   constructor(
@@ -25,14 +24,14 @@ export class PendingBlob {
   ) {}
 
   /** A transaction has a row for it, or is about to. */
-  adopt(transaction: HostTransaction): void {
-    this.adoptedBy = transaction;
+  adopt(): void {
+    this.isAdopted = true;
     this.all.note(this);
   }
 
   /** The row was refused: another may have it. */
   giveBack(): void {
-    this.adoptedBy = undefined;
+    this.isAdopted = false;
     this.usedMs = performance.now();
     this.all.note(this);
   }
@@ -77,7 +76,7 @@ export class PendingBlobs {
   /** It was used, adopted or given back. */
   note(pending: PendingBlob): void {
     this.#loose.delete(pending.number);
-    if (!pending.adoptedBy && this.#all.has(pending.number)) this.#loose.set(pending.number, pending);
+    if (!pending.isAdopted && this.#all.has(pending.number)) this.#loose.set(pending.number, pending);
   }
 
   /** A committed row owns it. */

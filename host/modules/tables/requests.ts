@@ -2,7 +2,7 @@ import { VamosError } from '../../../src/protocol/errors.js';
 import { vamos } from '../../../src/protocol/generated/messages.js';
 import { MAX_TIMEOUT_MS } from '../../../src/rpc/limits.js';
 import type { CommitMark } from './binding.js';
-import type { HostTable } from './catalogue.js';
+import type { HostTable } from './host_table.js';
 
 const { Lock, Wait, Durability } = vamos.tables;
 

@@ -5,7 +5,7 @@ import {
   type WindowRow,
 } from '../../../src/protocol/batches.js';
 import type { Call } from '../../../src/rpc/contract.js';
-import type { HostTable } from './catalogue.js';
+import type { HostTable } from './host_table.js';
 import type { TablesHost } from './host.js';
 import { goOn, type NowOrLater } from './now_or_later.js';
 import type { Scope } from './requests.js';

@@ -1,11 +1,8 @@
 import { vamos } from '../../../src/protocol/generated/messages.js';
 import type { NativeStore } from './binding.js';
-import type { HostTable } from './catalogue.js';
 import { decode } from './decode.js';
+import type { HostTable } from './host_table.js';
 import { checked, type Operations } from './operations.js';
-
-/** What is known of a table beside its number of rows: of a sample of it, and what changed since. Number 0: none was taken. */
-export type Sample = vamos.tables.TableSample;
 
 /** A sample is out of date when commits changed more than this share of the rows that it was taken of. */
 const CHANGED_SHARE = 0.1;

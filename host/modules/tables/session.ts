@@ -1,7 +1,7 @@
 import { VamosError } from '../../../src/protocol/errors.js';
 import { vamos } from '../../../src/protocol/generated/messages.js';
 import type { Call, ModuleSession } from '../../../src/rpc/contract.js';
-import type { HostTable } from './catalogue.js';
+import type { HostTable } from './host_table.js';
 import type { TablesHost } from './host.js';
 import { GetsAtOnce } from './gets_at_once.js';
 import { goOn, type NowOrLater } from './now_or_later.js';

@@ -1,7 +1,7 @@
 import { VamosError } from '../../../src/protocol/errors.js';
 import { vamos } from '../../../src/protocol/generated/messages.js';
 import type { CommitMark, NativeStore } from './binding.js';
-import type { HostTable } from './catalogue.js';
+import type { HostTable } from './host_table.js';
 import { native } from './operations.js';
 import type { PendingBlob } from './pending_blobs.js';
 
@@ -91,7 +91,7 @@ export class HostTransaction {
 
   /** One of its rows, which was written, owns the blob. */
   adopt(blob: PendingBlob): void {
-    blob.adopt(this);
+    blob.adopt();
     this.#adopted.push(blob);
   }
 

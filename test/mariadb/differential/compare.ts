@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type mysql from 'mysql2/promise';
 import type { MariadbServer } from '../server.js';
-import type { Sql } from './statements.js';
+import type { Sql } from './sql.js';
 
 /** A statement that takes longer hangs. */
 const STATEMENT_MS = 120_000;

@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { number16, pick, type Column, type Table } from './schema.js';
-import type { Sql } from './statements.js';
+import type { Sql } from './sql.js';
 
 export const triggerSpec = fc.record({ table: number16, form: number16, handler: number16, body: number16 });
 type TriggerSpec = typeof triggerSpec extends fc.Arbitrary<infer Spec> ? Spec : never;

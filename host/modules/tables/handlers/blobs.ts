@@ -18,14 +18,14 @@ const write: Handler = async (session, body, call) => {
   const { host, blobs } = session;
   if (request.discard) {
     const unwanted = blobs.get(Number(request.blob));
-    if (unwanted && !unwanted.adoptedBy) unwanted.discard();
+    if (unwanted && !unwanted.isAdopted) unwanted.discard();
     return EMPTY;
   }
   if (data.length === 0 || data.length > MAX_CHUNK_BYTES)
     throw refuse(`a chunk has 1 to ${MAX_CHUNK_BYTES} bytes`);
   const blob = Number(request.blob) || (await newBlob());
   const pending = blobs.get(blob);
-  if (!pending || pending.adoptedBy)
+  if (!pending || pending.isAdopted)
     throw new VamosError('BLOB_MISSING', `blob ${blob} is not being written`);
   const offset = pending.lengthBytes;
   if (offset + data.length > MAX_BLOB_BYTES) throw refuse(`a blob has at most ${MAX_BLOB_BYTES} bytes`);

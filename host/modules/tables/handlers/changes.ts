@@ -2,7 +2,7 @@ import { VamosError } from '../../../../src/protocol/errors.js';
 import { vamos } from '../../../../src/protocol/generated/messages.js';
 import { asBuffer } from '../../../../src/protocol/rows.js';
 import type { ChangeOptions, Outcome } from '../binding.js';
-import type { HostTable } from '../catalogue.js';
+import type { HostTable } from '../host_table.js';
 import { countMessages, decode } from '../decode.js';
 import { goOn } from '../now_or_later.js';
 import {

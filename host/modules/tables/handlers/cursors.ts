@@ -2,7 +2,7 @@ import { VamosError } from '../../../../src/protocol/errors.js';
 import { vamos } from '../../../../src/protocol/generated/messages.js';
 import type { Call } from '../../../../src/rpc/contract.js';
 import type { AggregateOptions, CursorOptions, Outcome } from '../binding.js';
-import type { HostTable } from '../catalogue.js';
+import type { HostTable } from '../host_table.js';
 import { native } from '../operations.js';
 import { countMessages, decode } from '../decode.js';
 import {

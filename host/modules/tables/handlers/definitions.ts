@@ -1,7 +1,7 @@
 import { VamosError } from '../../../../src/protocol/errors.js';
 import { vamos } from '../../../../src/protocol/generated/messages.js';
 import type { Call } from '../../../../src/rpc/contract.js';
-import type { HostTable } from '../catalogue.js';
+import type { HostTable } from '../host_table.js';
 import { decodeCreateTable, decodeRedefineTable } from '../definition.js';
 import { decode } from '../decode.js';
 import type { Handler, TablesSession } from '../session.js';

@@ -2,7 +2,7 @@ import { countKeys, readWindow as rowsOf } from '../../../../src/protocol/batche
 import { vamos } from '../../../../src/protocol/generated/messages.js';
 import { uint64Field } from '../../../../src/protocol/uint64.js';
 import type { Call } from '../../../../src/rpc/contract.js';
-import type { HostTable } from '../catalogue.js';
+import type { HostTable } from '../host_table.js';
 import { goOn, whenOver, type NowOrLater } from '../now_or_later.js';
 import { native, parkIfSlow } from '../operations.js';
 import { decode } from '../decode.js';

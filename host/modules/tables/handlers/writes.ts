@@ -3,7 +3,7 @@ import { VamosError } from '../../../../src/protocol/errors.js';
 import { vamos } from '../../../../src/protocol/generated/messages.js';
 import { uint64 } from '../../../../src/protocol/uint64.js';
 import type { Call } from '../../../../src/rpc/contract.js';
-import type { HostTable } from '../catalogue.js';
+import type { HostTable } from '../host_table.js';
 import { goOn, type NowOrLater } from '../now_or_later.js';
 import { native } from '../operations.js';
 import { readRows } from '../row_reader.js';
@@ -140,12 +140,12 @@ async function findBlobs(request: WriteCall, transaction: HostTransaction): Prom
       continue;
     }
     const pending = session.blobs.get(blob);
-    if (pending?.lengthBytes !== lengthBytes || pending.adoptedBy || adopted.has(blob)) {
+    if (pending?.lengthBytes !== lengthBytes || pending.isAdopted || adopted.has(blob)) {
       throw new VamosError('BLOB_MISSING', `blob ${blob} was not written for this row: a blob has one owner`);
     }
     adopted.set(blob, pending);
   }
-  for (const pending of adopted.values()) pending.adopt(transaction);
+  for (const pending of adopted.values()) pending.adopt();
   return { adopted, removed };
 }
 

@@ -1,7 +1,7 @@
 /** Random tables for work that is pushed to the data. */
 import fc from 'fast-check';
 import { number16, pick } from '../schema.js';
-import type { Sql } from '../statements.js';
+import type { Sql } from '../sql.js';
 import type { Column } from './conditions.js';
 import { TYPES } from './types.js';
 

@@ -1,7 +1,7 @@
 /** Random statements whose work may be pushed to the data, on tables of the same kind. */
 import fc from 'fast-check';
 import { number16, pick } from '../schema.js';
-import type { Sql } from '../statements.js';
+import type { Sql } from '../sql.js';
 import { aggregateList, type Aggregates } from './aggregates.js';
 import {
   arithmetic,
