@@ -33,6 +33,10 @@ export class AutocommitLink implements Link {
     return this.#stream.nextCommit();
   }
 
+  noteStored(commit: CommitMark): void {
+    this.#stream.noteStored(commit);
+  }
+
   async send(
     method: number,
     body: Uint8Array,

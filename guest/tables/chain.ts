@@ -65,6 +65,11 @@ export class Chain {
     return this.#durability !== undefined;
   }
 
+  /** Its commit is to be on the disk when it answers. */
+  get isSynced(): boolean {
+    return this.#durability === 'synced';
+  }
+
   #checkOpen(): void {
     if (this.commits) throw new VamosError('BAD_REQUEST', 'commit is the last of a chain');
   }

@@ -38,6 +38,10 @@ export function durabilityNumber(durability: Durability = 'synced'): vamos.table
   return DURABILITIES[durability];
 }
 
+export function isSynced(durability: Durability = 'synced'): boolean {
+  return durability === 'synced';
+}
+
 export function scopeOf(
   link: Link,
   options: { wait?: Wait; lockTimeoutMs?: number; durability?: Durability },
@@ -56,9 +60,11 @@ const TOKEN_BYTES = 8;
 export interface CommitMark {
   number: number;
   token: Uint8Array;
+  /** The bytes of the session in which it was marked. */
+  session: Uint8Array;
 }
 
-export const NO_COMMIT: CommitMark = { number: 0, token: new Uint8Array() };
+export const NO_COMMIT: CommitMark = { number: 0, token: new Uint8Array(), session: new Uint8Array() };
 
 /** Where a table's requests go: a stream that commits each by itself, or a transaction. */
 export interface Link extends BlobReader {
@@ -68,6 +74,8 @@ export interface Link extends BlobReader {
   readonly lockTimeoutMs: number | undefined;
   /** The mark of a write that is about to be sent, where it commits by itself; else NO_COMMIT. */
   nextCommit(): CommitMark;
+  /** A commit that wrote rows, and was to be synced, is done: the host has its number from then on. */
+  noteStored(commit: CommitMark): void;
   /** @param options.commit of `nextCommit`, as the request has it */
   send(method: number, body: Uint8Array, options: CallOptions & { commit?: CommitMark }): Promise<Uint8Array>;
   /** A request that is no part of the transaction, on the same stream. */
@@ -87,6 +95,8 @@ export class TableStream {
   #leftCursors: { cursor: number; epoch: number }[] = [];
   #timer: NodeJS.Timeout | undefined;
   #commits = 0;
+  /** The last commit whose number the host has for certain. */
+  #stored = NO_COMMIT;
 
   constructor(stream: RpcStream) {
     this.#stream = stream;
@@ -116,15 +126,25 @@ export class TableStream {
 
   /** Marks a commit: the host keeps the mark of the stream's last one that was done. */
   nextCommit(): CommitMark {
-    return { number: ++this.#commits, token: freshBytes(TOKEN_BYTES) };
+    return {
+      number: ++this.#commits,
+      token: freshBytes(TOKEN_BYTES),
+      session: this.#stream.session,
+    };
+  }
+
+  /** As `Link.noteStored`. */
+  noteStored(commit: CommitMark): void {
+    const isSameSession = Buffer.compare(commit.session, this.#stored.session) === 0;
+    if (!isSameSession || commit.number > this.#stored.number) this.#stored = commit;
   }
 
   /**
    * Asks the host, once there is a session again, what became of a commit whose session ended before the answer: done
    * if this returns.
    * @param error the commit's; another one than OUTCOME_UNKNOWN is thrown as it is
-   * @throws VamosError SESSION_LOST: it was not done; OUTCOME_UNKNOWN: the host can't be asked, or a later commit of the
-   *   stream was done, and this one may have failed before it
+   * @throws VamosError SESSION_LOST: it was not done; OUTCOME_UNKNOWN: the host can't be asked, a later commit of the
+   *   stream was done, and this one may have failed before it, or the host has forgotten an earlier one
    */
   async learnOutcome(
     commit: CommitMark,
@@ -141,6 +161,15 @@ export class TableStream {
       if (last.token.length === 0 || Buffer.compare(last.token, commit.token) === 0) return;
       throw error;
     }
+    const stored = this.#stored;
+    if (last.number < stored.number && Buffer.compare(error.detail, stored.session) === 0) {
+      throw new VamosError(
+        'OUTCOME_UNKNOWN',
+        `the host has forgotten a commit that it acknowledged: its data was put back to an earlier state, and whether this ` +
+          `commit was done before that is not known (${error.message})`,
+        { cause: error },
+      );
+    }
     throw new VamosError(
       'SESSION_LOST',
       'the session ended before the commit was done; nothing was written',
@@ -151,7 +180,7 @@ export class TableStream {
   }
 
   /** @param session that the commit was sent in */
-  async #lastCommit(session: Uint8Array, options: CallOptions): Promise<CommitMark> {
+  async #lastCommit(session: Uint8Array, options: CallOptions): Promise<vamos.tables.LastCommitted> {
     const body = vamos.tables.LastCommit.encode({ stream: this.#stream.id, session }).finish();
     for (;;) {
       try {

@@ -6,6 +6,7 @@ import type { AnyDefinition } from './schema.js';
 import {
   durabilityNumber,
   endsTransaction,
+  isSynced,
   NO_COMMIT,
   type CommitMark,
   type Durability,
@@ -39,6 +40,8 @@ const ISOLATIONS: Record<Isolation, vamos.tables.Isolation> = {
 };
 
 const EMPTY = new Uint8Array();
+/** A request of theirs has rows; what goes by conditions may find none. */
+const WRITES: ReadonlySet<number> = new Set([Method.INSERT, Method.UPDATE, Method.DELETE]);
 /** After them the host may have done what was asked, or not. */
 const GIVES_UP: ReadonlySet<string> = new Set<VamosError['code']>(['CANCELLED', 'DEADLINE_EXCEEDED']);
 
@@ -60,6 +63,8 @@ export class Transaction implements Link, AsyncDisposable {
   #end: VamosError | undefined;
   /** Why it could not begin. */
   #refusal: VamosError | undefined;
+  /** Rows were written for certain, and not undone: the host keeps the commit's number. */
+  #hasWritten = false;
 
   /** @param renewals of its stream when an earlier transaction began, which this one does again */
   constructor(pool: StreamPool, options: TransactionOptions, renewals?: number) {
@@ -98,6 +103,7 @@ export class Transaction implements Link, AsyncDisposable {
     const durability = durabilityNumber(options.durability);
     const body = vamos.tables.Commit.encode({ durability, ...commit }).finish();
     await this.#last(Method.COMMIT, body, { ...options, isCommit: true }, committed(), commit);
+    if (isSynced(options.durability)) this.#noteStored(commit);
   }
 
   /** Undoes all of it and ends the transaction; none if it has ended already. */
@@ -133,6 +139,7 @@ export class Transaction implements Link, AsyncDisposable {
 
   async #savepoint(action: vamos.tables.Savepoint.Action, name: string, options: CallOptions): Promise<void> {
     await this.send(Method.SAVEPOINT, vamos.tables.Savepoint.encode({ action, name }).finish(), options);
+    if (action === Action.ROLLBACK_TO) this.#hasWritten = false;
   }
 
   /**
@@ -151,6 +158,7 @@ export class Transaction implements Link, AsyncDisposable {
         this.#check();
         const scope = this.#begin();
         await this.#stream.chain(frame, { ...options, ...scope, isCommit: chain.commits });
+        if (frame.some(({ method }) => WRITES.has(method))) this.#hasWritten = true;
       }
     } catch (thrown) {
       let error = chain.explain(VamosError.from(thrown));
@@ -170,7 +178,9 @@ export class Transaction implements Link, AsyncDisposable {
       }
       throw failure;
     }
-    if (chain.commits) this.#finish(committed());
+    if (!chain.commits) return;
+    if (chain.isSynced) this.#noteStored(commit);
+    this.#finish(committed());
   }
 
   /** The transaction commits, not its writes. */
@@ -178,11 +188,21 @@ export class Transaction implements Link, AsyncDisposable {
     return NO_COMMIT;
   }
 
+  noteStored(): void {
+    // Of the transaction's commit its end tells.
+  }
+
+  #noteStored(commit: CommitMark): void {
+    if (this.#hasWritten) this.#stream.noteStored(commit);
+  }
+
   async send(method: number, body: Uint8Array, options: CallOptions): Promise<Uint8Array> {
     this.#check();
     const scope = this.#begin();
     try {
-      return await this.#stream.call(method, body, { ...options, ...scope });
+      const reply = await this.#stream.call(method, body, { ...options, ...scope });
+      if (WRITES.has(method)) this.#hasWritten = true;
+      return reply;
     } catch (error) {
       throw this.#failed(VamosError.from(error));
     }

@@ -7,7 +7,7 @@ import { crc32c } from '../../src/channel/crc32c.js';
 import type { AutoIncrement } from './auto_increment.js';
 import { BlobHandle, INLINE_BYTES, storeBlob, type BlobSource } from './blob.js';
 import type { AnyRow, TableCodec } from './codec.js';
-import { scopeOf, type CommitMark, type Link, type WriteOptions } from './stream.js';
+import { isSynced, scopeOf, type CommitMark, type Link, type WriteOptions } from './stream.js';
 
 const { Method } = vamos.tables;
 
@@ -179,7 +179,11 @@ export async function sendWrite(
   const requests = writeRequests(table, kind, writes, { ...scopeOf(link, options), ...marks });
   const first = requests.next();
   if (first.done) return;
-  if (requests.next().done) return sendRequest(table, first.value, link, { ...options, commit });
+  if (requests.next().done) {
+    await sendRequest(table, first.value, link, { ...options, commit });
+    if (isSynced(options.durability)) link.noteStored(commit);
+    return;
+  }
   await link.atomically(options, async (each) => {
     for (const request of writeRequests(table, kind, writes, scopeOf(each, options))) {
       await sendRequest(table, request, each, options);

@@ -135,6 +135,11 @@ export class RpcClient {
     return this.#renewals;
   }
 
+  /** The bytes of that session. */
+  get session(): Uint8Array {
+    return this.#session;
+  }
+
   /** The longest body of a call. */
   get maxBodyBytes(): number {
     return this.#maxFrameBytes - BATCH_OVERHEAD_BYTES - OVERHEAD_BYTES;
@@ -346,6 +351,10 @@ class ClientStream implements RpcStream {
 
   get renewals(): number {
     return this.client.renewals;
+  }
+
+  get session(): Uint8Array {
+    return this.client.session;
   }
 
   get maxBodyBytes(): number {

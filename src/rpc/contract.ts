@@ -25,6 +25,8 @@ export interface RpcStream {
    * rises may have been done in that state.
    */
   readonly renewals: number;
+  /** The bytes of that session: the same after a loss, others after a rollback of this guest's memory. */
+  readonly session: Uint8Array;
   /** The longest body of a call, and of all requests of a chain with 64 bytes each: beyond it FRAME_TOO_LARGE. */
   readonly maxBodyBytes: number;
   /**

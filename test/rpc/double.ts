@@ -47,6 +47,7 @@ export class Double {
       id,
       epoch: 1,
       renewals: 0,
+      session: this.session,
       maxBodyBytes: this.connection.maxFrameBytes,
       call: async (method, body, options = {}) => (await issue([{ method, body }], options))[0]!,
       chain: (requests, options = {}) => issue(requests, options),

@@ -90,10 +90,14 @@ export class Place implements AsyncDisposable {
     await this.#connectFirst();
   }
 
-  /** Split only: kills the host's process in the middle of what it does, and starts another; connectors stay. */
-  async kill(): Promise<void> {
+  /**
+   * Split only: kills the host's process in the middle of what it does, and starts another; connectors stay.
+   * @param meanwhile what is done with the host's directory while no process has it
+   */
+  async kill(meanwhile?: (directory: string) => void): Promise<void> {
     this.#host!.kill('SIGKILL');
     await once(this.#host!, 'exit');
+    meanwhile?.(this.#directory);
     await this.#start();
   }
 
@@ -111,13 +115,17 @@ export class Place implements AsyncDisposable {
     return path.join(this.#base, 'socket');
   }
 
+  get #directory(): string {
+    return path.join(this.#base, 'tables');
+  }
+
   async #connectFirst(): Promise<void> {
     this.client = await this.connect();
     this.tables = this.stream();
   }
 
   async #start(): Promise<void> {
-    const directory = path.join(this.#base, 'tables');
+    const directory = this.#directory;
     if (this.#mode === 'unsplit') {
       this.#module = await openTablesModule({ ...this.#options, path: directory });
       this.#server = new RpcServer([this.#module]);

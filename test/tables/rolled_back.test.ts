@@ -1,19 +1,17 @@
 /** A guest whose memory is put back to an earlier state (a snapshot of QEMU), while the host stays as it is. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Tables, defineTable, t, type Table } from '../../guest/tables/index.js';
-import type { Channel } from '../../src/channel/channel.js';
+import { defineTable, t, type Table } from '../../guest/tables/index.js';
 import { connectChannel } from '../../src/channel/index.js';
 import { VamosError } from '../../src/protocol/errors.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
-import { RpcClient } from '../../src/rpc/client.js';
-import type { RpcStream } from '../../src/rpc/contract.js';
+import type { RpcClient } from '../../src/rpc/client.js';
 import { Double } from '../rpc/double.js';
 import { Place } from './place.js';
 import { Requests } from './requests.js';
+import { SilentGuest } from './silent_guest.js';
 
 const notes = defineTable({ name: 'notes', columns: { id: t.uint32() }, primaryKey: ['id'] });
 
-const { HELLO, REQUESTS } = vamos.FrameKind;
 type Host = Pick<RpcClient, 'stream'>;
 
 /** The code of a call's failure, or `done`. */
@@ -24,78 +22,14 @@ async function code(call: Promise<unknown>): Promise<string> {
   );
 }
 
-/** A connector whose frames get lost when the test says so, and that connects again only when it may. */
-class Guest {
-  client!: RpcClient;
-  tables!: Tables;
-  stream!: RpcStream;
-  /** As its last hello has it. */
-  session: Uint8Array = new Uint8Array();
-  readonly #place: Place;
-  #channel!: Channel;
-  #isDeaf = false;
-  #lost = 0;
-  #gate: Promise<void> = Promise.resolve();
-  #openGate = (): void => undefined;
-
-  private constructor(place: Place) {
-    this.#place = place;
-  }
-
-  static async start(place: Place): Promise<Guest> {
-    const guest = new Guest(place);
-    guest.client = await RpcClient.connect(() => guest.#open());
-    guest.stream = guest.client.stream();
-    guest.tables = new Tables(guest.client, guest.stream);
-    return guest;
-  }
-
-  /** From here on what it sends goes nowhere, as that of a guest that speaks in a state which the host has left behind. */
-  fallSilent(): void {
-    this.#isDeaf = true;
-    this.#gate = new Promise((resolve) => {
-      this.#openGate = resolve;
-    });
-  }
-
-  /** It has sent so many frames of requests in vain. */
-  async hasSent(count: number): Promise<void> {
-    while (this.#lost < count) await new Promise(setImmediate);
-  }
-
-  loseConnection(): void {
-    this.#channel.destroy();
-  }
-
-  /** It may connect again. */
-  comeBack(): void {
-    this.#isDeaf = false;
-    this.#openGate();
-  }
-
-  async #open(): Promise<Channel> {
-    await this.#gate;
-    const channel = await connectChannel(this.#place.address);
-    const send = channel.send.bind(channel);
-    channel.send = (kind, body) => {
-      if (kind === Number(HELLO)) this.session = vamos.Hello.decode(body).session;
-      if (!this.#isDeaf) return send(kind, body);
-      if (kind === Number(REQUESTS)) this.#lost++;
-      return true;
-    };
-    this.#channel = channel;
-    return channel;
-  }
-}
-
 describe('a guest whose memory was rolled back, of which the host knows what it did since', () => {
   let place: Place;
-  let guest: Guest;
+  let guest: SilentGuest;
   let table: Table<typeof notes>;
 
   beforeEach(async () => {
     place = await Place.make('split');
-    guest = await Guest.start(place);
+    guest = await SilentGuest.start(place);
     table = await guest.tables.create(notes);
     await table.writeRow({ id: 1 });
   });
