@@ -91,7 +91,7 @@ void Session::forgetTransaction() {
     std::lock_guard lock(mutex_);
     replicates_ = false;
   }
-  begun_ = dead_ = locked_ = wrote_ = wantsSnapshot_ = inStatement_ = statementSent_ = false;
+  begun_ = dead_ = locked_ = wrote_ = wantsSnapshot_ = inStatement_ = statementSent_ = leavesNumber_ = false;
   stopListening();
   prepared_.clear();
   dropUnsent();
@@ -166,6 +166,7 @@ int Session::commitOnHost() {
     const client::CallPointer call = host().send(stream_, std::move(requests), options);
     if (waitFor(call, true)) {
       dropSent();
+      if (leavesNumber_) noteStored(mark);
       return 0;
     }
 
@@ -211,7 +212,12 @@ int Session::checkRolledBack(const CommitMark& mark) {
   return isKnown && !isDone ? 0 : failUnknown();
 }
 
-CommitMark Session::nextCommit() { return {++lastCommit_, freshBytes(TOKEN_BYTES)}; }
+CommitMark Session::nextCommit() { return {++lastCommit_, freshBytes(TOKEN_BYTES), host().session()}; }
+
+// A commit that wrote rows is done.
+void Session::noteStored(const CommitMark& mark) {
+  if (variables::durability(thd_) == wire::Durability::SYNCED) stored_ = mark;
+}
 
 // What became of a commit whose answer never came; `session`: the one that it was sent in. False: nobody
 // knows, failure_ says why.
@@ -232,7 +238,15 @@ bool Session::findCommit(const CommitMark& mark, const std::string& session, boo
       }
       // Earlier hosts know no tokens.
       isDone = last.number == mark.number && (last.token.empty() || last.token == mark.token);
-      if (last.number < mark.number || isDone) return true;
+      const bool hasForgotten = session == stored_.session && last.number < stored_.number;
+      if (isDone || (last.number < mark.number && !hasForgotten)) return true;
+      if (hasForgotten) {
+        fail({ErrorCode::OUTCOME_UNKNOWN,
+              "the host has forgotten a commit that it acknowledged: its data was put back to an earlier "
+              "state",
+              {}});
+        return false;
+      }
       // The host knows a later commit, or another one of the same number: this guest's memory was rolled
       // back, and the statement may have been done before that.
       fail({ErrorCode::OUTCOME_UNKNOWN, "the guest's memory was rolled back", {}});
@@ -266,6 +280,7 @@ int Session::writeAlone(Table& table, uint32_t method, std::string_view rows, ui
     const client::CallPointer call = host().send(stream_, {requestOf(waiting, commitScope(mark))}, options);
     if (waitFor(call, true)) {
       newBlobs_.clear();
+      noteStored(mark);
       return 0;
     }
     bool isDone = false;
@@ -275,8 +290,10 @@ int Session::writeAlone(Table& table, uint32_t method, std::string_view rows, ui
       if (attempt > 1 && failure.code == ErrorCode::DUPLICATE_KEY) failure.code = ErrorCode::SESSION_LOST;
       return failedAlone(failure);
     }
-    if (failure.code != ErrorCode::SESSION_LOST && !findCommit(mark, failure.detail, isDone))
-      return errorOfLast();
+    if (failure.code != ErrorCode::SESSION_LOST && !findCommit(mark, failure.detail, isDone)) {
+      const int error = failUnknown();
+      return begun_ && isLost(failure) ? die(error) : error;
+    }
     if (isDone && (!begun_ || isGivenUp(failure))) return 0;
     const bool mayGoOn = !begun_ && newBlobs_.empty() && attempt < ATTEMPTS;
     if (isGivenUp(failure) || !mayGoOn) return failedAlone(notDone(failure));
@@ -300,7 +317,9 @@ int Session::change(uint32_t method, wire::ChangeWhere request, bool isOneRow, w
   wrote_ = statementSent_ = true;
   Reply reply;
   if (const int error = run(method, request.encode(), reply, Work::LONG)) return error;
-  return wire::Changed::decode(reply.body, changed) ? 0 : HA_ERR_INTERNAL_ERROR;
+  if (!wire::Changed::decode(reply.body, changed)) return HA_ERR_INTERNAL_ERROR;
+  if (changed.changed > 0) leavesNumber_ = true;
+  return 0;
 }
 
 int Session::changeAlone(uint32_t method, wire::ChangeWhere request, bool isOneRow, wire::Changed& changed) {
@@ -319,6 +338,7 @@ int Session::changeAlone(uint32_t method, wire::ChangeWhere request, bool isOneR
     const client::CallPointer call = host().send(stream_, {{method, body}}, options);
     bool isDone = waitFor(call, true);
     if (isDone && !wire::Changed::decode(client::replyBody(call, 0), changed)) return HA_ERR_INTERNAL_ERROR;
+    if (isDone && changed.changed > 0) noteStored(mark);
     if (!isDone) {
       const client::Failure failure = client::failureOf(call);
       if (!isLost(failure) && !isGivenUp(failure)) return fail(failure);

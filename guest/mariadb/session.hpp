@@ -34,6 +34,7 @@ enum class Use { READ, LOCK, WRITE };
 struct CommitMark {
   uint64_t number = 0;
   std::string token;
+  std::string session;  // the bytes of the session in which it was marked
 };
 
 // How long a written row may wait in the session for the next request.
@@ -253,6 +254,7 @@ class Session {
   // Before a commit is sent in the session that is there. Where this guest's memory was rolled back since the
   // last one, the host is asked whether the commit, or one behind it, was made in the state that is gone.
   int checkRolledBack(const CommitMark& mark);
+  void noteStored(const CommitMark& mark);
   wire::Scope commitScope(const CommitMark& mark) const;
   bool isWholeTransaction() const;
   int changeAlone(uint32_t method, wire::ChangeWhere request, bool isOneRow, wire::Changed& changed);
@@ -305,6 +307,9 @@ class Session {
   std::vector<Savepoint> savepoints_;     // a stack, as on the host
   uint64_t nextSavepoint_ = 1;
   uint64_t lastCommit_ = 0;
+  // Rows of the transaction were written for certain, and not undone: the host keeps its commit's number.
+  bool leavesNumber_ = false;
+  CommitMark stored_;  // the last commit whose number the host has for certain
   std::vector<std::string> doomed_;
 
   std::mutex mutex_;  // of what follows

@@ -77,6 +77,11 @@ uint32_t Client::Implementation::connect(uint32_t timeoutMs, Failure& failure) {
   return session;
 }
 
+std::string Client::Implementation::session() const {
+  const Lock lock(mutex_);
+  return session_;
+}
+
 void Client::Implementation::renewSession(std::string_view session, std::string reason) {
   Lock lock(mutex_);
   if (session != session_) return;
@@ -331,6 +336,7 @@ uint32_t Client::connect(uint32_t timeoutMs, Failure& failure) {
   return implementation_->connect(timeoutMs, failure);
 }
 uint32_t Client::epoch() const { return implementation_->epoch(); }
+std::string Client::session() const { return implementation_->session(); }
 void Client::renewSession(std::string_view session, std::string reason) {
   implementation_->renewSession(session, std::move(reason));
 }

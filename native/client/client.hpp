@@ -77,6 +77,9 @@ class Client {
   // The session that calls sent now will travel in. What was learnt of the host or reserved in an earlier one
   // is to be forgotten: this guest's memory may have been rolled back since.
   uint32_t epoch() const;
+  // The bytes of the session that the next connection is in: others after renewSession, or where the host
+  // says that this guest's memory was rolled back.
+  std::string session() const;
   // Ends the session that has these bytes and begins another one, which the host takes for another
   // connector's: this guest's memory was rolled back. Nothing where that session was replaced already.
   void renewSession(std::string_view session, std::string reason);

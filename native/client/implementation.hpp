@@ -28,6 +28,7 @@ class Client::Implementation {
 
   uint32_t connect(uint32_t timeoutMs, Failure& failure);
   uint32_t epoch() const { return epoch_; }
+  std::string session() const;
   void renewSession(std::string_view session, std::string reason);
   uint32_t renewals() const { return renewals_; }
   std::string formerSession() const;

@@ -95,7 +95,13 @@ TEST_CASE("a session that ends fails what was sent; a commit with its own code; 
   waiting.join();
   CHECK(client.epoch() == 2);
   CHECK(client.counters().reconnects == 1);
-  const CallPointer late = client.send(client.openStream(), {{3, ""}}, {.epoch = 1});
+  const CallPointer late = client.send(client.openStream(), {{3, "late"}}, {.epoch = 1});
+  const CallPointer after = client.send(client.openStream(), {{3, "after it"}});
+  const auto seen = next->expectRequests();
+  REQUIRE(seen->requests().size() == 1);
+  CHECK(seen->requests()[0].body == "after it");
+  next->reply(seen->requests()[0].id, "");
+  CHECK(client.wait(after));
   CHECK_FALSE(client.wait(late));
   CHECK(codeOf(late) == ErrorCode::SESSION_LOST);
 }

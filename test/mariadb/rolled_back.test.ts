@@ -3,106 +3,14 @@ import type mysql from 'mysql2/promise';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Tables } from '../../guest/tables/index.js';
 import type { AnyRow } from '../../guest/tables/codec.js';
-import type { Channel } from '../../src/channel/channel.js';
-import { connectChannel, listenChannel, type Listener } from '../../src/channel/index.js';
-import { vamos } from '../../src/protocol/generated/messages.js';
+import { connectChannel } from '../../src/channel/index.js';
 import { RpcClient } from '../../src/rpc/client.js';
 import { Folder } from '../daemon/daemon.js';
 import { Double } from '../rpc/double.js';
 import { Requests } from '../tables/requests.js';
+import { Between } from './between.js';
 import { Host } from './host.js';
 import { MariadbServer } from './server.js';
-
-const { HELLO, REQUESTS } = vamos.FrameKind;
-
-interface LastWrite {
-  stream: number;
-  commitNumber: number;
-}
-
-/** Between the server and its host: hands on frames, or loses those of the server, as the test says. */
-class Between {
-  session: Uint8Array = new Uint8Array();
-  epoch = 0;
-  /** Of the inserts that committed by themselves, or were to. */
-  lastWrite: LastWrite | undefined;
-  lost = 0;
-  readonly address: string;
-  readonly #hostAddress: string;
-  #listener: Listener | undefined;
-  #isDeaf = false;
-  readonly #channels = new Set<Channel>();
-
-  constructor(folder: Folder, hostAddress: string) {
-    this.address = `unix:${folder.file('between.sock')}`;
-    this.#hostAddress = hostAddress;
-  }
-
-  async open(): Promise<void> {
-    this.#listener = await listenChannel(this.address, (guest) => void this.#join(guest));
-  }
-
-  async close(): Promise<void> {
-    await this.#listener?.close();
-    this.cut();
-  }
-
-  fallSilent(): void {
-    this.#isDeaf = true;
-    this.lost = 0;
-  }
-
-  cut(): void {
-    for (const channel of this.#channels) channel.destroy();
-    this.#channels.clear();
-  }
-
-  comeBack(): void {
-    this.#isDeaf = false;
-  }
-
-  async hasLost(): Promise<void> {
-    while (this.lost === 0) await new Promise(setImmediate);
-  }
-
-  async #join(guest: Channel): Promise<void> {
-    if (this.#isDeaf) {
-      guest.destroy();
-      return;
-    }
-    const host = await connectChannel(this.#hostAddress);
-    this.#channels.add(guest).add(host);
-    guest.setHandlers({
-      onFrame: (kind, body) => {
-        this.#note(kind, body);
-        if (!this.#isDeaf) host.send(kind, body);
-      },
-      onClose: () => {
-        host.close();
-      },
-    });
-    host.setHandlers({
-      onFrame: (kind, body) => {
-        guest.send(kind, body);
-      },
-      onClose: () => {
-        guest.close();
-      },
-    });
-  }
-
-  #note(kind: vamos.FrameKind, body: Uint8Array): void {
-    if (kind === HELLO) ({ session: this.session, epoch: this.epoch } = vamos.Hello.decode(body));
-    if (kind !== REQUESTS) return;
-    for (const { method, stream, body: write } of vamos.RequestBatch.decode(body).requests) {
-      if (method !== Number(vamos.tables.Method.INSERT)) continue;
-      const commitNumber = Number(vamos.tables.Write.decode(write!).scope?.commitNumber ?? 0);
-      if (commitNumber === 0) continue;
-      this.lastWrite = { stream: stream!, commitNumber };
-      if (this.#isDeaf) this.lost++;
-    }
-  }
-}
 
 const folder = new Folder();
 const host = new Host(folder);
