@@ -184,11 +184,13 @@ void Database::checkLogs() {
   status = logs.read(disk_->synced().read(ends) ? std::optional(ends) : std::nullopt);
   if (!status.ok()) fail(failure(status));
   if (const std::string damage = logs.damageText(); !damage.empty()) {
-    fail(
-        Outcome::failure(ErrorCode::CORRUPTION,
-                         path_ + ": " + damage +
-                             ": commits that were acknowledged can't be read. Nothing was changed; restore a "
-                             "backup, or let `vamos host repair` say what is lost, and accept that"));
+    fail(Outcome::failure(
+        ErrorCode::CORRUPTION,
+        path_ + ": " + damage +
+            ": commits that were acknowledged can't be read. Nothing was changed; restore a "
+            "backup" +
+            (logs.hasLostTables() ? " with `vamos host restore`"
+                                  : ", or let `vamos host repair` say what is lost, and accept that")));
   }
   std::vector<std::string> cut;
   status = logs.cutTails(cut);

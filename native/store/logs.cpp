@@ -214,6 +214,11 @@ void Logs::guess(const std::map<LogName, Sequences>& sequences,
   }
 }
 
+bool Logs::hasLostTables() const {
+  return lacksCurrent_ ||
+         std::any_of(damaged_.begin(), damaged_.end(), [](const Log& log) { return log.name.isManifest; });
+}
+
 std::string Logs::damageText() const {
   if (lacksCurrent_) return "the file CURRENT is missing";
   if (damaged_.empty()) return {};

@@ -58,7 +58,8 @@ class Logs {
   };
   // parts: in order, and each whole but the first ones of what is damaged.
   rocksdb::IOStatus count(const std::vector<Part>& parts, LostWrites& lost) const;
-  bool lacksCurrent() const { return lacksCurrent_; }
+  // The damage is to what tells which tables belong to the root: no part can be given up.
+  bool hasLostTables() const;
 
  private:
   // Where a log's writes stand in the order of all: first and next behind it. Nothing: not known, or it is

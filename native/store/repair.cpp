@@ -49,9 +49,7 @@ class Repair {
     RepairReport report;
     report.damage = logs_.damageText();
     if (report.damage.empty()) return report;
-    const bool isManifest = std::any_of(logs_.damaged().begin(), logs_.damaged().end(),
-                                        [](const Logs::Log& log) { return log.name.isManifest; });
-    if (logs_.lacksCurrent() || isManifest) {
+    if (logs_.hasLostTables()) {
       refuse(ErrorCode::CORRUPTION,
              path_ + ": " + report.damage +
                  ": which tables belong to the root is not known any more, so there is no part "

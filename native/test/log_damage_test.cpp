@@ -80,13 +80,14 @@ struct Damaged : StoreFixture {
     }
     return logs;
   }
-  void checkRefused(const Bytes& files, const std::string& text) {
+  void checkRefused(const Bytes& files, const std::string& text, bool isRepairable = true) {
     put(files);
     const Bytes before = snapshot();
     std::string message;
     CHECK(tryOpen(&message) == ErrorCode::CORRUPTION);
     CHECK_MESSAGE(message.find(text) != std::string::npos, message);
-    CHECK(message.find("vamos host repair") != std::string::npos);
+    CHECK((message.find("vamos host repair") != std::string::npos) == isRepairable);
+    CHECK((message.find("vamos host restore") != std::string::npos) == !isRepairable);
     CHECK(snapshot() == before);
   }
 
@@ -247,7 +248,7 @@ TEST_CASE_FIXTURE(Damaged, "a log that is missing is CORRUPTION, and so is a mis
   checkRefused(without, "is missing");
   without = files;
   without.erase("CURRENT");
-  checkRefused(without, "the file CURRENT is missing");
+  checkRefused(without, "the file CURRENT is missing", false);
 }
 
 TEST_CASE_FIXTURE(Damaged,
@@ -264,7 +265,7 @@ TEST_CASE_FIXTURE(Damaged,
     Bytes changed = files;
     std::string& bytes = changed.at(manifest->first);
     bytes[place] = static_cast<char>(bytes[place] ^ 0x02);
-    checkRefused(changed, manifest->first);
+    checkRefused(changed, manifest->first, false);
   }
   Bytes changed = files;
   changed.at(manifest->first) += std::string(100, '\x07');
@@ -416,4 +417,19 @@ TEST_CASE_FIXTURE(Damaged, "a repair does not touch a root that is open, or whos
   put(files);
   CHECK_THROWS_AS(repair(options, true), StoreError);
   CHECK(snapshot() == files);
+}
+
+// docs/backups.md tells operators so.
+TEST_CASE_FIXTURE(Damaged,
+                  "a root that RocksDB's own tools opened is refused; without SYNCED it is as they left it") {
+  writeRows(50, Durability::SYNCED);
+  store.reset();
+  rocksdb::DB* opened = nullptr;
+  REQUIRE(rocksdb::DB::Open(rocksdb::Options(), options.path, &opened).ok());
+  delete opened;
+  checkRefused(snapshot(), "is missing", false);
+  CHECK_THROWS_AS(repair(options, true), StoreError);
+  fs::remove(tables() / "SYNCED");
+  REQUIRE(tryOpen() == ErrorCode::OK);
+  CHECK(countRows() == rows);
 }
