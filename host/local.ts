@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Channel } from '../src/channel/channel.js';
 import { createLocalPair } from '../src/channel/local.js';
@@ -6,6 +5,7 @@ import { VamosError } from '../src/protocol/errors.js';
 import type { HostModule } from '../src/rpc/contract.js';
 import { RpcServer } from '../src/rpc/server.js';
 import { checkServable } from './backup/manifest.js';
+import { makeFolder } from './make_folder.js';
 import { openFilesModule } from './modules/files/module.js';
 import { openTablesModule } from './modules/tables/module.js';
 
@@ -88,7 +88,7 @@ function withAdvice(error: unknown): VamosError {
 }
 
 async function openModules(root: string, onFailure: (error: VamosError) => void): Promise<HostModule[]> {
-  await mkdir(root, { recursive: true });
+  makeFolder(root);
   checkServable(root);
   // The store first: its lock makes the whole root ours.
   const tables = await openTablesModule({ path: path.join(root, 'tables'), onFailure });

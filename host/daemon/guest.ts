@@ -1,6 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { chownSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Logger } from 'pino';
 import { ErrorCode, VamosError, type ErrorName } from '../../src/protocol/errors.js';
@@ -10,6 +10,7 @@ import { fromWorkerSchema, type FromWorker, type Report, type ToWorker } from '.
 import type { StoreReport, VerifyOptions, VerifyProgress } from '../modules/tables/verify.js';
 import { resolveUser } from './user.js';
 import type { RepairReport } from '../modules/tables/binding.js';
+import { makeFolder } from '../make_folder.js';
 
 /**
  * starting: its worker opens the root; serving; waiting: the worker ended unasked, or because its store could not write
@@ -437,9 +438,8 @@ async function runRepair(
 }
 
 function makeRoot(root: string, user: { uid: number; gid: number } | undefined): void {
-  if (existsSync(root)) return;
   try {
-    mkdirSync(root, { recursive: true, mode: 0o700 });
+    if (!makeFolder(root, 0o700)) return;
     if (user) chownSync(root, user.uid, user.gid);
   } catch (cause) {
     throw new VamosError('STORAGE_FAILED', `root ${root}: ${(cause as Error).message}`, { cause });

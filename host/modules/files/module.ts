@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises';
 import { VamosError } from '../../../src/protocol/errors.js';
 import type { HostModule } from '../../../src/rpc/contract.js';
 import { loadNative } from '../../../src/native.js';
+import { makeFolder } from '../../make_folder.js';
 import type { NativeFiles, NativeRoot } from './binding.js';
 import { toFailure } from './failures.js';
 import { FilesSession, type FilesCounters, type FilesRoot } from './session.js';
@@ -19,10 +19,13 @@ export interface FilesModuleOptions {
  * @throws VamosError FILE_FAILED: the directory does not open (detail: the errno name), or the kernel is older than
  * Linux 5.6 (ENOSYS)
  */
+// eslint-disable-next-line @typescript-eslint/require-await -- a failure rejects
 export async function openFilesModule(options: FilesModuleOptions): Promise<HostModule> {
-  await mkdir(options.root, { recursive: true }).catch((cause: unknown) => {
+  try {
+    makeFolder(options.root);
+  } catch (cause) {
     throw cannotOpen(options.root, cause);
-  });
+  }
   const native = loadNative('vamos_store') as NativeFiles;
   const counters: FilesCounters = {
     handlesOpen: 0,

@@ -1,10 +1,10 @@
-import { mkdir } from 'node:fs/promises';
 import { readWindow } from '../../../src/protocol/batches.js';
 import { vamos } from '../../../src/protocol/generated/messages.js';
 import { ColumnKind } from '../../../src/protocol/rows.js';
 import type { VamosError } from '../../../src/protocol/errors.js';
 import { loadNative } from '../../../src/native.js';
 import type { HostModule } from '../../../src/rpc/contract.js';
+import { makeFolder } from '../../make_folder.js';
 import { defaultBlockCacheBytes } from './block_cache.js';
 import {
   Ending,
@@ -68,7 +68,7 @@ const DEFAULT_LIMITS: TablesLimits = {
  * @throws VamosError ROOT_IN_USE, UNKNOWN_FORMAT, CORRUPTION, DISK_FULL, STORAGE_FAILED
  */
 export async function openTablesModule(options: TablesModuleOptions): Promise<TablesModule> {
-  await mkdir(options.path, { recursive: true });
+  makeFolder(options.path);
   const addon = loadNative('vamos_store') as NativeStoreModule;
   let isOpen = false;
   let failure: VamosError | undefined;
