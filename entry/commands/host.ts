@@ -181,6 +181,9 @@ async function serve(options: HostOptions, command: Command): Promise<void> {
         () => loadConfiguration(config, settings);
   await runDaemon(read(), config === undefined ? undefined : read, (status) => {
     const serving = status.guests.filter((guest) => guest.state === 'serving').map((guest) => guest.name);
+    for (const { name, error } of status.guests) {
+      if (error) console.error(`vamos: guest ${name} is not served: ${error.code}: ${error.message}`);
+    }
     console.log(`vamos: serving ${serving.join(', ') || 'no guests'}; control socket ${status.control}`);
   });
 }

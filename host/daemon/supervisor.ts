@@ -63,7 +63,8 @@ export class Supervisor {
 
   /**
    * Starts all guests; those that fail are tried again now and then.
-   * @throws the first one's VamosError if none of them serves
+   * @throws the first one's VamosError if none of them serves, unless one's data are damaged: those are repaired through this
+   *   daemon, which tells what is wrong with them until then
    */
   async start(): Promise<void> {
     const wanted = { ...this.#added, ...this.#configuration.guests };
@@ -72,7 +73,8 @@ export class Supervisor {
       Object.entries(wanted).map(([name, guest]) => this.#startGuest(name, guest)),
     );
     const failures = results.filter((result) => result.status === 'rejected');
-    if (failures[0] && failures.length === results.length) {
+    const isDamaged = failures.some(({ reason }) => VamosError.from(reason).code === 'CORRUPTION');
+    if (failures[0] && failures.length === results.length && !isDamaged) {
       await this.stop();
       throw failures[0].reason;
     }

@@ -108,6 +108,30 @@ guests:
   },
 );
 
+test(
+  'a daemon whose only guest is refused tells why, repairs it, and serves it then',
+  { timeout: 120_000 },
+  async () => {
+    using folder = new Folder();
+    const log = await makeRoot(folder.file('root'));
+    flipBit(log, 0.25);
+    const args = ['--root', folder.file('root'), '--channel', `unix:${folder.file('c')}`];
+    await using daemon = await Daemon.start(folder, args);
+    expect(daemon.stdout).toContain('vamos: serving no guests');
+    expect(daemon.stderr).toMatch(/vamos: guest guest is not served: CORRUPTION: .* is damaged at byte/);
+    const { stdout } = await vamos('host', 'status', '--control', daemon.control);
+    expect(stdout).toMatch(/guest +failed/);
+    expect(stdout).toMatch(/guest: CORRUPTION: .* is damaged at byte/);
+    const repair = ['host', 'repair', 'guest', '--accept-loss', '--control', daemon.control];
+    expect(await vamos(...repair)).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('lost') as unknown,
+    });
+    await daemon.serving('guest');
+    expect(daemon.process.exitCode).toBe(null);
+  },
+);
+
 test('a root that no daemon serves is repaired by its folder', async () => {
   using folder = new Folder();
   const log = await makeRoot(folder.file('root'));
