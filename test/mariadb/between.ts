@@ -22,6 +22,7 @@ export class Between {
   readonly #hostAddress: string;
   #listener: Listener | undefined;
   #isDeaf = false;
+  #losesWrite = false;
   readonly #channels = new Set<Channel>();
 
   constructor(folder: Folder, hostAddress: string) {
@@ -40,6 +41,12 @@ export class Between {
 
   fallSilent(): void {
     this.#isDeaf = true;
+    this.lost = 0;
+  }
+
+  /** Hands on frames until one comes that has such a write, which is lost, as all that follows. */
+  fallSilentAtWrite(): void {
+    this.#losesWrite = true;
     this.lost = 0;
   }
 
@@ -95,6 +102,8 @@ export class Between {
       const commitNumber = Number(vamos.tables.Write.decode(write!).scope?.commitNumber ?? 0);
       if (commitNumber === 0) continue;
       this.lastWrite = { stream: stream!, commitNumber };
+      if (this.#losesWrite) this.#isDeaf = true;
+      this.#losesWrite = false;
       if (this.#isDeaf) this.lost++;
     }
   }

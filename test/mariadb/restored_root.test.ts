@@ -99,7 +99,7 @@ test('the next value of a sequence that may be stored or not has an outcome that
   await sql('CREATE SEQUENCE s CACHE 1 ENGINE=VAMOS');
   await sql('SELECT NEXT VALUE FOR s');
   await sql('SET GLOBAL vamos_connect_timeout_ms = 500');
-  between.fallSilent();
+  between.fallSilentAtWrite();
   const outcome = outcomeOf(sql('SELECT NEXT VALUE FOR s'));
   await between.hasLost();
   between.cut();
