@@ -130,14 +130,14 @@ export class RpcClient {
     return this.#epoch;
   }
 
-  /** How often it began a session with other bytes, since this guest's memory had been rolled back. */
-  get renewals(): number {
-    return this.#renewals;
-  }
-
   /** The bytes of that session. */
   get session(): Uint8Array {
     return this.#session;
+  }
+
+  /** How often it began a session with other bytes, since this guest's memory had been rolled back. */
+  get renewals(): number {
+    return this.#renewals;
   }
 
   /** The longest body of a call. */

@@ -20,13 +20,13 @@ export interface RpcStream {
   readonly id: number;
   /** The session that calls issued now will travel in: 1 for the first, one more after each loss. */
   readonly epoch: number;
+  /** The bytes of that session: the same after a loss, others after a rollback of this guest's memory. */
+  readonly session: Uint8Array;
   /**
    * How often the host was found to know a later state of this guest: its memory was rolled back. What was under way when this
    * rises may have been done in that state.
    */
   readonly renewals: number;
-  /** The bytes of that session: the same after a loss, others after a rollback of this guest's memory. */
-  readonly session: Uint8Array;
   /** The longest body of a call, and of all requests of a chain with 64 bytes each: beyond it FRAME_TOO_LARGE. */
   readonly maxBodyBytes: number;
   /**

@@ -6,7 +6,7 @@ import type { Folder } from '../daemon/daemon.js';
 const { HELLO, REQUESTS } = vamos.FrameKind;
 const WRITES: ReadonlySet<number> = new Set([vamos.tables.Method.INSERT, vamos.tables.Method.UPDATE]);
 
-interface LastWrite {
+export interface LastWrite {
   stream: number;
   commitNumber: number;
 }

@@ -8,7 +8,7 @@ import { RpcClient } from '../../src/rpc/client.js';
 import { Folder } from '../daemon/daemon.js';
 import { Double } from '../rpc/double.js';
 import { Requests } from '../tables/requests.js';
-import { Between } from './between.js';
+import { Between, type LastWrite } from './between.js';
 import { Host } from './host.js';
 import { MariadbServer } from './server.js';
 
