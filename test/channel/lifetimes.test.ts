@@ -49,6 +49,47 @@ const PAIR = `
   connector.send(3, new Uint8Array(100));`;
 
 describe('native handles', () => {
+  it('are collected with what their callbacks know once they are closed, by either side', () => {
+    const out = run(
+      `
+      const fs = require('node:fs');
+      const collected = { connector: 0, host: 0, listener: 0 };
+      const registry = new FinalizationRegistry((kind) => collected[kind]++);
+      // Each callback knows the object that it belongs to, as a channel's do.
+      const own = (kind, make) => {
+        const owner = { native: undefined };
+        owner.native = make(owner);
+        registry.register(owner, kind);
+        return owner;
+      };
+      const round = () => new Promise((resolve) => {
+        const listener = own('listener', (owner) => listen((descriptor) => {
+          const host = own('host', (owner) => open(descriptor, () => owner, () => {
+            listener.native.close();
+            resolve(owner);
+          }));
+          host.native.resume();
+          connector.native.destroy();
+        }));
+        const connector = own('connector', (owner) => open(native.connectUnix(file), () => owner, () => owner));
+      });
+      (async () => {
+        for (let i = 0; i < 50; i++) {
+          await round();
+          fs.rmSync(file, { force: true });
+        }
+        // The last ones may still be on the stack.
+        while (Object.values(collected).some((count) => count < 45)) {
+          gc();
+          await new Promise(setImmediate);
+        }
+        console.log('collected');
+      })();`,
+      '--expose-gc',
+    );
+    assert.equal(out, 'collected\n');
+  });
+
   it('live through the exit of the process in the middle of traffic', () => {
     run(`${PAIR} setTimeout(() => process.exit(0), 50);`);
   });

@@ -167,7 +167,7 @@ void ChannelBinding::readAndDeliver() {
 }
 
 void ChannelBinding::deliverBatch() {
-  if (batchEntries_.empty()) return;
+  if (batchEntries_.empty() || !isOpen()) return;
   try {
     const auto [batch, count, large] = makeBatch();
     callFromLoop(Env(), onFrames_, {batch, count, large});
@@ -220,8 +220,9 @@ void ChannelBinding::settle() {
 
 void ChannelBinding::end(ErrorCode code, const std::string& message) {
   const Napi::Env env = Env();
+  const Napi::FunctionReference onEnd = std::move(onEnd_);
   release();
-  callFromLoop(env, onEnd_,
+  callFromLoop(env, onEnd,
                {Napi::Number::New(env, static_cast<uint32_t>(code)), Napi::String::New(env, message)});
 }
 
@@ -231,6 +232,10 @@ void ChannelBinding::release() {
   watch_->close();
   watch_ = nullptr;
   stream_.reset();
+  // Callbacks know the channel's JavaScript, which knows this object: none of them would ever be collected.
+  onFrames_.Reset();
+  onDrain_.Reset();
+  onEnd_.Reset();
   Unref();
 }
 

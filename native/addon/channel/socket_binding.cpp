@@ -97,6 +97,7 @@ void ListenerBinding::close(const Napi::CallbackInfo&) {
   watch_->close();
   watch_ = nullptr;
   socket_ = {};
+  onConnection_.Reset();
   Unref();
 }
 
