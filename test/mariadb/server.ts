@@ -157,6 +157,8 @@ export class MariadbServer implements AsyncDisposable {
     // A server that is killed must end no test by an error that nobody took.
     connection.on('error', () => undefined);
     this.#connections.add(connection);
+    // What a connection buffers would stay until the server ends.
+    connection.once('end', () => this.#connections.delete(connection));
     return connection;
   }
 
