@@ -152,8 +152,16 @@ export class Transaction implements Link, AsyncDisposable {
     const chain = new Chain();
     build(chain);
     const commit = chain.commits ? this.#stream.nextCommit() : NO_COMMIT;
+    const { epoch } = this;
     const frames = await chain.frames(this, this.#stream.maxBodyBytes, options, commit);
     try {
+      // Numbers that were reserved for its rows, and blobs, belong to that session.
+      if (this.epoch !== epoch) {
+        throw new VamosError(
+          'SESSION_LOST',
+          'the session ended before the chain was sent; nothing was written',
+        );
+      }
       for (const frame of frames) {
         this.#check();
         const scope = this.#begin();
