@@ -165,8 +165,7 @@ Ended endPrepared(uint32_t stream, const std::string& xid, bool isCommit, wire::
   Unfinished end{stream, xid, isCommit, durability};
   const Ended ended = tryToEnd(end, timeoutMs, failure);
   if (ended == Ended::NOT_YET) {
-    // What the connection does next may wait for this transaction's locks, and its stream with it. A rollback
-    // stays on the stream: a PREPARE that nobody waited for may be on its way there.
+    // It was prepared before, so nothing of it is on its way on the connection's stream.
     if (isCommit) end.stream = serviceStream();
     std::lock_guard lock(mutex);
     unfinished.push_back(end);
@@ -187,7 +186,12 @@ void finishPrepared() {
   }
   for (const Unfinished& end : ends) {
     client::Failure failure;
-    if (tryToEnd(end, RETRY_MS, failure) == Ended::NOT_YET) {
+    // What the connection does next may wait for this transaction's locks, and its stream with it: so another
+    // stream comes first. But a PREPARE that was not waited for may still be on its way on the connection's.
+    const Unfinished apart{serviceStream(), end.xid, end.isCommit, end.durability};
+    Ended ended = tryToEnd(apart, RETRY_MS, failure);
+    if (ended == Ended::BEFORE && end.stream != apart.stream) ended = tryToEnd(end, RETRY_MS, failure);
+    if (ended == Ended::NOT_YET) {
       // One whose stream is busy keeps no others from their end.
       if (failure.code == ErrorCode::DEADLINE_EXCEEDED) continue;
       return;

@@ -137,38 +137,49 @@ describe('XA', () => {
     expect(await other.sql('SELECT v FROM t')).toEqual([[11]]);
   });
 
-  test('commits that found no host are done though their connections go on and wait for these very rows', async () => {
-    const rows = Array.from({ length: 12 }, (_, number) => 100 + number);
-    await server().query(`INSERT INTO t VALUES ${rows.map((id) => `(${id}, 0)`).join(', ')}`);
-    const sessions = await Promise.all(
-      rows.map(() =>
-        Session.open(server(), 'vamos_lock_wait_timeout = 30', 'vamos_request_timeout_ms = 100'),
-      ),
-    );
-    await using owner = await open();
-    try {
-      for (const [number, session] of sessions.entries())
-        await prepare(session, `${rows[number]}`, `UPDATE t SET v = 1 WHERE id = ${rows[number]}`);
-      await owner.sql('SET GLOBAL vamos_connect_timeout_ms = 100');
-      await server().host!.stop();
-      for (const [number, session] of sessions.entries())
-        expect(await session.code(`XA COMMIT '${rows[number]}'`)).toBe('ER_GET_ERRMSG');
-      await owner.sql('SET GLOBAL vamos_connect_timeout_ms = 60000');
-      // They wait for the host, and come all at the same moment.
-      const updates = sessions.map((session, number) =>
-        session.sql(
-          'SET SESSION vamos_request_timeout_ms = 60000',
-          `UPDATE t SET v = v + 1 WHERE id = ${rows[number]}`,
+  test.each([
+    ['COMMIT', 2],
+    ['ROLLBACK', 1],
+  ])(
+    'each %s that found no host is done though its connection goes on and waits for this very row',
+    async (end, value) => {
+      const rows = Array.from({ length: 12 }, (_, number) => 100 + number);
+      await server().query(`INSERT INTO t VALUES ${rows.map((id) => `(${id}, 0)`).join(', ')}`);
+      const sessions = await Promise.all(
+        rows.map(() =>
+          Session.open(server(), 'vamos_lock_wait_timeout = 30', 'vamos_request_timeout_ms = 100'),
         ),
       );
-      await Promise.all([server().host!.start(), ...updates]);
-    } finally {
-      await owner.sql('SET GLOBAL vamos_connect_timeout_ms = 60000');
-      for (const session of sessions) await session[Symbol.asyncDispose]();
-    }
-    expect(await owner.sql('SELECT DISTINCT v FROM t WHERE id >= 100')).toEqual([[2]]);
-    expect(await prepared()).toEqual([]);
-  });
+      await using owner = await open();
+      try {
+        for (const [number, session] of sessions.entries())
+          await prepare(session, `${rows[number]}`, `UPDATE t SET v = 1 WHERE id = ${rows[number]}`);
+        await owner.sql('SET GLOBAL vamos_connect_timeout_ms = 100');
+        await server().host!.stop();
+        // A rollback is done for the client, whenever the host does it.
+        await Promise.all(
+          sessions.map(async (session, number) => {
+            if (end === 'ROLLBACK') await session.sql(`XA ROLLBACK '${rows[number]}'`);
+            else expect(await session.code(`XA COMMIT '${rows[number]}'`)).toBe('ER_GET_ERRMSG');
+          }),
+        );
+        await owner.sql('SET GLOBAL vamos_connect_timeout_ms = 60000');
+        // They wait for the host, and come all at the same moment.
+        const updates = sessions.map((session, number) =>
+          session.sql(
+            'SET SESSION vamos_request_timeout_ms = 60000',
+            `UPDATE t SET v = v + 1 WHERE id = ${rows[number]}`,
+          ),
+        );
+        await Promise.all([server().host!.start(), ...updates]);
+      } finally {
+        await owner.sql('SET GLOBAL vamos_connect_timeout_ms = 60000');
+        for (const session of sessions) await session[Symbol.asyncDispose]();
+      }
+      expect(await owner.sql('SELECT DISTINCT v FROM t WHERE id >= 100')).toEqual([[value]]);
+      expect(await prepared()).toEqual([]);
+    },
+  );
 
   test('an xid of every length and byte', async () => {
     const longest = 'x'.repeat(64);
