@@ -9,7 +9,6 @@
 #include "channel/fresh_bytes.hpp"
 #include "mariadb/commit_prepared.hpp"
 #include "mariadb/errors.hpp"
-#include "mariadb/handler.hpp"
 #include "mariadb/lone_commits.hpp"
 #include "mariadb/plugin.hpp"
 #include "mariadb/retry.hpp"
@@ -260,14 +259,14 @@ bool Session::findCommit(const CommitMark& mark, const std::string& session, boo
   return false;
 }
 
-int Session::writeAlone(Table& table, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen) {
+int Session::writeAlone(const RowsToWrite& write) {
   const CommitMark mark = nextCommit();
   Waiting waiting;
-  waiting.method = method;
-  waiting.table = table.number;
-  waiting.version = table.version;
-  waiting.body = rows;
-  waiting.autoIncrementSeen = autoIncrementSeen;
+  waiting.method = write.method;
+  waiting.table = write.table;
+  waiting.version = write.version;
+  waiting.body = write.rows;
+  waiting.autoIncrementSeen = write.autoIncrementSeen;
   for (int attempt = 1;; ++attempt) {
     const uint32_t epoch = begun_ ? epoch_ : connect(true);
     if (epoch == 0) return errorOfLast();

@@ -15,6 +15,7 @@
 #include "client/client.hpp"
 #include "mariadb/cursor.hpp"
 #include "mariadb/positions.hpp"
+#include "mariadb/session.hpp"
 #include "mariadb/table.hpp"
 #include "wire/tables.hpp"
 
@@ -23,12 +24,8 @@ struct st_join_table;
 
 namespace vamos::mariadb {
 
-class Session;
-enum class MayWait;
-struct Reply;
-
 // One use of a table by one statement. The members stand in files by concern, as below.
-class ha_vamos final : public handler {
+class ha_vamos final : public handler, private RowOwner {
  public:
   ha_vamos(handlerton* hton, TABLE_SHARE* share);
   ~ha_vamos() override;
@@ -125,10 +122,8 @@ class ha_vamos final : public handler {
   int end_bulk_delete() override;
   void get_auto_increment(ulonglong offset, ulonglong increment, ulonglong wanted, ulonglong* first,
                           ulonglong* reserved) override;
-  // Rows of this handler that waited in the session were refused: raises the error that its statement shows,
-  // with the values of the row that the failure names. `batch` is what was sent. The session calls it, in the
-  // handler's thread, before it reports the failure as the error returned; print_error then adds nothing.
-  int raiseRefusal(const client::Failure& failure, uint32_t method, std::string_view batch);
+  // RowOwner.
+  int raiseRefusal(const client::Failure& failure, uint32_t method, std::string_view batch) override;
 
   // group_by.cpp: what functions over many rows give comes instead of the rows.
   bool mayAggregate() const;
@@ -238,6 +233,7 @@ class ha_vamos final : public handler {
   int flushStatement();
   uint64_t givenAutoIncrement(const uchar* record) const;
   int nextHiddenKey(int64_t& hiddenKey, uint32_t& epoch);
+  RowsToWrite rowsOfTable(uint32_t method, std::string_view rows, uint64_t seen) const;
   int send(uint32_t method, uint64_t seen, MayWait mayWait);
   int flushUnseen();
   void countRows(int64_t added);

@@ -107,6 +107,16 @@ void ha_vamos::countRows(int64_t added) {
   }
 }
 
+RowsToWrite ha_vamos::rowsOfTable(uint32_t method, std::string_view rows, uint64_t seen) const {
+  RowsToWrite write;
+  write.table = share_->number;
+  write.version = share_->version;
+  write.method = method;
+  write.rows = rows;
+  write.autoIncrementSeen = seen;
+  return write;
+}
+
 int ha_vamos::send(uint32_t method, uint64_t seen, MayWait mayWait) {
   if (isUnseen_) {
     unseenRows_ += rows_;
@@ -116,12 +126,16 @@ int ha_vamos::send(uint32_t method, uint64_t seen, MayWait mayWait) {
         ignoresDuplicates_ || unseenRows_.size() >= variables::writeBufferBytes() || session().hasManyBlobs();
     return isDue ? flushUnseen() : 0;
   }
-  if (isSequence()) return session().writeAlone(*share_, method, rows_, seen);
+  RowsToWrite write = rowsOfTable(method, rows_, seen);
+  if (isSequence()) return session().writeAlone(write);
   isWriting_ = true;
   const bool locksDuplicate = changesDuplicates_ && method == wire::Method::INSERT;
-  const int error = session().write(*this, method, rows_, seen, mayWait,
-                                    locksDuplicate ? wire::Lock::EXCLUSIVE : wire::Lock::NO_LOCK,
-                                    method == wire::Method::INSERT ? valuesEpoch_ : 0);
+  write.mayWait = mayWait;
+  if (locksDuplicate) write.duplicateLock = wire::Lock::EXCLUSIVE;
+  if (method == wire::Method::INSERT) write.valuesEpoch = valuesEpoch_;
+  // Of a partition's row the whole table's handler knows it.
+  write.hasInsertId = table->file->insert_id_for_cur_row != 0;
+  const int error = session().write(*this, write);
   isWriting_ = false;
   if (error == HA_ERR_FOUND_DUPP_KEY && mayWait == MayWait::NOT) noteDuplicate(session().failure());
   return error;
@@ -133,7 +147,7 @@ int ha_vamos::flushUnseen() {
   const std::string rows = std::move(unseenRows_);
   unseenRows_.clear();
   const int error =
-      session().writeAlone(*share_, wire::Method::INSERT, rows, std::exchange(unseenIncrement_, 0));
+      session().writeAlone(rowsOfTable(wire::Method::INSERT, rows, std::exchange(unseenIncrement_, 0)));
   if (error == HA_ERR_FOUND_DUPP_KEY) restoreRefused(session().failure(), wire::Method::INSERT, rows);
   session().discardNewBlobs();  // the refusal has shown them
   return error;

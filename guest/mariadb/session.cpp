@@ -7,7 +7,6 @@
 
 #include "mariadb/commit_prepared.hpp"
 #include "mariadb/errors.hpp"
-#include "mariadb/handler.hpp"
 #include "mariadb/plugin.hpp"
 #include "mariadb/retry.hpp"
 #include "mariadb/session_watch.hpp"
@@ -335,7 +334,7 @@ int Session::failedWaiting(size_t place, int error) {
   if (isOfAnother && failure_.code == ErrorCode::DUPLICATE_KEY) {
     error =
         fail({ErrorCode::SESSION_LOST, "the session that the row's number was reserved in has ended", {}});
-    failed.handler = nullptr;  // whose refusal would be that of a duplicate
+    failed.owner = nullptr;  // whose refusal would be that of a duplicate
   }
   if (failed.statement != statement_) {
     // Its statement was told that all is well: only the whole transaction can be undone.
@@ -346,13 +345,13 @@ int Session::failedWaiting(size_t place, int error) {
   forgetInsertId(place);
   dropSent(true);
   int raised = error;
-  if (failed.handler) {
+  if (failed.owner) {
     if (Duplicate duplicate; duplicateOf(failure_, duplicate)) {
       thd_->get_stmt_da()->set_current_row_for_warning(
           static_cast<long>(failed.firstRowNumber + duplicate.row));
     }
     isRaised_ = true;
-    raised = failed.handler->raiseRefusal(failure_, failed.method, failed.body);
+    raised = failed.owner->raiseRefusal(failure_, failed.method, failed.body);
   }
   discardBlobs(failed.blobs);  // the refusal may have shown them
   return raised;
@@ -434,49 +433,47 @@ void Session::later(uint32_t method, std::string body) {
   host().sendLater(stream_, {{method, std::move(body)}}, options);
 }
 
-int Session::write(ha_vamos& handler, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen,
-                   MayWait mayWait, wire::Lock duplicateLock, uint32_t valuesEpoch) {
+int Session::write(RowOwner& owner, const RowsToWrite& write) {
   if (dead_) return HA_ERR_LOCK_DEADLOCK;
   wrote_ = true;
-  const bool isAwaited = mayWait == MayWait::NOT;
+  const bool isAwaited = write.mayWait == MayWait::NOT;
   const size_t mostBytes =
       std::min<size_t>(variables::writeBufferBytes(), std::max(host().maxBodyBytes(), 8192u) / 2);
-  if (waitingBytes_ > 0 && waitingBytes_ + rows.size() > mostBytes) {
+  if (waitingBytes_ > 0 && waitingBytes_ + write.rows.size() > mostBytes) {
     if (const int error = flush()) return error;
   }
   Waiting* last = waiting_.empty() ? nullptr : &waiting_.back();
-  const bool joins = last && !isAwaited && last->handler == &handler && last->method == method &&
-                     last->statement == statement_ && last->mayWait == mayWait &&
-                     last->duplicateLock == duplicateLock && last->valuesEpoch == valuesEpoch;
+  const bool joins = last && !isAwaited && last->owner == &owner && last->method == write.method &&
+                     last->statement == statement_ && last->mayWait == write.mayWait &&
+                     last->duplicateLock == write.duplicateLock && last->valuesEpoch == write.valuesEpoch;
   if (!joins) {
     Waiting waiting;
-    waiting.method = method;
+    waiting.method = write.method;
     waiting.statement = statement_;
-    waiting.handler = isAwaited ? nullptr : &handler;
-    waiting.table = handler.table_().number;
-    waiting.version = handler.table_().version;
-    waiting.mayWait = mayWait;
-    waiting.duplicateLock = duplicateLock;
+    waiting.owner = isAwaited ? nullptr : &owner;
+    waiting.table = write.table;
+    waiting.version = write.version;
+    waiting.mayWait = write.mayWait;
+    waiting.duplicateLock = write.duplicateLock;
     waiting.firstRowNumber = thd_->get_stmt_da()->current_row_for_warning();
-    waiting.valuesEpoch = valuesEpoch;
+    waiting.valuesEpoch = write.valuesEpoch;
     last = &waiting_.emplace_back(std::move(waiting));
   }
-  last->body.append(rows);
+  last->body.append(write.rows);
   last->blobs.insert(last->blobs.end(), newBlobs_.begin(), newBlobs_.end());
   waitingBlobs_ += newBlobs_.size();
   newBlobs_.clear();
-  last->autoIncrementSeen = std::max(last->autoIncrementSeen, autoIncrementSeen);
-  noteRow(*last, handler);
-  waitingBytes_ += rows.size();
+  last->autoIncrementSeen = std::max(last->autoIncrementSeen, write.autoIncrementSeen);
+  noteRow(*last, write.hasInsertId);
+  waitingBytes_ += write.rows.size();
   if (isAwaited || waitingBytes_ >= mostBytes || waitingBlobs_ >= MOST_BLOBS) return flush();
-  if (mayWait == MayWait::UNTIL_STATEMENT) listen();
+  if (write.mayWait == MayWait::UNTIL_STATEMENT) listen();
   return 0;
 }
 
 // The server takes the row for done when it waits, and its generated value for LAST_INSERT_ID().
-void Session::noteRow(Waiting& waiting, ha_vamos& handler) {
-  const bool givesInsertId = thd_->first_successful_insert_id_in_cur_stmt == 0 &&
-                             handler.get_table()->file->insert_id_for_cur_row != 0;
+void Session::noteRow(Waiting& waiting, bool hasInsertId) {
+  const bool givesInsertId = thd_->first_successful_insert_id_in_cur_stmt == 0 && hasInsertId;
   if (givesInsertId && !waiting.insertIdRow) waiting.insertIdRow = waiting.rows;
   waiting.rows++;
 }
@@ -536,9 +533,9 @@ int Session::flush() {
   return run(0, {}, ignored);
 }
 
-void Session::forget(ha_vamos& handler) {
+void Session::forget(const RowOwner& owner) {
   for (Waiting& waiting : waiting_) {
-    if (waiting.handler == &handler) waiting.handler = nullptr;
+    if (waiting.owner == &owner) waiting.owner = nullptr;
   }
 }
 

@@ -18,9 +18,6 @@
 
 namespace vamos::mariadb {
 
-class Table;
-class ha_vamos;
-
 // The body of an answer, and what keeps its bytes.
 struct Reply {
   client::CallPointer call;
@@ -44,6 +41,35 @@ enum class MayWait {
                     // refused
   UNTIL_COMMIT,  // the transaction holds all of its locks already, so neither its own client nor others can
                  // tell
+};
+
+// Rows that a statement writes to a table.
+struct RowsToWrite {
+  uint32_t table = 0;  // the host's number of it
+  uint32_t version = 0;
+  uint32_t method = 0;
+  std::string_view rows;  // a write batch (FORMATS.md)
+  uint64_t autoIncrementSeen = 0;
+  MayWait mayWait = MayWait::NOT;
+  // On the row whose key an inserted one has, as Write.duplicate_lock.
+  wire::Lock duplicateLock = wire::Lock::NO_LOCK;
+  // The session that values of the rows were reserved in (Table::reserve), 0: none were. Where another
+  // session's rows have them, that is no duplicate key but the loss of their session.
+  uint32_t valuesEpoch = 0;
+  // The server generated a value for a column of the first row.
+  bool hasInsertId = false;
+};
+
+// What wrote rows, and is told when some that waited are refused.
+class RowOwner {
+ public:
+  // Raises the error that the statement shows, with the values of the row that the failure names; the server
+  // is to add nothing. `batch` is what was sent. Called in the connection's thread, before the session
+  // reports the failure as the error returned.
+  virtual int raiseRefusal(const client::Failure& failure, uint32_t method, std::string_view batch) = 0;
+
+ protected:
+  ~RowOwner() = default;
 };
 
 // What a request asks of the host.
@@ -108,20 +134,15 @@ class Session {
   // A temporary table that the open transaction may use goes with its end.
   void dropAfterTransaction(std::string table) { doomed_.push_back(std::move(table)); }
 
-  // Rows of a write batch (FORMATS.md). Rows of the same handler, statement and kind join the batch before.
-  // duplicateLock: on the row whose key an inserted one has, as Write.duplicate_lock.
-  // Where rows that waited are refused, the handler's raiseRefusal says so to the client, and the call that
-  // met it returns what raiseRefusal did.
-  // valuesEpoch: the session that values of the rows were reserved in (Table::reserve), 0: none were. Where
-  // another session's rows have them, that is no duplicate key but the loss of their session.
-  int write(ha_vamos& handler, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen,
-            MayWait mayWait, wire::Lock duplicateLock, uint32_t valuesEpoch);
+  // Rows of the same owner, statement and kind join the batch before. Where rows that waited are refused,
+  // their owner's raiseRefusal says so to the client, and the call that met it returns what raiseRefusal did.
+  int write(RowOwner& owner, const RowsToWrite& rows);
   // Rows that the transaction adds to a table, which counts them until the host tells how many there are; a
   // rollback takes them back.
   void countRows(const std::shared_ptr<AddedRows>& counter, int64_t added);
   // A transaction of its own, committed once even where its answer is lost: rows for a table that nobody sees
   // yet. Their errors are returned; raiseRefusal is not called.
-  int writeAlone(Table& table, uint32_t method, std::string_view rows, uint64_t autoIncrementSeen);
+  int writeAlone(const RowsToWrite& rows);
   // UPDATE_WHERE or DELETE_WHERE, whose scope is set here. In autocommit it is a transaction of its own, done
   // once even where its answer is lost. isOneRow: it finds no more than one.
   int change(uint32_t method, wire::ChangeWhere request, bool isOneRow, wire::Changed& changed);
@@ -139,8 +160,8 @@ class Session {
   // All rows of a statement were written. In a transaction that goes on after it, those that may wait no
   // longer than the statement are sent; in autocommit they go with COMMIT.
   int flushStatement();
-  // The handler is about to go: rows of its that may wait no longer than their statement do so no more.
-  void forget(ha_vamos& handler);
+  // The owner is about to go: it is not told any more of rows that are refused.
+  void forget(const RowOwner& owner);
 
   // Of the last call that failed.
   const client::Failure& failure() const { return failure_; }
@@ -187,8 +208,8 @@ class Session {
     uint32_t statement = 0;       // that it is part of; 0: none, it is a savepoint's
     std::string body;             // of a write: its rows
     std::vector<uint64_t> blobs;  // that the rows refer to
-    ha_vamos* handler = nullptr;
-    uint32_t table = 0;  // 0: no write
+    RowOwner* owner = nullptr;    // of rows that may be refused when their statement goes on already
+    uint32_t table = 0;           // 0: no write
     uint32_t version = 0;
     uint64_t autoIncrementSeen = 0;
     uint64_t savepoint = 0;  // that it sets
@@ -220,7 +241,7 @@ class Session {
   bool isForestalled(Sql_condition::enum_warning_level level);
   void listen();
   void stopListening();
-  void noteRow(Waiting& waiting, ha_vamos& handler);
+  void noteRow(Waiting& waiting, bool hasInsertId);
   void forgetInsertId(size_t place);
   uint32_t timeoutMs(Work work = Work::SHORT) const;
   // A session with the host, with its number; 0: failure_ says why not.
