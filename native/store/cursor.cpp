@@ -1,5 +1,7 @@
 #include "store/cursor.hpp"
 
+#include <rocksdb/perf_context.h>
+
 #include <array>
 #include <utility>
 
@@ -49,6 +51,23 @@ Progress FetchOperation::run(const Budget& budget) {
   // From the block cache alone an iterator may end, with a good status, before a file whose index is not
   // cached (seen with RocksDB 7.8.3): rows would be missing. So scans always run on a thread.
   if (budget.cachedOnly) return Progress::AGAIN;
+  const uint64_t& skipped = rocksdb::get_perf_context()->internal_delete_skipped_count;
+  const uint64_t skippedBefore = skipped;
+  const Progress progress = read(budget);
+  tombstones_ += skipped - skippedBefore;
+  if (progress == Progress::DONE && tombstones_ > 0) {
+    database_.addTombstones(tombstones_, cursor->rowsRead, scannedRange());
+  }
+  return progress;
+}
+
+KeyRange FetchOperation::scannedRange() const {
+  const KeyRange& rest = cursor->rest;
+  if (outcome.atEnd || !outcome.ok()) return startRest_;
+  return cursor->options.reverse ? KeyRange{rest.high, startRest_.high} : KeyRange{startRest_.low, rest.low};
+}
+
+Progress FetchOperation::read(const Budget& budget) {
   // An iterator lives for one go: between two goes the tier may change, and it would pin what was dropped.
   iterator_.reset();
   isPositioned_ = false;

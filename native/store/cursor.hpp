@@ -59,6 +59,9 @@ class FetchOperation : public Operation {
  private:
   enum class Step { OK, LEFT_OUT, AT_END, PARKED, FAILED };
 
+  Progress read(const Budget& budget);
+  // What this window's scan went over so far.
+  KeyRange scannedRange() const;
   bool isPrimary() const { return cursor->options.index == 0; }
   bool locksGaps() const { return transaction->locksGaps() && !cursor->options.semiConsistent; }
   // The entry is the one that the bounds give whole: there can be no other, so no gap needs a lock.
@@ -103,8 +106,9 @@ class FetchOperation : public Operation {
   std::unique_ptr<rocksdb::Iterator> iterator_;
   bool isPositioned_ = false;
   uint64_t rowsFromIndex_ = 0;
-  size_t bytesRead_ = 0;   // since the clock was asked
-  uint64_t lockMark_ = 0;  // before the first lock of the entry that comes next
+  uint64_t tombstones_ = 0;  // stepped over
+  size_t bytesRead_ = 0;     // since the clock was asked
+  uint64_t lockMark_ = 0;    // before the first lock of the entry that comes next
   bool hasBegunEntry_ = false;
   uint64_t sequence_ = 0;  // of the database, just before the iterator was made
   std::string primaryKey_;

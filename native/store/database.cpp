@@ -171,9 +171,16 @@ Database::Database(const StoreOptions& options)
   base_ = opened->GetBaseDB();
   syncer->setDatabase(base_);
   checkFormat();
+  compactor_ = std::make_unique<Compactor>(*base_);
 }
 
 Database::~Database() { disk_->onFailure({}); }
+
+void Database::addTombstones(uint64_t count, uint64_t rows, const KeyRange& range) const {
+  tombstonesRead_.fetch_add(count, std::memory_order_relaxed);
+  // The rows are written anew, too: that pays where tombstones are the greater part.
+  if (count >= Compactor::manyTombstones && count > rows && compactor_) compactor_->compact(range);
+}
 
 // Under the root's lock, and before RocksDB, which would go on without what it can't read.
 void Database::checkLogs() {

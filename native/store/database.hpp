@@ -13,6 +13,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "store/compactor.hpp"
 #include "store/disk.hpp"
 #include "store/keys.hpp"
 #include "store/messages.hpp"
@@ -76,6 +77,10 @@ class Database {
   // Counts rows that reads took from the entries of a secondary index alone. From any thread.
   void addRowsFromIndex(uint64_t rows) const { rowsFromIndex_.fetch_add(rows, std::memory_order_relaxed); }
   uint64_t rowsFromIndex() const { return rowsFromIndex_.load(std::memory_order_relaxed); }
+  // Tombstones that a scan stepped over, and rows that it read, in a range of one space. From any thread.
+  void addTombstones(uint64_t count, uint64_t rows, const KeyRange& range) const;
+  uint64_t tombstonesRead() const { return tombstonesRead_.load(std::memory_order_relaxed); }
+  uint64_t rangesCompacted() const { return compactor_ ? compactor_->doneCount() : 0; }
   const std::string& path() const { return path_; }
   // The failure as callers see it.
   Outcome failure(const rocksdb::Status& status) const;
@@ -103,9 +108,11 @@ class Database {
   std::unique_ptr<rocksdb::Env> env_;
   std::shared_ptr<rocksdb::Statistics> statistics_;
   mutable std::atomic<uint64_t> rowsFromIndex_ = 0;
+  mutable std::atomic<uint64_t> tombstonesRead_ = 0;
   std::unique_ptr<rocksdb::TransactionDB> transactions_;
   std::unique_ptr<rocksdb::DB> readOnly_;
   rocksdb::DB* base_ = nullptr;
+  std::unique_ptr<Compactor> compactor_;  // nothing: read-only
 };
 
 inline rocksdb::Slice toSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }

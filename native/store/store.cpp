@@ -511,6 +511,8 @@ Statistics Store::statistics() {
   result.blockCacheMisses = database_.ticker(rocksdb::BLOCK_CACHE_MISS);
   result.blockBytesRead = database_.ticker(rocksdb::BLOCK_CACHE_BYTES_WRITE);
   result.rowsFromIndex = database_.rowsFromIndex();
+  result.tombstonesRead = database_.tombstonesRead();
+  result.rangesCompacted = database_.rangesCompacted();
   result.filesHeld = fileHolds_;
   result.threads = options_.threads;
   return result;

@@ -180,7 +180,9 @@ struct Statistics {
   uint64_t blockCacheMisses = 0;
   uint64_t blockBytesRead = 0;  // by the blocks that the cache did not have
   uint64_t rowsFromIndex = 0;
-  uint64_t filesHeld = 0;  // how many copies keep RocksDB from removing files
+  uint64_t tombstonesRead = 0;   // entries of removed rows that scans stepped over
+  uint64_t rangesCompacted = 0;  // to drop such entries
+  uint64_t filesHeld = 0;        // how many copies keep RocksDB from removing files
   uint64_t threads = 0;
 };
 

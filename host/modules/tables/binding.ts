@@ -365,6 +365,10 @@ export interface StoreStatistics {
   blockBytesRead: number;
   /** That reads took from the entries of a secondary index alone. */
   rowsFromIndex: number;
+  /** Entries of removed rows that scans stepped over. */
+  tombstonesRead: number;
+  /** Ranges of keys that were compacted to drop such entries. */
+  rangesCompacted: number;
   /** Copies under way that keep the store from removing files. */
   filesHeld: number;
   threads: number;

@@ -492,6 +492,8 @@ Napi::Value StoreBinding::statistics(const Info& info) {
     set("blockCacheMisses", statistics.blockCacheMisses);
     set("blockBytesRead", statistics.blockBytesRead);
     set("rowsFromIndex", statistics.rowsFromIndex);
+    set("tombstonesRead", statistics.tombstonesRead);
+    set("rangesCompacted", statistics.rangesCompacted);
     set("filesHeld", statistics.filesHeld);
     set("threads", statistics.threads);
     return result;
