@@ -150,7 +150,10 @@ describe.each(MODES)('prepared transactions, %s', (mode) => {
     const two = new Requests(place.client, table);
     await two.begin();
     await two.insert(item(30), inTransaction());
-    expect(await code(two.prepare('x1'))).toBe('PREPARED_EXISTS');
+    await expect(two.prepare('x1')).rejects.toMatchObject({
+      code: 'PREPARED_EXISTS',
+      message: expect.stringContaining('end that one first') as unknown,
+    });
     expect(await code(two.prepare(''))).toBe('BAD_REQUEST');
     expect(await code(two.prepare('x'.repeat(161)))).toBe('BAD_REQUEST');
     await two.prepare('x'.repeat(160));

@@ -52,7 +52,11 @@ export class PreparedTransactions {
     if (xid.length === 0 || xid.length > MAX_XID_BYTES)
       throw refuse(`an xid has 1 to ${MAX_XID_BYTES} bytes`);
     if (this.#byXid.has(keyOf(xid))) {
-      throw new VamosError('PREPARED_EXISTS', 'a transaction is prepared with this xid already');
+      throw new VamosError(
+        'PREPARED_EXISTS',
+        "a transaction is prepared with this xid already: end that one first. If the guest's memory was rolled back, it may be " +
+          'this one, prepared before',
+      );
     }
     if (this.#byXid.size >= MAX_PREPARED) throw refuse(`at most ${MAX_PREPARED} transactions are prepared`);
   }
