@@ -355,9 +355,18 @@ bool FetchOperation::isOnlyOne(std::string_view entry) const {
          entry.substr(4) == *options.lower;
 }
 
+void FetchOperation::checkAwaited(Step found) {
+  if (awaitedRow_.empty()) return;
+  const std::string row = std::exchange(awaitedRow_, {});
+  if (found == Step::OK && toView(iterator_->key()) == awaitedEntry_) return;
+  hasBegunEntry_ = false;
+  if (!transaction->locksGaps()) transaction->unlockRow(row, lockMark_);
+}
+
 FetchOperation::Step FetchOperation::lockingStep() {
   const CursorOptions& options = cursor->options;
   Step step = seek();
+  checkAwaited(step);
   if (step == Step::AT_END) return lockedEnd();
   if (step != Step::OK) return step;
   if (transaction->lockBytes() > maxTransactionBytes_) {
@@ -389,6 +398,10 @@ FetchOperation::Step FetchOperation::lockingStep() {
     return Step::OK;
   }
   step = locked(answer);
+  if (step == Step::PARKED) {
+    awaitedEntry_ = entry;
+    awaitedRow_ = rowKey;
+  }
   if (step != Step::OK) return step;
   if (database_.base().GetLatestSequenceNumber() != sequence_) {
     openIterator();

@@ -235,7 +235,11 @@ GetOperation::Step GetOperation::lockedRow(std::string_view key, const Budget& b
   while (true) {
     const uint64_t sequence = database_.base().GetLatestSequenceNumber();
     Step step = read(view, entry, budget);
-    if (step == Step::MISSING) step = lockMissing(view, entry, budget);
+    if (step == Step::MISSING) {
+      // What it was waited for leads to that row no more.
+      if (!awaitedRow_.empty()) transaction->unlockRow(std::exchange(awaitedRow_, {}), lockMark_);
+      step = lockMissing(view, entry, budget);
+    }
     if (step != Step::FOUND) return step;
     if (request_.index != 0) {
       std::string_view found;
@@ -245,7 +249,11 @@ GetOperation::Step GetOperation::lockedRow(std::string_view key, const Budget& b
       primaryKey_.assign(found);
       rowKey = spaceKey(table_->indexes[0].space, primaryKey_);
     }
+    if (const std::string awaited = std::exchange(awaitedRow_, {}); !awaited.empty() && awaited != rowKey) {
+      transaction->unlockRow(awaited, lockMark_);
+    }
     step = lockKey(rowKey, lockMode(request_.lock));
+    if (step == Step::PARKED) awaitedRow_ = rowKey;
     if (step != Step::FOUND) return step;
     if (database_.base().GetLatestSequenceNumber() != sequence) {
       step = read(view, entry, budget);

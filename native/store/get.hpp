@@ -62,8 +62,9 @@ class GetOperation : public Operation {
   std::optional<View> view_;            // plain reads
   std::optional<IndexRows> indexRows_;  // as Cursor::indexRows
   uint64_t rowsFromIndex_ = 0;
-  size_t offset_ = 0;      // in the keys
-  uint64_t lockMark_ = 0;  // before the first lock of the current key
+  size_t offset_ = 0;       // in the keys
+  uint64_t lockMark_ = 0;   // before the first lock of the current key
+  std::string awaitedRow_;  // whose lock was waited for; nothing: none
   bool hasBegunKey_ = false;
   std::string primaryKey_;  // of the row found
   rocksdb::PinnableSlice value_;

@@ -104,6 +104,29 @@ describe.each(['VAMOS', 'InnoDB'])('%s', (engine) => {
     },
   );
 
+  test.each([
+    ['an index', 'SET v = 99', 'UPDATE t FORCE INDEX (v) SET w = 7 WHERE v = 10'],
+    ['a range of an index', 'SET v = 99', 'SELECT * FROM t FORCE INDEX (v) WHERE v < 15 FOR UPDATE'],
+    ['a unique index', 'SET u = 999', 'SELECT * FROM t WHERE u = 100 FOR UPDATE'],
+    ['a range of the primary key', 'SET id = 9', 'SELECT * FROM t WHERE id < 2 FOR UPDATE'],
+  ])(
+    'at READ COMMITTED a row that left %s while it was waited for is not locked',
+    async (_, change, statement) => {
+      await one.sql('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED', 'BEGIN');
+      await two.sql('BEGIN', `UPDATE t ${change} WHERE id = 1`);
+      const waiting = one.sql(statement);
+      await untilLocked(server(), engine);
+      await two.sql('COMMIT');
+      await waiting;
+      await impatient(two);
+      await two.sql('UPDATE t SET w = w + 1 WHERE id = 1', 'INSERT IGNORE INTO t VALUES (1, 0, 0, 0)');
+      await one.sql('COMMIT');
+      expect(await two.sql('SELECT w FROM t WHERE id IN (1, 9) ORDER BY w')).toEqual(
+        change === 'SET id = 9' ? [[0], [0]] : [[1]],
+      );
+    },
+  );
+
   test('an UPDATE that loses a deadlock says so itself', async () => {
     await one.sql('BEGIN', 'SELECT * FROM t WHERE v BETWEEN 60 AND 70 FOR UPDATE');
     await two.sql('BEGIN', 'SELECT * FROM t WHERE v BETWEEN 80 AND 90 FOR UPDATE');
