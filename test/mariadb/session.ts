@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type mysql from 'mysql2/promise';
 import { until } from '../daemon/daemon.js';
 import type { MariadbServer } from './server.js';
@@ -83,8 +84,26 @@ export async function untilLocked(server: MariadbServer, engine = 'VAMOS'): Prom
  */
 export async function lockWaits(server: MariadbServer, engine: string): Promise<number> {
   if (engine === 'VAMOS') return (await server.host!.counters())['operationsParked']!;
+  if (engine !== 'InnoDB') throw new Error(`${engine} does not tell which statements wait`);
   const [row] = await server.query('SHOW ENGINE INNODB STATUS');
   // Before the transactions stand those of the last deadlock.
   const transactions = String(row!['Status']).split('LIST OF TRANSACTIONS FOR EACH SESSION')[1]!;
   return transactions.match(/^LOCK WAIT /gm)?.length ?? 0;
+}
+
+/** How many of the connections wait for the lock of a table's definition. */
+export async function definitionWaits(server: MariadbServer, ids: readonly number[]): Promise<number> {
+  const rows = await server.query(
+    `SELECT TID FROM information_schema.PROCESSLIST WHERE ID IN (${ids.join()}) AND STATE LIKE 'Waiting for table %'`,
+  );
+  // The server goes on to show this of a thread that has the lock, until that runs again: then it sleeps no more.
+  return rows.filter(({ TID }) => isSleeping(server.pid, Number(TID))).length;
+}
+
+function isSleeping(pid: number, thread: number): boolean {
+  try {
+    return /^State:\s+S/m.test(readFileSync(`/proc/${pid}/task/${thread}/status`, 'latin1'));
+  } catch {
+    return false;
+  }
 }

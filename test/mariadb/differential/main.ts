@@ -41,7 +41,7 @@ const progress = (done: number, statements: number): void => {
 };
 try {
   if (values.interleaved) {
-    const { statements, waits } = await checkInterleaved(server, { ...from, engines });
+    const { statements, waits } = await checkInterleaved(server, { ...from, engines, progress });
     say(`  ${statements} statements, of which ${waits} waited`);
   } else if (values.pushdown) {
     for (const [name, count] of Object.entries(await checkPushdown(server, { ...from, progress })))
