@@ -162,6 +162,7 @@ int Session::commitOnHost() {
     options.epoch = epoch;
     options.isCommit = true;
     epoch_ = epoch;
+    lastCommit_ = mark.number;
     const client::CallPointer call = host().send(stream_, std::move(requests), options);
     if (waitFor(call, true)) {
       dropSent();
@@ -180,6 +181,7 @@ int Session::commitOnHost() {
       return failUnknown();
     if (isDone) return 0;
     if (isLost(failure)) {
+      lastCommit_ = mark.number - 1;
       if (isWhole && waitingBlobs_ == 0 && attempt < ATTEMPTS) continue;
       const int error = fail(notDone(failure));
       return isWhole ? error : die(HA_ERR_LOCK_DEADLOCK);
@@ -211,7 +213,12 @@ int Session::checkRolledBack(const CommitMark& mark) {
   return isKnown && !isDone ? 0 : failUnknown();
 }
 
-CommitMark Session::nextCommit() { return {++lastCommit_, freshBytes(TOKEN_BYTES), host().session()}; }
+// The number is taken when the commit is sent, and given back where the commit was surely not made: one that
+// is made again has to have the same, to be known from one that was made before a rollback of the guest's
+// memory.
+CommitMark Session::nextCommit() const {
+  return {lastCommit_ + 1, freshBytes(TOKEN_BYTES), host().session()};
+}
 
 // A commit that wrote rows is done.
 void Session::noteStored(const CommitMark& mark) {
@@ -276,6 +283,7 @@ int Session::writeAlone(const RowsToWrite& write) {
     options.epoch = epoch;
     options.isCommit = true;
     epoch_ = epoch;
+    lastCommit_ = mark.number;
     const client::CallPointer call = host().send(stream_, {requestOf(waiting, commitScope(mark))}, options);
     if (waitFor(call, true)) {
       newBlobs_.clear();
@@ -294,6 +302,7 @@ int Session::writeAlone(const RowsToWrite& write) {
       return begun_ && isLost(failure) ? die(error) : error;
     }
     if (isDone && (!begun_ || isGivenUp(failure))) return 0;
+    if (isLost(failure) && !isDone) lastCommit_ = mark.number - 1;
     const bool mayGoOn = !begun_ && newBlobs_.empty() && attempt < ATTEMPTS;
     if (isGivenUp(failure) || !mayGoOn) return failedAlone(notDone(failure));
   }
@@ -334,6 +343,7 @@ int Session::changeAlone(uint32_t method, wire::ChangeWhere request, bool isOneR
     options.epoch = epoch;
     options.isCommit = true;
     epoch_ = epoch;
+    lastCommit_ = mark.number;
     const client::CallPointer call = host().send(stream_, {{method, body}}, options);
     bool isDone = waitFor(call, true);
     if (isDone && !wire::Changed::decode(client::replyBody(call, 0), changed)) return HA_ERR_INTERNAL_ERROR;
@@ -343,6 +353,7 @@ int Session::changeAlone(uint32_t method, wire::ChangeWhere request, bool isOneR
       if (!isLost(failure) && !isGivenUp(failure)) return fail(failure);
       if (failure.code != ErrorCode::SESSION_LOST && !findCommit(mark, failure.detail, isDone))
         return failUnknown();
+      if (!isDone && isLost(failure)) lastCommit_ = mark.number - 1;
       if (!isDone && isLost(failure) && attempt < ATTEMPTS) continue;
       if (!isDone) return fail(notDone(failure));
       // What changes nothing leaves no number.

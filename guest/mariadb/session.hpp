@@ -271,7 +271,7 @@ class Session {
 
   // commit.cpp.
   int commitOnHost();
-  CommitMark nextCommit();
+  CommitMark nextCommit() const;
   // Before a commit is sent in the session that is there. Where this guest's memory was rolled back since the
   // last one, the host is asked whether the commit, or one behind it, was made in the state that is gone.
   int checkRolledBack(const CommitMark& mark);

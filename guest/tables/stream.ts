@@ -140,6 +140,14 @@ export class TableStream {
   }
 
   /**
+   * A commit was surely not made: one that is made again has to have its number, to be known from one that was made before a
+   * rollback of the guest's memory.
+   */
+  takeBack({ number }: CommitMark): void {
+    if (number > 0 && this.#commits === number) this.#commits--;
+  }
+
+  /**
    * Asks the host, once there is a session again, what became of a commit whose session ended before the answer: done
    * if this returns.
    * @param error the commit's; another one than OUTCOME_UNKNOWN is thrown as it is
@@ -151,6 +159,7 @@ export class TableStream {
     error: VamosError,
     { signal, timeoutMs }: CallOptions,
   ): Promise<void> {
+    if (error.code === 'SESSION_LOST') this.takeBack(commit);
     if (error.code !== 'OUTCOME_UNKNOWN') throw error;
     const options = { ...(signal && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) };
     const last = await this.#lastCommit(error.detail, options).catch(() => undefined);
@@ -170,6 +179,7 @@ export class TableStream {
         { cause: error },
       );
     }
+    this.takeBack(commit);
     throw new VamosError(
       'SESSION_LOST',
       'the session ended before the commit was done; nothing was written',

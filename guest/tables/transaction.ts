@@ -179,6 +179,7 @@ export class Transaction implements Link, AsyncDisposable {
           error = VamosError.from(learnt);
         }
       }
+      if (error.code === 'SESSION_LOST') this.#stream.takeBack(commit);
       const failure = this.#failed(error);
       if (chain.commits && GIVES_UP.has(failure.code) && !this.#end) {
         this.#undoIfOpen();
@@ -276,8 +277,8 @@ export class Transaction implements Link, AsyncDisposable {
       const error = VamosError.from(thrown);
       this.#undoIfOpen();
       // Nothing that commits may follow on the stream before this is known.
-      if (error.code === 'OUTCOME_UNKNOWN') await this.#stream.learnOutcome(commit, error, options);
-      else throw this.#explain(error);
+      const explained = this.#explain(error);
+      await this.#stream.learnOutcome(commit, explained, options);
     } finally {
       this.#pool.giveBack(this.#stream);
     }
