@@ -38,7 +38,7 @@ async function write(writer: number, { tables }: { tables: Tables }): Promise<ne
       return tables.transaction(async (transaction) => {
         const counted = transaction.table(tallies);
         const tally = await counted.get({ writer }, { lock: 'exclusive' });
-        await counted.updateRow(tally!, { rows: tally!.rows + 1 });
+        await counted.updateRow(tally!, { counted: tally!.counted + 1 });
         const { id } = await transaction.table(notes).writeRow({ writer, turn, tag });
         return id;
       });

@@ -12,7 +12,7 @@ export const NOTES = defineTable({
 
 export const TALLIES = defineTable({
   name: 'tallies',
-  columns: { writer: t.uint32(), rows: t.uint32() },
+  columns: { writer: t.uint32(), counted: t.uint32() },
   primaryKey: ['writer'],
 });
 

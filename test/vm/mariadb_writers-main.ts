@@ -1,0 +1,82 @@
+/**
+ * Runs in a guest with MariaDB: `node mariadb_writers-main.js REPORT-PORT`. As writers-main.ts, but each writer is a client of the
+ * server, and makes a transaction again that the server rolled back.
+ */
+import { spawn } from 'node:child_process';
+import { openSync, writeSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { freshBytes } from '../../src/channel/fresh_bytes.js';
+import { WRITERS, formatReport } from './writers.js';
+
+const END = 'end of the turn';
+/** After the server's words for a deadlock or a lost session. */
+const ATTEMPTS = 4;
+
+const port = openSync(`/dev/virtio-ports/${process.argv[2]}`, 'w');
+await Promise.all(Array.from({ length: WRITERS }, (_, writer) => write(writer)));
+
+/** Runs statements up to the first that fails. @returns its error, or the id of the last row */
+type Run = (statements: string[]) => Promise<{ error: string } | { id: number }>;
+
+function openClient(): Run {
+  // Both outputs in one pipe stay in order.
+  const client = spawn(
+    'sh',
+    ['-c', 'exec mariadb --batch --skip-column-names --unbuffered --force test 2>&1'],
+    {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  );
+  client.once('exit', () => process.exit(1));
+  const lines = createInterface({ input: client.stdout })[Symbol.asyncIterator]();
+  const one = async (statement: string): Promise<{ error: string } | { id: number }> => {
+    client.stdin.write(`${statement};\nSELECT '${END}', LAST_INSERT_ID();\n`);
+    for (let error: string | undefined; ;) {
+      const line = String((await lines.next()).value);
+      if (line.startsWith('ERROR ')) error = line;
+      if (line.startsWith(END))
+        return error === undefined ? { id: Number(line.slice(END.length)) } : { error };
+    }
+  };
+  return async (statements) => {
+    let last: { error: string } | { id: number } = { id: 0 };
+    for (const statement of statements) {
+      last = await one(statement);
+      if ('error' in last) return last;
+    }
+    return last;
+  };
+}
+
+async function write(writer: number): Promise<never> {
+  const run = openClient();
+  for (let turn = 1; ; turn++) {
+    // The commits of one turn, made again after the memory was put back, are different commits.
+    const tag = Buffer.from(freshBytes(8)).toString('hex');
+    const insert = `INSERT INTO notes (writer, turn, tag) VALUES (${writer}, ${turn}, '${tag}')`;
+    const count = `UPDATE tallies SET counted = counted + 1 WHERE writer = ${writer}`;
+    const statements = writer % 2 === 0 ? [insert] : ['START TRANSACTION', count, insert, 'COMMIT'];
+    let result = await run(statements);
+    for (let attempt = 1; attempt < ATTEMPTS && 'error' in result && isRolledBack(result.error); attempt++) {
+      await run(['ROLLBACK']);
+      result = await run(statements);
+    }
+    const report =
+      'id' in result ? { id: result.id, outcome: 'done' } : { id: 0, outcome: outcomeOf(result.error) };
+    writeSync(port, formatReport({ writer, turn, tag, ...report }));
+    if ('error' in result && writer % 2 === 1) await run(['ROLLBACK']);
+  }
+}
+
+/** Also where no AUTO_INCREMENT value could be had of a host that has lost the transaction (1467). */
+function isRolledBack(error: string): boolean {
+  return /^ERROR (1213 |1467 |1297 .*session)/.test(error);
+}
+
+/** As the codes of the connector. */
+function outcomeOf(error: string): string {
+  if (/Got (temporary )?error 2044 /.test(error)) return 'OUTCOME_UNKNOWN';
+  if (isRolledBack(error)) return 'SESSION_LOST';
+  process.stderr.write(`${error}\n`);
+  return 'OTHER';
+}
