@@ -355,18 +355,18 @@ bool FetchOperation::isOnlyOne(std::string_view entry) const {
          entry.substr(4) == *options.lower;
 }
 
-void FetchOperation::checkAwaited(Step found) {
-  if (awaitedRow_.empty()) return;
-  const std::string row = std::exchange(awaitedRow_, {});
-  if (found == Step::OK && toView(iterator_->key()) == awaitedEntry_) return;
+void FetchOperation::checkQueued(Step found) {
+  if (queuedRow_.empty()) return;
+  const std::string row = std::exchange(queuedRow_, {});
+  if (found == Step::OK && toView(iterator_->key()) == queuedEntry_) return;
   hasBegunEntry_ = false;
-  if (!transaction->locksGaps()) transaction->unlockRow(row, lockMark_);
+  if (!locksGaps()) transaction->unlockRow(row, lockMark_);
 }
 
 FetchOperation::Step FetchOperation::lockingStep() {
   const CursorOptions& options = cursor->options;
   Step step = seek();
-  checkAwaited(step);
+  checkQueued(step);
   if (step == Step::AT_END) return lockedEnd();
   if (step != Step::OK) return step;
   if (transaction->lockBytes() > maxTransactionBytes_) {
@@ -399,8 +399,8 @@ FetchOperation::Step FetchOperation::lockingStep() {
   }
   step = locked(answer);
   if (step == Step::PARKED) {
-    awaitedEntry_ = entry;
-    awaitedRow_ = rowKey;
+    queuedEntry_ = entry;
+    queuedRow_ = rowKey;
   }
   if (step != Step::OK) return step;
   if (database_.base().GetLatestSequenceNumber() != sequence_) {

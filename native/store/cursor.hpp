@@ -85,7 +85,7 @@ class FetchOperation : public Operation {
   Step lockedEnd();
   // Under READ COMMITTED: gives back the lock that was waited for if its entry is not at this position any
   // more.
-  void checkAwaited(Step found);
+  void checkQueued(Step found);
   bool looksAtGaps() const;
   Step lockGap(const KeyRange& gap);
   bool pointsTo(std::string_view primaryKey) const;
@@ -114,8 +114,8 @@ class FetchOperation : public Operation {
   uint64_t lockMark_ = 0;    // before the first lock of the entry that comes next
   bool hasBegunEntry_ = false;
   // The entry whose row's lock was waited for, and that row: nothing where none was.
-  std::string awaitedEntry_;
-  std::string awaitedRow_;
+  std::string queuedEntry_;
+  std::string queuedRow_;
   uint64_t sequence_ = 0;  // of the database, just before the iterator was made
   std::string primaryKey_;
   std::string awaitedRow_;  // of a semi-consistent scan: the key of a row that is wanted and has to be locked
