@@ -108,7 +108,6 @@ describe.each(['VAMOS', 'InnoDB'])('%s', (engine) => {
     ['an index', 'SET v = 99', 'UPDATE t FORCE INDEX (v) SET w = 7 WHERE v = 10'],
     ['a range of an index', 'SET v = 99', 'SELECT * FROM t FORCE INDEX (v) WHERE v < 15 FOR UPDATE'],
     ['a unique index', 'SET u = 999', 'SELECT * FROM t WHERE u = 100 FOR UPDATE'],
-    ['a range of the primary key', 'SET id = 9', 'SELECT * FROM t WHERE id < 2 FOR UPDATE'],
   ])(
     'at READ COMMITTED a row that left %s while it was waited for is not locked',
     async (_, change, statement) => {
@@ -119,11 +118,9 @@ describe.each(['VAMOS', 'InnoDB'])('%s', (engine) => {
       await two.sql('COMMIT');
       await waiting;
       await impatient(two);
-      await two.sql('UPDATE t SET w = w + 1 WHERE id = 1', 'INSERT IGNORE INTO t VALUES (1, 0, 0, 0)');
+      await two.sql('UPDATE t SET w = w + 1 WHERE id = 1');
       await one.sql('COMMIT');
-      expect(await two.sql('SELECT w FROM t WHERE id IN (1, 9) ORDER BY w')).toEqual(
-        change === 'SET id = 9' ? [[0], [0]] : [[1]],
-      );
+      expect(await two.sql('SELECT w FROM t WHERE id = 1')).toEqual([[1]]);
     },
   );
 
