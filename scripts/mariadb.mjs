@@ -275,7 +275,7 @@ export async function plugin() {
   });
 }
 
-/** The plugin with AddressSanitizer and UndefinedBehaviorSanitizer; test/mariadb/sanitize.ts loads it. */
+/** The plugin with AddressSanitizer and UndefinedBehaviorSanitizer; lab/mariadb/sanitize.ts loads it. */
 export async function sanitizedPlugin() {
   // Without optimisation to speak of, so that what it reports is what is written there.
   const options = ['-DVAMOS_SANITIZE=ON', '-DCMAKE_BUILD_TYPE=Debug', '-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1'];

@@ -21,7 +21,7 @@ import { cmake } from './cmake.mjs';
 import { MUTATIONS } from './mutations/list.mjs';
 import { StepError, filesBelow, root, seconds } from './shared.mjs';
 
-const SOURCES = ['native', 'src', 'guest', 'host', 'entry', 'bench', 'test'];
+const SOURCES = ['native', 'src', 'guest', 'host', 'entry', 'lab', 'bench', 'test'];
 const GENERATED = 'src/protocol/generated';
 const SETTINGS = ['package.json', 'tsconfig.json', 'vitest.config.ts'];
 const COPY = 'build/mutations';

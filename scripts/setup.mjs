@@ -181,6 +181,7 @@ function typescript() {
       'guest',
       'host',
       'entry',
+      'lab',
       'bench',
       'test',
       'tsconfig.json',

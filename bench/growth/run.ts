@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import type { RowDataPacket } from 'mysql2/promise';
-import { MariadbServer } from '../../test/mariadb/server.js';
+import { MariadbServer } from '../../lab/mariadb/server.js';
 import { draw } from '../draw.js';
 import {
   plotGrowth,

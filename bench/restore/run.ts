@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
-import { MariadbServer } from '../../test/mariadb/server.js';
+import { MariadbServer } from '../../lab/mariadb/server.js';
 import { CostMeter } from '../sysbench/costs.js';
 import { alignColumns, short, size } from '../table.js';
 

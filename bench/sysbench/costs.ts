@@ -1,6 +1,6 @@
 import type { RowDataPacket } from 'mysql2/promise';
 import { processCpuMs } from '../../host/vm/host_cpu.js';
-import type { MariadbServer } from '../../test/mariadb/server.js';
+import type { MariadbServer } from '../../lab/mariadb/server.js';
 
 /** What some work cost beside time. */
 export interface Costs {

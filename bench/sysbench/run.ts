@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RowDataPacket } from 'mysql2/promise';
-import { MariadbServer } from '../../test/mariadb/server.js';
+import { MariadbServer } from '../../lab/mariadb/server.js';
 import { CostMeter } from './costs.js';
 import { renderTable, summarize, type EngineName, type MeasuredSample, type SysbenchRow } from './report.js';
 import {

@@ -4,7 +4,7 @@ import { defineTable, t } from '../../guest/tables/index.js';
 import { askControl } from '../../host/daemon/control.js';
 import type { CheckpointSummary } from '../../host/backup/checkpoint.js';
 import { VamosError } from '../../src/protocol/errors.js';
-import { Daemon, type Folder, until } from '../daemon/daemon.js';
+import { Daemon, type Folder, until } from '../../lab/daemon/daemon.js';
 
 export const ACCOUNTS = 100;
 export const BALANCE = 1000;

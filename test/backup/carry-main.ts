@@ -6,7 +6,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { connect } from '../../entry/guest.js';
-import { Folder, until, vamos } from '../daemon/daemon.js';
+import { Folder, until, vamos } from '../../lab/daemon/daemon.js';
 import {
   ACCOUNTS,
   BALANCE,

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { connect } from '../../entry/guest.js';
-import { Folder, until, vamos } from '../daemon/daemon.js';
+import { Folder, until, vamos } from '../../lab/daemon/daemon.js';
 import { SmallDisk } from '../daemon/small_disk.js';
 import {
   ACCOUNTS,

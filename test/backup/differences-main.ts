@@ -1,5 +1,5 @@
 /** `npm run test:checkpoints`: 100 checkpoints of a root of 1 GiB, of which 4 MiB change each time. */
-import { Folder } from '../daemon/daemon.js';
+import { Folder } from '../../lab/daemon/daemon.js';
 import { measureDifferences } from './differences.js';
 
 const MIB = 2 ** 20;

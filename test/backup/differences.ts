@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import { connect } from '../../entry/guest.js';
-import type { Folder } from '../daemon/daemon.js';
+import type { Folder } from '../../lab/daemon/daemon.js';
 import { address, checkpoint, heap, startDaemon } from './bank.js';
 
 const ROW_BYTES = 100_000;

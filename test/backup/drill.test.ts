@@ -5,7 +5,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { connect } from '../../entry/guest.js';
 import { packageRoot } from '../../src/native.js';
-import { Daemon, Folder, until } from '../daemon/daemon.js';
+import { Daemon, Folder, until } from '../../lab/daemon/daemon.js';
 import { address, Load, makeBank } from './bank.js';
 
 function drill(): string {

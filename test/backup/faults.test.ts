@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { connect, type Vamos } from '../../entry/guest.js';
-import { type Daemon, Folder, until, vamos } from '../daemon/daemon.js';
+import { type Daemon, Folder, until, vamos } from '../../lab/daemon/daemon.js';
 import { SmallDisk } from '../daemon/small_disk.js';
 import { accounts, address, checkpoint, heap, makeBank, readRoot, startDaemon } from './bank.js';
 

@@ -1,5 +1,5 @@
 /** `npm run test:flips`: a bit flipped at so many places of a root (1,000 without an argument), one at a time. */
-import { Folder } from '../daemon/daemon.js';
+import { Folder } from '../../lab/daemon/daemon.js';
 import { flipBits } from './flips.js';
 
 const say = (text: string) => process.stdout.write(`${text}\n`);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Folder } from '../daemon/daemon.js';
+import { Folder } from '../../lab/daemon/daemon.js';
 import { flipBits } from './flips.js';
 
 test('a bit that is flipped anywhere in a store is found, or harms nothing', async () => {

@@ -2,7 +2,7 @@ import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } fr
 import path from 'node:path';
 import { connect } from '../../entry/guest.js';
 import { verifyFolder } from '../../host/backup/verify_folder.js';
-import type { Folder } from '../daemon/daemon.js';
+import type { Folder } from '../../lab/daemon/daemon.js';
 import { accounts, makeBank } from './bank.js';
 
 const ROWS = 300;

@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connect } from '../../entry/guest.js';
-import { Daemon, Folder, vamos } from '../daemon/daemon.js';
+import { Daemon, Folder, vamos } from '../../lab/daemon/daemon.js';
 import { address, checkpoint, makeBank, readRoot, restartWorker, startDaemon } from './bank.js';
 
 let folder: Folder;

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { connect } from '../../entry/guest.js';
 import type { FolderReport } from '../../host/backup/verify_folder.js';
 import type { GuestVerification } from '../../host/daemon/supervisor.js';
-import { Daemon, Folder, until, vamos } from '../daemon/daemon.js';
+import { Daemon, Folder, until, vamos } from '../../lab/daemon/daemon.js';
 import { ACCOUNTS, address, checkpoint, Load, makeBank, restartWorker, startDaemon } from './bank.js';
 
 async function verify<Report>(...args: string[]): Promise<{ code: unknown; report: Report }> {

@@ -4,8 +4,8 @@ import { RowChecksum } from '../../bench/transitions/data.js';
 import { ENGINE_SETTINGS, SESSION_SETTINGS } from '../../bench/transitions/engines.js';
 import { makeStatements } from '../../bench/transitions/tables.js';
 import { WORKLOAD_LIST, type Run, type Scale, type Workload } from '../../bench/transitions/workloads.js';
-import { until } from '../daemon/daemon.js';
-import type { MariadbServer } from '../mariadb/server.js';
+import { until } from '../../lab/daemon/daemon.js';
+import type { MariadbServer } from '../../lab/mariadb/server.js';
 import { useServer } from '../mariadb/suite.js';
 
 const SCALE: Scale = {

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { loadConfiguration, makeConfiguration } from '../../host/daemon/configuration.js';
 import { packageRoot } from '../../src/native.js';
 import { VamosError } from '../../src/protocol/errors.js';
-import { Folder } from './daemon.js';
+import { Folder } from '../../lab/daemon/daemon.js';
 
 let folder: Folder;
 beforeEach(() => {

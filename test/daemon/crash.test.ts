@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { connect } from '../../entry/guest.js';
-import { Daemon, Folder, until } from './daemon.js';
+import { Daemon, Folder, until } from '../../lab/daemon/daemon.js';
 import { notes } from './rows.js';
 
 let folder: Folder;

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { connect } from '../../entry/guest.js';
 import { defineTable, t } from '../../guest/tables/index.js';
 import type { RepairReport } from '../../host/modules/tables/binding.js';
-import { Daemon, Folder, until, vamos } from './daemon.js';
+import { Daemon, Folder, until, vamos } from '../../lab/daemon/daemon.js';
 
 const notes = defineTable({ name: 'notes', columns: { id: t.uint32(), text: t.text() }, primaryKey: ['id'] });
 const ROWS = 400;

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { defineTable, t } from '../../guest/tables/index.js';
 import { VamosError } from '../../src/protocol/errors.js';
-import { connectImpatient, Daemon, Folder, until, vamos } from './daemon.js';
+import { connectImpatient, Daemon, Folder, until, vamos } from '../../lab/daemon/daemon.js';
 import { SmallDisk } from './small_disk.js';
 
 const notes = defineTable({

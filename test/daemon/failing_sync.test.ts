@@ -8,7 +8,7 @@ import { connect } from '../../entry/guest.js';
 import { makeConfiguration } from '../../host/daemon/configuration.js';
 import type { FromWorker, ToWorker } from '../../host/daemon/messages.js';
 import { packageRoot } from '../../src/native.js';
-import { connectImpatient, Folder, until } from './daemon.js';
+import { connectImpatient, Folder, until } from '../../lab/daemon/daemon.js';
 import { notes } from './rows.js';
 
 /** Syncs fail from the moment on that a file says so, in whatever thread: of the log, of a table, of the manifest. */

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { connect, type Vamos } from '../../entry/guest.js';
-import { connectImpatient, Daemon, Folder, isAlive, until } from './daemon.js';
+import { connectImpatient, Daemon, Folder, isAlive, until } from '../../lab/daemon/daemon.js';
 import { notes } from './rows.js';
 
 let folder: Folder;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { connect } from '../../entry/guest.js';
-import { Daemon, Folder, until } from './daemon.js';
+import { Daemon, Folder, until } from '../../lab/daemon/daemon.js';
 import { notes } from './rows.js';
 
 let folder: Folder;

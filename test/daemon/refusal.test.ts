@@ -1,7 +1,7 @@
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Daemon, Folder, until, vamos } from './daemon.js';
+import { Daemon, Folder, until, vamos } from '../../lab/daemon/daemon.js';
 
 let folder: Folder;
 beforeEach(() => {

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { connect } from '../../entry/guest.js';
 import { packageRoot } from '../../src/native.js';
-import { Daemon, Folder, until, vamos } from './daemon.js';
+import { Daemon, Folder, until, vamos } from '../../lab/daemon/daemon.js';
 import { notes } from './rows.js';
 
 let folder: Folder;

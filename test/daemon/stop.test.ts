@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { connect } from '../../entry/guest.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
-import { connectImpatient, Daemon, Folder, isAlive, until } from './daemon.js';
+import { connectImpatient, Daemon, Folder, isAlive, until } from '../../lab/daemon/daemon.js';
 import { notes } from './rows.js';
 
 let folder: Folder;

@@ -3,8 +3,8 @@
  * and EXPLAIN says who gave it.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { until } from '../daemon/daemon.js';
-import { Session } from './session.js';
+import { until } from '../../lab/daemon/daemon.js';
+import { Session } from '../../lab/mariadb/session.js';
 import { useServer } from './suite.js';
 
 const server = useServer();

@@ -1,7 +1,7 @@
 /** AUTO_INCREMENT where its column ends, beside InnoDB. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { MariadbServer } from './server.js';
-import { Session } from './session.js';
+import { MariadbServer } from '../../lab/mariadb/server.js';
+import { Session } from '../../lab/mariadb/session.js';
 
 let server: MariadbServer;
 beforeAll(async () => {

@@ -1,6 +1,6 @@
 /** The value of AUTO_INCREMENT that comes next, as users see it, beside InnoDB. */
 import { describe, expect, test } from 'vitest';
-import { Session } from './session.js';
+import { Session } from '../../lab/mariadb/session.js';
 import { useServer } from './suite.js';
 
 const server = useServer();

@@ -1,6 +1,6 @@
 /** What BACKUP STAGE lets writers do, stage by stage: on VAMOS as on InnoDB. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Session, untilInState, untilRunning } from './session.js';
+import { Session, untilInState, untilRunning } from '../../lab/mariadb/session.js';
 import { useServer } from './suite.js';
 
 const server = useServer();

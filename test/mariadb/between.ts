@@ -1,7 +1,7 @@
 import type { Channel } from '../../src/channel/channel.js';
 import { connectChannel, listenChannel, type Listener } from '../../src/channel/index.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
-import type { Folder } from '../daemon/daemon.js';
+import type { Folder } from '../../lab/daemon/daemon.js';
 
 const { HELLO, REQUESTS } = vamos.FrameKind;
 const WRITES: ReadonlySet<number> = new Set([vamos.tables.Method.INSERT, vamos.tables.Method.UPDATE]);

@@ -3,10 +3,10 @@ import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Folder } from '../daemon/daemon.js';
-import { Host } from './host.js';
-import { MariadbServer } from './server.js';
-import { Session, untilInGetLock } from './session.js';
+import { Folder } from '../../lab/daemon/daemon.js';
+import { Host } from '../../lab/mariadb/host.js';
+import { MariadbServer } from '../../lab/mariadb/server.js';
+import { Session, untilInGetLock } from '../../lab/mariadb/session.js';
 import { showLogs } from './suite.js';
 
 const ARGS = [

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { MariadbServer } from './server.js';
-import { Session } from './session.js';
+import { MariadbServer } from '../../lab/mariadb/server.js';
+import { Session } from '../../lab/mariadb/session.js';
 
 // Conditions that the host evaluates. Each is tried with vamos_pushdown on and off: the rows are the same, and EXPLAIN
 // tells whether all of it went to the host.

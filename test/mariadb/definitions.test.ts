@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { connect } from '../../entry/guest.js';
-import { MariadbServer } from './server.js';
+import { MariadbServer } from '../../lab/mariadb/server.js';
 
 let server: MariadbServer;
 let connection: Connection;

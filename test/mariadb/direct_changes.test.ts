@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type mysql from 'mysql2/promise';
-import { Session, untilLocked } from './session.js';
+import { Session, untilLocked } from '../../lab/mariadb/session.js';
 import { useServer } from './suite.js';
 
 const server = useServer();

@@ -2,11 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { Folder, until } from '../daemon/daemon.js';
+import { Folder, until } from '../../lab/daemon/daemon.js';
 import { SmallDisk } from '../daemon/small_disk.js';
-import { Host } from './host.js';
-import { MariadbServer } from './server.js';
-import { Session } from './session.js';
+import { Host } from '../../lab/mariadb/host.js';
+import { MariadbServer } from '../../lab/mariadb/server.js';
+import { Session } from '../../lab/mariadb/session.js';
 
 /** Statements wait no longer for a host that is not there; commits of what is prepared wait for both. */
 const TIMEOUTS = ['--vamos-connect-timeout-ms=1000', '--vamos-request-timeout-ms=5000'];

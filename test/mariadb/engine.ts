@@ -1,4 +1,4 @@
-import type { ServerOptions } from './server.js';
+import type { ServerOptions } from '../../lab/mariadb/server.js';
 
 /** The engine that the suites of SQL look at; InnoDB shows whether a suite is right by itself. */
 export const ENGINE = process.env['VAMOS_TEST_ENGINE'] ?? 'VAMOS';

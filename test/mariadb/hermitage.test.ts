@@ -4,9 +4,9 @@ import path from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../../src/native.js';
-import { until } from '../daemon/daemon.js';
+import { until } from '../../lab/daemon/daemon.js';
 import { CASES, LEVELS, SETUP, type Case, type Level, type Rows, type Run } from './hermitage.js';
-import { Session, lockWaits } from './session.js';
+import { Session, lockWaits } from '../../lab/mariadb/session.js';
 import { useServer } from './suite.js';
 
 const server = useServer();

@@ -1,7 +1,7 @@
 /** Where the history of system-versioned tables goes: the same on VAMOS and on InnoDB. */
 import type { RowDataPacket } from 'mysql2/promise';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Session } from './session.js';
+import { Session } from '../../lab/mariadb/session.js';
 import { useServer } from './suite.js';
 
 const server = useServer();

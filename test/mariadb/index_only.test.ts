@@ -3,7 +3,7 @@
  * of InnoDB.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Session } from './session.js';
+import { Session } from '../../lab/mariadb/session.js';
 import { useServer } from './suite.js';
 
 const server = useServer();

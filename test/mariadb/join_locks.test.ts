@@ -1,6 +1,6 @@
 /** Joins lock no more rows than they read, also where batched key access is on: on VAMOS as on InnoDB. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Session } from './session.js';
+import { Session } from '../../lab/mariadb/session.js';
 import { useServer } from './suite.js';
 
 const server = useServer();

@@ -1,8 +1,8 @@
 /** A request that waits ends, at both ends, with its statement. */
 import { isDeepStrictEqual } from 'node:util';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { until } from '../daemon/daemon.js';
-import { Session, untilLocked, untilRunning } from './session.js';
+import { until } from '../../lab/daemon/daemon.js';
+import { Session, untilLocked, untilRunning } from '../../lab/mariadb/session.js';
 import { useServer } from './suite.js';
 
 const server = useServer({ args: ['--default-storage-engine=VAMOS'] });

@@ -1,6 +1,6 @@
 /** Values that stand in chunks beside their row: many in a statement, rolled back, refused, or the same as before. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Session } from './session.js';
+import { Session } from '../../lab/mariadb/session.js';
 import { useServer } from './suite.js';
 
 const server = useServer();

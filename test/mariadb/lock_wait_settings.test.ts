@@ -1,6 +1,6 @@
 /** Which setting says how long a statement waits for a row lock. */
 import { expect, test } from 'vitest';
-import { Session, untilLocked } from './session.js';
+import { Session, untilLocked } from '../../lab/mariadb/session.js';
 import { useServer } from './suite.js';
 
 const server = useServer();

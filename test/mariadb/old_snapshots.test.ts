@@ -1,8 +1,8 @@
 /** Tables that change as a whole while another connection's snapshot is open: the same on VAMOS and on InnoDB. */
 import { execFile } from 'node:child_process';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { until } from '../daemon/daemon.js';
-import { Session } from './session.js';
+import { until } from '../../lab/daemon/daemon.js';
+import { Session } from '../../lab/mariadb/session.js';
 import { useServer } from './suite.js';
 
 const CHANGED = 'ER_TABLE_DEF_CHANGED';

@@ -1,7 +1,7 @@
 /** A replica that applies transactions in parallel catches up in each mode, however much they conflict. */
 import { expect, test } from 'vitest';
 import { caughtUp, follow, useReplicas } from './replicas.js';
-import { Session } from './session.js';
+import { Session } from '../../lab/mariadb/session.js';
 
 const replicas = useReplicas();
 const THREADS = 8;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LOAD, QUERIES, tables, VIEWS } from './rental.js';
-import { MariadbServer } from './server.js';
-import { Session } from './session.js';
+import { MariadbServer } from '../../lab/mariadb/server.js';
+import { Session } from '../../lab/mariadb/session.js';
 
 // Plans are compared by the rows that they read, with those of InnoDB after ANALYZE TABLE. Nothing is pushed to the host, so
 // that both engines count the same.

@@ -1,7 +1,7 @@
 /** What depends on how the server goes through rows that it gets by ranges, beside InnoDB. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { MariadbServer } from './server.js';
-import { Session } from './session.js';
+import { MariadbServer } from '../../lab/mariadb/server.js';
+import { Session } from '../../lab/mariadb/session.js';
 
 let server: MariadbServer;
 beforeAll(async () => {

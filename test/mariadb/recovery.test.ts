@@ -3,9 +3,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Channel } from '../../src/channel/channel.js';
 import { connectChannel, listenChannel, type Listener } from '../../src/channel/index.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
-import { Folder } from '../daemon/daemon.js';
-import { Host } from './host.js';
-import { MariadbServer } from './server.js';
+import { Folder } from '../../lab/daemon/daemon.js';
+import { Host } from '../../lab/mariadb/host.js';
+import { MariadbServer } from '../../lab/mariadb/server.js';
 
 const { COMMIT_PREPARED, LIST_PREPARED } = vamos.tables.Method;
 

@@ -6,8 +6,8 @@ import { load } from '../../bench/order_entry/load.js';
 import type { Scale } from '../../bench/order_entry/schema.js';
 import { MIX, runTerminals } from '../../bench/order_entry/workload.js';
 import { follow, Replicas } from './replicas.js';
-import type { MariadbServer } from './server.js';
-import { Session } from './session.js';
+import type { MariadbServer } from '../../lab/mariadb/server.js';
+import { Session } from '../../lab/mariadb/session.js';
 
 /** Few rows, so that transactions conflict. */
 const SCALE: Scale = { warehouses: 2, districts: 4, customers: 30, items: 100 };

@@ -1,9 +1,9 @@
 /** Servers that replicate from one another. */
 import net from 'node:net';
 import { afterEach } from 'vitest';
-import { until } from '../daemon/daemon.js';
-import { MariadbServer } from './server.js';
-import type { Session } from './session.js';
+import { until } from '../../lab/daemon/daemon.js';
+import { MariadbServer } from '../../lab/mariadb/server.js';
+import type { Session } from '../../lab/mariadb/session.js';
 
 /** Servers with a binary log whose tables are the engine's; they end together. */
 export class Replicas implements AsyncDisposable {

@@ -1,7 +1,7 @@
 /** Row-based replication, to and from a server whose tables are InnoDB's. */
 import { expect, test } from 'vitest';
 import { caughtUp, follow, useReplicas } from './replicas.js';
-import { Session } from './session.js';
+import { Session } from '../../lab/mariadb/session.js';
 
 const replicas = useReplicas();
 

@@ -2,10 +2,10 @@
 import { cpSync, rmSync } from 'node:fs';
 import type mysql from 'mysql2/promise';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { Folder } from '../daemon/daemon.js';
+import { Folder } from '../../lab/daemon/daemon.js';
 import { Between } from './between.js';
-import { Host } from './host.js';
-import { MariadbServer } from './server.js';
+import { Host } from '../../lab/mariadb/host.js';
+import { MariadbServer } from '../../lab/mariadb/server.js';
 
 const folder = new Folder();
 const host = new Host(folder);

@@ -5,12 +5,12 @@ import { Tables } from '../../guest/tables/index.js';
 import type { AnyRow } from '../../guest/tables/codec.js';
 import { connectChannel } from '../../src/channel/index.js';
 import { RpcClient } from '../../src/rpc/client.js';
-import { Folder } from '../daemon/daemon.js';
+import { Folder } from '../../lab/daemon/daemon.js';
 import { Double } from '../rpc/double.js';
 import { Requests } from '../tables/requests.js';
 import { Between, type LastWrite } from './between.js';
-import { Host } from './host.js';
-import { MariadbServer } from './server.js';
+import { Host } from '../../lab/mariadb/host.js';
+import { MariadbServer } from '../../lab/mariadb/server.js';
 
 const folder = new Folder();
 const host = new Host(folder);

@@ -1,6 +1,6 @@
 /** Rows behind one that is refused are not evaluated, or nobody can tell that they were: as on InnoDB. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Session } from './session.js';
+import { Session } from '../../lab/mariadb/session.js';
 import { useServer } from './suite.js';
 
 const server = useServer();

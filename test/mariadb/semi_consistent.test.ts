@@ -1,6 +1,6 @@
 /** Under READ COMMITTED an UPDATE does not wait for rows that it does not want: on VAMOS as on InnoDB. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Session, untilRunning } from './session.js';
+import { Session, untilRunning } from '../../lab/mariadb/session.js';
 import { useServer } from './suite.js';
 
 const server = useServer();

@@ -1,6 +1,6 @@
 /** SEQUENCE objects whose state a table of the engine holds: the same on VAMOS and on InnoDB. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Session } from './session.js';
+import { Session } from '../../lab/mariadb/session.js';
 import { useServer } from './suite.js';
 
 const server = useServer();

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { MariadbServer } from './server.js';
+import { MariadbServer } from '../../lab/mariadb/server.js';
 import { useServer } from './suite.js';
 
 const server = useServer({ args: ['--log-bin', '--server-id=7'] });

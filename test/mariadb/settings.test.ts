@@ -1,10 +1,10 @@
 /** Settings of the plugin that another end has to agree with: the token, and how durable a commit is. */
 import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Folder } from '../daemon/daemon.js';
-import { Host } from './host.js';
-import { MariadbServer } from './server.js';
-import { Session } from './session.js';
+import { Folder } from '../../lab/daemon/daemon.js';
+import { Host } from '../../lab/mariadb/host.js';
+import { MariadbServer } from '../../lab/mariadb/server.js';
+import { Session } from '../../lab/mariadb/session.js';
 
 const TABLE = 'CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, v INT) ENGINE=VAMOS';
 

@@ -1,8 +1,8 @@
 /** Handlers of triggers, functions, procedures and events see the error of each of their statements: as on InnoDB. */
 import type mysql from 'mysql2/promise';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { until } from '../daemon/daemon.js';
-import { Session } from './session.js';
+import { until } from '../../lab/daemon/daemon.js';
+import { Session } from '../../lab/mariadb/session.js';
 import { useServer } from './suite.js';
 
 const server = useServer();

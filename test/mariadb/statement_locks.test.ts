@@ -1,6 +1,6 @@
 /** Locks that a statement takes are there when it ends, and its errors are its own: on VAMOS as on InnoDB. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Session, untilLocked } from './session.js';
+import { Session, untilLocked } from '../../lab/mariadb/session.js';
 import { useServer } from './suite.js';
 
 const server = useServer();

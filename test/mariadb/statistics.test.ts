@@ -1,6 +1,6 @@
 /** What the optimizer and information_schema are told of tables: sizes, times, rows per key. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Session } from './session.js';
+import { Session } from '../../lab/mariadb/session.js';
 import { useServer } from './suite.js';
 
 const server = useServer();

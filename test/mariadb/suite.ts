@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll } from 'vitest';
-import { MariadbServer, type ServerOptions } from './server.js';
+import { MariadbServer, type ServerOptions } from '../../lab/mariadb/server.js';
 
 /** One server for all tests of a file, made before the first; its logs are shown when a test fails. */
 export function useServer(options: ServerOptions = {}): () => MariadbServer {

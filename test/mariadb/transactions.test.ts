@@ -1,6 +1,6 @@
 /** What several connections see and lock: the same on VAMOS and on InnoDB, which each test runs on as well. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Session, untilLocked } from './session.js';
+import { Session, untilLocked } from '../../lab/mariadb/session.js';
 import { useServer } from './suite.js';
 
 const server = useServer();

@@ -1,7 +1,7 @@
 /** Two-phase commit: XA, and the binary log; what is prepared outlives connection, server and worker. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { until } from '../daemon/daemon.js';
-import { Session } from './session.js';
+import { until } from '../../lab/daemon/daemon.js';
+import { Session } from '../../lab/mariadb/session.js';
 import { useServer } from './suite.js';
 
 const server = useServer({

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
-import { MariadbServer } from './server.js';
+import { MariadbServer } from '../../lab/mariadb/server.js';
 
 // Each type and collation once with ENGINE=VAMOS and once with ENGINE=InnoDB, in one server: rows, orders and lookups by
 // index are the same.

@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { connect, type Vamos } from '../../entry/guest.js';
 import { defineTable, t } from '../../guest/tables/index.js';
 import { VamosError } from '../../src/protocol/errors.js';
-import { Folder } from '../daemon/daemon.js';
+import { Folder } from '../../lab/daemon/daemon.js';
 import { SmallDisk } from '../daemon/small_disk.js';
 
 const notes = defineTable({

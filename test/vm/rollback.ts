@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import { connect, type Vamos } from '../../entry/guest.js';
 import type { VmOptions } from '../../host/vm/index.js';
-import { Folder } from '../daemon/daemon.js';
-import { Host } from '../mariadb/host.js';
+import { Folder } from '../../lab/daemon/daemon.js';
+import { Host } from '../../lab/mariadb/host.js';
 import { bootGuest, connectSocket, type TestGuest } from './guest.js';
 import { Snapshots } from './snapshots.js';
 import { WRITERS, parseReport, type Report } from './writers.js';

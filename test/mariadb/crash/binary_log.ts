@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { MariadbServer } from '../server.js';
+import { MariadbServer } from '../../../lab/mariadb/server.js';
 
 /**
  * Plays the server's binary logs on a fresh server with InnoDB alone.

@@ -15,8 +15,8 @@ import {
   type Vm,
 } from '../../../host/vm/index.js';
 import { FaultyRelay } from '../../channel/faulty_relay.js';
-import { Folder } from '../../daemon/daemon.js';
-import { Host } from '../host.js';
+import { Folder } from '../../../lab/daemon/daemon.js';
+import { Host } from '../../../lab/mariadb/host.js';
 import type { Part, Place, ProcessPart } from './place.js';
 
 const CONNECT_TIMEOUT_MS = 5000;

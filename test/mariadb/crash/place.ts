@@ -1,9 +1,9 @@
 import type mysql from 'mysql2/promise';
 import { ChardevRelay } from '../../channel/chardev_relay.js';
 import { FaultyRelay } from '../../channel/faulty_relay.js';
-import { Folder } from '../../daemon/daemon.js';
-import { Host } from '../host.js';
-import { MariadbServer } from '../server.js';
+import { Folder } from '../../../lab/daemon/daemon.js';
+import { Host } from '../../../lab/mariadb/host.js';
+import { MariadbServer } from '../../../lab/mariadb/server.js';
 
 /** What a fault can be done to. */
 export interface Place extends AsyncDisposable {

@@ -1,7 +1,7 @@
 /** Runs the same statements on tables of several engines in one server, and compares all that a client sees of them. */
 import { isDeepStrictEqual } from 'node:util';
 import type mysql from 'mysql2/promise';
-import type { MariadbServer } from '../server.js';
+import type { MariadbServer } from '../../../lab/mariadb/server.js';
 import type { Sql } from './sql.js';
 
 /** A statement that takes longer hangs. */

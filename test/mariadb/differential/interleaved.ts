@@ -4,9 +4,9 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
-import { until } from '../../daemon/daemon.js';
-import type { MariadbServer } from '../server.js';
-import { definitionWaits, lockWaits } from '../session.js';
+import { until } from '../../../lab/daemon/daemon.js';
+import type { MariadbServer } from '../../../lab/mariadb/server.js';
+import { definitionWaits, lockWaits } from '../../../lab/mariadb/session.js';
 import { Mismatch, difference, outcomeOf, type Outcome, type Side } from './compare.js';
 import type { DifferentialOptions } from './property.js';
 import { pick } from './schema.js';

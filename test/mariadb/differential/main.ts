@@ -6,7 +6,7 @@
  * with that sequence.
  */
 import { parseArgs } from 'node:util';
-import { MariadbServer } from '../server.js';
+import { MariadbServer } from '../../../lab/mariadb/server.js';
 import { checkInterleaved } from './interleaved.js';
 import { SERVER, checkSequences } from './property.js';
 import { PUSHDOWN_SERVER, checkPushdown } from './pushdown/property.js';

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { MariadbServer } from '../server.js';
+import type { MariadbServer } from '../../../lab/mariadb/server.js';
 import { Sides, type Run } from './compare.js';
 import { PRELUDE, TRACES } from './routines.js';
 import { createTable, makeTable } from './schema.js';

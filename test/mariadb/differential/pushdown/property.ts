@@ -1,5 +1,5 @@
 /** What is pushed to the data means what it means to the server: on, off, and on InnoDB. */
-import type { MariadbServer } from '../../server.js';
+import type { MariadbServer } from '../../../../lab/mariadb/server.js';
 import { Sides, type Run } from '../compare.js';
 import { SERVER, check, type DifferentialOptions } from '../property.js';
 import { makeTable } from './schema.js';
