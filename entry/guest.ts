@@ -14,12 +14,12 @@ import { Files } from '../guest/files/index.js';
 import { Tables } from '../guest/tables/index.js';
 import type { Channel } from '../src/channel/channel.js';
 import { connectChannel, parseAddress } from '../src/channel/index.js';
-import { RpcClient, type RpcClientOptions, type RpcCounters } from '../src/rpc/client.js';
+import { RpcClient, type RpcClientOptions, type RpcCounters } from '../src/rpc/connector/client.js';
 
 export * from '../guest/files/index.js';
 export * from '../guest/tables/index.js';
 export { type ErrorName, VamosError } from '../src/protocol/errors.js';
-export type { RpcClientOptions as ConnectOptions, RpcCounters } from '../src/rpc/client.js';
+export type { RpcClientOptions as ConnectOptions, RpcCounters } from '../src/rpc/connector/client.js';
 export type { CallOptions } from '../src/rpc/contract.js';
 
 /** Requests of one of its halves run in order, independent of all other streams. */

@@ -3,7 +3,7 @@ import type { Channel } from '../src/channel/channel.js';
 import { createLocalPair } from '../src/channel/local.js';
 import { VamosError } from '../src/protocol/errors.js';
 import type { HostModule } from '../src/rpc/contract.js';
-import { RpcServer } from '../src/rpc/server.js';
+import { RpcServer } from '../src/rpc/host/server.js';
 import { checkServable } from './backup/manifest.js';
 import { makeFolder } from './make_folder.js';
 import { openFilesModule } from './modules/files/module.js';

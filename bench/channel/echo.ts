@@ -3,7 +3,7 @@ import type { Channel } from '../../src/channel/channel.js';
 import { VamosError } from '../../src/protocol/errors.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
 import type { HostModule } from '../../src/rpc/contract.js';
-import { RpcServer } from '../../src/rpc/server.js';
+import { RpcServer } from '../../src/rpc/host/server.js';
 
 const { FrameKind } = vamos;
 /** Body of the hello that asks for the bare echo; the protocol's own never has so few bytes. */

@@ -10,7 +10,7 @@ import { pathToFileURL } from 'node:url';
 import type Benchmark from 'benchmark';
 import type { Channel, ChannelCounters } from '../../src/channel/channel.js';
 import { connectChannel } from '../../src/channel/index.js';
-import { RpcClient } from '../../src/rpc/client.js';
+import { RpcClient } from '../../src/rpc/connector/client.js';
 import type { RpcStream } from '../../src/rpc/contract.js';
 import { BareEcho, ECHO_METHOD } from './echo.js';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { LATENCY_BUCKETS } from '../../src/rpc/statistics.js';
+import { LATENCY_BUCKETS } from '../../src/rpc/host/statistics.js';
 import type { GuestConfiguration } from './configuration.js';
 
 /** What the supervisor tells a worker. */
@@ -19,7 +19,7 @@ const count = z.number().min(0);
 const shortText = z.string().max(1000);
 const counts = z.record(shortText, count);
 
-/** A worker's ServerStatistics (src/rpc/statistics.ts), its modules' counters and its process. */
+/** A worker's ServerStatistics (src/rpc/host/statistics.ts), its modules' counters and its process. */
 const report = z.object({
   server: z.object({
     sessions: z

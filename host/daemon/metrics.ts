@@ -4,7 +4,7 @@ import { AggregatorRegistry, Registry, collectDefaultMetrics } from 'prom-client
 import type { Logger } from 'pino';
 import { VamosError } from '../../src/protocol/errors.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
-import { LATENCY_BUCKETS } from '../../src/rpc/statistics.js';
+import { LATENCY_BUCKETS } from '../../src/rpc/host/statistics.js';
 import type { Report } from './messages.js';
 import type { GuestReport, Supervisor } from './supervisor.js';
 

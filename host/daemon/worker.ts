@@ -9,7 +9,7 @@ import type { Listener } from '../../src/channel/channel.js';
 import { listenChannel } from '../../src/channel/index.js';
 import { VamosError } from '../../src/protocol/errors.js';
 import type { HostModule } from '../../src/rpc/contract.js';
-import { RpcServer } from '../../src/rpc/server.js';
+import { RpcServer } from '../../src/rpc/host/server.js';
 import { openFilesModule } from '../modules/files/module.js';
 import type { StoreMessage } from '../modules/tables/binding.js';
 import { openTablesModule, repairTables, type TablesModule } from '../modules/tables/module.js';

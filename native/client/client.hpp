@@ -10,7 +10,8 @@
 
 #include "wire/session_messages.hpp"
 
-// The connector's side of a session for C++ programs with many threads: the counterpart of src/rpc/client.ts.
+// The connector's side of a session for C++ programs with many threads: the counterpart of
+// src/rpc/connector/client.ts.
 //
 // All threads share one channel. Each call is sent by the thread that makes it, with whatever else waits;
 // while as many frames are in flight as the host allows, calls gather. A thread that waits for an answer

@@ -3,7 +3,7 @@ import { connect } from '../../entry/guest.js';
 import { Tables } from '../../guest/tables/index.js';
 import { openLocal, whenReleased } from '../../host/local.js';
 import { connectChannel } from '../../src/channel/index.js';
-import { RpcClient } from '../../src/rpc/client.js';
+import { RpcClient } from '../../src/rpc/connector/client.js';
 import { Folder, vamos } from '../../lab/daemon/daemon.js';
 import { inTransaction, Requests } from '../tables/requests.js';
 import { accounts, address, makeBank, readRoot, startDaemon } from './bank.js';

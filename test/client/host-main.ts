@@ -1,7 +1,7 @@
 // A host process with the probe module at the SOCKET given. Says 'ready' to its parent, and 'called' when it has
 // been.
 import { listenChannel } from '../../src/channel/index.js';
-import { RpcServer } from '../../src/rpc/server.js';
+import { RpcServer } from '../../src/rpc/host/server.js';
 import { Probe } from '../rpc/probe.js';
 
 const [socket] = process.argv.slice(2) as [string];

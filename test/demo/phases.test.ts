@@ -8,7 +8,7 @@ import { connect } from '../../entry/guest.js';
 import { openFilesModule } from '../../host/modules/files/module.js';
 import { openTablesModule } from '../../host/modules/tables/module.js';
 import { listenChannel } from '../../src/channel/index.js';
-import { RpcServer } from '../../src/rpc/server.js';
+import { RpcServer } from '../../src/rpc/host/server.js';
 
 /** The file that was written is the file that is read. */
 const SAME_FILE = 1;

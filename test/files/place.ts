@@ -8,9 +8,9 @@ import { openFilesModule, type FilesModuleOptions } from '../../host/modules/fil
 import { connectChannel } from '../../src/channel/index.js';
 import { createLocalPair } from '../../src/channel/local.js';
 import { packageRoot } from '../../src/native.js';
-import { RpcClient, type RpcClientOptions } from '../../src/rpc/client.js';
+import { RpcClient, type RpcClientOptions } from '../../src/rpc/connector/client.js';
 import type { HostModule, RpcStream } from '../../src/rpc/contract.js';
-import { RpcServer } from '../../src/rpc/server.js';
+import { RpcServer } from '../../src/rpc/host/server.js';
 
 /** Where the host half runs: in this process, or in one of its own behind a socket. */
 export const MODES = ['unsplit', 'split'] as const;

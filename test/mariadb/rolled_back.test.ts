@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Tables } from '../../guest/tables/index.js';
 import type { AnyRow } from '../../guest/tables/codec.js';
 import { connectChannel } from '../../src/channel/index.js';
-import { RpcClient } from '../../src/rpc/client.js';
+import { RpcClient } from '../../src/rpc/connector/client.js';
 import { Folder } from '../../lab/daemon/daemon.js';
 import { Double } from '../rpc/double.js';
 import { Requests } from '../tables/requests.js';

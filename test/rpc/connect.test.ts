@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connect, defineTable, t } from '../../entry/guest.js';
 import { createLocalPair } from '../../src/channel/local.js';
 import { VamosError } from '../../src/protocol/errors.js';
-import { RpcClient } from '../../src/rpc/client.js';
+import { RpcClient } from '../../src/rpc/connector/client.js';
 import { codeOf } from './probe.js';
 
 let folder: string;

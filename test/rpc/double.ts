@@ -1,9 +1,9 @@
 import type { Channel } from '../../src/channel/channel.js';
 import { VamosError } from '../../src/protocol/errors.js';
-import { Connection } from '../../src/rpc/connection.js';
+import { Connection } from '../../src/rpc/connector/connection.js';
 import type { CallOptions, RpcStream } from '../../src/rpc/contract.js';
-import { greet } from '../../src/rpc/handshake.js';
-import { CallQueue, PendingCall } from '../../src/rpc/pending_call.js';
+import { greet } from '../../src/rpc/connector/handshake.js';
+import { CallQueue, PendingCall } from '../../src/rpc/connector/pending_call.js';
 
 const WINDOW_BYTES = 1 << 20;
 

@@ -2,8 +2,8 @@ import { expect, test } from 'vitest';
 import { createLocalPair } from '../../src/channel/local.js';
 import { VamosError } from '../../src/protocol/errors.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
-import { RpcClient } from '../../src/rpc/client.js';
-import { RpcServer } from '../../src/rpc/server.js';
+import { RpcClient } from '../../src/rpc/connector/client.js';
+import { RpcServer } from '../../src/rpc/host/server.js';
 import { bytes, codeOf, Method, Probe, startRig, text, until } from './probe.js';
 import { Stranger } from './stranger.js';
 

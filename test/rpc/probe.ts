@@ -6,9 +6,9 @@ import type { Accept, Channel } from '../../src/channel/channel.js';
 import { connectChannel, listenChannel } from '../../src/channel/index.js';
 import { createLocalPair } from '../../src/channel/local.js';
 import { VamosError } from '../../src/protocol/errors.js';
-import { RpcClient, type RpcClientOptions } from '../../src/rpc/client.js';
+import { RpcClient, type RpcClientOptions } from '../../src/rpc/connector/client.js';
 import type { Call, HostModule, HostSession, ModuleSession } from '../../src/rpc/contract.js';
-import { RpcServer, type RpcServerOptions } from '../../src/rpc/server.js';
+import { RpcServer, type RpcServerOptions } from '../../src/rpc/host/server.js';
 
 /** Methods of the probe module (number 7). */
 export const Method = {

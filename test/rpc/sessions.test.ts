@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { VamosError } from '../../src/protocol/errors.js';
-import { RpcClient } from '../../src/rpc/client.js';
+import { RpcClient } from '../../src/rpc/connector/client.js';
 import { bytes, codeOf, Method, startRig, text, until } from './probe.js';
 
 describe.each(['local', 'unix'] as const)('over %s', (transport) => {

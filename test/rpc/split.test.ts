@@ -4,7 +4,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { connect } from '../../entry/guest.js';
 import { listenChannel } from '../../src/channel/index.js';
-import { RpcServer } from '../../src/rpc/server.js';
+import { RpcServer } from '../../src/rpc/host/server.js';
 
 test('a connector of a split run never loads the store', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'vamos-split-'));

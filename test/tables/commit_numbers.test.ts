@@ -9,7 +9,7 @@ import { connectChannel } from '../../src/channel/index.js';
 import { WriteBatch } from '../../src/protocol/batches.js';
 import { VamosError } from '../../src/protocol/errors.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
-import { RpcClient } from '../../src/rpc/client.js';
+import { RpcClient } from '../../src/rpc/connector/client.js';
 import { MODES, Place } from './place.js';
 import { inTransaction, Requests } from './requests.js';
 

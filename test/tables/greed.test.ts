@@ -10,8 +10,8 @@ import { openTablesModule } from '../../host/modules/tables/module.js';
 import { createLocalPair } from '../../src/channel/local.js';
 import { loadNative } from '../../src/native.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
-import { RpcClient } from '../../src/rpc/client.js';
-import { RpcServer } from '../../src/rpc/server.js';
+import { RpcClient } from '../../src/rpc/connector/client.js';
+import { RpcServer } from '../../src/rpc/host/server.js';
 import { Place, code, failure } from './place.js';
 
 // What a connector can make a root hold, and wait for.

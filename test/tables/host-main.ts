@@ -2,7 +2,7 @@
 // statistics when asked.
 import { openTablesModule, type TablesModuleOptions } from '../../host/modules/tables/module.js';
 import { listenChannel } from '../../src/channel/index.js';
-import { RpcServer } from '../../src/rpc/server.js';
+import { RpcServer } from '../../src/rpc/host/server.js';
 
 const [socket, path, options] = process.argv.slice(2) as [string, string, string];
 const module = await openTablesModule({ ...(JSON.parse(options) as Partial<TablesModuleOptions>), path });

@@ -10,9 +10,9 @@ import { connectChannel } from '../../src/channel/index.js';
 import { createLocalPair } from '../../src/channel/local.js';
 import { packageRoot } from '../../src/native.js';
 import { VamosError } from '../../src/protocol/errors.js';
-import { RpcClient, type RpcClientOptions } from '../../src/rpc/client.js';
+import { RpcClient, type RpcClientOptions } from '../../src/rpc/connector/client.js';
 import type { HostModule } from '../../src/rpc/contract.js';
-import { RpcServer } from '../../src/rpc/server.js';
+import { RpcServer } from '../../src/rpc/host/server.js';
 
 /** Where the host half runs: in this process, or in one of its own behind a socket. */
 export const MODES = ['unsplit', 'split'] as const;

@@ -6,7 +6,7 @@ import { readWindow, WriteBatch, writeKeyBatch } from '../../src/protocol/batche
 import { vamos } from '../../src/protocol/generated/messages.js';
 import type { BlobReference } from '../../src/protocol/rows.js';
 import type { RpcStream } from '../../src/rpc/contract.js';
-import type { RpcClient } from '../../src/rpc/client.js';
+import type { RpcClient } from '../../src/rpc/connector/client.js';
 
 const { Method } = vamos.tables;
 const NO_READER = { isTransaction: false, send: () => Promise.reject(new Error('read with readBlob')) };

@@ -4,7 +4,7 @@ import { defineTable, t, type Table } from '../../guest/tables/index.js';
 import { connectChannel } from '../../src/channel/index.js';
 import { VamosError } from '../../src/protocol/errors.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
-import type { RpcClient } from '../../src/rpc/client.js';
+import type { RpcClient } from '../../src/rpc/connector/client.js';
 import { Double } from '../rpc/double.js';
 import { Place } from './place.js';
 import { Requests } from './requests.js';

@@ -2,7 +2,7 @@ import { Tables } from '../../guest/tables/index.js';
 import type { Channel } from '../../src/channel/channel.js';
 import { connectChannel } from '../../src/channel/index.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
-import { RpcClient } from '../../src/rpc/client.js';
+import { RpcClient } from '../../src/rpc/connector/client.js';
 import type { RpcStream } from '../../src/rpc/contract.js';
 import type { Place } from './place.js';
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { crc32c, listenChannel } from '../../src/channel/index.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
-import { RpcServer, type SessionEvent } from '../../src/rpc/server.js';
+import { RpcServer, type SessionEvent } from '../../src/rpc/host/server.js';
 import { Probe, until } from '../rpc/probe.js';
 import { BOOT_HOOK_TIMEOUT_MS, bootGuest, type TestGuest } from './guest.js';
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { listenChannel, type Listener } from '../../src/channel/index.js';
-import { RpcServer } from '../../src/rpc/server.js';
+import { RpcServer } from '../../src/rpc/host/server.js';
 import { Probe } from '../rpc/probe.js';
 import { BOOT_HOOK_TIMEOUT_MS, bootGuest, shell, type TestGuest } from './guest.js';
 

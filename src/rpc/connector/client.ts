@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Backoff } from '../channel/backoff.js';
-import type { Channel, ChannelCounters } from '../channel/channel.js';
-import { freshBytes } from '../channel/fresh_bytes.js';
-import { type ErrorName, VamosError } from '../protocol/errors.js';
+import { Backoff } from '../../channel/backoff.js';
+import type { Channel, ChannelCounters } from '../../channel/channel.js';
+import { freshBytes } from '../../channel/fresh_bytes.js';
+import { type ErrorName, VamosError } from '../../protocol/errors.js';
 import { Connection } from './connection.js';
-import type { CallOptions, RpcStream } from './contract.js';
+import type { CallOptions, RpcStream } from '../contract.js';
 import { greet } from './handshake.js';
-import { BATCH_OVERHEAD_BYTES, MIN_WINDOW_BYTES, OVERHEAD_BYTES } from './limits.js';
+import { BATCH_OVERHEAD_BYTES, MIN_WINDOW_BYTES, OVERHEAD_BYTES } from '../limits.js';
 import { CallQueue, PendingCall } from './pending_call.js';
 
 export interface RpcClientOptions {

@@ -1,8 +1,8 @@
-import type { Channel, ChannelHandlers } from '../channel/channel.js';
-import { freshBytes } from '../channel/fresh_bytes.js';
-import { ErrorCode, VamosError } from '../protocol/errors.js';
-import { vamos } from '../protocol/generated/messages.js';
-import { PROTOCOL_VERSION } from './limits.js';
+import type { Channel, ChannelHandlers } from '../../channel/channel.js';
+import { freshBytes } from '../../channel/fresh_bytes.js';
+import { ErrorCode, VamosError } from '../../protocol/errors.js';
+import { vamos } from '../../protocol/generated/messages.js';
+import { PROTOCOL_VERSION } from '../limits.js';
 
 const { FrameKind } = vamos;
 const FIRST_RESEND_MS = 100;

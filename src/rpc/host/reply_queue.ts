@@ -1,8 +1,8 @@
-import type { Channel } from '../channel/channel.js';
-import { VamosError } from '../protocol/errors.js';
-import { vamos } from '../protocol/generated/messages.js';
+import type { Channel } from '../../channel/channel.js';
+import { VamosError } from '../../protocol/errors.js';
+import { vamos } from '../../protocol/generated/messages.js';
 import type { HostCall } from './host_call.js';
-import { BATCH_OVERHEAD_BYTES, OVERHEAD_BYTES } from './limits.js';
+import { BATCH_OVERHEAD_BYTES, OVERHEAD_BYTES } from '../limits.js';
 
 /** A failure's message and detail never make a reply too large for a frame. */
 const MAX_MESSAGE_LENGTH = 1000;

@@ -1,7 +1,7 @@
-import type { Channel, ChannelHandlers } from '../channel/channel.js';
-import { VamosError } from '../protocol/errors.js';
-import { vamos } from '../protocol/generated/messages.js';
-import { MIN_WINDOW_BYTES, PROTOCOL_VERSION } from './limits.js';
+import type { Channel, ChannelHandlers } from '../../channel/channel.js';
+import { VamosError } from '../../protocol/errors.js';
+import { vamos } from '../../protocol/generated/messages.js';
+import { MIN_WINDOW_BYTES, PROTOCOL_VERSION } from '../limits.js';
 import { sendGoodbye, type Session } from './session.js';
 import { decode } from './wire.js';
 

@@ -1,7 +1,7 @@
 import protobuf from 'protobufjs/minimal.js';
-import { VamosError } from '../protocol/errors.js';
-import type { FrameRequest } from './contract.js';
-import { OVERHEAD_BYTES } from './limits.js';
+import { VamosError } from '../../protocol/errors.js';
+import type { FrameRequest } from '../contract.js';
+import { OVERHEAD_BYTES } from '../limits.js';
 
 /** @throws VamosError BAD_FRAME */
 export function decode<Message>(type: { decode(body: Uint8Array): Message }, body: Uint8Array): Message {

@@ -1,8 +1,8 @@
-import type { Channel, ChannelHandlers } from '../channel/channel.js';
-import { VamosError } from '../protocol/errors.js';
-import { vamos } from '../protocol/generated/messages.js';
+import type { Channel, ChannelHandlers } from '../../channel/channel.js';
+import { VamosError } from '../../protocol/errors.js';
+import { vamos } from '../../protocol/generated/messages.js';
 import { fromGoodbye } from './handshake.js';
-import { BATCH_OVERHEAD_BYTES } from './limits.js';
+import { BATCH_OVERHEAD_BYTES } from '../limits.js';
 import type { CallQueue, PendingCall } from './pending_call.js';
 
 const { FrameKind } = vamos;

@@ -1,5 +1,5 @@
-import type { ChannelCounters } from '../channel/channel.js';
-import type { ErrorName } from '../protocol/errors.js';
+import type { ChannelCounters } from '../../channel/channel.js';
+import type { ErrorName } from '../../protocol/errors.js';
 
 /** Buckets of a histogram: bucket i counts what took less than 2^i microseconds, the last one also what took longer. */
 export const LATENCY_BUCKETS = 28;

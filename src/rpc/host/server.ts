@@ -1,9 +1,9 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { Channel } from '../channel/channel.js';
-import { type ErrorName, VamosError } from '../protocol/errors.js';
-import { vamos } from '../protocol/generated/messages.js';
-import type { HostModule } from './contract.js';
-import { MAX_FRAME_BYTES, PROTOCOL_VERSION } from './limits.js';
+import type { Channel } from '../../channel/channel.js';
+import { type ErrorName, VamosError } from '../../protocol/errors.js';
+import { vamos } from '../../protocol/generated/messages.js';
+import type { HostModule } from '../contract.js';
+import { MAX_FRAME_BYTES, PROTOCOL_VERSION } from '../limits.js';
 import { Peer, staleHello, type PeerServer } from './peer.js';
 import { Session, type SessionLimits } from './session.js';
 import { addCounters, count, noCounters, RequestStatistics, type ServerStatistics } from './statistics.js';
