@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <vector>
 
-#include "store/aggregate.hpp"
+#include "engine/program/aggregate.hpp"
 
 namespace {
 

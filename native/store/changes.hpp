@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "store/assignment.hpp"
+#include "engine/program/assignment.hpp"
 #include "store/cursor.hpp"
 #include "store/kept_entries.hpp"
 #include "store/row_writer.hpp"

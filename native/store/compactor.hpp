@@ -10,7 +10,7 @@
 #include <optional>
 #include <thread>
 
-#include "store/keys.hpp"
+#include "engine/keys.hpp"
 
 namespace vamos::store {
 

@@ -3,11 +3,11 @@
 #include <memory>
 #include <optional>
 
-#include "store/aggregate.hpp"
+#include "engine/program/aggregate.hpp"
+#include "engine/program/program.hpp"
+#include "engine/program/projection.hpp"
 #include "store/index_rows.hpp"
 #include "store/operation.hpp"
-#include "store/program.hpp"
-#include "store/projection.hpp"
 
 namespace vamos::store {
 

@@ -13,11 +13,11 @@
 #include <unordered_set>
 #include <vector>
 
+#include "engine/keys.hpp"
+#include "engine/types.hpp"
 #include "store/compactor.hpp"
 #include "store/disk.hpp"
-#include "store/keys.hpp"
 #include "store/messages.hpp"
-#include "store/types.hpp"
 
 namespace vamos::store {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "store/types.hpp"
+#include "engine/types.hpp"
 
 namespace vamos::store {
 

@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/types.hpp"
 #include "store/logs.hpp"
-#include "store/types.hpp"
 
 namespace vamos::store {
 

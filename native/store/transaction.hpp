@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/lock_table.hpp"
 #include "store/database.hpp"
-#include "store/lock_table.hpp"
 
 namespace vamos::store {
 

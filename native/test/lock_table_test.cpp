@@ -1,5 +1,5 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
-#include "store/lock_table.hpp"
+#include "engine/lock_table.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,5 +1,5 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
-#include "store/program.hpp"
+#include "engine/program/program.hpp"
 
 #include <doctest/doctest.h>
 

@@ -6,7 +6,7 @@
 #include <map>
 #include <sstream>
 
-#include "store/program.hpp"
+#include "engine/program/program.hpp"
 #include "wire/batch.hpp"
 #include "wire/crc32c.hpp"
 #include "wire/key.hpp"

@@ -2,7 +2,7 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <rocksdb/db.h>
 
-#include "store/keys.hpp"
+#include "engine/keys.hpp"
 #include "store_fixture.hpp"
 
 using namespace vamos;

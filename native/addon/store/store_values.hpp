@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "store/types.hpp"
+#include "engine/types.hpp"
 
 // The values of host/modules/tables/binding.ts and the store's own.
 namespace vamos {

@@ -3,7 +3,7 @@
 #include <array>
 #include <cstdint>
 
-#include "store/program.hpp"
+#include "engine/program/program.hpp"
 
 // MariaDB's binary DECIMAL: nine digits in four bytes, fewer in as many as they need; big-endian, negative
 // ones complemented, the first bit turned over (strings/decimal.c, decimal2bin).

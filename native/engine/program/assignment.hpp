@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "store/program.hpp"
+#include "engine/program/program.hpp"
 
 namespace vamos::store {
 

@@ -1,4 +1,4 @@
-#include "store/aggregate.hpp"
+#include "engine/program/aggregate.hpp"
 
 #include <algorithm>
 

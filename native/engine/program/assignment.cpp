@@ -1,4 +1,4 @@
-#include "store/assignment.hpp"
+#include "engine/program/assignment.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "store/types.hpp"
+#include "engine/types.hpp"
 #include "wire/batch.hpp"
 
 // Keys and values as RocksDB holds them: src/protocol/FORMATS.md, section Store.

@@ -1,10 +1,10 @@
-#include "store/program.hpp"
+#include "engine/program/program.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 
-#include "store/decimal.hpp"
+#include "engine/program/decimal.hpp"
 
 namespace vamos::store {
 namespace {

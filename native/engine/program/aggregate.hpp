@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "store/program.hpp"
-#include "store/types.hpp"
+#include "engine/program/program.hpp"
+#include "engine/types.hpp"
 
 namespace vamos::store {
 

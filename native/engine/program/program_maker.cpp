@@ -3,8 +3,8 @@
 #include <bit>
 #include <cmath>
 
-#include "store/decimal.hpp"
-#include "store/program.hpp"
+#include "engine/program/decimal.hpp"
+#include "engine/program/program.hpp"
 #include "wire/bytes.hpp"
 
 namespace vamos::store {

@@ -11,7 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "store/keys.hpp"
+#include "engine/keys.hpp"
 
 // Locks on rows (one key) and gaps (a range of keys), after InnoDB:
 // - A row lock is shared or exclusive. Who asks waits behind those who asked before, except that who holds a

@@ -1,4 +1,4 @@
-#include "store/lock_table.hpp"
+#include "engine/lock_table.hpp"
 
 #include <algorithm>
 

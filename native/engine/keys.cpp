@@ -1,4 +1,4 @@
-#include "store/keys.hpp"
+#include "engine/keys.hpp"
 
 #include <bit>
 #include <cstring>
