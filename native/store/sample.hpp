@@ -2,8 +2,8 @@
 
 #include <memory>
 
-#include "store/index_sample.hpp"
-#include "store/operation.hpp"
+#include "store/transactions/operation.hpp"
+#include "store/upkeep/index_sample.hpp"
 
 namespace vamos::store {
 

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <unordered_set>
 
-#include "store/checkpoint.hpp"
-#include "store/get.hpp"
-#include "store/write.hpp"
+#include "store/rows/get.hpp"
+#include "store/rows/write.hpp"
+#include "store/upkeep/checkpoint.hpp"
 
 namespace vamos::store {
 namespace {

@@ -9,10 +9,10 @@
 #include <unordered_map>
 #include <vector>
 
-#include "store/commit_queue.hpp"
-#include "store/cursor.hpp"
-#include "store/scheduler.hpp"
-#include "store/verify.hpp"
+#include "store/rows/cursor.hpp"
+#include "store/transactions/commit_queue.hpp"
+#include "store/transactions/scheduler.hpp"
+#include "store/upkeep/verify.hpp"
 
 namespace vamos::store {
 

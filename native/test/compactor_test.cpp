@@ -1,5 +1,5 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
-#include "store/compactor.hpp"
+#include "store/transactions/compactor.hpp"
 
 #include <chrono>
 #include <thread>

@@ -1,7 +1,7 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include "program_code.hpp"
-#include "store/changes.hpp"
-#include "store/write.hpp"
+#include "store/rows/changes.hpp"
+#include "store/rows/write.hpp"
 #include "store_fixture.hpp"
 
 using namespace vamos;

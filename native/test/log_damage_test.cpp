@@ -4,7 +4,7 @@
 #include <random>
 #include <set>
 
-#include "store/repair.hpp"
+#include "store/upkeep/repair.hpp"
 #include "store_fixture.hpp"
 
 using namespace vamos;

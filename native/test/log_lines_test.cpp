@@ -1,7 +1,7 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
-#include "store/messages.hpp"
+#include "store/transactions/messages.hpp"
 
 using namespace vamos::store;
 

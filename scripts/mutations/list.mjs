@@ -4,21 +4,21 @@ export const MUTATIONS = [
   // The store: what a power loss or a crash leaves.
   {
     name: 'the log is written, but not synced',
-    file: 'native/store/database.cpp',
+    file: 'native/store/transactions/database.cpp',
     text: 'return watch(base_->FlushWAL(isSynced));',
     replacement: 'return watch(base_->FlushWAL(isSynced && false));',
     native: 'power_loss_test',
   },
   {
     name: 'a commit is answered before the sync',
-    file: 'native/store/commit_queue.cpp',
+    file: 'native/store/transactions/commit_queue.cpp',
     text: '  flush(synced, true);',
     replacement: '  done_(synced);\n  if (!database_.flush(true).ok()) return;',
     native: 'power_loss_test',
   },
   {
     name: 'the name of a new store is not synced',
-    file: 'native/store/database.cpp',
+    file: 'native/store/transactions/database.cpp',
     text: 'if (status.ok()) status = above->Fsync();',
     replacement: '',
     native: 'power_loss_test',
@@ -26,7 +26,7 @@ export const MUTATIONS = [
   {
     // Of the two places where the log is synced the second one closes a race that no test can bring about.
     name: 'neither a table nor the next log waits for the sync of the log before',
-    file: 'native/store/database.cpp',
+    file: 'native/store/transactions/database.cpp',
     text: '  rocks.listeners.push_back(syncer);',
     replacement: '',
     native: 'power_loss_test',
@@ -34,7 +34,7 @@ export const MUTATIONS = [
   },
   {
     name: 'logs are read before they are synced',
-    file: 'native/store/logs.cpp',
+    file: 'native/store/files/logs.cpp',
     text: 'if (status.ok()) status = written->Sync({}, nullptr);',
     replacement: '',
     native: 'power_loss_test',
@@ -42,7 +42,7 @@ export const MUTATIONS = [
   },
   {
     name: 'a log that is damaged before its synced end is accepted',
-    file: 'native/store/logs.cpp',
+    file: 'native/store/files/logs.cpp',
     text: 'if (log->recordsEndBytes < endBytes) damaged_.push_back(*log);',
     replacement: '',
     native: 'log_damage_test',
@@ -50,35 +50,35 @@ export const MUTATIONS = [
   // The store: transactions and locks.
   {
     name: 'the locks of a transaction go before its writes are there',
-    file: 'native/store/commit_queue.cpp',
+    file: 'native/store/transactions/commit_queue.cpp',
     text: '      status = transaction.commitWrites();',
     replacement: '      transaction.releaseLocks(0);\n      status = transaction.commitWrites();',
     native: 'lock_wait_test',
   },
   {
     name: 'an opened store does not lock what prepared transactions changed',
-    file: 'native/store/transaction.cpp',
+    file: 'native/store/transactions/transaction.cpp',
     text: '      locks_.lockRow(owner_, key, LockMode::EXCLUSIVE, IfLocked::REFUSE);',
     replacement: '      continue;',
     native: 'prepared_test',
   },
   {
     name: 'a rollback to a savepoint keeps the writes',
-    file: 'native/store/transaction.cpp',
+    file: 'native/store/transactions/transaction.cpp',
     text: '    undoWrites();\n    writes_->SetSavePoint();',
     replacement: '',
     native: 'transaction_test',
   },
   {
     name: 'a unique key that is there is not looked at',
-    file: 'native/store/row_writer.cpp',
+    file: 'native/store/rows/row_writer.cpp',
     text: '  if (!isThere) return Step::OK;',
     replacement: '  if (!isThere || number < UINT32_MAX) return Step::OK;',
     native: 'transaction_test',
   },
   {
     name: 'the checksum of the row that was read is not compared',
-    file: 'native/store/write.cpp',
+    file: 'native/store/rows/write.cpp',
     text: 'if (crc32c(value_.data(), value_.size()) != writer_.before.fingerprint) {',
     replacement: 'if (value_.size() > maxRowBytes) {',
     native: 'transaction_test',

@@ -49,7 +49,7 @@ const MIN_STEP_BYTES = 64 * 1024;
 const STEPS_PER_SECOND = 8;
 
 /**
- * Reads all that a store has, and compares what belongs together (native/store/verify.hpp).
+ * Reads all that a store has, and compares what belongs together (native/store/upkeep/verify.hpp).
  * @param settle resolves to the outcome of a store call
  * @param isLive others write to it, and its tables are defined
  * @throws VamosError why it can't go on; what it finds it reports

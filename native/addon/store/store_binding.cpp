@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "addon/store/store_values.hpp"
-#include "store/messages.hpp"
-#include "store/repair.hpp"
+#include "store/transactions/messages.hpp"
+#include "store/upkeep/repair.hpp"
 
 namespace vamos {
 namespace {

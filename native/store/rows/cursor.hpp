@@ -1,0 +1,125 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "engine/program/aggregate.hpp"
+#include "engine/program/program.hpp"
+#include "engine/program/projection.hpp"
+#include "store/rows/index_rows.hpp"
+#include "store/transactions/operation.hpp"
+
+namespace vamos::store {
+
+// Where a scan stands between two windows.
+struct Cursor {
+  std::shared_ptr<Transaction> transaction;  // nothing: a snapshot of its own
+  std::shared_ptr<const Table> table;
+  CursorOptions options;
+  Projection projection;
+  std::optional<Program> filter;
+  std::optional<Aggregates> aggregates;
+  Lock lock = Lock::NONE;
+  bool awaitsWanted = false;  // semi-consistent: waits for locked rows that pass the filter
+  KeyRange rest;              // not scanned yet
+  uint64_t rows = 0;          // that passed the filter so far
+  uint64_t rowsRead = 0;
+  std::optional<View> view;            // plain reads; its writes are looked up anew for each window
+  bool isBusy = false;                 // owner thread only
+  std::optional<IndexRows> indexRows;  // a plain read that needs no more than the index has
+
+  // Once all but the place of the scan is set.
+  void chooseSource();
+};
+
+// Reads the next window of a cursor; all of them at once, where they are aggregated.
+//
+// The filter comes after the lock: where no gaps are locked, a row that doesn't pass gives its lock back.
+//
+// A locking scan takes each step twice: it finds the next entry, locks the gap up to it and its row, and then
+// looks whether anything was committed meanwhile; if so, it looks again, now that nothing there can change
+// any more.
+//
+// A semi-consistent scan is that of an UPDATE under READ COMMITTED: it locks no gaps, and looks at a row that
+// another transaction has locked as it was last committed. One that does not pass the filter is left out. Of
+// one that passes, either the lock is awaited, or it is given unlocked, at the end of its window: no row
+// behind it is locked before the reader has decided whether to wait for it.
+class FetchOperation : public Operation {
+ public:
+  FetchOperation(uint64_t number, std::shared_ptr<Cursor> cursor, const Database& database,
+                 uint64_t maxTransactionBytes, size_t windowBytes);
+
+  const std::shared_ptr<Cursor> cursor;
+
+ protected:
+  Progress run(const Budget& budget) override;
+  // Nobody saw this window's rows: the next fetch begins where this one did.
+  void undo() override;
+
+ private:
+  enum class Step { OK, LEFT_OUT, AT_END, PARKED, FAILED };
+
+  Progress read(const Budget& budget);
+  // What this window's scan went over so far.
+  KeyRange scannedRange() const;
+  bool isPrimary() const { return cursor->options.index == 0; }
+  bool locksGaps() const { return transaction->locksGaps() && !cursor->options.semiConsistent; }
+  // The entry is the one that the bounds give whole: there can be no other, so no gap needs a lock.
+  bool isOnlyOne(std::string_view entry) const;
+  bool isFull() const;
+  bool isAtLimit() const;
+  void openIterator();
+  // Onto the entry that comes next; AT_END: there is none.
+  Step seek();
+  Step checkPosition();
+  // The current entry is done with.
+  void pass();
+  Step plainStep();
+  Step entryStep();
+  Step appendEntry(std::string_view entry, std::string_view primaryKey, const std::string& rowKey);
+  Step plainSecondaryRows();
+  Step lockingStep();
+  // Of a semi-consistent scan: the row that another transaction has locked.
+  Step anothersRow(const std::string& rowKey);
+  Step locked(LockAnswer answer);
+  Step lockedEnd();
+  // Under READ COMMITTED: gives back the lock that was waited for if its entry is not at this position any
+  // more.
+  void checkQueued(Step found);
+  bool looksAtGaps() const;
+  Step lockGap(const KeyRange& gap);
+  bool pointsTo(std::string_view primaryKey) const;
+  // LEFT_OUT: the filter says no.
+  Step append(std::string_view primaryKey, std::string_view row);
+  Step fail(Outcome failure);
+  Step failEntry();
+  Step failRow();
+  Progress finish(bool atEnd);
+
+  const Database& database_;
+  const uint64_t maxTransactionBytes_;
+  const size_t windowBytes_;
+  const KeyRange startRest_;
+  const uint64_t startRows_;
+  View view_;
+  rocksdb::ReadOptions readOptions_;
+  KeyRange bounds_;  // of the iterator: what the read options point to
+  rocksdb::Slice lowSlice_;
+  rocksdb::Slice highSlice_;
+  std::unique_ptr<rocksdb::Iterator> iterator_;
+  bool isPositioned_ = false;
+  uint64_t rowsFromIndex_ = 0;
+  uint64_t tombstones_ = 0;  // stepped over
+  size_t bytesRead_ = 0;     // since the clock was asked
+  uint64_t lockMark_ = 0;    // before the first lock of the entry that comes next
+  bool hasBegunEntry_ = false;
+  // The entry whose row's lock was waited for, and that row: nothing where none was.
+  std::string queuedEntry_;
+  std::string queuedRow_;
+  uint64_t sequence_ = 0;  // of the database, just before the iterator was made
+  std::string primaryKey_;
+  std::string awaitedRow_;  // of a semi-consistent scan: the key of a row that is wanted and has to be locked
+  rocksdb::PinnableSlice value_;
+};
+
+}  // namespace vamos::store

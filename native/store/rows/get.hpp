@@ -1,0 +1,73 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "engine/program/program.hpp"
+#include "engine/program/projection.hpp"
+#include "store/rows/index_rows.hpp"
+#include "store/transactions/operation.hpp"
+
+namespace vamos::store {
+
+// Reads the rows of keys of a unique index, in order, locking them if asked to.
+class GetOperation : public Operation {
+ public:
+  struct Request {
+    uint32_t index = 0;
+    std::string_view keys;
+    Lock lock = Lock::NONE;
+    Wait wait = Wait::WAIT;
+    Projection projection;
+    std::shared_ptr<const Program> filter;  // a row that doesn't pass reads as not there
+  };
+  // Without a transaction: of the latest committed rows.
+  GetOperation(uint64_t number, std::shared_ptr<Transaction> transaction, const Database& database,
+               std::shared_ptr<const Table> table, Request request);
+
+  void keepInput() override { keys_.keep(); }
+
+ protected:
+  Progress run(const Budget& budget) override;
+
+ private:
+  enum class Step { FOUND, MISSING, PARKED, AGAIN, FAILED };
+
+  Progress runPlain(const Budget& budget);
+  // One key of the primary key: the common case, without room for many.
+  Progress runPlainOne(std::string_view key, const Budget& budget);
+  // The row of an entry of a secondary index, whose value `value` holds; it stands in there or in indexRows_,
+  // its primary key in primaryKey_.
+  rocksdb::Status rowOfEntry(std::string_view entry, bool cachedOnly, rocksdb::PinnableSlice& value,
+                             std::string_view& row);
+  Progress runLocking(const Budget& budget);
+  Step lockedRow(std::string_view key, const Budget& budget);
+  // Nothing has the key: its gap is locked, where gaps are. FOUND: something has it now.
+  Step lockMissing(const View& view, const std::string& key, const Budget& budget);
+  KeyRange gapOf(const View& view, const std::string& key) const;
+  // FOUND: the lock is held; MISSING: it is to be skipped.
+  Step lockKey(std::string_view key, LockMode mode);
+  Step read(const View& view, std::string_view key, const Budget& budget);
+  Step fail(Outcome failure);
+  // MISSING: the row doesn't pass the filter; FAILED: it doesn't check.
+  Step filter(std::string_view row);
+  // Counts and appends it. False: the outcome says why not.
+  bool append(std::string_view primaryKey, std::string_view row);
+  Outcome badKeys() const;
+
+  const Database& database_;
+  const std::shared_ptr<const Table> table_;
+  const Request request_;
+  Input keys_;
+  std::optional<View> view_;            // plain reads
+  std::optional<IndexRows> indexRows_;  // as Cursor::indexRows
+  uint64_t rowsFromIndex_ = 0;
+  size_t offset_ = 0;       // in the keys
+  uint64_t lockMark_ = 0;   // before the first lock of the current key
+  std::string awaitedRow_;  // whose lock was waited for; nothing: none
+  bool hasBegunKey_ = false;
+  std::string primaryKey_;  // of the row found
+  rocksdb::PinnableSlice value_;
+};
+
+}  // namespace vamos::store

@@ -1,0 +1,141 @@
+#pragma once
+
+#include <rocksdb/db.h>
+#include <rocksdb/statistics.h>
+#include <rocksdb/utilities/transaction_db.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "engine/keys.hpp"
+#include "engine/types.hpp"
+#include "store/files/disk.hpp"
+#include "store/transactions/compactor.hpp"
+#include "store/transactions/messages.hpp"
+
+namespace vamos::store {
+
+constexpr uint32_t formatVersion = 1;
+
+// What a failure of RocksDB means to callers.
+Outcome failureOf(const rocksdb::Status& status, const std::string& path);
+// RocksDB's way to the files that the options name.
+std::shared_ptr<rocksdb::FileSystem> fileSystemOf(const StoreOptions& options);
+
+// The opened RocksDB of a root.
+class Database {
+ public:
+  // Throws StoreError: ROOT_IN_USE, UNKNOWN_FORMAT, CORRUPTION, DISK_FULL, STORAGE_FAILED.
+  explicit Database(const StoreOptions& options);
+  ~Database();
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  // Below the transactions: RocksDB's own locks are off, so a batch written here is as good as a
+  // transaction's.
+  rocksdb::DB& base() const { return *base_; }
+  // Also of what a transaction's locks take in memory.
+  uint64_t maxTransactionBytes() const { return maxTransactionBytes_; }
+  rocksdb::Transaction* begin() const;
+
+  // All that is written to the opened root comes by here.
+  rocksdb::Status write(rocksdb::WriteBatch& records) const;
+  // Hands the log to the system, or to the disk.
+  rocksdb::Status flush(bool isSynced) const;
+  // Of a write that somebody else made, a transaction's: passes the status on.
+  rocksdb::Status watch(rocksdb::Status status) const;
+  // Remembers on the disk, too, up to where the log was synced (SyncedFile), in case that the power goes.
+  void syncEnds() const;
+  // The log could not be written, or a sync failed. What was written last is in the memtable for all to see,
+  // while which part of it is on the disk is not known: nothing is to be read or written until the root is
+  // opened again.
+  bool hasFailed() const { return hasFailed_.load(std::memory_order_acquire); }
+  // Why.
+  Outcome fatal() const;
+  // Called once, from any thread, when hasFailed() has become true, or now if it has. Nothing: no more calls,
+  // and none is under way any more when it returns.
+  void onFatal(std::function<void()> call);
+  // Those prepared before it was opened; the caller's from now on.
+  std::vector<rocksdb::Transaction*> prepared() const;
+  // What earlier runs left to remove: pending and removed blobs, dropped spaces, numbers of old commits.
+  // keptBlobs: pending ones that a prepared transaction adopted. Throws StoreError.
+  void cleanUp(const std::unordered_set<uint64_t>& keptBlobs);
+  rocksdb::Status removeKeys(const KeyRange& range);
+  // The value of a LAST_COMMIT record that is written now.
+  std::string commitRecord(const CommitMark& mark) const;
+  // Removes all data of a space that nobody reads any more, and the record that says so.
+  rocksdb::Status removeSpace(uint32_t space);
+  // Removes a blob's chunks (older snapshots still see them) and its record of this kind.
+  rocksdb::Status removeBlob(uint64_t blob, RecordKind kind);
+  uint64_t ticker(rocksdb::Tickers ticker) const { return statistics_->getTickerCount(ticker); }
+  // Counts rows that reads took from the entries of a secondary index alone. From any thread.
+  void addRowsFromIndex(uint64_t rows) const { rowsFromIndex_.fetch_add(rows, std::memory_order_relaxed); }
+  uint64_t rowsFromIndex() const { return rowsFromIndex_.load(std::memory_order_relaxed); }
+  // Tombstones that a scan stepped over, and rows that it read, in a range of one space. From any thread.
+  void addTombstones(uint64_t count, uint64_t rows, const KeyRange& range) const;
+  uint64_t tombstonesRead() const { return tombstonesRead_.load(std::memory_order_relaxed); }
+  uint64_t rangesCompacted() const { return compactor_ ? compactor_->doneCount() : 0; }
+  const std::string& path() const { return path_; }
+  // The failure as callers see it.
+  Outcome failure(const rocksdb::Status& status) const;
+
+ private:
+  void checkLogs();
+  void openReadOnly(const StoreOptions& options);
+  void checkFormat();
+  rocksdb::Status syncFolderAbove() const;
+  void lose(const rocksdb::Status& status) const;
+  void forgetOldCommits(uint64_t keptCount);
+  rocksdb::Status removeRange(const KeyRange& range, std::string_view record);
+
+  std::string path_;
+  uint64_t maxTransactionBytes_;
+  uint64_t maxCommitNumbers_;
+  std::shared_ptr<Messages> messages_;
+  mutable std::mutex fatalMutex_;
+  mutable std::mutex onFatalMutex_;
+  std::function<void()> onFatal_;
+  mutable Outcome fatal_;
+  mutable std::atomic<bool> hasFailed_ = false;
+  // RocksDB's, which ends before it.
+  std::shared_ptr<Disk> disk_;
+  std::unique_ptr<rocksdb::Env> env_;
+  std::shared_ptr<rocksdb::Statistics> statistics_;
+  mutable std::atomic<uint64_t> rowsFromIndex_ = 0;
+  mutable std::atomic<uint64_t> tombstonesRead_ = 0;
+  std::unique_ptr<rocksdb::TransactionDB> transactions_;
+  std::unique_ptr<rocksdb::DB> readOnly_;
+  rocksdb::DB* base_ = nullptr;
+  std::unique_ptr<Compactor> compactor_;  // nothing: read-only
+};
+
+inline rocksdb::Slice toSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
+inline std::string_view toView(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+// What a read sees: the database at a snapshot or as it is now, below a transaction's own writes.
+struct View {
+  rocksdb::DB* base = nullptr;
+  rocksdb::Transaction* writes = nullptr;
+  std::shared_ptr<const rocksdb::ManagedSnapshot> snapshot;
+
+  rocksdb::ReadOptions options(bool cachedOnly) const;
+  // Incomplete: cachedOnly, and it is not in memory.
+  rocksdb::Status get(std::string_view key, bool cachedOnly, rocksdb::PinnableSlice& value) const;
+  void multiGet(size_t count, const rocksdb::Slice* keys, bool cachedOnly, rocksdb::PinnableSlice* values,
+                rocksdb::Status* statuses) const;
+  // A row that the transaction itself changed after its snapshot shows as it is now, so it counts only under
+  // its present entries. owns: whether this entry of a secondary index, which the view shows, is one of them.
+  // Incomplete: as get().
+  rocksdb::Status ownsEntry(std::string_view entry, std::string_view rowKey, bool cachedOnly,
+                            bool& owns) const;
+  // The options must outlive the iterator.
+  std::unique_ptr<rocksdb::Iterator> iterate(const rocksdb::ReadOptions& options) const;
+};
+
+}  // namespace vamos::store
