@@ -1,4 +1,4 @@
-// Opens a store's files as power losses leave them, some ten thousand times: native/test/power_loss_test.cpp, of which
+// Opens a store's files as power losses leave them, some ten thousand times: native/test/durability/power_loss_test.cpp, of which
 // `npm test` runs a short version.
 //   npm run test:power-loss -- --points 50000 --seed 7
 import { spawnSync } from 'node:child_process';

@@ -18,7 +18,7 @@ export interface Load {
   gatherUs?: number;
 }
 
-/** The line that native/test/client_load.cpp prints. */
+/** The line that native/test/client/client_load.cpp prints. */
 export interface LoadReport {
   answered: number;
   /** Answers that were not the call's own. */
