@@ -1,5 +1,5 @@
 // What the server finds when it loads the plugin: the engine's functions that belong to no table.
-#include "mariadb/plugin.hpp"
+#include "mariadb/engine/plugin.hpp"
 
 #include <log.h>
 #include <mysql/plugin.h>
@@ -9,16 +9,16 @@
 #include <memory>
 #include <string>
 
-#include "mariadb/commit_prepared.hpp"
-#include "mariadb/discovery.hpp"
-#include "mariadb/errors.hpp"
-#include "mariadb/group_by.hpp"
-#include "mariadb/handler.hpp"
-#include "mariadb/lone_commits.hpp"
-#include "mariadb/session.hpp"
-#include "mariadb/session_watch.hpp"
-#include "mariadb/status.hpp"
-#include "mariadb/variables.hpp"
+#include "mariadb/engine/errors.hpp"
+#include "mariadb/engine/variables.hpp"
+#include "mariadb/handler/group_by.hpp"
+#include "mariadb/handler/handler.hpp"
+#include "mariadb/session/commit_prepared.hpp"
+#include "mariadb/session/lone_commits.hpp"
+#include "mariadb/session/session.hpp"
+#include "mariadb/session/session_watch.hpp"
+#include "mariadb/session/status.hpp"
+#include "mariadb/table/discovery.hpp"
 
 namespace vamos::mariadb {
 

@@ -1,5 +1,5 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
-#include "mariadb/padded_key.hpp"
+#include "mariadb/format/padded_key.hpp"
 
 #include <doctest/doctest.h>
 

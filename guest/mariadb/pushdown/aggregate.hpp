@@ -1,0 +1,49 @@
+#pragma once
+
+#include <my_global.h>
+#include <sql_class.h>
+
+#include <optional>
+
+#include "mariadb/format/codec.hpp"
+#include "mariadb/pushdown/program/compiler.hpp"
+#include "wire/bytes.hpp"
+#include "wire/tables.hpp"
+
+namespace vamos::mariadb {
+
+// A function over all rows of a query (COUNT, SUM, MIN, MAX, AVG) that the host computes. Its result goes
+// into the server's own item, as if that had seen the rows: what is made of it is the server's.
+class Aggregation {
+ public:
+  // Nothing where the host's answer might not be the server's.
+  static std::optional<Aggregation> make(Item_sum& item, TABLE& table, const Codec& codec);
+
+  Item_sum& item() const { return *item_; }
+  const wire::Aggregate& request() const { return request_; }
+
+  // Takes the result, which is next in the answer (FORMATS.md), into the item. The table's record is used on
+  // the way. 0, or an error of handler.h.
+  int take(THD* thd, Reader& answer);
+
+ private:
+  Aggregation(Item_sum& item, TABLE& table, const Codec& codec)
+      : item_(&item), table_(&table), codec_(&codec) {}
+
+  bool compileCount(Item& argument);
+  bool compileSum(Item& argument);
+  bool compileExtreme(Item& argument);
+  bool compileValue(Item& argument);
+  int takeSum(Reader& answer, uint64_t count);
+  int takeExtreme(THD* thd, Reader& answer);
+  int loadColumn(Reader& answer);
+
+  Item_sum* item_;
+  TABLE* table_;
+  const Codec* codec_;
+  wire::Aggregate request_;
+  ProgramValue value_;
+  uint32_t column_ = noColumn;  // of MIN and MAX: of whose field the value is
+};
+
+}  // namespace vamos::mariadb

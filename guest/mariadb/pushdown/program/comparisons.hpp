@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+
+#include "mariadb/pushdown/program/values.hpp"
+
+// Comparisons of Items as programs, of the type as which the server compares. False: not compiled, and `code`
+// is as it was.
+namespace vamos::mariadb::program {
+
+// The type as which the server compares the items of the function with each other; null: none.
+const Type_handler* comparedAs(Item_func* function, Item** items, uint count, bool mixedAsDecimal);
+
+class Comparisons {
+ public:
+  explicit Comparisons(const Values& values) : values_(values) {}
+
+  // comparison: EQUAL to SAME. collation: of strings.
+  bool compare(Instruction comparison, Item* left, Item* right, const Type_handler& compared,
+               CHARSET_INFO* collation, std::string& code) const;
+  bool between(Item_func_between* item, std::string& code) const;
+  bool in(Item_func_in* item, std::string& code) const;
+  bool like(Item_func_like* item, std::string& code) const;
+
+ private:
+  bool compareExact(Instruction comparison, Item* left, Item* right, bool mayBeText, std::string& code) const;
+  bool compareReal(Instruction comparison, Item* left, Item* right, std::string& code) const;
+  bool compareBytes(Instruction comparison, Item* left, Item* right, CHARSET_INFO* collation,
+                    std::string& code) const;
+  bool compareOrdinal(Instruction comparison, Item* left, Item* right, const Type_handler& compared,
+                      std::string& code) const;
+  bool inExact(Item_func_in* item, std::string& code) const;
+  bool inReal(Item_func_in* item, std::string& code) const;
+  bool inBytes(Item_func_in* item, std::string& code) const;
+  bool inOrdinal(Item_func_in* item, std::string& code) const;
+
+  const Values& values_;
+};
+
+}  // namespace vamos::mariadb::program

@@ -1,0 +1,535 @@
+// The end of a session's transaction: commit, rollback, statements and savepoints.
+#include <log.h>
+#include <my_global.h>
+#include <sql_class.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "channel/fresh_bytes.hpp"
+#include "mariadb/engine/errors.hpp"
+#include "mariadb/engine/plugin.hpp"
+#include "mariadb/engine/variables.hpp"
+#include "mariadb/session/commit_prepared.hpp"
+#include "mariadb/session/lone_commits.hpp"
+#include "mariadb/session/retry.hpp"
+#include "mariadb/session/session.hpp"
+
+// The server has it for engines, in no header.
+extern "C" int thd_binlog_format(const THD* thd);
+
+namespace vamos::mariadb {
+
+using wire::Method;
+
+namespace {
+
+constexpr size_t END_BYTES = 256;  // of a COMMIT or PREPARE, at most
+constexpr size_t TOKEN_BYTES = 8;
+// A rollback is waited for so that its locks are gone when it returns; no longer than this.
+constexpr uint32_t ROLLBACK_WAIT_MS = 2000;
+// Tables of a statement whose rows are counted together.
+constexpr size_t MOST_COUNTERS = 64;
+// Savepoints that nobody wrote after are not worth more of a chain.
+constexpr size_t MOST_WAITING = 1000;
+
+std::string savepointBody(wire::SavepointAction action, uint64_t number, uint32_t statement = 0) {
+  wire::Savepoint savepoint;
+  savepoint.action = action;
+  if (number != 0) savepoint.name = std::to_string(number);
+  savepoint.statement = statement;
+  return savepoint.encode();
+}
+
+// What the host was asked about: it knows of no such commit.
+client::Failure notDone(client::Failure failure) {
+  if (failure.code == ErrorCode::OUTCOME_UNKNOWN) failure.code = ErrorCode::SESSION_LOST;
+  return failure;
+}
+
+}  // namespace
+
+int Session::raise(int error) {
+  if (!isRaised_) raiseError(thd_, error, failure_);
+  isRaised_ = true;
+  return error;
+}
+
+void Session::countRows(const std::shared_ptr<AddedRows>& counter, int64_t added) {
+  counter->uncommitted.fetch_add(added, std::memory_order_relaxed);
+  // A statement writes to few tables, with triggers and partitions in turn.
+  const size_t first = countedRows_.size() - std::min(countedRows_.size(), MOST_COUNTERS);
+  for (size_t place = countedRows_.size(); place > first; --place) {
+    CountedRows& known = countedRows_[place - 1];
+    if (known.statement != statement_) break;
+    if (known.counter != counter) continue;
+    known.added += added;
+    return;
+  }
+  countedRows_.push_back({counter, statement_, added});
+}
+
+void Session::takeRowsBack(size_t from) {
+  while (countedRows_.size() > from) {
+    const CountedRows& last = countedRows_.back();
+    last.counter->uncommitted.fetch_sub(last.added, std::memory_order_relaxed);
+    countedRows_.pop_back();
+  }
+}
+
+void Session::keepRows() {
+  for (const CountedRows& counted : countedRows_) {
+    counted.counter->committed.fetch_add(counted.added, std::memory_order_relaxed);
+    counted.counter->uncommitted.fetch_sub(counted.added, std::memory_order_relaxed);
+  }
+  countedRows_.clear();
+}
+
+void Session::forgetTransaction() {
+  if (thd_->rgi_slave) {
+    std::lock_guard lock(mutex_);
+    replicates_ = false;
+  }
+  begun_ = dead_ = locked_ = wrote_ = wantsSnapshot_ = inStatement_ = statementSent_ = leavesNumber_ = false;
+  stopListening();
+  prepared_.clear();
+  dropUnsent();
+  discardBlobs(newBlobs_);
+  savepoints_.clear();
+  keepRows();
+  statement_ = 0;
+  for (const std::string& table : doomed_) later(Method::DROP_TABLE, wire::TableName{table}.encode());
+  doomed_.clear();
+}
+
+// Leaves nothing of the transaction on the host.
+void Session::rollbackOnHost() {
+  if (!begun_) return;
+  begun_ = false;
+  if (!holdsLocks()) return later(Method::ROLLBACK, {});
+  client::CallOptions options;
+  options.timeoutMs = ROLLBACK_WAIT_MS;
+  options.epoch = epoch_;
+  const client::CallPointer call = host().send(stream_, {{Method::ROLLBACK, {}}}, options);
+  if (!waitFor(call, false) && isGivenUp(client::failureOf(call))) later(Method::ROLLBACK, {});
+}
+
+int Session::commit() {
+  int error = 0;
+  if (dead_) {
+    isRaised_ = false;
+    error = HA_ERR_LOCK_DEADLOCK;
+  } else if (!prepared_.empty()) {
+    const uint32_t waitMs = variables::connectTimeoutMs() + variables::requestTimeoutMs(thd_);
+    client::Failure failure;
+    if (endPrepared(stream_, prepared_, true, variables::durability(thd_), waitMs, failure) ==
+        Ended::NOT_YET) {
+      failure.code = ErrorCode::OUTCOME_UNKNOWN;
+      failure.message = "prepared, and committed as soon as the host daemon is back: " + failure.message;
+      error = fail(failure);
+    }
+  } else if (wrote_) {
+    error = commitOnHost();
+    if (!error) begun_ = false;
+  }
+  if (error) takeRowsBack(0);
+  rollbackOnHost();
+  forgetTransaction();
+  return error ? raise(error) : 0;
+}
+
+int Session::commitOnHost() {
+  const CommitMark mark = nextCommit();
+  for (int attempt = 1;; ++attempt) {
+    const bool isWhole = !begun_;  // all of the transaction is in this chain, so it may be made again
+    const uint32_t epoch = isWhole ? connect(true) : epoch_;
+    if (epoch == 0) return errorOfLast();
+    if (const int error = checkRolledBack(mark)) return error;
+    if (!waiting_.empty() && exceedsFrame(END_BYTES)) {
+      if (const int error = flush()) return error;
+      continue;
+    }
+    const bool isAlone = isWhole && waiting_.size() == 1 && waiting_[0].table != 0;
+    std::vector<client::Request> requests;
+    if (isAlone) {
+      requests.push_back(requestOf(waiting_[0], commitScope(mark)));
+    } else {
+      requests =
+          chain(Method::COMMIT, wire::Commit{variables::durability(thd_), mark.number, mark.token}.encode());
+    }
+    client::CallOptions options;
+    options.timeoutMs = timeoutMs();
+    options.epoch = epoch;
+    options.isCommit = true;
+    epoch_ = epoch;
+    lastCommit_ = mark.number;
+    const client::CallPointer call = host().send(stream_, std::move(requests), options);
+    if (waitFor(call, true)) {
+      dropSent();
+      if (leavesNumber_) noteStored(mark);
+      return 0;
+    }
+
+    const client::Failure failure = client::failureOf(call);
+    if (!isLost(failure) && !isGivenUp(failure)) {
+      if (!isAlone) return failedChain(isWhole, client::failedIndex(call), failure);
+      const int error = fail(failure);
+      return failure.code == ErrorCode::DEADLOCK ? error : failedWaiting(0, error);
+    }
+    bool isDone = false;
+    if (failure.code != ErrorCode::SESSION_LOST && !findCommit(mark, failure.detail, isDone))
+      return failUnknown();
+    if (isDone) return 0;
+    if (isLost(failure)) {
+      lastCommit_ = mark.number - 1;
+      if (isWhole && waitingBlobs_ == 0 && attempt < ATTEMPTS) continue;
+      const int error = fail(notDone(failure));
+      return isWhole ? error : die(HA_ERR_LOCK_DEADLOCK);
+    }
+    begun_ = true;  // as far as anybody knows
+    return fail(failure);
+  }
+}
+
+int Session::failUnknown() {
+  client::Failure unknown = failure_;
+  unknown.code = ErrorCode::OUTCOME_UNKNOWN;
+  unknown.message = "whether this transaction was committed is not known (" + describe(failure_) +
+                    "): read what it changed before it is made again";
+  return fail(unknown);
+}
+
+int Session::checkRolledBack(const CommitMark& mark) {
+  const uint32_t renewals = host().renewals();
+  if (renewals == renewals_) return 0;
+  bool isDone = false;
+  // The host may know more than one session that was left; only the last can be asked about.
+  const bool isOnlyOne = renewals == renewals_ + 1;
+  if (!isOnlyOne) fail({ErrorCode::OUTCOME_UNKNOWN, "the guest's memory was rolled back", {}});
+  const bool isKnown = isOnlyOne && findCommit(mark, host().formerSession(), isDone);
+  if (!isKnown && failure_.code != ErrorCode::OUTCOME_UNKNOWN) return errorOfLast();
+  renewals_ = renewals;
+  // It is done where it was sent in that state, and then in none again.
+  return isKnown && !isDone ? 0 : failUnknown();
+}
+
+// The number is taken when the commit is sent, and given back where the commit was surely not made: one that
+// is made again has to have the same, to be known from one that was made before a rollback of the guest's
+// memory.
+CommitMark Session::nextCommit() const {
+  return {lastCommit_ + 1, freshBytes(TOKEN_BYTES), host().session()};
+}
+
+// A commit that wrote rows is done.
+void Session::noteStored(const CommitMark& mark) {
+  if (variables::durability(thd_) == wire::Durability::SYNCED) stored_ = mark;
+}
+
+// What became of a commit whose answer never came; `session`: the one that it was sent in. False: nobody
+// knows, failure_ says why.
+bool Session::findCommit(const CommitMark& mark, const std::string& session, bool& isDone) {
+  for (int attempt = 1; attempt <= ATTEMPTS; ++attempt) {
+    const uint32_t epoch = connect(false);
+    if (epoch == 0) return false;
+    client::CallOptions options;
+    options.timeoutMs = variables::connectTimeoutMs();
+    options.epoch = epoch;
+    const client::CallPointer call =
+        host().send(stream_, {{Method::LAST_COMMIT, wire::LastCommit{stream_, session}.encode()}}, options);
+    if (waitFor(call, false)) {
+      wire::LastCommitted last;
+      if (!wire::LastCommitted::decode(client::replyBody(call, 0), last)) {
+        fail({ErrorCode::INTERNAL, "the host's answer to LAST_COMMIT is none", {}});
+        return false;
+      }
+      // Earlier hosts know no tokens.
+      isDone = last.number == mark.number && (last.token.empty() || last.token == mark.token);
+      const bool hasForgotten = session == stored_.session && last.number < stored_.number;
+      if (isDone || (last.number < mark.number && !hasForgotten)) return true;
+      if (hasForgotten) {
+        fail({ErrorCode::OUTCOME_UNKNOWN,
+              "the host has forgotten a commit that it acknowledged: its data was put back to an earlier "
+              "state",
+              {}});
+        return false;
+      }
+      // The host knows a later commit, or another one of the same number: this guest's memory was rolled
+      // back, and the statement may have been done before that.
+      fail({ErrorCode::OUTCOME_UNKNOWN, "the guest's memory was rolled back", {}});
+      host().renewSession(session, failure_.message);
+      renewals_ = host().renewals();
+      return false;
+    }
+    fail(client::failureOf(call));
+    if (!isLost(failure_)) return false;
+  }
+  return false;
+}
+
+int Session::writeAlone(const RowsToWrite& write) {
+  const CommitMark mark = nextCommit();
+  Waiting waiting;
+  waiting.method = write.method;
+  waiting.table = write.table;
+  waiting.version = write.version;
+  waiting.body = write.rows;
+  waiting.autoIncrementSeen = write.autoIncrementSeen;
+  for (int attempt = 1;; ++attempt) {
+    const uint32_t epoch = begun_ ? epoch_ : connect(true);
+    if (epoch == 0) return errorOfLast();
+    if (const int error = checkRolledBack(mark)) return error;
+    client::CallOptions options;
+    options.timeoutMs = timeoutMs();
+    options.epoch = epoch;
+    options.isCommit = true;
+    epoch_ = epoch;
+    lastCommit_ = mark.number;
+    const client::CallPointer call = host().send(stream_, {requestOf(waiting, commitScope(mark))}, options);
+    if (waitFor(call, true)) {
+      newBlobs_.clear();
+      noteStored(mark);
+      return 0;
+    }
+    bool isDone = false;
+    client::Failure failure = client::failureOf(call);
+    if (!isLost(failure) && !isGivenUp(failure)) {
+      // They may be the rows themselves, done before this guest's memory was rolled back.
+      if (attempt > 1 && failure.code == ErrorCode::DUPLICATE_KEY) failure.code = ErrorCode::SESSION_LOST;
+      return failedAlone(failure);
+    }
+    if (failure.code != ErrorCode::SESSION_LOST && !findCommit(mark, failure.detail, isDone)) {
+      const int error = failUnknown();
+      return begun_ && isLost(failure) ? die(error) : error;
+    }
+    if (isDone && (!begun_ || isGivenUp(failure))) return 0;
+    if (isLost(failure) && !isDone) lastCommit_ = mark.number - 1;
+    const bool mayGoOn = !begun_ && newBlobs_.empty() && attempt < ATTEMPTS;
+    if (isGivenUp(failure) || !mayGoOn) return failedAlone(notDone(failure));
+  }
+}
+
+// Whether this statement is all of its transaction, and nothing but the host has a part in that: then its
+// commit travels along.
+bool Session::isWholeTransaction() const {
+  return !begun_ && waiting_.empty() && savepoints_.empty() && !isInMultiStatement() && !thd_->in_sub_stmt &&
+         !thd_->rgi_slave && thd_binlog_format(thd_) == BINLOG_FORMAT_UNSPEC;
+}
+
+int Session::change(uint32_t method, wire::ChangeWhere request, bool isOneRow, wire::Changed& changed) {
+  if (dead_) return HA_ERR_LOCK_DEADLOCK;
+  if (isWholeTransaction()) {
+    const LoneCommit commit;
+    if (commit.isAllowed()) return changeAlone(method, std::move(request), isOneRow, changed);
+  }
+  request.scope = scope();
+  wrote_ = statementSent_ = true;
+  Reply reply;
+  if (const int error = run(method, request.encode(), reply, Work::LONG)) return error;
+  if (!wire::Changed::decode(reply.body, changed)) return HA_ERR_INTERNAL_ERROR;
+  if (changed.changed > 0) leavesNumber_ = true;
+  return 0;
+}
+
+int Session::changeAlone(uint32_t method, wire::ChangeWhere request, bool isOneRow, wire::Changed& changed) {
+  const CommitMark mark = nextCommit();
+  request.scope = commitScope(mark);
+  const std::string body = request.encode();
+  for (int attempt = 1;; ++attempt) {
+    const uint32_t epoch = connect(true);
+    if (epoch == 0) return errorOfLast();
+    if (const int error = checkRolledBack(mark)) return error;
+    client::CallOptions options;
+    options.timeoutMs = timeoutMs(Work::LONG);
+    options.epoch = epoch;
+    options.isCommit = true;
+    epoch_ = epoch;
+    lastCommit_ = mark.number;
+    const client::CallPointer call = host().send(stream_, {{method, body}}, options);
+    bool isDone = waitFor(call, true);
+    if (isDone && !wire::Changed::decode(client::replyBody(call, 0), changed)) return HA_ERR_INTERNAL_ERROR;
+    if (isDone && changed.changed > 0) noteStored(mark);
+    if (!isDone) {
+      const client::Failure failure = client::failureOf(call);
+      if (!isLost(failure) && !isGivenUp(failure)) return fail(failure);
+      if (failure.code != ErrorCode::SESSION_LOST && !findCommit(mark, failure.detail, isDone))
+        return failUnknown();
+      if (!isDone && isLost(failure)) lastCommit_ = mark.number - 1;
+      if (!isDone && isLost(failure) && attempt < ATTEMPTS) continue;
+      if (!isDone) return fail(notDone(failure));
+      // What changes nothing leaves no number.
+      changed = {1, 1};
+      if (!isOneRow) {
+        push_warning(thd_, Sql_condition::WARN_LEVEL_WARN, ER_UNKNOWN_ERROR,
+                     "The statement was done, but how many rows it changed is not known: the host daemon's "
+                     "answer was lost");
+      }
+    }
+    // A kill came too late.
+    if (thd_->killed) thd_->reset_kill_query();
+    return 0;
+  }
+}
+
+wire::Scope Session::commitScope(const CommitMark& mark) const {
+  wire::Scope scope = this->scope();
+  scope.inTransaction = false;
+  scope.statement = 0;
+  scope.durability = variables::durability(thd_);
+  scope.commitNumber = mark.number;
+  scope.commitToken = mark.token;
+  return scope;
+}
+
+void Session::rollback() {
+  takeRowsBack(0);
+  if (!prepared_.empty()) {
+    client::Failure ignored;
+    endPrepared(stream_, prepared_, false, wire::Durability::SYNCED, ROLLBACK_WAIT_MS, ignored);
+  }
+  rollbackOnHost();
+  forgetTransaction();
+}
+
+int Session::prepare(const std::string& xid) {
+  if (dead_) return raise(HA_ERR_LOCK_DEADLOCK);
+  if (!wrote_ && !locked_) return 0;
+  // A replica that writes no binary log itself lets transactions of two engines (the table of GTIDs is
+  // InnoDB's) commit in any order, so that one could be done that stands behind a transaction which is made
+  // again.
+  if (thd_->rgi_slave && thd_binlog_format(thd_) == BINLOG_FORMAT_UNSPEC) {
+    if (const int error = thd_->wait_for_prior_commit()) return error;
+  }
+  for (int attempt = 1;; ++attempt) {
+    const bool isWhole = !begun_;
+    const uint32_t epoch = isWhole ? connect(true) : epoch_;
+    if (epoch == 0) return raise(errorOfLast());
+    if (!waiting_.empty() && exceedsFrame(END_BYTES)) {
+      if (const int error = flush()) return raise(error);
+      continue;
+    }
+    client::CallOptions options;
+    options.timeoutMs = timeoutMs();
+    options.epoch = epoch;
+    epoch_ = epoch;
+    const client::CallPointer call = host().send(
+        stream_, chain(Method::PREPARE, wire::Prepare{xid, variables::durability(thd_)}.encode()), options);
+    if (waitFor(call, true)) {
+      dropSent();
+      forgetTransaction();
+      prepared_ = xid;
+      wrote_ = true;
+      if (thd_->rgi_slave) {
+        std::lock_guard lock(mutex_);
+        replicates_ = true;
+      }
+      return 0;
+    }
+    const client::Failure failure = client::failureOf(call);
+    if (!isLost(failure) && !isGivenUp(failure)) {
+      return raise(failedChain(isWhole, client::failedIndex(call), failure));
+    }
+    // It may be prepared: not any more.
+    client::Failure ignored;
+    const Ended ended =
+        endPrepared(stream_, xid, false, wire::Durability::SYNCED, variables::connectTimeoutMs(), ignored);
+    const bool mayGoOn = isWhole && waitingBlobs_ == 0 && ended != Ended::NOT_YET && attempt < ATTEMPTS;
+    if (isLost(failure) && mayGoOn) continue;
+    if (isGivenUp(failure)) {
+      begun_ = true;  // as far as anybody knows
+      return raise(fail(failure));
+    }
+    const int error = fail(failure);
+    return raise(isWhole ? error : die(HA_ERR_LOCK_DEADLOCK));
+  }
+}
+
+int Session::beginWithSnapshot() {
+  wantsSnapshot_ = thd_tx_isolation(thd_) >= ISO_REPEATABLE_READ;
+  Reply ignored;
+  const int error = run(0, {}, ignored);
+  return error ? raise(error) : 0;
+}
+
+int Session::endStatement() {
+  int error = dead_ ? HA_ERR_LOCK_DEADLOCK : 0;
+  if (!error && hasDueRows()) error = flush();
+  if (error) {
+    raise(error);
+    rollbackStatement();
+  }
+  stopListening();
+  inStatement_ = false;
+  return error;
+}
+
+void Session::rollbackStatement() {
+  size_t kept = countedRows_.size();
+  while (kept > 0 && countedRows_[kept - 1].statement == statement_) --kept;
+  takeRowsBack(kept);
+  stopListening();
+  const auto own = std::stable_partition(waiting_.begin(), waiting_.end(), [this](const Waiting& waiting) {
+    return waiting.statement != statement_;
+  });
+  dropUnsent(static_cast<size_t>(own - waiting_.begin()));
+  discardBlobs(newBlobs_);
+  if (begun_ && statementSent_) {
+    Waiting& waiting = waiting_.emplace_back();
+    waiting.method = Method::SAVEPOINT;
+    waiting.body = savepointBody(wire::SavepointAction::ROLLBACK_STATEMENT, 0, statement_);
+  }
+  inStatement_ = false;
+  statementSent_ = false;
+}
+
+uint64_t Session::setSavepoint() {
+  if (waiting_.size() > MOST_WAITING) {
+    Reply ignored;
+    run(0, {}, ignored);  // a failure is met again by what comes next
+  }
+  const uint64_t number = nextSavepoint_++;
+  Waiting& waiting = waiting_.emplace_back();
+  waiting.method = Method::SAVEPOINT;
+  waiting.body = savepointBody(wire::SavepointAction::SET, number);
+  waiting.savepoint = number;
+  savepoints_.push_back({number, false, countedRows_.size()});
+  return number;
+}
+
+void Session::rollbackToSavepoint(uint64_t number) {
+  while (!savepoints_.empty() && savepoints_.back().number != number) savepoints_.pop_back();
+  if (!savepoints_.empty()) takeRowsBack(savepoints_.back().countedRows);
+  const auto set = std::find_if(waiting_.begin(), waiting_.end(),
+                                [number](const Waiting& waiting) { return waiting.savepoint == number; });
+  if (set != waiting_.end()) {
+    dropUnsent(static_cast<size_t>(set - waiting_.begin()) + 1);
+  } else {
+    dropUnsent();
+    Waiting& waiting = waiting_.emplace_back();
+    waiting.method = Method::SAVEPOINT;
+    waiting.body = savepointBody(wire::SavepointAction::ROLLBACK_TO, number);
+  }
+}
+
+// On the host a savepoint goes with all that are above it, so it goes there when none that counts is.
+void Session::releaseSavepoint(uint64_t number) {
+  for (Savepoint& savepoint : savepoints_) {
+    if (savepoint.number == number) savepoint.isReleased = true;
+  }
+  uint64_t lowest = 0;
+  while (!savepoints_.empty() && savepoints_.back().isReleased) {
+    lowest = savepoints_.back().number;
+    savepoints_.pop_back();
+  }
+  if (lowest == 0) return;
+  const auto set = std::find_if(waiting_.begin(), waiting_.end(),
+                                [lowest](const Waiting& waiting) { return waiting.savepoint == lowest; });
+  if (set != waiting_.end() && set + 1 == waiting_.end()) {
+    waiting_.pop_back();
+    return;
+  }
+  Waiting& waiting = waiting_.emplace_back();
+  waiting.method = Method::SAVEPOINT;
+  waiting.body = savepointBody(wire::SavepointAction::RELEASE, lowest);
+}
+
+}  // namespace vamos::mariadb

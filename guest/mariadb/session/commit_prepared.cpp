@@ -1,0 +1,232 @@
+#include "mariadb/session/commit_prepared.hpp"
+
+#include <log.h>
+#include <my_global.h>
+#include <mysqld.h>
+#include <sql_class.h>
+#include <xa.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <mutex>
+#include <vector>
+
+#include "mariadb/engine/errors.hpp"
+#include "mariadb/engine/plugin.hpp"
+#include "mariadb/engine/variables.hpp"
+#include "mariadb/session/retry.hpp"
+#include "mariadb/session/session.hpp"
+
+namespace vamos::mariadb {
+
+using wire::Method;
+
+namespace {
+
+constexpr uint32_t RETRY_MS = 2000;
+constexpr size_t HEADER_BYTES = 10;
+// Of the XA specification.
+constexpr int XAER_RMFAIL = -7;
+constexpr int XAER_NOTA = -4;
+
+struct Unfinished {
+  uint32_t stream;
+  std::string xid;
+  bool isCommit;
+  wire::Durability durability;
+};
+
+std::mutex mutex;  // of what follows
+std::vector<Unfinished> unfinished;
+std::vector<XID> recovered;  // that the server has not taken yet
+bool isListed = false;
+
+std::mutex finishing;  // one thread does what is remembered
+std::atomic<size_t> unfinishedCount{0};
+std::atomic<bool> missedRecovery{false};
+
+Ended tryToEnd(const Unfinished& end, uint32_t timeoutMs, client::Failure& failure) {
+  const uint64_t untilMs = nowMs() + timeoutMs;
+  for (bool isFirst = true;; isFirst = false) {
+    const uint64_t leftMs = std::max<uint64_t>(untilMs - std::min(untilMs, nowMs()), 1);
+    client::CallOptions options;
+    options.timeoutMs = static_cast<uint32_t>(leftMs);
+    options.epoch = host().connect(options.timeoutMs, failure);
+    if (options.epoch == 0) return Ended::NOT_YET;
+    const uint32_t method = end.isCommit ? Method::COMMIT_PREPARED : Method::ROLLBACK_PREPARED;
+    const client::CallPointer call =
+        host().send(end.stream, {{method, wire::EndPrepared{end.xid, end.durability}.encode()}}, options);
+    if (host().wait(call)) return Ended::NOW;
+    failure = client::failureOf(call);
+    if (failure.code == ErrorCode::PREPARED_MISSING) return isFirst ? Ended::BEFORE : Ended::NOW;
+    if (failure.code != ErrorCode::SESSION_LOST || leftMs == 1) return Ended::NOT_YET;
+  }
+}
+
+// All that the host has prepared. A session may end before the answer comes, since host and server often
+// start at the same time: it is asked for again until the time is over. False: the host can't be asked.
+bool listPrepared(uint32_t timeoutMs, std::vector<XID>& list, client::Failure& failure) {
+  const uint64_t untilMs = nowMs() + timeoutMs;
+  client::CallPointer call;
+  for (;;) {
+    client::CallOptions options;
+    options.timeoutMs = static_cast<uint32_t>(std::max<uint64_t>(untilMs - std::min(untilMs, nowMs()), 1));
+    options.epoch = host().connect(options.timeoutMs, failure);
+    if (options.epoch == 0) return false;
+    call = host().send(serviceStream(), {{Method::LIST_PREPARED, {}}}, options);
+    if (host().wait(call)) break;
+    failure = client::failureOf(call);
+    if (!isLost(failure) || nowMs() >= untilMs) return false;
+  }
+  wire::PreparedList answer;
+  if (!wire::PreparedList::decode(client::replyBody(call, 0), answer)) {
+    failure = {ErrorCode::INTERNAL, "the host's answer to LIST_PREPARED is none", {}};
+    return false;
+  }
+  for (const std::string& bytes : answer.xids) {
+    XID xid;
+    if (xidOf(bytes, xid)) list.push_back(xid);
+  }
+  return true;
+}
+
+// The server started without the host: XA transactions become known to it now.
+void recoverLate() {
+  std::vector<XID> list;
+  client::Failure failure;
+  if (!listPrepared(RETRY_MS, list, failure)) {
+    missedRecovery = true;
+    return;
+  }
+  size_t ofServer = 0;
+  for (XID& xid : list) {
+    if (xid.get_my_xid() != 0) {
+      ++ofServer;
+    } else {
+      xid_cache_insert(&xid);
+    }
+  }
+  if (ofServer > 0) {
+    sql_print_warning(
+        "VAMOS: the server started without the host daemon; %zu transactions that a crash left prepared keep "
+        "their row "
+        "locks. Start the server again with --tc-heuristic-recover=COMMIT or ROLLBACK while the daemon runs",
+        ofServer);
+  }
+}
+
+uint32_t byXidTimeoutMs() { return variables::connectTimeoutMs() + variables::requestTimeoutMs(current_thd); }
+
+int endByXid(XID* xid, bool isCommit) {
+  THD* thd = current_thd;
+  const uint32_t stream = thd ? Session::of(thd).stream() : serviceStream();
+  client::Failure failure;
+  switch (
+      endPrepared(stream, bytesOf(*xid), isCommit, variables::durability(thd), byXidTimeoutMs(), failure)) {
+    case Ended::NOW:
+      return 0;
+    case Ended::BEFORE:
+      return XAER_NOTA;
+    default:
+      sql_print_warning("VAMOS: a prepared transaction is %s when the host daemon is back: %s",
+                        isCommit ? "committed" : "rolled back", describe(failure).c_str());
+      return XAER_RMFAIL;
+  }
+}
+
+}  // namespace
+
+std::string bytesOf(const XID& xid) {
+  std::string bytes(HEADER_BYTES, '\0');
+  const auto format = static_cast<int64_t>(xid.formatID);
+  std::memcpy(bytes.data(), &format, 8);
+  bytes[8] = static_cast<char>(xid.gtrid_length);
+  bytes[9] = static_cast<char>(xid.bqual_length);
+  return bytes.append(xid.data, static_cast<size_t>(xid.gtrid_length + xid.bqual_length));
+}
+
+bool xidOf(std::string_view bytes, XID& xid) {
+  if (bytes.size() < HEADER_BYTES) return false;
+  const auto gtrid = static_cast<uint8_t>(bytes[8]);
+  const auto bqual = static_cast<uint8_t>(bytes[9]);
+  if (gtrid > MAXGTRIDSIZE || bqual > MAXBQUALSIZE || bytes.size() != HEADER_BYTES + gtrid + bqual)
+    return false;
+  int64_t format;
+  std::memcpy(&format, bytes.data(), 8);
+  const char* data = bytes.data() + HEADER_BYTES;
+  std::memset(&xid, 0, sizeof xid);
+  xid.set(static_cast<long>(format), data, gtrid, data + gtrid, bqual);
+  return true;
+}
+
+Ended endPrepared(uint32_t stream, const std::string& xid, bool isCommit, wire::Durability durability,
+                  uint32_t timeoutMs, client::Failure& failure) {
+  Unfinished end{stream, xid, isCommit, durability};
+  const Ended ended = tryToEnd(end, timeoutMs, failure);
+  if (ended == Ended::NOT_YET) {
+    // It was prepared before, so nothing of it is on its way on the connection's stream.
+    if (isCommit) end.stream = serviceStream();
+    std::lock_guard lock(mutex);
+    unfinished.push_back(end);
+    unfinishedCount = unfinished.size();
+  }
+  return ended;
+}
+
+void finishPrepared() {
+  if (unfinishedCount == 0 && !missedRecovery) return;
+  std::unique_lock turn(finishing, std::try_to_lock);
+  if (!turn) return;
+  if (missedRecovery.exchange(false)) recoverLate();
+  std::vector<Unfinished> ends;
+  {
+    std::lock_guard lock(mutex);
+    ends = unfinished;
+  }
+  for (const Unfinished& end : ends) {
+    client::Failure failure;
+    // What the connection does next may wait for this transaction's locks, and its stream with it: so another
+    // stream comes first. But a PREPARE that was not waited for may still be on its way on the connection's.
+    const Unfinished apart{serviceStream(), end.xid, end.isCommit, end.durability};
+    Ended ended = tryToEnd(apart, RETRY_MS, failure);
+    if (ended == Ended::BEFORE && end.stream != apart.stream) ended = tryToEnd(end, RETRY_MS, failure);
+    if (ended == Ended::NOT_YET) {
+      // One whose stream is busy keeps no others from their end.
+      if (failure.code == ErrorCode::DEADLINE_EXCEEDED) continue;
+      return;
+    }
+    std::lock_guard lock(mutex);
+    std::erase_if(unfinished, [&end](const Unfinished& other) { return other.xid == end.xid; });
+    unfinishedCount = unfinished.size();
+  }
+}
+
+size_t unfinishedPrepared() { return unfinishedCount; }
+
+// Called until it gives fewer than asked for; a second round of the server lists what is left then.
+int recover(handlerton*, XID* list, uint length) {
+  std::lock_guard lock(mutex);
+  if (!isListed) {
+    // A start waits for the host once, not again in the server's second round.
+    const uint32_t waitMs = opt_bin_log && !missedRecovery
+                                ? std::max(variables::recoveryTimeoutSeconds() * 1000, 1u)
+                                : variables::connectTimeoutMs();
+    client::Failure failure;
+    if (!listPrepared(waitMs, recovered, failure)) {
+      missedRecovery = true;
+      sql_print_warning("VAMOS: starting without the host daemon: %s", describe(failure).c_str());
+    }
+    isListed = true;
+  }
+  const auto count = static_cast<uint>(std::min<size_t>(length, recovered.size()));
+  std::copy_n(recovered.begin(), count, list);
+  recovered.erase(recovered.begin(), recovered.begin() + count);
+  if (count < length) isListed = false;
+  return static_cast<int>(count);
+}
+
+int commitByXid(handlerton*, XID* xid) { return endByXid(xid, true); }
+int rollbackByXid(handlerton*, XID* xid) { return endByXid(xid, false); }
+
+}  // namespace vamos::mariadb

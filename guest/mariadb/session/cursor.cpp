@@ -1,0 +1,113 @@
+#include "mariadb/session/cursor.hpp"
+
+#include <my_base.h>
+#include <my_global.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "mariadb/engine/variables.hpp"
+#include "mariadb/session/retry.hpp"
+#include "mariadb/session/session.hpp"
+#include "wire/batch.hpp"
+
+namespace vamos::mariadb {
+int Window::next(Row& row) {
+  Reader reader(bytes_, offset_);
+  const uint32_t lengthBytes = reader.u32();
+  if (reader.failed()) return HA_ERR_INTERNAL_ERROR;
+  if (lengthBytes == missingRow) {
+    offset_ = reader.offset();
+    return HA_ERR_KEY_NOT_FOUND;
+  }
+  row.bytes = reader.take(lengthBytes);
+  row.primaryKey = withKeys_ ? reader.lengthPrefixed(maxKeyBytes) : std::string_view{};
+  if (reader.failed()) return HA_ERR_INTERNAL_ERROR;
+  offset_ = reader.offset();
+  row.isUnlocked = lastUnlocked_ && atEnd();
+  return 0;
+}
+
+void Cursor::begin(const wire::OpenCursor& request) {
+  isOpen_ = true;
+  isLocking_ = request.lock != wire::Lock::NO_LOCK;
+  asksAhead_ = !isLocking_ && request.firstRows == 0;
+  inTransaction_ = request.scope.inTransaction;
+  withKeys_ = request.withKeys;
+  windowBytes_ = request.firstRows == 0 ? request.windowBytes : 0;
+}
+
+int Cursor::open(Session& session, const wire::OpenCursor& request) {
+  close(session);
+  begin(request);
+  Reply reply;
+  const int error = inTransaction_ ? session.call(wire::Method::OPEN_CURSOR, request.encode(), reply)
+                                   : session.callAlone(wire::Method::OPEN_CURSOR, request.encode(), reply);
+  if (!error) return take(reply);
+  // It may be open, under a number that nobody heard.
+  if (!inTransaction_ && isGivenUp(session.failure())) {
+    session.later(wire::Method::CLOSE_CURSOR, wire::CloseCursor{}.encode());
+  }
+  return error;
+}
+
+void Cursor::openAhead(Session& session, const wire::OpenCursor& request) {
+  close(session);
+  begin(request);
+  ahead_ = session.ahead(wire::Method::OPEN_CURSOR, request.encode());
+}
+
+int Cursor::take(const Reply& reply) {
+  wire::Rows rows;
+  if (!wire::Rows::decode(reply.body, rows)) return HA_ERR_INTERNAL_ERROR;
+  window_.assign(reply.call, rows.window, withKeys_, rows.lastUnlocked);
+  number_ = rows.cursor;
+  return 0;
+}
+
+// Locking windows double from what came; others grow faster, to as much as the channel takes well.
+uint32_t Cursor::nextWindowBytes(Session& session) {
+  const uint32_t most = variables::maxWindowBytes(session.thd());
+  const auto came = static_cast<uint32_t>(std::min<size_t>(window_.size(), most));
+  windowBytes_ = std::min(isLocking_ ? std::max(came, 1u) * 2 : std::max(windowBytes_, 1024u) * 4, most);
+  return windowBytes_;
+}
+
+int Cursor::next(Session& session, Row& row) {
+  while (window_.atEnd()) {
+    Reply reply;
+    int error = 0;
+    if (ahead_) {
+      error = session.wait(std::exchange(ahead_, nullptr), reply);
+    } else {
+      if (number_ == 0) return HA_ERR_END_OF_FILE;
+      asksAhead_ = !isLocking_;
+      std::string body = wire::Fetch{number_, nextWindowBytes(session)}.encode();
+      error = inTransaction_ ? session.call(wire::Method::FETCH, std::move(body), reply)
+                             : session.callAlone(wire::Method::FETCH, std::move(body), reply);
+    }
+    // Where it was given up, the cursor is open still.
+    if (!error) error = take(reply);
+    if (error) return error;
+  }
+  const int error = window_.next(row);
+  if (asksAhead_ && !ahead_ && number_ != 0 && window_.offset() * 2 > window_.size()) {
+    ahead_ = session.ahead(wire::Method::FETCH, wire::Fetch{number_, nextWindowBytes(session)}.encode());
+  }
+  return error;
+}
+
+void Cursor::close(Session& session) {
+  if (ahead_ && number_ == 0) {
+    // It may be open, and only its answer says under which number.
+    Reply reply;
+    if (session.wait(ahead_, reply) == 0) take(reply);
+  }
+  if (number_ != 0) session.later(wire::Method::CLOSE_CURSOR, wire::CloseCursor{number_}.encode());
+  ahead_.reset();
+  number_ = 0;
+  isOpen_ = false;
+  window_.assign(nullptr, {}, false);
+}
+
+}  // namespace vamos::mariadb

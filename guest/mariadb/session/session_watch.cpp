@@ -1,0 +1,105 @@
+#include "mariadb/session/session_watch.hpp"
+
+#include <my_global.h>
+#include <sql_class.h>
+#include <violite.h>
+
+#include "mariadb/engine/plugin.hpp"
+#include "mariadb/session/commit_prepared.hpp"
+#include "mariadb/session/retry.hpp"
+#include "mariadb/session/session.hpp"
+
+namespace vamos::mariadb {
+
+namespace {
+
+constexpr std::chrono::milliseconds LOOK_EACH{500};
+constexpr std::chrono::milliseconds LOOK_EACH_REPLICATING{50};
+constexpr uint64_t PATIENCE_MS = 500;
+// The host does not say whose lock is waited for, so that the wait has to look like one for a lock.
+constexpr uint64_t REPLICATION_PATIENCE_MS = 50;
+
+bool isClientGone(THD* thd) {
+  mysql_mutex_lock(&thd->LOCK_thd_data);
+  const bool isGone = !thd->system_thread && thd->net.vio && !vio_is_connected(thd->net.vio);
+  mysql_mutex_unlock(&thd->LOCK_thd_data);
+  return isGone;
+}
+
+}  // namespace
+
+SessionWatch::SessionWatch() : thread_([this] { run(); }) {}
+
+SessionWatch::~SessionWatch() {
+  {
+    std::lock_guard lock(mutex_);
+    isEnding_ = true;
+  }
+  ending_.notify_one();
+  thread_.join();
+}
+
+void SessionWatch::add(Session* session) {
+  std::lock_guard lock(mutex_);
+  sessions_.insert(session);
+}
+
+void SessionWatch::remove(Session* session) {
+  std::lock_guard lock(mutex_);
+  sessions_.erase(session);
+}
+
+size_t SessionWatch::count() {
+  std::lock_guard lock(mutex_);
+  return sessions_.size();
+}
+
+void SessionWatch::run() {
+  my_thread_init();
+  std::unique_lock lock(mutex_);
+  auto each = LOOK_EACH;
+  while (!ending_.wait_for(lock, each, [this] { return isEnding_; })) {
+    const uint64_t now = nowMs();
+    each = unblockReplication(now) ? LOOK_EACH_REPLICATING : LOOK_EACH;
+    endAbandoned(now);
+    lock.unlock();
+    finishPreparedIfConnected();
+    lock.lock();
+  }
+  my_thread_end();
+}
+
+// Statements finish them, too, before they use a session, but those that wait already for the locks of such a
+// transaction can't, and on an idle server there are none.
+void SessionWatch::finishPreparedIfConnected() {
+  if (unfinishedPrepared() == 0) return;
+  client::Failure ignored;
+  if (host().connect(1, ignored) != 0) finishPrepared();
+}
+
+// A session is among these while its THD lives.
+
+void SessionWatch::endAbandoned(uint64_t nowMs) {
+  for (Session* session : sessions_) {
+    const uint64_t since = session->waitingSinceMs();
+    if (since == 0 || nowMs < since + PATIENCE_MS) continue;
+    THD* thd = session->thd();
+    if (thd->killed == NOT_KILLED && isClientGone(thd)) thd->awake(KILL_CONNECTION);
+  }
+}
+
+bool SessionWatch::unblockReplication(uint64_t nowMs) {
+  bool replicates = false;
+  for (Session* session : sessions_) {
+    if (!session->replicates()) continue;
+    replicates = true;
+    const uint64_t since = session->waitingSinceMs();
+    if (since == 0 || nowMs < since + REPLICATION_PATIENCE_MS) continue;
+    for (Session* other : sessions_) {
+      if (other != session) other->mayBlock(session->thd());
+    }
+  }
+  return replicates;
+}
+
+}  // namespace vamos::mariadb

@@ -1,0 +1,289 @@
+#include "mariadb/table/table.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <limits>
+
+#include "mariadb/engine/plugin.hpp"
+#include "mariadb/session/session.hpp"
+#include "mariadb/table/definition.hpp"
+
+namespace vamos::mariadb {
+namespace {
+
+constexpr ulonglong statisticsAgeUs = 5'000'000;
+// As many committed rows, at least and by their share, make statistics outgrown.
+constexpr uint64_t leastOutgrown = 16;
+constexpr uint64_t outgrownShare = 10;
+constexpr ulonglong estimateAgeUs = 2'000'000;
+constexpr size_t maxEstimates = 1000;
+constexpr uint64_t maxGrowth = 256;
+// Of one request; the host refuses more.
+constexpr uint64_t maxReserved = 1'000'000;
+// Values between what the host knows and what rows gave themselves that are asked for and left out.
+constexpr uint64_t maxSkipped = 1000;
+// Closed tables whose reserved values are remembered.
+constexpr size_t maxKept = 10'000;
+// A hidden key beside an auto-increment column is this bit, a value of the counter and the row's number among
+// those that share the value. Of larger values each makes one, a negative one. What TypeScript connectors
+// number by the counter is smaller.
+constexpr uint64_t hiddenKeyBit = uint64_t{1} << 62;
+constexpr uint64_t keysOfValue = uint64_t{1} << 16;
+constexpr uint64_t largestSharedValue = hiddenKeyBit / keysOfValue - 1;
+
+// The first value not below `least` that is `offset` modulo `increment`, as the server rounds. 0: none.
+uint64_t aligned(uint64_t least, uint64_t offset, uint64_t increment) {
+  if (increment <= 1) return least;
+  if (offset > increment) offset = 0;
+  if (least <= offset) return offset == 0 ? increment : offset;
+  const uint64_t steps = (least - offset + increment - 1) / increment;
+  if (steps > (std::numeric_limits<uint64_t>::max() - offset) / increment) return 0;
+  return steps * increment + offset;
+}
+
+}  // namespace
+
+std::mutex Table::keptMutex_;
+std::unordered_map<uint64_t, Table::Own> Table::kept_;
+
+Table::Table(std::string name, std::unique_ptr<Codec> codec)
+    : name(std::move(name)), codec(std::move(codec)) {}
+
+Table::~Table() { keepFor(version); }
+
+void Table::keepFor(uint32_t nextVersion) {
+  const std::lock_guard lock(mutex_);
+  if (own_.values.next >= own_.values.end) return;
+  const std::lock_guard keptLock(keptMutex_);
+  if (kept_.size() >= maxKept) kept_.clear();
+  kept_[keptKey(nextVersion)] = own_;
+  own_.values.next = own_.values.end;
+}
+
+void Table::become(const wire::TableInfo& info) {
+  number = info.table;
+  version = info.version;
+  setStatistics(info.statistics);
+  const std::lock_guard lock(mutex_);
+  const uint64_t next = std::max<uint64_t>(info.statistics.nextAutoIncrement, 1);
+  own_ = {.values = {next, next}, .epoch = host().epoch()};
+  {
+    // What was left when the table was closed comes next, if nobody went on behind it and the host is not
+    // another one since, which may have older data.
+    const std::lock_guard kept(keptMutex_);
+    const auto found = kept_.extract(keptKey(version));
+    if (found && found.mapped().values.end == next && found.mapped().epoch == own_.epoch) {
+      own_ = found.mapped();
+    }
+  }
+  growth_ = 1;
+  generation_++;
+  estimates_.clear();
+}
+
+Table::Statistics Table::statistics() {
+  const std::lock_guard lock(mutex_);
+  const int64_t committed = addedRows->committed.load(std::memory_order_relaxed);
+  const int64_t added = committed + addedRows->uncommitted.load(std::memory_order_relaxed);
+  Statistics result;
+  result.rows = added >= 0 || heard_.rows > static_cast<uint64_t>(-added) ? heard_.rows + added : 0;
+  const auto scaled = [&](uint64_t bytes) {
+    if (heard_.rows == 0) return bytes;
+    return static_cast<uint64_t>(static_cast<double>(bytes) / heard_.rows * result.rows);
+  };
+  result.bytes = scaled(heard_.bytes);
+  result.blobBytes = scaled(heard_.blobBytes);
+  result.indexBytes = scaled(heard_.indexBytes);
+  result.createdMs = heard_.createdMs;
+  result.updatedMs = heard_.updatedMs;
+  result.sample = heard_.sample;
+  result.ageUs = microsecond_interval_timer() - heardUs_;
+  result.isStale = result.ageUs > statisticsAgeUs;
+  result.isOutgrown =
+      static_cast<uint64_t>(std::abs(committed)) > std::max(leastOutgrown, heard_.rows / outgrownShare);
+  return result;
+}
+
+void Table::setStatistics(const wire::TableStatistics& heard) {
+  const std::lock_guard lock(mutex_);
+  if (heard.indexes.empty() && heard.sample != 0) {
+    // The indexes are those of the sample that was known when it was asked for; another is known since.
+    if (heard.sample != heard_.sample) return;
+    std::vector<wire::IndexStatistics> known = std::move(heard_.indexes);
+    heard_ = heard;
+    heard_.indexes = std::move(known);
+  } else {
+    heard_ = heard;
+  }
+  heardUs_ = microsecond_interval_timer();
+  addedRows->committed.store(0, std::memory_order_relaxed);
+}
+
+std::vector<wire::IndexStatistics> Table::indexStatistics() {
+  const std::lock_guard lock(mutex_);
+  return heard_.indexes;
+}
+
+std::optional<ha_rows> Table::estimate(const std::string& range) {
+  const std::lock_guard lock(mutex_);
+  const auto found = estimates_.find(range);
+  if (found == estimates_.end()) return std::nullopt;
+  if (microsecond_interval_timer() - found->second.heardUs > estimateAgeUs) return std::nullopt;
+  return found->second.rows;
+}
+
+void Table::setEstimate(const std::string& range, ha_rows rows) {
+  const std::lock_guard lock(mutex_);
+  if (estimates_.size() >= maxEstimates) estimates_.clear();
+  estimates_[range] = {rows, microsecond_interval_timer()};
+}
+
+bool Table::Range::take(uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first) {
+  first = aligned(next, offset, increment);
+  if (first == 0 || first >= end || (count - 1) > (end - 1 - first) / increment) return false;
+  const uint64_t last = first + (count - 1) * increment;
+  // The next value of the series, also for those who ask for another one.
+  next = last > std::numeric_limits<uint64_t>::max() - increment ? last + 1 : last + increment;
+  return true;
+}
+
+// Values that were reserved in a session that is over are not this server's any more. The next one is larger
+// than those that were given here all the same.
+void Table::forgetIfLost() {
+  const uint32_t epoch = host().epoch();
+  if (own_.epoch == epoch) return;
+  own_ = {.values = {own_.values.next, 0}, .epoch = epoch};
+}
+
+bool Table::take(Range& range, uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first) {
+  if (count == 0) {
+    first = range.next;
+    if (range.next >= range.end) return false;
+  } else if (!range.take(count, offset, increment, first)) {
+    return false;
+  }
+  const uint64_t last = count == 0 ? first : first + (count - 1) * increment;
+  own_.largest = std::max(own_.largest, last);
+  return true;
+}
+
+uint64_t Table::mostAtOnce(uint64_t increment) {
+  return std::max<uint64_t>(maxReserved / std::max<uint64_t>(increment, 1), 2) - 1;
+}
+
+int Table::reserve(Session& session, uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first,
+                   uint32_t& epoch) {
+  increment = std::max<uint64_t>(increment, 1);
+  for (bool isFlushed = false;;) {
+    wire::Reserve request{number, version, 0};
+    uint64_t generation = 0;
+    uint64_t skipped = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      forgetIfLost();
+      epoch = own_.epoch;
+      if (take(own_.values, count, offset, increment, first)) return 0;
+      // What is left here is not enough, and what the host gives may begin behind another server's values.
+      const bool isBehind = own_.values.end != 0 && own_.values.next > own_.values.end;
+      skipped = isBehind ? own_.values.next - own_.values.end : 0;
+      const uint64_t wanted = std::max(growth_, (count + 1) * increment) + std::min(skipped, maxReserved);
+      request.count = static_cast<uint32_t>(std::min(wanted, maxReserved));
+      growth_ = std::min(growth_ * 2, maxGrowth);
+      generation = generation_;
+    }
+    if (skipped > maxSkipped && !isFlushed) {
+      // The rows with the large values are on their way: once the host has seen them, it goes on behind them.
+      if (const int error = session.flush()) return error;
+      isFlushed = true;
+      request.count = static_cast<uint32_t>(std::min((count + 1) * increment, maxReserved));
+    }
+    Reply reply;
+    const int error = session.callAlone(wire::Method::RESERVE_AUTO_INCREMENT, request.encode(), reply);
+    if (error) return error;
+    wire::Reserved reserved;
+    if (!wire::Reserved::decode(reply.body, reserved)) return HA_ERR_INTERNAL_ERROR;
+    if (reserved.count == 0) return HA_ERR_AUTOINC_READ_FAILED;
+    const std::lock_guard lock(mutex_);
+    forgetIfLost();
+    // The answer may be of a session that is over already.
+    if (generation != generation_ || own_.epoch != session.epoch()) continue;
+    epoch = own_.epoch;
+    // What follows the values that are left here is one range with them, and the next value never goes back.
+    Range range{std::max(reserved.first, own_.values.next), reserved.first + reserved.count};
+    if (reserved.first == own_.values.end) range.next = own_.values.next;
+    const bool taken = take(range, count, offset, increment, first);
+    // Others may have reserved meanwhile: the later range stays.
+    if (range.end > own_.values.end) own_.values = range;
+    if (taken) return 0;
+    if (reserved.count < request.count) return HA_ERR_AUTOINC_READ_FAILED;
+  }
+}
+
+int Table::takeHiddenKey(Session& session, int64_t& hiddenKey, uint32_t& epoch) {
+  for (;;) {
+    uint64_t count = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      forgetIfLost();
+      epoch = own_.epoch;
+      if (own_.largest > own_.hiddenKeysValue && own_.largest <= largestSharedValue) {
+        own_.hiddenKeysValue = own_.largest;
+        own_.hiddenKeys = 0;
+      }
+      if (own_.hiddenKeysValue != 0 && own_.hiddenKeys < keysOfValue) {
+        hiddenKey =
+            static_cast<int64_t>(hiddenKeyBit + own_.hiddenKeysValue * keysOfValue + own_.hiddenKeys++);
+        return 0;
+      }
+      if (own_.hiddenKeysValue != 0 || own_.values.next > largestSharedValue) count = 1;
+    }
+    uint64_t value = 0;
+    if (const int error = reserve(session, count, 1, 1, value, epoch)) return error;
+    if (count != 0 && value > largestSharedValue) {
+      hiddenKey = std::numeric_limits<int64_t>::min() + static_cast<int64_t>(value);
+      return 0;
+    }
+  }
+}
+
+void Table::see(uint64_t value) {
+  const std::lock_guard lock(mutex_);
+  if (value < own_.values.next) return;
+  own_.values.next = value == std::numeric_limits<uint64_t>::max() ? value : value + 1;
+}
+
+uint64_t Table::nextAutoIncrement() {
+  const std::lock_guard lock(mutex_);
+  return own_.values.next;
+}
+
+std::string hostName(const char* path) { return path[0] == '.' && path[1] == '/' ? path + 2 : path; }
+
+int openTable(const char* path, const TABLE_SHARE& share, Session& session, std::unique_ptr<Table>& opened) {
+  std::string refusal;
+  std::unique_ptr<Codec> codec = Codec::make(share, refusal);
+  if (!codec) {
+    my_printf_error(ER_CANT_OPEN_FILE, "%s", MYF(0), refusal.c_str());
+    return HA_ERR_UNSUPPORTED;
+  }
+  const std::string name = hostName(path);
+  Reply reply;
+  const int error = session.callAlone(wire::Method::OPEN_TABLE, wire::TableName{name}.encode(), reply);
+  if (error == HA_ERR_NO_SUCH_TABLE) {
+    // As such it would have the server throw the .frm away, which is all that is left of the table.
+    my_error(ER_NO_SUCH_TABLE_IN_ENGINE, MYF(0), share.db.str, share.table_name.str);
+    return HA_ERR_TABLESPACE_MISSING;
+  }
+  if (error) return error;
+  wire::TableInfo info;
+  if (!wire::TableInfo::decode(reply.body, info)) return HA_ERR_INTERNAL_ERROR;
+  if (!isSameDefinition(share, *codec, info.definition)) {
+    // The server then discovers the host's; but not that of a partition.
+    return isPartitionName(name) ? HA_ERR_INCOMPATIBLE_DEFINITION : HA_ERR_TABLE_DEF_CHANGED;
+  }
+  opened = std::make_unique<Table>(name, std::move(codec));
+  opened->become(info);
+  return 0;
+}
+
+}  // namespace vamos::mariadb
