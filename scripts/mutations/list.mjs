@@ -188,6 +188,6 @@ export const MUTATIONS = [
     file: 'guest/tables/stream.ts',
     text: 'if (last === undefined || last.number > commit.number) throw error;',
     replacement: 'if (last === undefined) throw error;\n    if (last.number > commit.number) return;',
-    vitest: 'test/tables/outcomes.test.ts',
+    vitest: 'test/tables/transactions/outcomes.test.ts',
   },
 ];

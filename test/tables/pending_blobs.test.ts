@@ -7,7 +7,7 @@ import { openTablesModule } from '../../host/modules/tables/module.js';
 import type { VamosError } from '../../src/protocol/errors.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
 import type { RpcClient } from '../../src/rpc/connector/client.js';
-import { item, items, type Items } from './changed_items.js';
+import { item, items, type Items } from './changes/changed_items.js';
 import { MODES, Place, code, failure } from './place.js';
 import { inTransaction, Requests } from './requests.js';
 
