@@ -86,6 +86,10 @@ const schedule = fc.record({
   /** Transactions begin by themselves. */
   implicit: fc.integer({ min: 0, max: 3 }).map((n) => n > 0),
   withDefinitions: fc.integer({ min: 0, max: 2 }).map((n) => n === 0),
+  /** What a schedule with definitions may begin with: a snapshot, the table rebuilt or emptied under it, a use of the table. */
+  rebuilt: fc.option(
+    fc.record({ definition: fc.nat(0xffff), form: fc.nat(0xffff), id: fc.nat(0xffff), k: fc.nat(2) }),
+  ),
   /** Changes are made beside the data where they can be, or else row by row by the server. */
   pushdown: fc.boolean(),
   steps: fc.array(step, { minLength: 2, maxLength: 25, size: 'max' }),
@@ -138,7 +142,7 @@ export async function checkInterleaved(
 async function runSchedule(
   server: MariadbServer,
   engines: [string, string],
-  { isolation, implicit, withDefinitions, pushdown, steps }: Schedule,
+  { isolation, implicit, withDefinitions, rebuilt, pushdown, steps }: Schedule,
 ): Promise<{ statements: number; waits: number }> {
   const script: string[] = [];
   const places: Place[] = [];
@@ -146,14 +150,24 @@ async function runSchedule(
   let waits = 0;
   try {
     for (const [index, engine] of engines.entries())
-      places.push(await open(server, engine, index, { isolation, implicit, withDefinitions, pushdown }));
+      places.push(await open(server, engine, index, { isolation, implicit, pushdown }));
     const rows = isolation === 'READ COMMITTED' ? READ_COMMITTED : WITH_GAPS;
     const snapshots = isolation === 'REPEATABLE READ' ? REPEATABLE_READ : SNAPSHOTS;
     const forms = withDefinitions ? [...rows, ...DEFINITIONS, ...snapshots] : rows;
-    for (const each of steps) {
-      const { connection } = each;
+    const planned = steps.map((each) => ({
+      connection: each.connection,
+      text: each.isEnd ? pick(ENDS, each.form) : fillIn(pick(forms, each.form), each),
+    }));
+    if (withDefinitions && rebuilt) {
+      planned.unshift(
+        { connection: 0, text: 'BEGIN' },
+        { connection: 0, text: 'SELECT * FROM other' },
+        { connection: 1, text: fillIn(pick(DEFINITIONS, rebuilt.definition), rebuilt) },
+        { connection: 0, text: fillIn(pick(rows, rebuilt.form), rebuilt) },
+      );
+    }
+    for (const { connection, text } of planned) {
       if (places[0]!.pending.has(connection)) continue;
-      const text = each.isEnd ? pick(ENDS, each.form) : fillIn(pick(forms, each.form), each);
       script.push(`${connection}: ${text}`);
       statements++;
       for (const place of places) ask(place, connection, text);
@@ -207,7 +221,7 @@ async function open(
   server: MariadbServer,
   engine: string,
   index: number,
-  { isolation, implicit, pushdown }: Omit<Schedule, 'steps'>,
+  { isolation, implicit, pushdown }: Pick<Schedule, 'isolation' | 'implicit' | 'pushdown'>,
 ): Promise<Place> {
   const sides: Side[] = [];
   for (let n = 0; n < CONNECTIONS; n++) {
