@@ -47,6 +47,8 @@ const CONNECTIONS = 16;
 const STREAMS_BESIDE = 4;
 const STREAMS_ALONE = 16;
 const STREAMS_A_CONNECTOR = 4;
+/** How long a statement of an audit waits for the host. */
+const AUDIT_TIMEOUT_MS = 120_000;
 const BEAT_MS = 10;
 /** Beats of this process after a fault's end in which every client must be served: time in which the machine ran. */
 const MOST_BEATS = 6000;
@@ -87,6 +89,8 @@ export async function crashRounds(options: RoundsOptions): Promise<Report> {
   const query = async (sql: string) => {
     const connection = await place.connect();
     try {
+      // Some settings have statements give up early, which an audit must not.
+      await connection.query(`SET vamos_request_timeout_ms = ${AUDIT_TIMEOUT_MS}`);
       return (await connection.query<mysql.RowDataPacket[]>(sql))[0];
     } finally {
       connection.destroy();

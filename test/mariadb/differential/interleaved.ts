@@ -18,6 +18,8 @@ const ROWS = [10, 20, 30, 40];
  * has left until it is purged, it locks the gap before it or the next value as well, at READ COMMITTED, too: VAMOS does not.
  */
 const FENCES = [5, 15, 25, 35, 45, 150, 250];
+/** So many more that no plan reads the whole table where it could read some points of it: which rows are locked depends on that. */
+const OTHER_ROWS = 40;
 /** A statement that neither answers nor waits for a lock within this hangs. */
 const HANGS_MS = 120_000;
 const DEADLOCK = 1213;
@@ -44,8 +46,10 @@ const READ_COMMITTED = [
   'DELETE FROM t WHERE id = $id',
   'DELETE t FROM t JOIN (SELECT $id AS id) d USING (id)',
   'INSERT INTO t VALUES ($new, $k, 0, 9$new)',
-  'INSERT INTO t VALUES ($new, $k, 0, $id)',
-  'INSERT INTO t VALUES (1$new, $k, 0, 8$new), ($new, $k, 0, $id)',
+  // Where the last row is refused for its unique value, VAMOS keeps the locks of both rows' keys, and InnoDB, which has removed the
+  // rows, does not: no other connection wants these keys.
+  'INSERT INTO t VALUES (5$own$new, $k, 0, $id)',
+  'INSERT INTO t VALUES (6$own$new, $k, 0, 8$new), (7$own$new, $k, 0, $id)',
   'INSERT INTO t VALUES ($new, $k, 0, 9$new) ON DUPLICATE KEY UPDATE v = v + 7',
 ];
 // Where InnoDB locks gaps, how far these reach depends on rows that were deleted and are not purged yet: rows stay.
@@ -162,8 +166,8 @@ async function runSchedule(
       planned.unshift(
         { connection: 0, text: 'BEGIN' },
         { connection: 0, text: 'SELECT * FROM other' },
-        { connection: 1, text: fillIn(pick(DEFINITIONS, rebuilt.definition), rebuilt) },
-        { connection: 0, text: fillIn(pick(rows, rebuilt.form), rebuilt) },
+        { connection: 1, text: fillIn(pick(DEFINITIONS, rebuilt.definition), { connection: 1, ...rebuilt }) },
+        { connection: 0, text: fillIn(pick(rows, rebuilt.form), { connection: 0, ...rebuilt }) },
       );
     }
     for (const { connection, text } of planned) {
@@ -206,13 +210,15 @@ async function runSchedule(
   }
 }
 
-function fillIn(form: string, { id, k }: { id: number; k: number }): string {
+/** @param step.connection whose number is in keys of its own */
+function fillIn(form: string, { connection, id, k }: { connection: number; id: number; k: number }): string {
   const row = pick(ROWS, id);
   // Some new rows, some that are there.
   const fresh = row + (id % 4 === 0 ? 0 : (id % 3) + 1);
   return form
     .replaceAll('$id', String(row))
     .replaceAll('$k', String(k))
+    .replaceAll('$own', String(connection))
     .replaceAll('$new', String(fresh))
     .replaceAll('$text', `'${id}'`);
 }
@@ -231,6 +237,7 @@ async function open(
       const rows = [
         ...ROWS.map((id) => `(${id}, ${(id / 10) % 3}, ${id}, ${id})`),
         ...FENCES.map((value) => `(${1000 + value}, 99, 0, ${value})`),
+        ...Array.from({ length: OTHER_ROWS }, (_, at) => `(${2000 + at}, 98, 0, ${3000 + at})`),
       ].join(', ');
       for (const sql of [
         `CREATE DATABASE IF NOT EXISTS i${index}`,
