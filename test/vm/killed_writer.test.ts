@@ -79,7 +79,7 @@ async function killOneAndConnectAnother(events: SessionEvent[]): Promise<number>
 
   const second = `
     import { connectChannel } from '/opt/vamos/dist/src/channel/index.js';
-    import { RpcClient } from '/opt/vamos/dist/src/rpc/client.js';
+    import { RpcClient } from '/opt/vamos/dist/src/rpc/connector/client.js';
     const startMs = performance.now();
     const open = () => connectChannel('virtio-serial:${guest.portName}');
     const client = await RpcClient.connect(open, { program: 'second' });

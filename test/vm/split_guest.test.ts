@@ -26,7 +26,7 @@ test('the connector in a split guest reaches the host over virtio-serial', async
   );
   const script = `
     import { connectChannel } from '/opt/vamos/dist/src/channel/index.js';
-    import { RpcClient } from '/opt/vamos/dist/src/rpc/client.js';
+    import { RpcClient } from '/opt/vamos/dist/src/rpc/connector/client.js';
     const client = await RpcClient.connect(() => connectChannel('virtio-serial:${guest.portName}'));
     const reply = await client.stream().call(0x701, Buffer.from('from the guest'));
     process.stdout.write(reply);
