@@ -223,7 +223,8 @@ bool ha_vamos::givesRowsBack() const {
   return lock_ != wire::Lock::NO_LOCK && thd_tx_isolation(ha_thd()) <= ISO_READ_COMMITTED;
 }
 
-// Of an UPDATE, which says so while it looks for its rows; not by their positions, which get() reads.
+// The server calls this while an UPDATE looks for its rows. Rows that are read again by their positions, in
+// get(), are read as always.
 void ha_vamos::try_semi_consistent_read(bool yes) {
   isSemiConsistent_ = yes && thd_tx_isolation(ha_thd()) <= ISO_READ_COMMITTED;
 }

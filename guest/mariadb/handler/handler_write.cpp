@@ -133,7 +133,7 @@ int ha_vamos::send(uint32_t method, uint64_t seen, MayWait mayWait) {
   write.mayWait = mayWait;
   if (locksDuplicate) write.duplicateLock = wire::Lock::EXCLUSIVE;
   if (method == wire::Method::INSERT) write.valuesEpoch = valuesEpoch_;
-  // Of a partition's row the whole table's handler knows it.
+  // Where this handler is a partition's, the server keeps that value in the handler of the whole table.
   write.hasInsertId = table->file->insert_id_for_cur_row != 0;
   const int error = session().write(*this, write);
   isWriting_ = false;

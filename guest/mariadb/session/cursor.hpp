@@ -16,7 +16,7 @@ struct Reply;
 struct Row {
   std::string_view bytes;
   std::string_view primaryKey;  // where the request asked for keys
-  bool isUnlocked = false;      // of a semi-consistent scan: another transaction has it locked
+  bool isUnlocked = false;      // a semi-consistent scan gave it without a lock: another transaction has it
 };
 
 // Takes a window (FORMATS.md) apart. It is checked row by row: the host may send anything.

@@ -251,7 +251,7 @@ int Session::run(uint32_t method, std::string body, Reply& reply, Work work) {
 void Session::dropSent(bool hasFailed) {
   for (Waiting& waiting : waiting_) {
     if (waiting.table != 0 && waiting.statement == statement_) statementSent_ = true;
-    // Of the requests for savepoints all but one that sets it may undo writes.
+    // A request that sets a savepoint undoes no writes. The others for savepoints may.
     if (waiting.table != 0 || waiting.savepoint == 0) leavesNumber_ = waiting.table != 0 && !hasFailed;
     if (hasFailed) discardBlobs(waiting.blobs);
   }

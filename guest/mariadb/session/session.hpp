@@ -208,8 +208,9 @@ class Session {
     uint32_t statement = 0;       // that it is part of; 0: none, it is a savepoint's
     std::string body;             // of a write: its rows
     std::vector<uint64_t> blobs;  // that the rows refer to
-    RowOwner* owner = nullptr;    // of rows that may be refused when their statement goes on already
-    uint32_t table = 0;           // 0: no write
+    // Told when these rows are refused. Nothing: write() waits for their outcome, and returns it.
+    RowOwner* owner = nullptr;
+    uint32_t table = 0;  // 0: no write
     uint32_t version = 0;
     uint64_t autoIncrementSeen = 0;
     uint64_t savepoint = 0;  // that it sets
@@ -301,7 +302,9 @@ class Session {
   bool wrote_ = false;  // or has writes waiting
   bool wantsSnapshot_ = false;
   uint32_t epoch_ = 0;  // the session that it, or the last call, travelled in
-  uint32_t renewals_;   // of sessions, after rollbacks of the guest's memory, that it has looked into
+  // How many renewed sessions it has asked the host about: one is renewed when the guest's memory was rolled
+  // back.
+  uint32_t renewals_;
   std::string prepared_;
   uint32_t statement_ = 0;
   bool inStatement_ = false;
