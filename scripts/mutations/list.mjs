@@ -47,6 +47,13 @@ export const MUTATIONS = [
     replacement: '',
     native: 'log_damage_test',
   },
+  {
+    name: 'range deletions share the places of keys in a memtable',
+    file: 'native/store/transactions/write_order.cpp',
+    text: 'if (key.size() <= spaceBytes) return false;',
+    replacement: 'if (key.size() < spaceBytes) return false;',
+    native: 'write_order_test',
+  },
   // The store: transactions and locks.
   {
     name: 'the locks of a transaction go before its writes are there',

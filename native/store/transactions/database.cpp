@@ -14,6 +14,7 @@
 #include <filesystem>
 
 #include "store/files/logs.hpp"
+#include "store/transactions/write_order.hpp"
 #include "wire/bytes.hpp"
 #include "wire/descriptor.hpp"
 
@@ -84,6 +85,7 @@ rocksdb::Options rocksOptions(const StoreOptions& options) {
   rocks.max_write_buffer_number = 4;
   rocks.memtable_prefix_bloom_size_ratio = 0.02;
   rocks.memtable_whole_key_filtering = true;
+  rocks.memtable_insert_with_hint_prefix_extractor = placesOfSpaces();
   rocks.max_total_wal_size = maxWalBytes;
   // Records reach the file when the commit queue says so: one write and one sync for a group of commits.
   rocks.manual_wal_flush = true;

@@ -3,6 +3,8 @@
 #include <rocksdb/snapshot.h>
 #include <rocksdb/utilities/write_batch_with_index.h>
 
+#include "store/transactions/write_order.hpp"
+
 namespace vamos::store {
 
 Transaction::Transaction(const Database& database, LockTable& locks, uint64_t number, Isolation isolation,
@@ -88,6 +90,14 @@ rocksdb::Transaction& Transaction::writes() {
 
 bool Transaction::hasWrites() const {
   return writes_ && writes_->GetWriteBatch()->GetWriteBatch()->Count() > 0;
+}
+
+rocksdb::Status Transaction::commitWrites() {
+  rocksdb::WriteBatchWithIndex& batch = *writes_->GetWriteBatch();
+  const rocksdb::WriteBatch& unsorted = *batch.GetWriteBatch();
+  if (isPrepared_ || unsorted.Count() < minSortedWrites) return writes_->Commit();
+  rocksdb::WriteBatch sorted(unsorted.GetDataSize());
+  return sortWrites(batch, sorted) ? database_.base().Write({}, &sorted) : writes_->Commit();
 }
 
 rocksdb::Status Transaction::prepareWrites() {

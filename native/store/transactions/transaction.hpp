@@ -74,7 +74,7 @@ class Transaction {
   // To the last savepoint of `writes`, which goes. Takes time in proportion to the whole transaction.
   void undoWrites();
   bool hasUndone() const { return hasUndone_; }
-  rocksdb::Status commitWrites() { return writes_->Commit(); }
+  rocksdb::Status commitWrites();
 
   // Two-phase commit. Prepared, it outlives the process: `end` lets go of it here, the log keeps it.
   std::string xid;
