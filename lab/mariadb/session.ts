@@ -91,6 +91,27 @@ export async function lockWaits(server: MariadbServer, engine: string): Promise<
   return transactions.match(/^LOCK WAIT /gm)?.length ?? 0;
 }
 
+/**
+ * Settles when InnoDB has purged what transactions removed that have ended. While a snapshot of it is open, it does not.
+ */
+export async function untilPurged(server: MariadbServer): Promise<void> {
+  await server.query('CREATE TABLE IF NOT EXISTS test.purged (id INT) ENGINE=InnoDB');
+  const status = async () => {
+    const [row] = await server.query('SHOW ENGINE INNODB STATUS');
+    const [, next, purged] = /Trx id counter (\d+)\nPurge done for trx's n:o < (\d+)/.exec(
+      String(row!['Status']),
+    )!;
+    return { next: Number(next), purged: Number(purged) };
+  };
+  // The status shows which transactions the purge has begun with. It begins with the second one when the first one's is done.
+  for (let round = 0; round < 2; round++) {
+    await server.query('INSERT INTO test.purged VALUES (1)');
+    await server.query('DELETE FROM test.purged');
+    const { next } = await status();
+    await until(async () => (await status()).purged >= next);
+  }
+}
+
 /** How many of the connections wait for the lock of a table's definition. */
 export async function definitionWaits(server: MariadbServer, ids: readonly number[]): Promise<number> {
   const rows = await server.query(
