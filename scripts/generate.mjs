@@ -1,31 +1,92 @@
-// Makes the message classes of src/protocol/*.proto (protobufjs static code) into src/protocol/generated,
-// copies them beside the compiled program, and writes the enumerations that C++ uses.
+// Generates from the contract (src/protocol/*.proto): message classes (protobufjs static code) and modules of TypeScript into
+// src/protocol/generated, copied beside the compiled program where they are JavaScript, and headers of C++ into native/protocol. These
+// are committed, since the package's addons are compiled where nothing generates.
+//
+//   node scripts/generate.mjs [--check] [TREE]   TREE: another root folder than this one, for tests
+//   --check: writes nothing; fails where a header of C++ is not what the contract says
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync, existsSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { headersOf } from './contract/cpp.mjs';
+import { ContractError, readContract } from './contract/read.mjs';
+import { modulesOf } from './contract/typescript.mjs';
 
-const root = path.resolve(import.meta.dirname, '..');
+const { values, positionals } = parseArgs({
+  options: { check: { type: 'boolean', default: false } },
+  allowPositionals: true,
+});
+const own = path.resolve(import.meta.dirname, '..');
+const root = path.resolve(positionals[0] ?? own);
 const folder = path.join(root, 'src/protocol');
 const generated = path.join(folder, 'generated');
-const javascript = path.join(generated, 'messages.js');
-const types = path.join(generated, 'messages.d.ts');
-const protos = readdirSync(folder)
-  .filter((name) => name.endsWith('.proto'))
-  .sort()
-  .map((name) => path.join(folder, name));
+const headers = path.join(root, 'native/protocol');
+const messages = ['messages.js', 'messages.d.ts'];
 
-const newest = Math.max(
-  ...protos.map((file) => statSync(file).mtimeMs),
-  statSync(import.meta.filename).mtimeMs,
-);
-const isCurrent = [javascript, types].every((file) => existsSync(file) && statSync(file).mtimeMs > newest);
-if (!isCurrent) {
+try {
+  const contract = readContract(folder);
+  if (values.check) checkHeaders(contract);
+  else generate(contract);
+} catch (error) {
+  if (!(error instanceof ContractError)) throw error;
+  console.error(`generate: ${error.message}`);
+  process.exit(1);
+}
+
+function generate(contract) {
   mkdirSync(generated, { recursive: true });
-  const tool = (name) => path.join(root, 'node_modules/protobufjs-cli/bin', name);
-  execFileSync(
-    process.execPath,
-    [
-      tool('pbjs'),
+  mkdirSync(headers, { recursive: true });
+  makeMessages(contract);
+  for (const [name, text] of modulesOf(contract)) put(path.join(generated, name), text);
+  for (const [name, text] of headersOf(contract)) put(path.join(headers, name), text);
+  const compiled = path.join(root, 'dist/src/protocol/generated');
+  mkdirSync(compiled, { recursive: true });
+  for (const name of messages) cpSync(path.join(generated, name), path.join(compiled, name));
+}
+
+/** Leaves a file alone that has this text: what is built from it stays current. */
+function put(file, text) {
+  if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeFileSync(file, text);
+}
+
+function checkHeaders(contract) {
+  const expected = headersOf(contract);
+  const strays = readdirSync(headers).filter((name) => !expected.has(name));
+  const stale = [...expected.keys()].filter((name) => {
+    const file = path.join(headers, name);
+    return !existsSync(file) || readFileSync(file, 'utf8') !== expected.get(name);
+  });
+  if (stale.length > 0) {
+    throw new ContractError(
+      `native/protocol is not what the contract says (${stale.join(', ')}): run npm run generate, and commit what changes`,
+    );
+  }
+  if (strays.length > 0) {
+    throw new ContractError(
+      `native/protocol has only generated headers; nothing generates ${strays.join(', ')}`,
+    );
+  }
+}
+
+/** The message classes, with protobufjs-cli, which takes a second: only where something is newer than they are. */
+function makeMessages(contract) {
+  const [javascript, types] = messages.map((name) => path.join(generated, name));
+  const scripts = readdirSync(path.join(import.meta.dirname, 'contract'));
+  const sources = [
+    ...contract.files,
+    import.meta.filename,
+    ...scripts.map((name) => path.join(import.meta.dirname, 'contract', name)),
+  ];
+  const newest = Math.max(...sources.map((file) => statSync(file).mtimeMs));
+  if ([javascript, types].every((file) => existsSync(file) && statSync(file).mtimeMs > newest)) return;
+  const tool = (name) => path.join(own, 'node_modules/protobufjs-cli/bin', name);
+  const run = (name, ...options) =>
+    execFileSync(process.execPath, [tool(name), ...options], { stdio: ['ignore', 'inherit', 'inherit'] });
+  const tree = path.join(generated, 'contract.json');
+  writeFileSync(tree, JSON.stringify(contract.root.toJSON({ keepComments: true })));
+  run(
+    'pbjs',
+    ...[
       '-t',
       'static-module',
       '-w',
@@ -34,14 +95,11 @@ if (!isCurrent) {
       '--no-delimited',
       '--no-beautify',
       '--no-service',
-      '-o',
-      javascript,
-      ...protos,
     ],
-    { stdio: ['ignore', 'inherit', 'inherit'] },
+    ...['-o', javascript, tree],
   );
   // 64-bit fields are plain numbers, as the types say, though the package `long` is there. Past 2^53 they lose
-  // precision: who decodes a hostile peer's checks Number.isSafeInteger.
+  // precision: what decodes a hostile peer's checks Number.isSafeInteger.
   writeFileSync(
     javascript,
     readFileSync(javascript, 'utf8').replace(
@@ -49,52 +107,5 @@ if (!isCurrent) {
       '$&$protobuf.util.Long = null;\n$protobuf.configure();\n',
     ),
   );
-  execFileSync(process.execPath, [tool('pbts'), '-o', types, javascript], {
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
-
-  writeHeader('error_code.hpp', 'vamos.proto', 'vamos', [
-    '// The closed set of error codes; their meaning stands in the .proto.',
-    ...enumeration('vamos.proto', 'ErrorCode', 'enum class ErrorCode : uint32_t'),
-  ]);
-  const tables = (name, as = name) => enumeration('tables.proto', name, `enum class ${as} : uint32_t`);
-  writeHeader('tables_enums.hpp', 'tables.proto', 'vamos::wire', [
-    '// Numbers of methods: they turn into the integer that a request carries.',
-    'struct Method {',
-    ...enumeration('tables.proto', 'Method', 'enum Number : uint32_t').map((line) => `  ${line}`),
-    '};',
-    ...['Isolation', 'Durability', 'Lock', 'Wait'].flatMap((name) => tables(name)),
-    ...tables('Action', 'SavepointAction'),
-    ...tables('Function', 'AggregateFunction'),
-  ]);
+  run('pbts', '-o', types, javascript);
 }
-
-/** The lines of a C++ enumeration with the values of the one in the .proto: one list for both languages. */
-function enumeration(proto, name, heading) {
-  const text = readFileSync(path.join(folder, proto), 'utf8').replace(/\/\/.*/g, '');
-  const block = new RegExp(`enum ${name} \\{([^}]*)\\}`).exec(text)[1];
-  const values = [...block.matchAll(/([A-Z0-9_]+) = (\d+);/g)];
-  return [`${heading} {`, ...values.map((match) => `  ${match[1]} = ${match[2]},`), '};'];
-}
-
-function writeHeader(file, proto, namespace, lines) {
-  const text = [
-    `// Generated by scripts/generate.mjs from src/protocol/${proto}.`,
-    '#pragma once',
-    '',
-    '#include <cstdint>',
-    '',
-    `namespace ${namespace} {`,
-    '',
-    ...lines,
-    '',
-    `}  // namespace ${namespace}`,
-    '',
-  ].join('\n');
-  const target = path.join(root, 'native/wire', file);
-  if (!existsSync(target) || readFileSync(target, 'utf8') !== text) writeFileSync(target, text);
-}
-
-const compiled = path.join(root, 'dist/src/protocol/generated');
-mkdirSync(compiled, { recursive: true });
-cpSync(generated, compiled, { recursive: true });

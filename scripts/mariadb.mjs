@@ -243,6 +243,7 @@ export const pluginSources = () =>
       'native/CMakeLists.txt',
       'native/channel',
       'native/client',
+      'native/protocol',
       'native/wire',
       'guest/doctor',
     ],

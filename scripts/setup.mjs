@@ -186,6 +186,7 @@ function typescript() {
       'test',
       'tsconfig.json',
       'scripts/generate.mjs',
+      'scripts/contract',
       'package-lock.json',
     ],
     /\.(ts|proto|json|mjs)$/,

@@ -245,18 +245,3 @@ export class StreamPool {
     this.#idle.push(stream);
   }
 }
-
-/** Failures that end the transaction on the host. */
-const ENDS_TRANSACTION: ReadonlySet<string> = new Set<VamosError['code']>([
-  'DEADLOCK',
-  'SESSION_LOST',
-  'SESSION_STALE',
-  'OUTCOME_UNKNOWN',
-  'CHANNEL_CLOSED',
-  'CHANNEL_FAILED',
-  'HOST_STOPPING',
-]);
-
-export function endsTransaction(error: VamosError): boolean {
-  return ENDS_TRANSACTION.has(error.code);
-}

@@ -5,7 +5,6 @@ import { Chain } from './chain.js';
 import type { AnyDefinition } from './schema.js';
 import {
   durabilityNumber,
-  endsTransaction,
   isSynced,
   NO_COMMIT,
   type CommitMark,
@@ -42,8 +41,6 @@ const ISOLATIONS: Record<Isolation, vamos.tables.Isolation> = {
 const EMPTY = new Uint8Array();
 /** A request of theirs has rows; what goes by conditions may find none. */
 const WRITES: ReadonlySet<number> = new Set([Method.INSERT, Method.UPDATE, Method.DELETE]);
-/** After them the host may have done what was asked, or not. */
-const GIVES_UP: ReadonlySet<string> = new Set<VamosError['code']>(['CANCELLED', 'DEADLINE_EXCEEDED']);
 
 /**
  * A transaction, on a stream of its own. It begins on the host with its first request. Ends by `commit` or `rollback`;
@@ -181,7 +178,7 @@ export class Transaction implements Link, AsyncDisposable {
       }
       if (error.code === 'SESSION_LOST') this.#stream.takeBack(commit);
       const failure = this.#failed(error);
-      if (chain.commits && GIVES_UP.has(failure.code) && !this.#end) {
+      if (chain.commits && failure.properties.isGivenUp && !this.#end) {
         this.#undoIfOpen();
         this.#finish(failure);
       }
@@ -305,7 +302,7 @@ export class Transaction implements Link, AsyncDisposable {
   #failed(error: VamosError): VamosError {
     const isLost = error.code === 'SESSION_LOST' && this.#isOfEarlierState();
     const failure = isLost ? mayBeDone(error) : this.#explain(error);
-    if (!this.#end && (failure !== error || endsTransaction(failure))) this.#finish(failure);
+    if (!this.#end && (failure !== error || failure.properties.endsTransaction)) this.#finish(failure);
     return failure;
   }
 

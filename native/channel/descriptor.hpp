@@ -6,8 +6,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "protocol/error_code.hpp"
 #include "wire/descriptor.hpp"
-#include "wire/error_code.hpp"
 
 namespace vamos {
 

@@ -54,7 +54,8 @@ void Connection::read() {
   try {
     stream_.read(nowMs());
   } catch (const std::bad_alloc&) {
-    incoming.end = Failure{ErrorCode::INTERNAL, "no memory for what the host sent"};
+    incoming.end =
+        Failure{ErrorCode::OUT_OF_MEMORY, "no memory for what the host sent: free some on this machine"};
   }
   if (!incoming.end && stream_.end()) incoming.end = Failure{stream_.end()->code, stream_.end()->what()};
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <csignal>
 #include <exception>
+#include <new>
 #include <random>
 #include <system_error>
 #include <utility>
@@ -23,25 +24,6 @@ constexpr uint32_t kFirstPauseMs = 50;
 constexpr uint32_t kPauseWhileAwaitedMs = 250;
 constexpr uint32_t kMaxUnansweredPings = 3;
 
-// Failures to connect that pass by themselves.
-bool isPassing(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::CHANNEL_ABSENT:
-    case ErrorCode::CHANNEL_BUSY:
-    case ErrorCode::CHANNEL_CLOSED:
-    case ErrorCode::CHANNEL_FAILED:
-    case ErrorCode::NO_WELCOME:
-    case ErrorCode::SESSION_LOST:
-    case ErrorCode::SESSION_STALE:
-    case ErrorCode::HOST_STOPPING:
-    case ErrorCode::BAD_FRAME:
-    case ErrorCode::INTERNAL:
-      return true;
-    default:
-      return false;
-  }
-}
-
 }  // namespace
 
 void Client::Implementation::startKeeper() {
@@ -54,7 +36,10 @@ void Client::Implementation::startKeeper() {
     keeper_ = std::thread([this] { keep(); });
     pthread_setname_np(keeper_.native_handle(), "vamos-keeper");
   } catch (const std::system_error& error) {
-    lastError_ = {ErrorCode::INTERNAL, std::string("no thread for the connection: ") + error.what()};
+    lastError_ = {
+        ErrorCode::INTERNAL,
+        std::string("no thread for the connection (raise this machine's limit, then start again): ") +
+            error.what()};
     isHopeless_ = true;
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
@@ -102,6 +87,9 @@ void Client::Implementation::tryConnect() {
     stayWithout({ErrorCode::SESSION_LOST, "the session was renewed"});
   } catch (const ChannelError& error) {
     stayWithout({error.code, error.what()});
+  } catch (const std::bad_alloc&) {
+    stayWithout(
+        {ErrorCode::OUT_OF_MEMORY, "no memory for a connection to the host: free some on this machine"});
   } catch (const std::exception& error) {
     stayWithout({ErrorCode::INTERNAL, error.what()});
   }

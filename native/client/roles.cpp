@@ -132,8 +132,7 @@ static void explain(Failure& failure, const Call& call, Connection& connection) 
     if (!connection.incoming.end) connection.incoming.end = failure;
     failure.code = call.isCommit ? ErrorCode::OUTCOME_UNKNOWN : ErrorCode::SESSION_LOST;
   }
-  const bool mayBeDone = failure.code == ErrorCode::OUTCOME_UNKNOWN || code == ErrorCode::CANCELLED ||
-                         code == ErrorCode::DEADLINE_EXCEEDED;
+  const bool mayBeDone = failure.code == ErrorCode::OUTCOME_UNKNOWN || isGivenUp(code);
   if (mayBeDone && call.isCommit) failure.detail = connection.session;
 }
 
@@ -209,8 +208,7 @@ void Client::Implementation::loseSession(Lock& lock, const std::shared_ptr<Conne
   epoch_++;
   renewIfStale(error);
   lostAt_ = Clock::now();
-  const bool isStorage = error.code == ErrorCode::DISK_FULL || error.code == ErrorCode::STORAGE_FAILED;
-  trouble_ = isStorage ? error.message : "";
+  trouble_ = isStorageFault(error.code) ? error.message : "";
   error.message = options_.address + ": " + error.message;
   lastError_ = error;
   isHopeless_ = false;

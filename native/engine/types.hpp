@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "wire/error_code.hpp"
+#include "protocol/error_code.hpp"
 #include "wire/key.hpp"
 
 namespace rocksdb {

@@ -22,7 +22,7 @@
 #include <string>
 #include <vector>
 
-#include "wire/error_code.hpp"
+#include "protocol/error_code.hpp"
 
 namespace vamos {
 

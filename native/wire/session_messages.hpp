@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "wire/error_code.hpp"
+#include "protocol/error_code.hpp"
 
 // The messages of src/protocol/vamos.proto, bodies of frames; what they mean stands there. As in tables.hpp,
 // decode() is false for bytes that are no such message or break a limit.

@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "protocol/tables_enums.hpp"
 #include "wire/row.hpp"
-#include "wire/tables_enums.hpp"
 
 // The messages of src/protocol/tables.proto that C++ uses; what they mean stands there.
 //

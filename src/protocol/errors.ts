@@ -1,25 +1,7 @@
-import { vamos } from './generated/messages.js';
+import { ERROR_PROPERTIES, ErrorCode, type ErrorName, type ErrorProperties } from './generated/errors.js';
+import type { vamos } from './generated/messages.js';
 
-/** Stable numbers of every failure, from vamos.proto. */
-export const ErrorCode = vamos.ErrorCode;
-export type ErrorCode = vamos.ErrorCode;
-export type ErrorName = keyof typeof vamos.ErrorCode;
-
-/** Failures after which the same call may simply be made again (its transaction, if any, is rolled back). */
-const RETRYABLE: ReadonlySet<ErrorName> = new Set([
-  'CHANNEL_ABSENT',
-  'CHANNEL_BUSY',
-  'CHANNEL_CLOSED',
-  'NO_WELCOME',
-  'SESSION_LOST',
-  'SESSION_STALE',
-  'HOST_STOPPING',
-  'LOCK_TIMEOUT',
-  'DEADLOCK',
-  'LOCK_NOT_AVAILABLE',
-  'ROW_CHANGED',
-  'SNAPSHOT_TOO_OLD',
-]);
+export { ErrorCode, type ErrorName, type ErrorProperties };
 
 /** What every failing call of VAMOS throws: a stable `code`, what happened and what to do. */
 export class VamosError extends Error {
@@ -37,7 +19,12 @@ export class VamosError extends Error {
 
   /** Whether the same call (or its whole transaction) may be made again. */
   get isRetryable(): boolean {
-    return RETRYABLE.has(this.code);
+    return this.properties.isRetryable;
+  }
+
+  /** What holds of every failure with this code. */
+  get properties(): ErrorProperties {
+    return ERROR_PROPERTIES[this.code];
   }
 
   /** The failure as it travels. */

@@ -1,6 +1,8 @@
 /** The order of the house: who may import whom, and how much a folder holds. */
+import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { packageRoot } from '../../src/native.js';
 import { ORDERS } from './rooms.js';
 import { filesOfTree, importsOf, textOf, type Import } from './tree.js';
 
@@ -67,4 +69,8 @@ test(`no folder has more than ${MOST_FILES_A_FOLDER} files`, () => {
     counts.set(folder, (counts.get(folder) ?? 0) + 1);
   }
   expect([...counts].filter(([, count]) => count > MOST_FILES_A_FOLDER)).toEqual([]);
+});
+
+test('the generated headers are what the contract says', () => {
+  execFileSync(process.execPath, ['scripts/generate.mjs', '--check'], { cwd: packageRoot, stdio: 'pipe' });
 });

@@ -7,6 +7,7 @@ export const ORDERS: readonly (readonly (readonly string[])[])[] = [
   [['src/protocol'], ['src/channel'], ['src/rpc'], ['src/rpc/connector', 'src/rpc/host']],
   [['src'], ['guest', 'host'], ['entry'], ['lab'], ['bench'], ['test']],
   [
+    ['native/protocol'],
     ['native/wire'],
     ['native/channel', 'native/files', 'native/engine'],
     ['native/client', 'native/store'],

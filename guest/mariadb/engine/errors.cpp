@@ -11,26 +11,6 @@ namespace {
 
 constexpr auto LAST_CODE = static_cast<ErrorCode>(999);
 
-// Nobody answers there, or not as a host would.
-bool isUnreachable(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::BAD_ADDRESS:
-    case ErrorCode::CHANNEL_ABSENT:
-    case ErrorCode::CHANNEL_BUSY:
-    case ErrorCode::CHANNEL_DENIED:
-    case ErrorCode::CHANNEL_CLOSED:
-    case ErrorCode::CHANNEL_FAILED:
-    case ErrorCode::BAD_FRAME:
-    case ErrorCode::VERSION_MISMATCH:
-    case ErrorCode::BAD_TOKEN:
-    case ErrorCode::NO_WELCOME:
-    case ErrorCode::HOST_STOPPING:
-      return true;
-    default:
-      return false;
-  }
-}
-
 }  // namespace
 
 int errorOf(const client::Failure& failure) {
@@ -75,23 +55,6 @@ std::string describe(const client::Failure& failure) {
   return failure.message;
 }
 
-bool passesByItself(const client::Failure& failure) {
-  switch (failure.code) {
-    case ErrorCode::BAD_ADDRESS:
-    case ErrorCode::CHANNEL_DENIED:
-    case ErrorCode::VERSION_MISMATCH:
-    case ErrorCode::BAD_TOKEN:
-      return false;
-    case ErrorCode::SESSION_LOST:
-    case ErrorCode::SESSION_STALE:
-    case ErrorCode::DEADLINE_EXCEEDED:
-    case ErrorCode::BLOB_MISSING:  // it went with its session, or its row has changed
-      return true;
-    default:
-      return isUnreachable(failure.code);
-  }
-}
-
 bool getErrorMessage(int error, const client::Failure& failure, String* buffer) {
   const bool isDeadlock = error == HA_ERR_LOCK_DEADLOCK;
   if (!isDeadlock && error < FIRST_ERROR) return false;
@@ -101,7 +64,7 @@ bool getErrorMessage(int error, const client::Failure& failure, String* buffer) 
     text = " (the transaction was rolled back: " + describe(failure) + ")";
   }
   buffer->copy(text.data(), text.size(), system_charset_info);
-  return passesByItself(failure);
+  return isPassing(failure.code);
 }
 
 void raiseError(THD* thd, int error, const client::Failure& failure) {

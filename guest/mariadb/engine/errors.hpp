@@ -20,9 +20,6 @@ int errorOf(const client::Failure& failure);
 // For people: 'host daemon unreachable at unix:/x: …'.
 std::string describe(const client::Failure& failure);
 
-// Trying again later may do, without anybody's help.
-bool passesByItself(const client::Failure& failure);
-
 // handler::get_error_message for what errorOf() gave: true for an error that passes by itself.
 bool getErrorMessage(int error, const client::Failure& failure, String* buffer);
 

@@ -111,7 +111,7 @@ void Session::rollbackOnHost() {
   options.timeoutMs = ROLLBACK_WAIT_MS;
   options.epoch = epoch_;
   const client::CallPointer call = host().send(stream_, {{Method::ROLLBACK, {}}}, options);
-  if (!waitFor(call, false) && isGivenUp(client::failureOf(call))) later(Method::ROLLBACK, {});
+  if (!waitFor(call, false) && isGivenUp(client::failureOf(call).code)) later(Method::ROLLBACK, {});
 }
 
 int Session::commit() {
@@ -171,7 +171,7 @@ int Session::commitOnHost() {
     }
 
     const client::Failure failure = client::failureOf(call);
-    if (!isLost(failure) && !isGivenUp(failure)) {
+    if (!isLost(failure.code) && !isGivenUp(failure.code)) {
       if (!isAlone) return failedChain(isWhole, client::failedIndex(call), failure);
       const int error = fail(failure);
       return failure.code == ErrorCode::DEADLOCK ? error : failedWaiting(0, error);
@@ -180,7 +180,7 @@ int Session::commitOnHost() {
     if (failure.code != ErrorCode::SESSION_LOST && !findCommit(mark, failure.detail, isDone))
       return failUnknown();
     if (isDone) return 0;
-    if (isLost(failure)) {
+    if (isLost(failure.code)) {
       lastCommit_ = mark.number - 1;
       if (isWhole && waitingBlobs_ == 0 && attempt < ATTEMPTS) continue;
       const int error = fail(notDone(failure));
@@ -261,7 +261,7 @@ bool Session::findCommit(const CommitMark& mark, const std::string& session, boo
       return false;
     }
     fail(client::failureOf(call));
-    if (!isLost(failure_)) return false;
+    if (!isLost(failure_.code)) return false;
   }
   return false;
 }
@@ -292,19 +292,19 @@ int Session::writeAlone(const RowsToWrite& write) {
     }
     bool isDone = false;
     client::Failure failure = client::failureOf(call);
-    if (!isLost(failure) && !isGivenUp(failure)) {
+    if (!isLost(failure.code) && !isGivenUp(failure.code)) {
       // They may be the rows themselves, done before this guest's memory was rolled back.
       if (attempt > 1 && failure.code == ErrorCode::DUPLICATE_KEY) failure.code = ErrorCode::SESSION_LOST;
       return failedAlone(failure);
     }
     if (failure.code != ErrorCode::SESSION_LOST && !findCommit(mark, failure.detail, isDone)) {
       const int error = failUnknown();
-      return begun_ && isLost(failure) ? die(error) : error;
+      return begun_ && isLost(failure.code) ? die(error) : error;
     }
-    if (isDone && (!begun_ || isGivenUp(failure))) return 0;
-    if (isLost(failure) && !isDone) lastCommit_ = mark.number - 1;
+    if (isDone && (!begun_ || isGivenUp(failure.code))) return 0;
+    if (isLost(failure.code) && !isDone) lastCommit_ = mark.number - 1;
     const bool mayGoOn = !begun_ && newBlobs_.empty() && attempt < ATTEMPTS;
-    if (isGivenUp(failure) || !mayGoOn) return failedAlone(notDone(failure));
+    if (isGivenUp(failure.code) || !mayGoOn) return failedAlone(notDone(failure));
   }
 }
 
@@ -350,11 +350,11 @@ int Session::changeAlone(uint32_t method, wire::ChangeWhere request, bool isOneR
     if (isDone && changed.changed > 0) noteStored(mark);
     if (!isDone) {
       const client::Failure failure = client::failureOf(call);
-      if (!isLost(failure) && !isGivenUp(failure)) return fail(failure);
+      if (!isLost(failure.code) && !isGivenUp(failure.code)) return fail(failure);
       if (failure.code != ErrorCode::SESSION_LOST && !findCommit(mark, failure.detail, isDone))
         return failUnknown();
-      if (!isDone && isLost(failure)) lastCommit_ = mark.number - 1;
-      if (!isDone && isLost(failure) && attempt < ATTEMPTS) continue;
+      if (!isDone && isLost(failure.code)) lastCommit_ = mark.number - 1;
+      if (!isDone && isLost(failure.code) && attempt < ATTEMPTS) continue;
       if (!isDone) return fail(notDone(failure));
       // What changes nothing leaves no number.
       changed = {1, 1};
@@ -425,7 +425,7 @@ int Session::prepare(const std::string& xid) {
       return 0;
     }
     const client::Failure failure = client::failureOf(call);
-    if (!isLost(failure) && !isGivenUp(failure)) {
+    if (!isLost(failure.code) && !isGivenUp(failure.code)) {
       return raise(failedChain(isWhole, client::failedIndex(call), failure));
     }
     // It may be prepared: not any more.
@@ -433,8 +433,8 @@ int Session::prepare(const std::string& xid) {
     const Ended ended =
         endPrepared(stream_, xid, false, wire::Durability::SYNCED, variables::connectTimeoutMs(), ignored);
     const bool mayGoOn = isWhole && waitingBlobs_ == 0 && ended != Ended::NOT_YET && attempt < ATTEMPTS;
-    if (isLost(failure) && mayGoOn) continue;
-    if (isGivenUp(failure)) {
+    if (isLost(failure.code) && mayGoOn) continue;
+    if (isGivenUp(failure.code)) {
       begun_ = true;  // as far as anybody knows
       return raise(fail(failure));
     }

@@ -77,7 +77,7 @@ bool listPrepared(uint32_t timeoutMs, std::vector<XID>& list, client::Failure& f
     call = host().send(serviceStream(), {{Method::LIST_PREPARED, {}}}, options);
     if (host().wait(call)) break;
     failure = client::failureOf(call);
-    if (!isLost(failure) || nowMs() >= untilMs) return false;
+    if (!isLost(failure.code) || nowMs() >= untilMs) return false;
   }
   wire::PreparedList answer;
   if (!wire::PreparedList::decode(client::replyBody(call, 0), answer)) {

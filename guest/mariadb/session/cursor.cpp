@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "mariadb/engine/variables.hpp"
-#include "mariadb/session/retry.hpp"
 #include "mariadb/session/session.hpp"
 #include "wire/batch.hpp"
 
@@ -45,7 +44,7 @@ int Cursor::open(Session& session, const wire::OpenCursor& request) {
                                    : session.callAlone(wire::Method::OPEN_CURSOR, request.encode(), reply);
   if (!error) return take(reply);
   // It may be open, under a number that nobody heard.
-  if (!inTransaction_ && isGivenUp(session.failure())) {
+  if (!inTransaction_ && isGivenUp(session.failure().code)) {
     session.later(wire::Method::CLOSE_CURSOR, wire::CloseCursor{}.encode());
   }
   return error;

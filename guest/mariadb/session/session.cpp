@@ -137,7 +137,7 @@ uint32_t Session::connect(bool mayCancel) {
       return epoch;
     }
     if (mayCancel && thd_kill_level(thd_) != THD_IS_NOT_KILLED) failure.code = ErrorCode::CANCELLED;
-    if (leftMs == 0 || failure.code == ErrorCode::CANCELLED || !passesByItself(failure)) {
+    if (leftMs == 0 || failure.code == ErrorCode::CANCELLED || !isPassing(failure.code)) {
       fail(failure);
       return 0;
     }
@@ -243,7 +243,7 @@ int Session::run(uint32_t method, std::string body, Reply& reply, Work work) {
       return 0;
     }
     const client::Failure& failure = client::failureOf(reply.call);
-    if (begins && isLost(failure) && waitingBlobs_ == 0 && attempt < ATTEMPTS) continue;
+    if (begins && isLost(failure.code) && waitingBlobs_ == 0 && attempt < ATTEMPTS) continue;
     return failedChain(begins, client::failedIndex(reply.call), failure);
   }
 }
@@ -301,13 +301,13 @@ int Session::failedChain(bool begins, size_t index, const client::Failure& failu
   const bool hasEarlier = std::any_of(waiting_.begin(), waiting_.end(), [this](const Waiting& waiting) {
     return waiting.statement != statement_;
   });
-  if (isLost(failure) || failure.code == ErrorCode::NO_TRANSACTION) {
+  if (isLost(failure.code) || failure.code == ErrorCode::NO_TRANSACTION) {
     if (!begins || hasEarlier) return die(HA_ERR_LOCK_DEADLOCK);
     dropSent(true);
     return error;
   }
   if (failure.code == ErrorCode::DEADLOCK) return die(HA_ERR_LOCK_DEADLOCK);
-  if (isGivenUp(failure)) {
+  if (isGivenUp(failure.code)) {
     // Nobody knows how far it came.
     if (begins || hasEarlier) {
       later(Method::ROLLBACK, {});
@@ -387,14 +387,15 @@ int Session::callOutside(uint32_t method, std::string body, Reply& reply, Work w
       return 0;
     }
     const client::Failure& failure = client::failureOf(reply.call);
-    if (!begun_ && isLost(failure) && isRepeatable(method) && attempt < ATTEMPTS) continue;
+    if (!begun_ && isLost(failure.code) && isRepeatable(method) && attempt < ATTEMPTS) continue;
     return failedAlone(failure);
   }
 }
 
 int Session::failedAlone(const client::Failure& failure) {
   const int error = fail(failure);
-  if (failure.code == ErrorCode::DEADLOCK || (begun_ && isLost(failure))) return die(HA_ERR_LOCK_DEADLOCK);
+  if (failure.code == ErrorCode::DEADLOCK || (begun_ && endsTransaction(failure.code)))
+    return die(HA_ERR_LOCK_DEADLOCK);
   return error;
 }
 

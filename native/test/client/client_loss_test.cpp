@@ -147,6 +147,33 @@ TEST_CASE("a host that wants another token is not waited for, and asked again") 
   CHECK(eventually([&] { return client.describe().starts_with("connected"); }));
 }
 
+TEST_CASE("a host that refuses a session for a fault of its own is not waited for") {
+  Place place;
+  client::Options options = place.options();
+  options.connectTimeoutMs = 20'000;
+  Client client(options);
+  auto host = place.accept();
+  wire::Hello hello;
+  REQUIRE(wire::Hello::decode(host->expect(wire::FrameKind::HELLO), hello));
+  host->send(wire::FrameKind::GOODBYE, wire::Goodbye{ErrorCode::INTERNAL, "a fault", hello.nonce}.encode());
+  const CallPointer call = client.send(client.openStream(), {{1, ""}});
+  CHECK_FALSE(client.wait(call));
+  CHECK(codeOf(call) == ErrorCode::INTERNAL);
+}
+
+TEST_CASE("what passes by itself is waited for") {
+  Place place;
+  Client client(place.options());
+  auto host = place.accept();
+  wire::Hello hello;
+  REQUIRE(wire::Hello::decode(host->expect(wire::FrameKind::HELLO), hello));
+  host->send(wire::FrameKind::GOODBYE, wire::Goodbye{ErrorCode::OUT_OF_MEMORY, "full", hello.nonce}.encode());
+  const CallPointer call = client.send(client.openStream(), {{1, ""}});
+  const auto next = place.welcome();
+  next->reply(next->expectRequests()->requests()[0].id, "");
+  CHECK(client.wait(call));
+}
+
 TEST_CASE("hello is said again until the welcome, and only its own nonce counts") {
   Place place;
   Client client(place.options());

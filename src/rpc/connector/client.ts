@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Backoff } from '../../channel/backoff.js';
 import type { Channel, ChannelCounters } from '../../channel/channel.js';
 import { freshBytes } from '../../channel/fresh_bytes.js';
-import { type ErrorName, VamosError } from '../../protocol/errors.js';
+import { VamosError } from '../../protocol/errors.js';
 import { Connection } from './connection.js';
 import type { CallOptions, RpcStream } from '../contract.js';
 import { greet } from './handshake.js';
@@ -47,19 +47,6 @@ export interface RpcCounters extends ChannelCounters {
 const SHORTEST_TRY_MS = 100;
 const SESSION_BYTES = 16;
 const PORT_PING_INTERVAL_MS = 5_000;
-
-/** Failures to connect that pass by themselves. */
-const PASSING: ReadonlySet<ErrorName> = new Set([
-  'CHANNEL_ABSENT',
-  'CHANNEL_BUSY',
-  'CHANNEL_CLOSED',
-  'CHANNEL_FAILED',
-  'NO_WELCOME',
-  'SESSION_LOST',
-  'SESSION_STALE',
-  'HOST_STOPPING',
-  'BAD_FRAME',
-]);
 
 /**
  * A connector's end of a channel: streams of requests, sent in batches that size themselves. What one turn of the event
@@ -235,7 +222,7 @@ export class RpcClient {
         this.#renewIfStale(error);
         this.#lastError = error;
         const leftMs = untilMs - performance.now();
-        if (this.#end || !PASSING.has(error.code) || leftMs <= 0) {
+        if (this.#end || !error.properties.isPassing || leftMs <= 0) {
           this.#finish(error);
           throw error;
         }
@@ -302,7 +289,7 @@ export class RpcClient {
     this.#past = add(this.#past, countersOf(connection));
     this.#connection = undefined;
     this.#lastError = error;
-    this.#trouble = error.code === 'DISK_FULL' || error.code === 'STORAGE_FAILED' ? error : undefined;
+    this.#trouble = error.properties.isStorageFault ? error : undefined;
     this.#epoch++;
     this.#renewIfStale(error);
     if (this.#end) return;
