@@ -211,9 +211,9 @@ maria_declare_plugin(vamos){
     PLUGIN_LICENSE_GPL,
     vamos::mariadb::initialise,
     vamos::mariadb::finish,
-    0x0100,
+    VAMOS_SHORT_VERSION,
     vamos::mariadb::statusVariables,
     vamos::mariadb::variables::all,
-    "1.0",
+    VAMOS_VERSION,
     MariaDB_PLUGIN_MATURITY_GAMMA,
 } maria_declare_plugin_end;

@@ -1,6 +1,8 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import { MariadbServer } from '../../lab/mariadb/server.js';
+import { packageRoot } from '../../src/native.js';
 import { useServer } from './suite.js';
 
 const server = useServer({ args: ['--log-bin', '--server-id=7'] });
@@ -9,6 +11,16 @@ test('the server has the engine, and what it was given', async () => {
   const engines = await server().query('SELECT engine, support FROM information_schema.engines');
   expect(engines).toContainEqual({ engine: 'VAMOS', support: 'YES' });
   expect(await server().query('SELECT @@server_id AS id, @@log_bin AS log')).toEqual([{ id: 7, log: 1 }]);
+});
+
+test('the engine has the version of the package', async () => {
+  const [plugin] = await server().query(
+    "SELECT plugin_version AS short, plugin_auth_version AS whole FROM information_schema.all_plugins WHERE plugin_name = 'VAMOS'",
+  );
+  const { version } = JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8')) as {
+    version: string;
+  };
+  expect(plugin).toEqual({ short: version.replace(/\.\d+$/, ''), whole: version });
 });
 
 test('rows of InnoDB outlive an ordered end and a kill of the server', async () => {

@@ -5,7 +5,7 @@
  */
 export const ORDERS: readonly (readonly (readonly string[])[])[] = [
   [['src/protocol'], ['src/channel'], ['src/rpc'], ['src/rpc/connector', 'src/rpc/host']],
-  [['src'], ['guest', 'host'], ['entry'], ['lab'], ['bench'], ['test']],
+  [['src'], ['guest', 'host'], ['entry'], ['lab', 'examples'], ['bench'], ['test']],
   [
     ['native/protocol'],
     ['native/wire'],
