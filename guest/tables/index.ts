@@ -24,7 +24,19 @@ export type { Chain } from './chain.js';
 export type { Cursor } from './cursor.js';
 export type { Conditions, Filter, Tests } from './filter.js';
 export { defineTable } from './schema.js';
-export type { Changes, IndexDefinition, Key, KeyPrefix, NewRow, Row, TableDefinition } from './schema.js';
+export type {
+  AnyDefinition,
+  Changes,
+  ColumnName,
+  Columns,
+  IndexDefinition,
+  Indexes,
+  Key,
+  KeyPrefix,
+  NewRow,
+  Row,
+  TableDefinition,
+} from './schema.js';
 export type { Durability, Wait, WriteOptions } from './stream.js';
 export { Table, type Range, type ReadOptions, type ScanOptions } from './table.js';
 export { Transaction, type Isolation, type TransactionOptions } from './transaction.js';
