@@ -17,7 +17,7 @@ export default tseslint.config(
       eqeqeq: 'error',
     },
   },
-  { files: ['entry/**', 'bench/**'], rules: { 'no-console': 'off' } },
+  { files: ['entry/**', 'bench/**', 'examples/**'], rules: { 'no-console': 'off' } },
   // Imports go downward only: the halves of the middleware know what they share, never each other.
   {
     files: ['src/**'],
