@@ -10,6 +10,31 @@ export function alignColumns(lines: readonly (readonly string[])[]): string {
     .join('\n');
 }
 
+/** Lines of cells under headings, in sections that have a title each and a stroke before them. */
+export function alignSections(
+  sections: readonly (readonly [string, readonly string[]])[],
+  lines: string[][],
+): string {
+  const headings = sections.flatMap(([, names]) => names);
+  const aligned = alignColumns([headings, ...lines]).split('\n');
+  const widths = headings.map((heading, column) =>
+    Math.max(heading.length, ...lines.map((line) => line[column]!.length)),
+  );
+  let from = 0;
+  let at = 0;
+  const starts: number[] = [];
+  const titles = sections.map(([title, names]) => {
+    const width = widths.slice(from, from + names.length).reduce((sum, value) => sum + value + 2, -2);
+    if (from > 0) starts.push(at);
+    from += names.length;
+    at += width + 2;
+    return title.padEnd(width);
+  });
+  const withStrokes = (line: string) =>
+    starts.reduceRight((text, start) => `${text.slice(0, start - 2)} | ${text.slice(start)}`, line);
+  return [titles.join('  '), ...aligned].map((line) => withStrokes(line).trimEnd()).join('\n');
+}
+
 /** Three significant digits, no exponent. */
 export function short(value: number): string {
   if (value === 0) return '0';

@@ -23,9 +23,10 @@ import { HostDaemon } from '../daemon.js';
 import { freePort, GuestMariadb, TUNED_INNODB } from '../guest_mariadb.js';
 import { measure } from './measure.js';
 import { measureOrderEntry, SCALES, TERMINALS } from './order_entry.js';
-import { renderOrderEntry, type OrderEntryRow } from './order_entry_report.js';
+import { renderOrderEntry, renderOrderEntryTraffic, type OrderEntryRow } from './order_entry_report.js';
 import { PHASES } from './phases.js';
-import { differences, renderTable, type Report, type ReportRow } from './report.js';
+import { showProgress, type OnProgress } from './progress.js';
+import { differences, renderTraffic, renderTransitions, type Report, type ReportRow } from './report.js';
 
 export interface DemoOptions {
   /** Where to write the figures. */
@@ -90,7 +91,7 @@ class Demo {
         {
           title: 'The guest image (a few minutes the first time)',
           task: async (_, task) => {
-            const onProgress = (message: string) => void (task.output = message);
+            const onProgress = showProgress(task);
             this.#image = await buildImage({ ...(await mariadbPackages()), onProgress, signal });
           },
         },
@@ -98,7 +99,7 @@ class Demo {
           title: 'Boot the guest',
           task: async (_, task) => {
             signal.throwIfAborted();
-            await this.#boot((message) => void (task.output = message), signal);
+            await this.#boot(showProgress(task), signal);
           },
         },
         {
@@ -115,7 +116,7 @@ class Demo {
                 await daemon.start();
               },
             } as const;
-            const onProgress = (message: string) => void (task.output = message);
+            const onProgress = showProgress(task);
             this.#rows.push(...(await measure(guest(), mode, PHASES, this.#scale, onProgress, signal)));
             await daemon.stop();
           },
@@ -124,7 +125,7 @@ class Demo {
           title: "Unsplit: the same program on the guest's virtio-blk disk",
           task: async (_, task) => {
             const mode = { name: 'unsplit', address: 'local:/data/demo', device: 'data' } as const;
-            const onProgress = (message: string) => void (task.output = message);
+            const onProgress = showProgress(task);
             this.#rows.push(...(await measure(guest(), mode, PHASES, this.#scale, onProgress, signal)));
           },
         },
@@ -132,7 +133,7 @@ class Demo {
           title: 'MariaDB in the guest: order entry on ENGINE=VAMOS, then on InnoDB',
           task: async (_, task) => {
             signal.throwIfAborted();
-            const onProgress = (message: string) => void (task.output = message);
+            const onProgress = showProgress(task);
             onProgress('starting the host daemon and MariaDB');
             await this.#startDaemon(MARIADB_CHANNEL);
             const server = await GuestMariadb.start(guest(), this.#mariadbPort, { args: TUNED_INNODB });
@@ -166,7 +167,7 @@ class Demo {
     };
   }
 
-  async #boot(onProgress: (message: string) => void, signal: AbortSignal): Promise<void> {
+  async #boot(onProgress: OnProgress, signal: AbortSignal): Promise<void> {
     await this.#makeDirectory();
     const payload = await buildPayload({ store: true, signal });
     this.#mariadbPort = await freePort();
@@ -209,8 +210,15 @@ class Demo {
   print(report: Report): number {
     const { machine, accelerator, versions } = report;
     const names = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
-    console.log(`\n${renderTable(this.#rows)}\n`);
-    console.log(`${renderOrderEntry(this.#orderEntry)}\n`);
+    for (const table of [
+      renderTransitions(this.#rows),
+      renderTraffic(this.#rows),
+      renderOrderEntry(this.#orderEntry),
+      renderOrderEntryTraffic(this.#orderEntry),
+    ]) {
+      console.log(`\n${table}`);
+    }
+    console.log();
     console.log(`${machine}; guest under ${accelerator.toUpperCase()}; ${names.join(', ')}`);
     console.log(NOTES);
     const { warehouses, districts, customers, items } = SCALES[this.#scale];
@@ -237,7 +245,8 @@ class Demo {
   }
 }
 
-const NOTES = `A kick is a virtqueue notification from guest to host, an interrupt the one back; per stmt: both, a statement.
+const NOTES = `A kick is a virtqueue notification from guest to host, an interrupt the one back; per stmt: both, a
+statement; the last column: unsplit's transitions divided by split's.
 Split counts the channel's virtio-serial device, bytes are those on the channel. Unsplit counts the virtio-blk data disk
 (ext4, cache=none), bytes are those written to and read from it. Every commit is synced: to the host's disk (split), to
 the virtio-blk disk (unsplit). Cold: the guest's page cache is dropped and the store just opened, so that its block cache

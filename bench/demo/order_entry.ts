@@ -12,6 +12,7 @@ import { TRANSACTION_TYPES, type TransactionType } from '../order_entry/transact
 import { MIX, runTerminals } from '../order_entry/workload.js';
 import type { OrderEntryRow } from './order_entry_report.js';
 import { dropPageCache, settle } from './measure.js';
+import type { OnProgress } from './progress.js';
 
 export const TERMINALS = 8;
 const ENGINES = { vamos: 'VAMOS', innodb: 'InnoDB' } as const;
@@ -40,15 +41,15 @@ export async function measureOrderEntry(
   vm: Vm,
   server: GuestMariadb,
   scaleName: 'full' | 'quick',
-  onProgress: (message: string) => void,
+  onProgress: OnProgress,
   signal: AbortSignal,
 ): Promise<OrderEntryResult> {
   const scale = SCALES[scaleName];
   const result: OrderEntryResult = { rows: [], violations: [] };
-  const each = async (visit: (engine: EngineName, report: (message: string) => void) => Promise<void>) => {
+  const each = async (visit: (engine: EngineName, report: OnProgress) => Promise<void>) => {
     for (const engine of ENGINE_NAMES) {
       signal.throwIfAborted();
-      await visit(engine, (message) => onProgress(`${ENGINES[engine]}: ${message}`));
+      await visit(engine, (step, count) => onProgress(`${ENGINES[engine]}: ${step}`, count));
       server.disconnect();
     }
   };
@@ -75,7 +76,7 @@ export async function measureOrderEntry(
     ];
     for (const [operation, deck, decks] of works) {
       await measureWork(engine, operation, async () => {
-        const onTransaction = (done: number, total: number) => report(`${operation} ${done}/${total}`);
+        const onTransaction = (done: number, total: number) => report(operation, `${done}/${total}`);
         const done = await runTerminals(connections, scale, { deck, decks }, onTransaction);
         const transactions = Object.values(done.transactions).reduce((sum, count) => sum + count, 0);
         return { transactions, retried: done.retried };

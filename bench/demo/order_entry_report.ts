@@ -1,4 +1,4 @@
-import { alignColumns, short, size } from '../table.js';
+import { alignSections, short, size } from '../table.js';
 
 /** One kind of work on one engine, as `--json` writes it. */
 export interface OrderEntryRow {
@@ -21,47 +21,64 @@ export interface OrderEntryRow {
   seconds: number;
 }
 
-/** A line an operation, the engines side by side. */
+/** What an operation costs in transitions, the engines side by side. */
 export function renderOrderEntry(rows: readonly OrderEntryRow[]): string {
-  const counted = ['kicks', 'interrupts', 'per transaction', 'to host', 'to guest'];
-  const head = [
-    'order entry',
-    'transactions',
-    ...counted.map((name) => `vamos ${name}`),
-    'requests',
-    'frames',
-    ...counted.map((name) => `innodb ${name}`),
-    'made again',
-    'innodb : vamos',
-  ];
-  const lines = rows
-    .filter(({ engine }) => engine === 'vamos')
-    .map((vamos) => {
-      const innodb = rows.find(
-        ({ engine, operation }) => engine === 'innodb' && operation === vamos.operation,
-      )!;
-      return [
-        vamos.operation.replace('order entry: ', ''),
-        String(vamos.transactions),
-        ...cells(vamos),
-        short(vamos.requests / vamos.transactions),
-        short(vamos.frames / vamos.transactions),
-        ...cells(innodb),
-        `${vamos.retried}, ${innodb.retried}`,
-        ratio(perTransaction(innodb), perTransaction(vamos)),
-      ];
-    });
-  return alignColumns([head, ...lines]);
-}
-
-function cells(row: OrderEntryRow): string[] {
-  return [
+  const headings = ['kicks', 'interrupts', 'per tx'];
+  const cells = (row: OrderEntryRow) => [
     String(row.kicks),
     String(row.interrupts),
     short(perTransaction(row)),
-    size(row.bytesToHost),
-    size(row.bytesToGuest),
   ];
+  return alignSections(
+    [
+      ['', ['order entry', 'transactions']],
+      ['vamos', headings],
+      ['innodb', headings],
+      ['innodb', [': vamos']],
+    ],
+    pairs(rows).map(({ vamos, innodb }) => [
+      operationOf(vamos),
+      String(vamos.transactions),
+      ...cells(vamos),
+      ...cells(innodb),
+      ratio(perTransaction(innodb), perTransaction(vamos)),
+    ]),
+  );
+}
+
+/** What an operation sends, and how often transactions were made again, VAMOS first. */
+export function renderOrderEntryTraffic(rows: readonly OrderEntryRow[]): string {
+  const headings = ['to host', 'to guest'];
+  const cells = (row: OrderEntryRow) => [size(row.bytesToHost), size(row.bytesToGuest)];
+  return alignSections(
+    [
+      ['', ['order entry', 'transactions']],
+      ['vamos', ['req/tx', 'frames/tx', ...headings]],
+      ['innodb', headings],
+      ['', ['made again']],
+    ],
+    pairs(rows).map(({ vamos, innodb }) => [
+      operationOf(vamos),
+      String(vamos.transactions),
+      short(vamos.requests / vamos.transactions),
+      short(vamos.frames / vamos.transactions),
+      ...cells(vamos),
+      ...cells(innodb),
+      `${vamos.retried}, ${innodb.retried}`,
+    ]),
+  );
+}
+
+const operationOf = (row: OrderEntryRow) => row.operation.replace('order entry: ', '');
+
+function pairs(rows: readonly OrderEntryRow[]): { vamos: OrderEntryRow; innodb: OrderEntryRow }[] {
+  return rows
+    .filter(({ engine }) => engine === 'vamos')
+    .map((vamos) => {
+      const isItsOwn = ({ engine, operation }: OrderEntryRow) =>
+        engine === 'innodb' && operation === vamos.operation;
+      return { vamos, innodb: rows.find(isItsOwn)! };
+    });
 }
 
 function perTransaction({ kicks, interrupts, transactions }: OrderEntryRow): number {

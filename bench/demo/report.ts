@@ -1,4 +1,4 @@
-import { short, size } from '../table.js';
+import { alignSections, short, size } from '../table.js';
 import type { OrderEntryRow } from './order_entry_report.js';
 
 /** One operation in one mode, as `--json` writes it. */
@@ -62,62 +62,46 @@ export function differences(rows: readonly ReportRow[]): string[] {
 }
 
 const transitions = (row: ReportRow) => row.kicks + row.interrupts;
+const perStatement = (row: ReportRow) => transitions(row) / row.statements;
 
-function modeCells(row: ReportRow): string[] {
-  return [
-    String(row.kicks),
-    String(row.interrupts),
-    short(transitions(row) / row.statements),
-    size(row.bytesToHost),
-    size(row.bytesToGuest),
-  ];
-}
-
-const MODE_HEADINGS = ['kicks', 'interrupts', 'per stmt', 'to host', 'to guest'];
-
-/** The table: a line an operation, split and unsplit side by side. */
-export function renderTable(rows: readonly ReportRow[]): string {
-  const lines = pairUp(rows).map(({ operation, split, unsplit }) => [
-    operation,
-    String(split.statements),
-    ...modeCells(split),
-    split.frames === 0 ? '-' : short(split.requests / split.frames),
-    ...modeCells(unsplit),
-    transitions(split) === 0
-      ? '-'
-      : short(transitions(unsplit) / unsplit.statements / (transitions(split) / split.statements)),
-  ]);
-  const headings = [
-    'operation',
-    'statements',
-    ...MODE_HEADINGS,
-    'req/frame',
-    ...MODE_HEADINGS,
-    'unsplit : split',
-  ];
-  const widths = headings.map((heading, column) =>
-    Math.max(heading.length, ...lines.map((line) => line[column]!.length)),
+/** What an operation costs in transitions, split and unsplit side by side. */
+export function renderTransitions(rows: readonly ReportRow[]): string {
+  const cells = (row: ReportRow) => [String(row.kicks), String(row.interrupts), short(perStatement(row))];
+  const headings = ['kicks', 'interrupts', 'per stmt'];
+  return alignSections(
+    [
+      ['', ['operation', 'statements']],
+      ['split: the channel', headings],
+      ['unsplit: the data disk', headings],
+      ['unsplit', [': split']],
+    ],
+    pairUp(rows).map(({ operation, split, unsplit }) => [
+      operation,
+      String(split.statements),
+      ...cells(split),
+      ...cells(unsplit),
+      transitions(split) === 0 ? '-' : short(perStatement(unsplit) / perStatement(split)),
+    ]),
   );
-  const render = (cells: string[]) =>
-    cells
-      .map((cell, column) => {
-        const padded = column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!);
-        return SECTION_STARTS.has(column) ? `| ${padded}` : padded;
-      })
-      .join('  ');
-  const over = (from: number, to: number, title: string) => {
-    const width = widths.slice(from, to).reduce((sum, value) => sum + value + 2, -2);
-    return title.padEnd(width);
-  };
-  const splitTo = 2 + MODE_HEADINGS.length + 1;
-  const unsplitTo = splitTo + MODE_HEADINGS.length;
-  const titles = [
-    over(0, 2, ''),
-    `| ${over(2, splitTo, 'split: the channel')}`,
-    `| ${over(splitTo, unsplitTo, 'unsplit: the data disk')}`,
-    `| ${'transitions'.padStart(widths[unsplitTo]!)}`,
-  ].join('  ');
-  return [titles, render(headings), ...lines.map(render)].join('\n');
 }
 
-const SECTION_STARTS = new Set([2, 3 + MODE_HEADINGS.length, 3 + 2 * MODE_HEADINGS.length]);
+/** What an operation sends: requests and frames, and bytes in both directions. */
+export function renderTraffic(rows: readonly ReportRow[]): string {
+  const cells = (row: ReportRow) => [size(row.bytesToHost), size(row.bytesToGuest)];
+  const headings = ['to host', 'to guest'];
+  return alignSections(
+    [
+      ['', ['operation', 'requests', 'frames', 'req/frame']],
+      ['split', headings],
+      ['unsplit', headings],
+    ],
+    pairUp(rows).map(({ operation, split, unsplit }) => [
+      operation,
+      String(split.requests),
+      String(split.frames),
+      split.frames === 0 ? '-' : short(split.requests / split.frames),
+      ...cells(split),
+      ...cells(unsplit),
+    ]),
+  );
+}
