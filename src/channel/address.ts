@@ -2,11 +2,11 @@ import path from 'node:path';
 import { VamosError } from '../protocol/errors.js';
 import { ANY_CID } from './native.js';
 
-/** Where a channel leads. */
+/** The place that a channel leads to. */
 export type Address =
-  /** `path`: the guest's port device, or on the host the UNIX socket of QEMU's chardev. */
+  /** `path` is the guest's port device, or on the host the UNIX socket of QEMU's chardev. */
   | { transport: 'virtio-serial'; path: string }
-  /** `cid`: the other end's, on both ends; ANY_CID for `any` (listening only). */
+  /** `cid` names the other end, on both ends. A listener's ANY_CID (written `any`) accepts every guest. */
   | { transport: 'vsock'; cid: number; port: number }
   | { transport: 'unix'; path: string }
   | { transport: 'local'; directory: string };
@@ -15,10 +15,13 @@ const PORT_FOLDER = '/dev/virtio-ports';
 const FORMS =
   'virtio-serial:NAME (a port in the guest), virtio-serial:/PATH (the socket of its chardev on the host), ' +
   'vsock:CID:PORT, unix:PATH or local:DIRECTORY';
-/** Address forms that are planned. */
+/** Address forms that are planned and not implemented yet. */
 const LATER = new Set(['vsock-uds', 'shm']);
 
-/** @throws VamosError BAD_ADDRESS, saying what is expected */
+/**
+ * Reads an address.
+ * @throws VamosError BAD_ADDRESS, whose message says which forms are expected
+ */
 export function parseAddress(text: string): Address {
   const colon = text.indexOf(':');
   const transport = text.slice(0, Math.max(colon, 0));
@@ -45,7 +48,7 @@ function parseVsock(text: string, rest: string): Address {
   const match = /^(any|\d+):(\d+)$/.exec(rest);
   const cid = match?.[1] === 'any' ? ANY_CID : Number(match?.[1]);
   const port = Number(match?.[2]);
-  // 0xFFFFFFFF is 'any' for the kernel, in both places.
+  // The kernel reads 0xFFFFFFFF as 'any', both as a CID and as a port.
   const isValid = match && port < ANY_CID && (cid < ANY_CID || match[1] === 'any');
   if (!isValid) {
     throw bad(

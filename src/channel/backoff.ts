@@ -1,10 +1,13 @@
 export interface BackoffOptions {
-  /** First and longest delay, before jitter. */
+  /** The first and the longest delay, before they are shortened at random. */
   firstMs?: number;
   longestMs?: number;
 }
 
-/** Delays between attempts: doubling, each shortened by up to half at random so that many don't come back at once. */
+/**
+ * Delays between attempts. They double, and each is shortened by up to half at random, so that many clients
+ * don't come back simultaneously.
+ */
 export class Backoff {
   readonly #firstMs: number;
   readonly #longestMs: number;
@@ -15,13 +18,13 @@ export class Backoff {
     this.#longestMs = longestMs;
   }
 
-  /** How long to wait before the next attempt. */
+  /** Returns how long to wait before the next attempt. */
   nextDelayMs(): number {
     const fullMs = Math.min(this.#longestMs, this.#firstMs * 2 ** Math.min(this.#attempts++, 30));
     return fullMs * (1 - Math.random() / 2);
   }
 
-  /** After a success. */
+  /** Starts again with the shortest delay; to be called after a success. */
   reset(): void {
     this.#attempts = 0;
   }

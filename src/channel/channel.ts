@@ -1,11 +1,14 @@
 import type { VamosError } from '../protocol/errors.js';
 
-/** Numbers of vamos.proto's FrameKind. */
+/** One of the numbers of FrameKind in vamos.proto. */
 export type FrameKind = number;
 
-/** More than this buffered makes `send` return false. */
+/** `send` returns false while more bytes than this are buffered. */
 export const HIGH_WATER_BYTES = 1 << 20;
-/** How long `close` goes on sending what is buffered to a peer that takes nothing of it, and to any. */
+/**
+ * `close` gives up sending what is buffered after the peer has taken none of it for CLOSE_STALL_MS, and in
+ * any case after CLOSE_FLUSH_MS.
+ */
 export const CLOSE_STALL_MS = 1000;
 export const CLOSE_FLUSH_MS = 5000;
 
@@ -13,44 +16,49 @@ export const CLOSE_FLUSH_MS = 5000;
 export interface ChannelCounters {
   framesSent: number;
   framesReceived: number;
-  /** With frame headers. */
+  /** Bytes, frame headers included. */
   bytesSent: number;
   bytesReceived: number;
-  /** System calls; 0 for `local:`. */
+  /** System calls; always 0 for `local:`. */
   writeCalls: number;
   readCalls: number;
 }
 
 export interface ChannelHandlers {
-  /** One whole frame, its header and checksum checked. The body is the receiver's to keep. */
+  /** A whole frame arrived, and its header and checksum are right. The receiver may keep the body. */
   onFrame(kind: FrameKind, body: Uint8Array): void;
   /**
-   * Host end only. The stream did not check, or stalled in mid-frame, and a HELLO was found behind: its sender is a
-   * new process, so the session before it is over. That HELLO comes next through onFrame.
+   * Host end only. The bytes stopped making sense, or stalled within a frame, and a HELLO was found behind: a
+   * new process sends now, and the session of the old one is over. That HELLO comes next through onFrame.
    */
   onNewPeer?(): void;
   /**
-   * Host end of a virtio-serial port only. What comes makes no sense in this connection: its sender may be a connector that
-   * speaks in another host's session, and does not know that the port leads here now. At most once a second.
+   * Host end of a virtio-serial port only. The bytes that arrive make no sense in this connection. Their
+   * sender may be a connector that speaks in another host's session and does not know that the port leads
+   * here now. It is called once a second at most.
    */
   onUnreadable?(): void;
-  /** After a `send` that returned false: everything that was buffered is out. */
+  /** Everything that was buffered has been sent, after a `send` that returned false. */
   onDrain?(): void;
   /**
-   * Once, last, never from within an own `close()` or `destroy()`. undefined after these, and when the peer closed
-   * after a GOODBYE; CHANNEL_CLOSED when it closed without; BAD_FRAME, FRAME_TOO_LARGE, CHANNEL_FAILED.
+   * The last event, which comes once, and never from within an own `close()` or `destroy()`. The error is
+   * undefined after these two, and when the peer closed after a GOODBYE. It is CHANNEL_CLOSED when the peer
+   * closed without one, else BAD_FRAME, FRAME_TOO_LARGE or CHANNEL_FAILED.
    */
   onClose(error: VamosError | undefined): void;
 }
 
 /** One end of an ordered, reliable way for frames between one connector and one host worker. */
 export interface Channel {
-  /** For messages and metrics. */
+  /** The address as messages and metrics show it. */
   readonly address: string;
   readonly counters: Readonly<ChannelCounters>;
-  /** Bytes that `send` took and the operating system has not. */
+  /** Bytes that `send` took and the operating system has not taken yet. */
   readonly bufferedBytes: number;
-  /** Set before the first event-loop turn after the channel was handed over ends; frames wait until then. */
+  /**
+   * Must be called before the turn of the event loop ends in which the channel was handed over; frames wait
+   * until then.
+   */
   setHandlers(handlers: ChannelHandlers): void;
   /**
    * Sends one frame. The body must not be changed afterwards. Never blocks and never throws on I/O errors (those come
@@ -58,23 +66,26 @@ export interface Channel {
    * and nothing is sent, when the channel is closed.
    */
   send(kind: FrameKind, body: Uint8Array): boolean;
-  /** Stops or resumes reading from the peer (back-pressure). */
+  /** Stops or resumes reading from the peer, which holds the peer back. */
   pause(): void;
   resume(): void;
   /** Sends what is buffered (while the peer takes some, for at most 5 s), then closes. Idempotent. */
   close(): void;
-  /** Closes at once. Idempotent. */
+  /** Closes immediately and drops what is buffered. Idempotent. */
   destroy(): void;
 }
 
-/** The host's end of an address: hands over a channel for each connector (or each reopened port). */
+/**
+ * The host's end of an address. It hands over a channel for each connector, or each time that a port is
+ * opened again.
+ */
 export interface Listener {
   readonly address: string;
   close(): Promise<void>;
 }
 
 /**
- * `accept` is called for each channel. For a virtio-serial chardev socket there is one at a time, reopened with backoff
- * while the guest's QEMU is away.
+ * Called for each channel. For a virtio-serial chardev socket there is one at a time; it is opened again with
+ * backoff while the guest's QEMU is away.
  */
 export type Accept = (channel: Channel) => void;

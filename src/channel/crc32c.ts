@@ -1,6 +1,8 @@
 import { native } from './native.js';
 
-/** CRC-32C (Castagnoli); `before` is the result for the bytes before these. */
+/**
+ * Returns the CRC-32C (Castagnoli) of some bytes; `before` is the result for the bytes that came before them.
+ */
 export function crc32c(bytes: Uint8Array, before = 0): number {
   return native().crc32c(bytes, before);
 }

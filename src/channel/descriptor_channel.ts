@@ -20,33 +20,33 @@ import {
 } from './native.js';
 
 export interface ChannelOptions {
-  /** Frames with a bigger body end the channel (received) or are refused (sent). */
+  /** A larger body ends the channel when it is received, and is refused when it is to be sent. */
   maxFrameBytes?: number;
 }
 
 export const DEFAULT_MAX_FRAME_BYTES = 16 << 20;
 
-/** Of the clock that bounds what `close` still sends. */
+/** The interval of the clock that bounds how long `close` goes on sending. */
 const TICK_MS = 100;
 
 const GOODBYE: FrameKind = vamos.FrameKind.GOODBYE;
 
-/** A frame, or with kind NEW_PEER or UNREADABLE that event. */
+/** A frame, or the event that the kind NEW_PEER or UNREADABLE stands for. */
 interface Entry {
   kind: FrameKind;
   body: Uint8Array;
 }
 
-/** Frames over a file descriptor: a socket or a virtio-serial port. */
+/** A channel over a file descriptor: a socket or a virtio-serial port. */
 export class DescriptorChannel implements Channel {
   readonly #native: NativeChannel;
   readonly #maxFrameBytes: number;
   #handlers: ChannelHandlers | undefined;
   #state: 'open' | 'closing' | 'closed' = 'open';
   #isPaused = false;
-  /** Came, and not handed over yet: behind a handler that paused, or threw. */
+  /** Entries that arrived and were not handed over, because a handler paused the channel or threw. */
   #pending: Entry[] = [];
-  /** Reported by the native side; handed on behind what is pending. */
+  /** The end that the native side reported. It is handed on after the pending entries. */
   #end: { error: VamosError | undefined } | undefined;
   #owesDrain = false;
   #lastKind: FrameKind = vamos.FrameKind.NONE;
@@ -54,7 +54,9 @@ export class DescriptorChannel implements Channel {
 
   readonly #onFinish: ((error: VamosError | undefined) => void) | undefined;
 
-  /** Takes the descriptor over. `onFinish` is called when the channel has closed, whoever closed it. */
+  /**
+   * Takes the descriptor over. `onFinish` is called when the channel has closed, whichever side closed it.
+   */
   constructor(
     readonly address: string,
     descriptor: number,
@@ -99,7 +101,10 @@ export class DescriptorChannel implements Channel {
     if (isFirst && !this.#isPaused && this.#state === 'open') this.#native.resume();
   }
 
-  /** @throws VamosError FRAME_TOO_LARGE */
+  /**
+   * Sends a frame.
+   * @throws VamosError FRAME_TOO_LARGE
+   */
   send(kind: FrameKind, body: Uint8Array): boolean {
     if (body.length > this.#maxFrameBytes) {
       const limit = `the limit is ${String(this.#maxFrameBytes)}`;
@@ -131,7 +136,10 @@ export class DescriptorChannel implements Channel {
     if (this.#end) this.destroy();
   }
 
-  /** Counts ticks, not time: a process that stood still must first get to send. */
+  /**
+   * Ends a flush that takes too long. It counts ticks, not time: a process that stood still must first get
+   * the chance to send.
+   */
   #boundFlush(): void {
     let ticks = 0;
     let stalledTicks = 0;
@@ -184,7 +192,7 @@ export class DescriptorChannel implements Channel {
       }
     } finally {
       entries.splice(0, taken);
-      // Anything left, though nobody paused: a handler threw.
+      // Entries are left although the channel is not paused: a handler threw.
       if (this.#canDeliver() && entries.length > 0) this.#dispatchSoon();
     }
     if (this.#end && this.#canDeliver()) this.#finish(this.#end.error);
@@ -225,7 +233,7 @@ export class DescriptorChannel implements Channel {
     clearInterval(this.#flushTimer);
     this.#pending = [];
     const isOrderly = error?.code === 'CHANNEL_CLOSED' && this.#lastKind === GOODBYE;
-    // Never from within the caller's own close() or destroy().
+    // `onClose` must not be called from within the caller's own close() or destroy().
     setImmediate(() => {
       this.#onFinish?.(error);
       this.#handlers?.onClose(isOrderly ? undefined : error);

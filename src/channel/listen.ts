@@ -7,18 +7,26 @@ import { type ChannelOptions, DescriptorChannel } from './descriptor_channel.js'
 import { ANY_CID, Resync, callNative } from './native.js';
 
 export interface ListenOptions extends ChannelOptions {
-  /** virtio-serial: this process makes the chardev's socket and QEMU connects, rather than the other way round. */
+  /**
+   * virtio-serial: this process makes the chardev's socket and QEMU connects to it, rather than the other way
+   * round.
+   */
   ownsSocket?: boolean;
-  /** virtio-serial: between attempts to reach QEMU. */
+  /** virtio-serial: the delays between attempts to reach QEMU. */
   backoff?: BackoffOptions;
-  /** virtio-serial: an attempt to reach QEMU failed, or a connection to it ended; the next one follows. */
+  /**
+   * virtio-serial: an attempt to reach QEMU failed, or a connection to it ended; the next attempt follows
+   * after `delayMs`.
+   */
   onRetry?: (error: VamosError | undefined, delayMs: number) => void;
 }
 
 /**
- * The host's end of an address. `accept` gets a channel for each connector; for a virtio-serial port one at a time, for
- * as long as QEMU keeps the connection, whoever opens the port in the guest.
- * @throws VamosError BAD_ADDRESS, CHANNEL_BUSY (somebody listens there), CHANNEL_DENIED, CHANNEL_FAILED
+ * Opens the host's end of an address. `accept` gets a channel for each connector. For a virtio-serial port
+ * there is one channel at a time, which lives as long as QEMU keeps the connection, whichever process opens
+ * the port in the guest.
+ * @throws VamosError BAD_ADDRESS, CHANNEL_BUSY (another process listens there), CHANNEL_DENIED,
+ * CHANNEL_FAILED
  */
 // eslint-disable-next-line @typescript-eslint/require-await -- failures are rejections, whatever the transport
 export async function listenChannel(
@@ -39,7 +47,7 @@ export async function listenChannel(
   }
 }
 
-/** Accepts on a socket of ours. */
+/** Accepts connections on a socket that this process made. */
 class SocketListener implements Listener {
   readonly #close: () => void;
 
@@ -67,7 +75,7 @@ class SocketListener implements Listener {
     );
     this.#close = () => {
       listener.close();
-      // Only our own: another process may have put its socket there by now.
+      // Another process may have put its socket there by now, which must stay.
       const now = path === undefined ? undefined : lstatSync(path, { throwIfNoEntry: false });
       if (path !== undefined && now?.ino === file?.ino) rmSync(path, { force: true });
     };

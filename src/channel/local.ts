@@ -9,8 +9,9 @@ import {
 } from './channel.js';
 
 /**
- * Two connected ends in this process. Frames are handed over as they are, without header, checksum or copy: the sender
- * must not change a body after `send`, so the receiver may keep it. They arrive in a later turn of the event loop.
+ * Returns two connected ends in this process. Frames are handed over as they are, without header, checksum or
+ * copy: the sender must not change a body after `send`, so the receiver may keep it. They arrive in a later
+ * turn of the event loop.
  */
 export function createLocalPair(address = 'local:'): [Channel, Channel] {
   const one = new LocalChannel(address);
@@ -38,7 +39,7 @@ class LocalChannel implements Channel {
   };
   peer!: LocalChannel;
   #handlers: ChannelHandlers | undefined;
-  /** Sent by the peer, not yet taken by this end's handlers. */
+  /** Frames that the peer sent and this end's handlers have not taken yet. */
   #inbox: Frame[] = [];
   #inboxBytes = 0;
   /** The peer sends no more; what is in the inbox still arrives. */
@@ -81,7 +82,7 @@ class LocalChannel implements Channel {
     this.#schedule();
   }
 
-  /** What was sent is the peer's already, whenever it reads. */
+  /** Closes. Frames that were sent belong to the peer already, whenever it reads them. */
   close(): void {
     if (!this.#isClosed) this.#finish(undefined);
   }
@@ -114,7 +115,8 @@ class LocalChannel implements Channel {
   #takeTurn(): void {
     if (this.#handlers === undefined || this.#isClosed) return;
     try {
-      // What handlers send now arrives in the next turn, so a busy pair does not starve the rest of the process.
+      // What handlers send now arrives in the next turn, so that a busy pair does not starve the rest of the
+      // process.
       for (let left = this.#inbox.length; left > 0 && this.#canDeliver(); left--)
         this.#deliver(this.#handlers);
     } finally {
@@ -156,7 +158,7 @@ class LocalChannel implements Channel {
     this.#isClosed = true;
     this.#dropInbox();
     this.peer.#endByPeer();
-    // Never from within the caller's own close() or destroy().
+    // `onClose` must not be called from within the caller's own close() or destroy().
     setImmediate(() => this.#handlers?.onClose(error));
   }
 }

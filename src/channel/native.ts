@@ -2,14 +2,14 @@ import { loadNative } from '../native.js';
 import { ErrorCode, VamosError } from '../protocol/errors.js';
 
 /**
- * The channel's native binding (`native/addon/channel`). Descriptors are plain numbers, and whoever gets one owns it:
- * `NativeChannel` and `NativeListener` take theirs over. What fails throws an Error whose `code` is a number of
- * ErrorCode.
+ * The channel's native binding (`native/addon/channel`). Descriptors are plain numbers, and the receiver of
+ * one owns it: `NativeChannel` and `NativeListener` take theirs over. A call that fails throws an Error whose
+ * `code` is a number of ErrorCode.
  */
 interface NativeChannelModule {
   crc32c(bytes: Uint8Array, before: number): number;
   freshBytes(count: number): Uint8Array;
-  /** A virtio-serial port, or the UNIX socket that stands in its place. */
+  /** Opens a virtio-serial port, or the UNIX socket that stands in its place. */
   openPort(path: string): number;
   connectUnix(path: string): number;
   connectVsock(
@@ -27,7 +27,7 @@ interface NativeChannelModule {
     onDrain: () => void,
     onEnd: (code: number, message: string) => void,
   ) => NativeChannel;
-  /** Connections from other CIDs than `cid` are turned away; ANY_CID takes all. */
+  /** Turns connections away that come from other CIDs than `cid`; ANY_CID accepts all. */
   NativeListener: new (
     descriptor: number,
     cid: number,
@@ -43,14 +43,14 @@ interface NativeChannelModule {
 export interface NativeChannel {
   /** Returns bufferedBytes. */
   send(kind: number, body: Uint8Array): number;
-  /** Starts paused. */
+  /** Starts or goes on reading; a new channel is paused. */
   resume(): void;
   pause(): void;
   /** Ends (with code OK) once nothing is buffered. */
   close(): void;
   destroy(): void;
   bufferedBytes(): number;
-  /** Sent and received: frames, bytes, system calls. */
+  /** Frames, bytes and system calls: first of what was sent, then of what was received. */
   counters(): [number, number, number, number, number, number];
 }
 
@@ -63,19 +63,22 @@ export const UNREADABLE = 0x101;
 export const LARGE_FLAG = 0x200;
 export const ANY_CID = 0xffffffff;
 
-/** What to do about bytes that don't check: `Resync` of native/wire/frame.hpp. */
+/** What to do about bytes that make no sense: `Resync` of native/wire/frame.hpp. */
 export const Resync = { Never: 0, HelloAnytime: 1, WelcomeFirst: 2 } as const;
 export type Resync = (typeof Resync)[keyof typeof Resync];
 
 let loaded: NativeChannelModule | undefined;
 
-/** @throws VamosError INTERNAL where the addon is not built */
+/**
+ * Loads the binding.
+ * @throws VamosError INTERNAL where the addon is not built
+ */
 export function native(): NativeChannelModule {
   loaded ??= loadNative('vamos_channel') as NativeChannelModule;
   return loaded;
 }
 
-/** Runs a call into the addon; what it throws becomes a VamosError. */
+/** Runs a call into the addon. What it throws becomes a VamosError. */
 export function callNative<Result>(call: (module: NativeChannelModule) => Result): Result {
   const module = native();
   try {

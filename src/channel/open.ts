@@ -5,9 +5,10 @@ import { type ChannelOptions, DescriptorChannel } from './descriptor_channel.js'
 import { ANY_CID, Resync, callNative, errorOfNative } from './native.js';
 
 /**
- * The connector's end of an address. One attempt.
- * @throws VamosError BAD_ADDRESS; CHANNEL_ABSENT (no such port or socket, nobody at its other end), CHANNEL_BUSY (the
- * port has an opener), CHANNEL_DENIED, CHANNEL_FAILED; all with the address in the message
+ * Opens the connector's end of an address, in one attempt.
+ * @throws VamosError BAD_ADDRESS, CHANNEL_ABSENT (there is no such port or socket, or nothing at its other
+ * end), CHANNEL_BUSY (another process has the port open), CHANNEL_DENIED, CHANNEL_FAILED; all with the
+ * address in the message
  */
 export async function connectChannel(address: string, options: ChannelOptions = {}): Promise<Channel> {
   const target = parseAddress(address);

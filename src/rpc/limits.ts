@@ -10,8 +10,8 @@ export const BATCH_OVERHEAD_BYTES = 16;
 /** The largest frame that a host may allow: what every channel carries by default. */
 export const MAX_FRAME_BYTES = 16 * 1024 * 1024;
 
-/** The least window that a connector may offer. */
+/** The smallest window that a connector may offer. */
 export const MIN_WINDOW_BYTES = 128 * 1024;
 
-/** setTimeout's longest delay: a longer deadline is cut to it. */
+/** setTimeout's longest delay. A longer deadline is cut to it. */
 export const MAX_TIMEOUT_MS = 0x7fff_ffff;

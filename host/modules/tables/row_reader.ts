@@ -13,7 +13,7 @@ import type { Scope } from './requests.js';
 const EMPTY = new Uint8Array();
 
 /** Keys of one store call: what it returns must fit memory whatever the rows' size. */
-export const KEYS_AT_ONCE = 64;
+export const KEYS_PER_READ = 64;
 
 export interface RowRequest {
   /** The store's; 0: none. */
@@ -76,7 +76,7 @@ export async function* readWindows(
   };
   for (const key of readKeyBatch(request.keys)) {
     keys.push(key);
-    if (keys.length === KEYS_AT_ONCE) yield await read();
+    if (keys.length === KEYS_PER_READ) yield await read();
   }
   if (keys.length > 0) yield await read();
 }

@@ -3,7 +3,7 @@ import { vamos } from '../../../src/protocol/generated/messages.js';
 import type { Call, ModuleSession } from '../../../src/rpc/contract.js';
 import type { HostTable } from './host_table.js';
 import type { TablesHost } from './host.js';
-import { GetsAtOnce } from './gets_at_once.js';
+import { BatchedGets } from './batched_gets.js';
 import { goOn, type NowOrLater } from './now_or_later.js';
 import { native } from './operations.js';
 import { PendingBlobs } from './pending_blobs.js';
@@ -46,7 +46,7 @@ export class TablesSession implements ModuleSession {
   /** By the number that the connector knows. */
   readonly cursors = new Map<number, HostCursor>();
   readonly blobs: PendingBlobs;
-  readonly atOnce = new GetsAtOnce(this);
+  readonly batch = new BatchedGets(this);
   readonly #running = new Set<Promise<unknown>>();
   readonly #numbered = new Map<number, NumberedStream>();
 

@@ -10,23 +10,24 @@ import { BATCH_OVERHEAD_BYTES, MIN_WINDOW_BYTES, OVERHEAD_BYTES } from '../limit
 import { CallQueue, PendingCall } from './pending_call.js';
 
 export interface RpcClientOptions {
-  /** What the host's configuration asks for; default: none. */
+  /** The token that the host's configuration asks for. Default: none. */
   token?: string;
-  /** Shown in the host's status, at most 200 bytes. */
+  /** A name for the host's status, at most 200 bytes. */
   program?: string;
   /**
-   * How long to try for a session: `connect` itself, and after a loss each call that has no shorter deadline.
-   * Default 10,000.
+   * How long to try to get a session: in `connect` itself, and after a loss in each call that has no shorter
+   * deadline. Default 10,000.
    */
   connectTimeoutMs?: number;
-  /** Longest pause between attempts to connect again. Default 2,000. */
+  /** The longest pause between attempts to connect again. Default 2,000. */
   maxReconnectDelayMs?: number;
-  /** Reply bytes that the host may have under way. Default 16 MiB, at least 128 KiB. */
+  /** Bytes of replies that the host may have on their way. Default 16 MiB, at least 128 KiB. */
   replyWindowBytes?: number;
   /**
-   * While answers are awaited, asks for a sign of life this often; three pings without any frame from the host end the
-   * session. 0: never. Default 5,000 over a virtio-serial port, which may lead to another host without a word (a live
-   * migration); else 0, since the channel tells of its end itself and a ping costs a transition.
+   * How often the client asks for a sign of life while it waits for answers; three pings without any frame
+   * from the host end the session. 0: never. Default 5,000 over a virtio-serial port, which may lead to
+   * another host without a word (a live migration); else 0, since the channel reports its end itself and a
+   * ping costs a transition.
    */
   pingIntervalMs?: number;
 }
@@ -43,23 +44,28 @@ export interface RpcCounters extends ChannelCounters {
   reconnects: number;
 }
 
-/** A try that had less time than this, and no answer within it, says less than the failure of the try before it. */
+/**
+ * An attempt that had less time than this and got no answer says less than the failure of the attempt before
+ * it, which is reported instead.
+ */
 const SHORTEST_TRY_MS = 100;
 const SESSION_BYTES = 16;
 const PORT_PING_INTERVAL_MS = 5_000;
 
 /**
- * A connector's end of a channel: streams of requests, sent in batches that size themselves. What one turn of the event
- * loop issues goes as one frame; while the most frames that the host allows are in flight, calls gather.
+ * A connector's end of a channel: streams of requests, sent in batches that size themselves. What one turn of
+ * the event loop issues goes as one frame; while as many frames are in flight as the host allows, calls
+ * gather.
  *
- * After the loss of a session it connects again by itself: calls that were sent fail with SESSION_LOST (those marked
- * `isCommit` with OUTCOME_UNKNOWN), calls that were not wait for the next session.
+ * After the loss of a session the client connects again by itself. Calls that were sent fail with
+ * SESSION_LOST (those marked `isCommit` with OUTCOME_UNKNOWN); calls that were not sent wait for the next
+ * session.
  */
 export class RpcClient {
   readonly #open: () => Promise<Channel>;
   readonly #options: Required<Omit<RpcClientOptions, 'pingIntervalMs'>> &
     Pick<RpcClientOptions, 'pingIntervalMs'>;
-  /** Its bytes; another one after a rollback of this guest's memory. */
+  /** The session's bytes. They change after a rollback of this guest's memory. */
   #session = freshBytes(SESSION_BYTES);
   readonly #queue = new CallQueue();
   readonly #closing = new AbortController();
@@ -70,14 +76,16 @@ export class RpcClient {
   #maxFrameBytes = 0;
   readonly #backoff: Backoff;
   #lastError = new VamosError('NO_WELCOME', 'no session yet');
-  /** Of its storage, which the host said goodbye with: why there is no session, likely. */
+  /**
+   * The trouble of its storage that the host said goodbye with: the likely reason why there is no session.
+   */
   #trouble: VamosError | undefined;
   /** Why no call is possible any more. */
   #end: VamosError | undefined;
   #isFlushScheduled = false;
   #requests = 0;
   #reconnects = 0;
-  /** Of the connections before. */
+  /** What the earlier connections counted. */
   #past = countersOf(undefined);
 
   private constructor(open: () => Promise<Channel>, options: RpcClientOptions) {
@@ -94,9 +102,9 @@ export class RpcClient {
   }
 
   /**
-   * Connects; while nobody answers it tries again until `connectTimeoutMs`. Keeps the process alive until `close()`, as
-   * sockets do.
-   * @param open makes one channel, one try; called again after a loss
+   * Connects, and while there is no answer tries again until `connectTimeoutMs`. Keeps the process alive
+   * until `close()`, as sockets do.
+   * @param open makes one channel in one attempt; it is called again after a loss
    * @throws VamosError NO_WELCOME, BAD_TOKEN, VERSION_MISMATCH, or what `open` threw
    */
   static async connect(open: () => Promise<Channel>, options: RpcClientOptions = {}): Promise<RpcClient> {
@@ -105,14 +113,17 @@ export class RpcClient {
     return client;
   }
 
-  /** A new stream, independent of all others. */
+  /** Makes a new stream, independent of all others. */
   stream(): RpcStream {
     return new ClientStream(this.#nextStream++, this, (call) => {
       this.#issue(call);
     });
   }
 
-  /** The session that calls issued now will travel in: 1 for the first, one more after each loss. */
+  /**
+   * The number of the session that calls issued now will travel in: 1 for the first, one more after each
+   * loss.
+   */
   get epoch(): number {
     return this.#epoch;
   }
@@ -122,12 +133,14 @@ export class RpcClient {
     return this.#session;
   }
 
-  /** How often it began a session with other bytes, since this guest's memory had been rolled back. */
+  /**
+   * How often the client began a session with other bytes, because this guest's memory had been rolled back.
+   */
   get renewals(): number {
     return this.#renewals;
   }
 
-  /** The longest body of a call. */
+  /** The longest body that a call may have. */
   get maxBodyBytes(): number {
     return this.#maxFrameBytes - BATCH_OVERHEAD_BYTES - OVERHEAD_BYTES;
   }
@@ -143,8 +156,8 @@ export class RpcClient {
   }
 
   /**
-   * Sends what waits, as far as there is room, and ends the session; the host rolls back what is open. Calls without an
-   * answer fail with SESSION_LOST or OUTCOME_UNKNOWN, later ones with CANCELLED. Idempotent.
+   * Sends what waits, as far as there is room, and ends the session; the host rolls back what is open. Calls
+   * without an answer fail with SESSION_LOST or OUTCOME_UNKNOWN, later ones with CANCELLED. Idempotent.
    */
   async close(): Promise<void> {
     const connection = this.#connection;
@@ -197,7 +210,7 @@ export class RpcClient {
     call.waitForSession(this.#options.connectTimeoutMs, () => this.#lastError);
   }
 
-  /** After the promise continuations of this turn: what they issue goes along. */
+  /** Flushes after the promise continuations of this turn, so that what they issue goes in the same frame. */
   #scheduleFlush(): void {
     if (this.#isFlushScheduled) return;
     this.#isFlushScheduled = true;
@@ -207,7 +220,10 @@ export class RpcClient {
     });
   }
 
-  /** Tries until there is a session, the client is closed, or time is up; throws the reason of the last failure. */
+  /**
+   * Tries until there is a session, the client is closed, or time is up. Throws the reason of the last
+   * failure.
+   */
   async #connect(untilMs: number): Promise<void> {
     for (let earlier: VamosError | undefined; ; earlier = this.#lastError) {
       let openedMs = Infinity;
@@ -264,8 +280,9 @@ export class RpcClient {
   }
 
   /**
-   * What the host knows of the old session is of a state of this guest's memory that is gone. Commits that were issued before
-   * this was known may have been done in that state, even those that were not sent in this one.
+   * Takes other bytes for the session when the host knows the old ones from a state of this guest's memory
+   * that is gone. Commits that were issued before this was known may have been done in that state, even those
+   * that were not sent in this one.
    */
   #renewIfStale(error: VamosError): void {
     if (error.code !== 'SESSION_STALE') return;
@@ -300,15 +317,15 @@ export class RpcClient {
     void this.#reconnect(performance.now() - connection.startedAt > this.#options.maxReconnectDelayMs);
   }
 
-  /** At once after a session that stood for a while, else after a pause. */
-  async #reconnect(atOnce: boolean): Promise<void> {
-    if (atOnce) this.#backoff.reset();
+  /** Connects again: immediately after a session that lasted for a while, else after a pause. */
+  async #reconnect(isImmediate: boolean): Promise<void> {
+    if (isImmediate) this.#backoff.reset();
     else await this.#pause(Infinity);
     try {
       await this.#connect(Infinity);
       this.#reconnects++;
     } catch {
-      // #connect has told all calls.
+      // #connect has reported the failure to all calls.
     }
   }
 

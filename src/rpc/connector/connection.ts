@@ -6,19 +6,21 @@ import { BATCH_OVERHEAD_BYTES } from '../limits.js';
 import type { CallQueue, PendingCall } from './pending_call.js';
 
 const { FrameKind } = vamos;
-/** Bulk leaves the last eighth of the request window to calls no larger than this, a COMMIT for instance. */
+/**
+ * Large calls leave the last eighth of the request window to calls of at most this size, such as a COMMIT.
+ */
 const SMALL_CALL_BYTES = 4096;
 const MAX_UNANSWERED_PINGS = 3;
 const NO_BODY = new Uint8Array();
 
-/** A frame of requests; in flight until each of them is answered or reported parked. */
+/** A frame of requests. It is in flight until each of them is answered or reported parked. */
 interface SentFrame {
   unsettled: number;
 }
 
 interface SentRequest {
   call: PendingCall;
-  /** Which request of the call's. */
+  /** The request's place in its call. */
   index: number;
   frame: SentFrame;
   bytes: number;
@@ -27,17 +29,19 @@ interface SentRequest {
 
 /** What a connection asks of the client that owns it. */
 export interface ConnectionOwner {
-  /** There may be room for another frame, or a credit to give: flush at the end of this turn. */
+  /**
+   * There may be room for another frame, or a credit to give: the client is to flush at the end of this turn.
+   */
   onRoom(): void;
-  /** Once: the session is over; its sent calls have failed already. */
+  /** The session is over, and its sent calls have failed already. This is called once. */
   onEnd(error: VamosError): void;
 }
 
-/** The connector's side of one session: sends batches of calls and settles them. */
+/** The connector's side of one session: it sends batches of calls and settles them. */
 export class Connection implements ChannelHandlers {
   readonly startedAt = performance.now();
   readonly maxFrameBytes: number;
-  /** REQUESTS frames sent, and requests that the host reported parked. */
+  /** Frames of requests that were sent, and below them requests that the host reported parked. */
   requestFrames = 0;
   parked = 0;
   /** Settles when the channel is closed. */
@@ -57,9 +61,9 @@ export class Connection implements ChannelHandlers {
   #isChannelFull = false;
   #hasEnded = false;
   #unansweredPings = 0;
-  /** Since the last look. */
+  /** A frame arrived since the last ping was considered. */
   #hasHeard = false;
-  /** The host knows a later state of the session, which is over. */
+  /** Set when the host knows a later state of the session, which is then over. */
   #stale: VamosError | undefined;
   readonly #pingTimer: NodeJS.Timeout | undefined;
 
@@ -90,8 +94,9 @@ export class Connection implements ChannelHandlers {
   }
 
   /**
-   * Sends cancellations, then what waits as far as frames in flight and the window allow, then the credit if due. A
-   * request that was made after a cancel must not come before it: it could close a circle with the wait that ends.
+   * Sends cancellations, then waiting calls as far as frames in flight and the window allow, then the credit
+   * if it is due. A request that was made after a cancellation must not be sent before it: it could close a
+   * circle with the wait that the cancellation ends.
    */
   flush(queue: CallQueue): void {
     if (this.#hasEnded) return;
@@ -113,12 +118,12 @@ export class Connection implements ChannelHandlers {
     }
   }
 
-  /** With the next flush tells the host to stop the call. Its ids stay taken until they are answered. */
+  /** Tells the host with the next flush to stop the call. Its ids stay taken until they are answered. */
   cancel(call: PendingCall): void {
     this.#cancelled.push(...call.ids);
   }
 
-  /** The orderly end: the host ends the session, calls without an answer fail with `error`. */
+  /** Ends the session in order: the host is told, and calls without an answer fail with `error`. */
   close(error: VamosError): void {
     this.#send(FrameKind.GOODBYE, vamos.Goodbye.encode({}).finish());
     this.channel.close();
@@ -176,7 +181,7 @@ export class Connection implements ChannelHandlers {
       case FrameKind.GOODBYE:
         this.#abandon(fromGoodbye(this.channel.address, vamos.Goodbye.decode(body)));
         break;
-      case FrameKind.WELCOME: // to a Hello that was sent again
+      case FrameKind.WELCOME: // // the answer to a Hello that was sent again
       case FrameKind.PONG:
         break;
       default:
@@ -279,8 +284,9 @@ export class Connection implements ChannelHandlers {
   }
 
   /**
-   * Pings only while an answer is awaited and nothing was heard: a ping costs a transition like any frame. Counts pings,
-   * not time: a process that stood still must first get to read what came meanwhile.
+   * Sends a ping, only while an answer is awaited and no frame arrived: a ping costs a transition like any
+   * frame. It counts pings, not time: a process that stood still must first get to read what arrived
+   * meanwhile.
    */
   #ping(): void {
     const isAlive = this.#unanswered.size === 0 || this.#hasHeard;

@@ -8,7 +8,7 @@ const { FrameKind } = vamos;
 const FIRST_RESEND_MS = 100;
 const LAST_RESEND_MS = 500;
 
-/** What a connector says of itself, in every Hello. */
+/** What a connector says of itself in every Hello. */
 export interface Greeting {
   session: Uint8Array;
   epoch: number;
@@ -118,7 +118,7 @@ function checkWelcome(address: string, welcome: vamos.Welcome): VamosError | und
   return undefined;
 }
 
-/** The failure that a Goodbye tells of. */
+/** Makes an error of the failure that a Goodbye tells of. */
 export function fromGoodbye(address: string, goodbye: vamos.Goodbye): VamosError {
   const code =
     ErrorCode[goodbye.code] === undefined || goodbye.code === ErrorCode.OK

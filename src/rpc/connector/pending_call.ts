@@ -2,13 +2,13 @@ import { VamosError } from '../../protocol/errors.js';
 import type { CallOptions } from '../contract.js';
 import { MAX_TIMEOUT_MS, OVERHEAD_BYTES } from '../limits.js';
 
-/** One call, or the requests of one chain, from issue to answer. Settles exactly once. */
+/** One call, or the requests of one chain, from issue to answer. It settles exactly once. */
 export class PendingCall {
-  /** What its requests count in the host's window and in a frame. */
+  /** Bytes that its requests count in the host's window and in a frame. */
   readonly bytes: number;
   readonly epoch: number | undefined;
   readonly isCommit: boolean;
-  /** Ids of its requests once they are sent. */
+  /** The ids of its requests, once they are sent. */
   ids: number[] = [];
   isSettled = false;
 
@@ -37,7 +37,7 @@ export class PendingCall {
     this.#signal = options.signal;
   }
 
-  /** What the request at `index` counts. */
+  /** Returns the bytes that the request at `index` counts. */
   requestBytes(index: number): number {
     return this.requests[index]!.body.length + OVERHEAD_BYTES;
   }
@@ -46,12 +46,12 @@ export class PendingCall {
     return this.ids.length > 0;
   }
 
-  /** What the host is told: 0 for none. */
+  /** The time left that the host is told of; 0 where there is no deadline. */
   get remainingMs(): number {
     return this.#deadline === 0 ? 0 : Math.max(1, Math.ceil(this.#deadline - performance.now()));
   }
 
-  /** Watches deadline and signal; `onCancel` is called after an abort has failed the call. */
+  /** Watches deadline and signal. `onCancel` is called after one of them has failed the call. */
   watch(onCancel: () => void): void {
     if (this.#deadline > 0) {
       this.#deadlineTimer = setTimeout(() => {
@@ -69,14 +69,14 @@ export class PendingCall {
     else watchersOf(signal).add(this.#onAbort);
   }
 
-  /** While there is no session: fails after `timeoutMs` unless sent before. */
+  /** To be called while there is no session: the call fails after `timeoutMs` unless it is sent before. */
   waitForSession(timeoutMs: number, error: () => VamosError): void {
     this.#sessionTimer ??= setTimeout(() => {
       this.fail(error());
     }, timeoutMs);
   }
 
-  /** There is a session: only the call's own deadline counts now. */
+  /** To be called when there is a session again: only the call's own deadline counts now. */
   stopWaitingForSession(): void {
     clearTimeout(this.#sessionTimer);
     this.#sessionTimer = undefined;
@@ -97,9 +97,10 @@ export class PendingCall {
   }
 
   /**
-   * Its session ended.
-   * @param cause with SESSION_STALE a commit that was not sent may have been, before this guest's memory was rolled back
-   * @param session its bytes, which must be named to ask later what became of a commit
+   * Fails the call because its session ended.
+   * @param cause with SESSION_STALE, a commit that was not sent may have been done before this guest's memory
+   * was rolled back
+   * @param session the session's bytes, which are needed to ask later what became of a commit
    */
   lose(cause: VamosError, session?: Uint8Array): void {
     const mayBeDone = this.isCommit && (this.isSent || cause.code === 'SESSION_STALE');
@@ -122,7 +123,10 @@ export class PendingCall {
 
 const watchers = new WeakMap<AbortSignal, Set<() => void>>();
 
-/** One listener a signal, however many calls share it: Node warns of more than ten. */
+/**
+ * Returns the functions that one listener of the signal calls. There is one listener a signal, however many
+ * calls share it, since Node warns of more than ten.
+ */
 function watchersOf(signal: AbortSignal): Set<() => void> {
   let set = watchers.get(signal);
   if (set === undefined) {
@@ -154,8 +158,8 @@ export class CallQueue {
   }
 
   /**
-   * Takes what goes into one frame. A call for which the window has no room holds back its own stream only, so that
-   * a small COMMIT gets past bulk.
+   * Takes what goes into one frame. A call for which the window has no room holds back its own stream only,
+   * so that a small COMMIT gets past large calls.
    */
   takeBatch(maxBytes: number, hasRoom: (batchBytes: number, callBytes: number) => boolean): PendingCall[] {
     const batch: PendingCall[] = [];
@@ -184,7 +188,7 @@ export class CallQueue {
     return batch;
   }
 
-  /** Takes out those that `select` says. */
+  /** Takes the calls out that `select` chooses, and returns them. */
   remove(select: (call: PendingCall) => boolean): PendingCall[] {
     const removed = this.#calls.filter(select);
     if (removed.length > 0) this.#calls = this.#calls.filter((call) => !select(call));

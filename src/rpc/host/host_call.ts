@@ -2,23 +2,28 @@ import type { VamosError } from '../../protocol/errors.js';
 import type { Call, HostSession } from '../contract.js';
 import { OVERHEAD_BYTES } from '../limits.js';
 
-/** A frame of requests as the host accounts for it: owed until each request is answered or reported parked. */
+/**
+ * A frame of requests as the host accounts for it: owed until each request is answered or reported parked.
+ */
 export interface OwedFrame {
   unsettled: number;
   calls: HostCall[];
 }
 
-/** Requests of one stream that wait for their turn, and the one that runs. */
+/** One stream on the host: the request that runs, and those that wait for their turn. */
 export interface StreamQueue {
   readonly number: number;
-  /** Those to run next, the last one first: taking the first of a long array takes as long as the array. */
+  /**
+   * The requests to run next, the last one first: taking the first of a long array takes as long as the
+   * array.
+   */
   ready: HostCall[];
-  /** Behind them, in order. */
+  /** The requests behind those that are ready, in order. */
   waiting: HostCall[];
-  /** Of those that wait, aborted and so answered before their turn. */
+  /** How many of the waiting requests were aborted, and so answered, before their turn. */
   abortedCount: number;
   running: HostCall | undefined;
-  /** The last one that ended was chained to the next and failed. */
+  /** The last request that ended was chained to the next and failed. */
   isChainBroken: boolean;
 }
 
@@ -28,9 +33,9 @@ export class HostCall implements Call {
   isParked = false;
   isReported = false;
   isAnswered = false;
-  /** The module has it and has not settled. */
+  /** The module has the request and has not settled it. */
   isRunning = false;
-  /** What it counts in the request window. */
+  /** Bytes that the request counts in the request window. */
   readonly bytes: number;
   deadlineTimer: NodeJS.Timeout | undefined;
   #abortReason: VamosError | undefined;
@@ -54,7 +59,7 @@ export class HostCall implements Call {
     return this.queue.number;
   }
 
-  /** Made when asked for: most requests end before anybody listens. */
+  /** Made when it is asked for: most requests end before anything listens. */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
@@ -83,7 +88,7 @@ export class HostCall implements Call {
     if (this.isRunning && this.isParked !== isParked) this.onParked(this, isParked);
   }
 
-  /** It waits itself, or its turn comes after one that waits. */
+  /** The request waits, or its turn comes after one that waits. */
   get isStalled(): boolean {
     return this.queue.running?.isParked ?? false;
   }

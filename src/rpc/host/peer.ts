@@ -12,19 +12,22 @@ const MAX_HELLO_BYTES = 64 * 1024;
 
 /** What a peer asks of the server that accepted it. */
 export interface PeerServer {
-  /** Refuses, or ends what an earlier connection of the same session left, and begins. @throws VamosError */
+  /**
+   * Begins a session, after ending what an earlier connection of the same session left, or refuses it.
+   * @throws VamosError
+   */
   begin(peer: Peer, hello: vamos.Hello): Promise<Session>;
   welcome(nonce: Uint8Array, session: Session): Uint8Array;
   onSessionEnd(session: Session, error: VamosError | undefined): Promise<void>;
   onClosed(peer: Peer): void;
 }
 
-/** The host's end of one channel: whoever says Hello there gets a session, one at a time. */
+/** The host's end of one channel. A connector that says Hello there gets a session, one at a time. */
 export class Peer implements ChannelHandlers {
-  /** Of the latest Hello. */
+  /** The nonce of the latest Hello. */
   #nonce: Uint8Array | undefined;
   #session: Session | undefined;
-  /** The session before has let go of all it held. */
+  /** Settles when the session before has let go of all that it held. */
   #released: Promise<void> = Promise.resolve();
   #isClosed = false;
   #helloTimer: NodeJS.Timeout | undefined;
@@ -57,7 +60,7 @@ export class Peer implements ChannelHandlers {
     } catch (error) {
       void this.close(VamosError.from(error));
     }
-    // One that writes and never reads must not fill our memory with answers to pings and hellos.
+    // A connector that writes and never reads must not fill our memory with answers to pings and hellos.
     if (this.channel.bufferedBytes > this.maxBufferedBytes) this.channel.pause();
   }
 
@@ -66,7 +69,7 @@ export class Peer implements ChannelHandlers {
     this.#nonce = undefined;
   }
 
-  /** Whoever sends it is to say hello again. It may be a connector that knows nothing of this host. */
+  /** Asks the sender to say hello again. It may be a connector that knows nothing of this host. */
   onUnreadable(): void {
     if (this.#isClosed) return;
     const error = new VamosError('SESSION_LOST', 'what came belongs to no session that this host knows');
@@ -87,7 +90,10 @@ export class Peer implements ChannelHandlers {
     this.#onClosed();
   }
 
-  /** Ends the session, says why, closes the channel; settles when the session has let go. */
+  /**
+   * Ends the session, says why, and closes the channel. Settles when the session has let go of all that it
+   * held.
+   */
   close(error: VamosError): Promise<void> {
     if (!this.#isClosed) {
       this.#isClosed = true;
@@ -99,7 +105,7 @@ export class Peer implements ChannelHandlers {
     return this.#released;
   }
 
-  /** Ends the session and says why; whoever says hello next gets another one. */
+  /** Ends the session and says why; the next Hello begins another one. */
   endSession(error: VamosError): void {
     if (!this.#session) return;
     sendGoodbye(this.channel, error);
@@ -142,7 +148,10 @@ export class Peer implements ChannelHandlers {
     }
   }
 
-  /** A connector that outlived its session's worker learns it this way, and says Hello again. */
+  /**
+   * Ends the session where there is none for a frame. A connector that outlived its session's worker learns
+   * it this way and says Hello again.
+   */
   #expectSession(): Session {
     if (this.#session) return this.#session;
     throw new VamosError('SESSION_LOST', 'there is no session on this channel');
@@ -163,7 +172,7 @@ export class Peer implements ChannelHandlers {
     const isKnown = session?.id === Buffer.from(hello.session).toString('hex');
     const isStale = isKnown && session.isLaterThan(hello.epoch);
     if (this.#nonce !== undefined && Buffer.compare(nonce, this.#nonce) === 0 && !isStale) {
-      // Sent again before our Welcome arrived.
+      // This Hello was sent again before our Welcome arrived.
       if (session) this.channel.send(FrameKind.WELCOME, this.server.welcome(nonce, session));
       return;
     }
@@ -183,7 +192,8 @@ export class Peer implements ChannelHandlers {
       if (!isCurrent()) return;
       const session = await this.server.begin(this, hello);
       if (!isCurrent()) {
-        // Whoever said hello since may have a session already: this one is not the channel's.
+        // A Hello that came meanwhile may have begun another session already, which this loss does not
+        // concern.
         await this.server.onSessionEnd(session, new VamosError('SESSION_LOST', 'its connector is gone'));
         return;
       }
@@ -202,13 +212,16 @@ export class Peer implements ChannelHandlers {
   }
 }
 
-/** undefined: the connector is done. Else it goes on in another session, and asks there what became of this one's commits. */
+/**
+ * Returns why a Goodbye ends the session; undefined: the connector is done. With a reason the connector goes
+ * on in another session, and asks there what became of this one's commits.
+ */
 function reasonOf({ code, message }: vamos.Goodbye): VamosError | undefined {
   if (code === vamos.ErrorCode.OK) return undefined;
   return new VamosError('SESSION_LOST', `the connector ended the session: ${message.slice(0, 1000)}`);
 }
 
-/** A hello of a connector in an earlier state than the host knows it in. */
+/** The error for a Hello of a connector that is in an earlier state than the host knows it in. */
 export function staleHello(): VamosError {
   return new VamosError(
     'SESSION_STALE',

@@ -4,16 +4,19 @@ import { vamos } from '../../protocol/generated/messages.js';
 import type { HostCall } from './host_call.js';
 import { BATCH_OVERHEAD_BYTES, OVERHEAD_BYTES } from '../limits.js';
 
-/** A failure's message and detail never make a reply too large for a frame. */
+/** A failure's message and detail are cut to this length, so that a reply never is too large for a frame. */
 const MAX_MESSAGE_LENGTH = 1000;
 const MAX_DETAIL_BYTES = 4096;
-/** Of several replies that go as one; less than the least frame that a connector may allow. */
+/**
+ * The most that several encoded replies take together; less than the smallest frame that a connector may
+ * allow.
+ */
 const MAX_ENCODED_BYTES = 48 * 1024;
 
 interface QueuedReply {
-  /** One reply, or several as they stand in a ReplyBatch. */
+  /** One reply, or several encoded as in a ReplyBatch. */
   message: vamos.IReply | Uint8Array;
-  /** More than it takes in a frame. */
+  /** An upper bound of the bytes that it takes in a frame. */
   bytes: number;
   readonly onSent: () => void;
 }
@@ -36,8 +39,8 @@ export class ReplyQueue {
   }
 
   /**
-   * Returns the error that the reply carries.
-   * @param onSent when it goes out
+   * Adds a reply, and returns the error that it carries.
+   * @param onSent called when the reply goes out
    */
   push(call: HostCall, outcome: Uint8Array | VamosError, onSent: () => void): VamosError | undefined {
     const answer = outcome instanceof VamosError ? outcome : this.#checked(call, outcome);
@@ -51,12 +54,12 @@ export class ReplyQueue {
     return answer instanceof VamosError ? answer : undefined;
   }
 
-  /** What several replies may take that go as one. */
+  /** The most bytes that `pushEncoded` takes. */
   get maxEncodedBytes(): number {
     return Math.min(this.maxFrameBytes - BATCH_OVERHEAD_BYTES, MAX_ENCODED_BYTES);
   }
 
-  /** Several replies, at most `maxEncodedBytes`. */
+  /** Adds several encoded replies, at most `maxEncodedBytes`. */
   pushEncoded(replies: Uint8Array, onSent: () => void): void {
     this.#add({ message: replies, bytes: replies.length, onSent });
   }
@@ -66,7 +69,7 @@ export class ReplyQueue {
     this.#queuedBytes += reply.bytes;
   }
 
-  /** The connector has taken so many bytes of reply frames. */
+  /** The connector has taken this many bytes of reply frames. */
   credit(receivedBytes: number): void {
     if (receivedBytes < this.#creditedBytes || receivedBytes > this.#sentBytes) {
       throw new VamosError(
@@ -89,7 +92,10 @@ export class ReplyQueue {
     }
   }
 
-  /** A frame takes at most half the window, so whoever is short of credit is owed one that the connector must give. */
+  /**
+   * Takes the replies of one frame. A frame takes at most half the window, so a connector whose credit runs
+   * short holds another frame, for which it must give credit.
+   */
   #takeBatch(): QueuedReply[] {
     const room = Math.min(this.maxFrameBytes, this.windowBytes - (this.#sentBytes - this.#creditedBytes));
     let bytes = BATCH_OVERHEAD_BYTES;
@@ -113,7 +119,7 @@ export class ReplyQueue {
   }
 }
 
-/** A ReplyBatch. Its parts may stand one after another, each as a message of its own. */
+/** Encodes a ReplyBatch. Its parts may stand one after another, each as a message of its own. */
 function encode(batch: readonly QueuedReply[]): Uint8Array {
   const first = batch[0]!.message;
   if (batch.length === 1 && first instanceof Uint8Array) return first;

@@ -9,11 +9,13 @@ import { Session, type SessionLimits } from './session.js';
 import { addCounters, count, noCounters, RequestStatistics, type ServerStatistics } from './statistics.js';
 
 export interface RpcServerOptions extends Partial<SessionLimits> {
-  /** A connector must show the same; default: none. */
+  /** A token that a connector must show. Default: none. */
   token?: string;
-  /** Sessions at once. Default 1,024. */
+  /** The most simultaneous sessions. Default 1,024. */
   maxSessions?: number;
-  /** Channels at once, with a session or without: one more is closed at once. Default 1,024. */
+  /**
+   * The most simultaneous channels, with a session or without; one more is closed immediately. Default 1,024.
+   */
   maxChannels?: number;
   /** How long a socket's channel may stay without a Hello. Default 10,000. */
   helloTimeoutMs?: number;
@@ -21,9 +23,9 @@ export interface RpcServerOptions extends Partial<SessionLimits> {
   maxReplyWindowBytes?: number;
   /** How long `stop` waits for requests that run. Default 10,000. */
   stopTimeoutMs?: number;
-  /** For logs: sessions that begin, and that end (error undefined: in order). */
+  /** Called, for logs, when a session begins and when it ends (error undefined: in order). */
   onSession?(event: SessionEvent): void;
-  /** A channel that was accepted is closed. */
+  /** Called when a channel that was accepted has closed. */
   onChannelClosed?(channel: Channel): void;
 }
 
@@ -40,8 +42,8 @@ const MIB = 1024 * 1024;
 const DEFAULT_LIMITS: SessionLimits = {
   maxFrameBytes: 4 * MIB,
   requestWindowBytes: 16 * MIB,
-  // One more than one that travels and one that runs would only make batches smaller: 16 streams that commit took up to
-  // 0.16 frames a commit with four in flight, at most 0.1 with two.
+  // More than one frame that travels and one that runs would only make batches smaller: 16 streams that
+  // commit took up to 0.16 frames a commit with four in flight, at most 0.1 with two.
   maxFramesInFlight: 2,
   maxStreams: 65_536,
   maxQueuedReplyBytes: 32 * MIB,
@@ -49,7 +51,9 @@ const DEFAULT_LIMITS: SessionLimits = {
   endTimeoutMs: 1_000,
 };
 
-/** The host's end of any number of channels: a session for each connector, its requests run by the modules. */
+/**
+ * The host's end of any number of channels. Each connector gets a session, and the modules run its requests.
+ */
 export class RpcServer {
   readonly #modules: readonly HostModule[];
   readonly #options: RpcServerOptions;
@@ -58,7 +62,7 @@ export class RpcServer {
   readonly #worker = randomBytes(16);
   readonly #peers = new Set<Peer>();
   readonly #statistics = new RequestStatistics();
-  /** By id, until all they held is released. */
+  /** Sessions by id, each until all that it held is released. */
   readonly #sessions = new Map<string, { session: Session; peer: Peer }>();
   readonly #pastChannels = noCounters();
   readonly #sessionsEnded: Partial<Record<ErrorName, number>> = {};
@@ -86,7 +90,7 @@ export class RpcServer {
   /** Serves a connector on this channel until it closes. */
   accept(channel: Channel): void {
     if (this.#peers.size >= (this.#options.maxChannels ?? 1024)) {
-      // No Goodbye: before its Hello a connector heeds none.
+      // It gets no Goodbye: before its Hello a connector heeds none.
       channel.destroy();
       return;
     }
@@ -113,8 +117,8 @@ export class RpcServer {
   }
 
   /**
-   * Begins no session and starts no request any more, finishes what runs (at most `stopTimeoutMs`; parked requests are
-   * not waited for), says goodbye with HOST_STOPPING and closes the modules. Idempotent.
+   * Begins no session and starts no request any more, finishes what runs (for at most `stopTimeoutMs`; parked
+   * requests are not waited for), says goodbye with HOST_STOPPING and closes the modules. Idempotent.
    */
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
@@ -122,11 +126,12 @@ export class RpcServer {
   }
 
   /**
-   * Nothing can be answered any more: says goodbye with this error (HOST_STOPPING to those without a session) before anything else
-   * that is promised goes on, and closes the modules. Idempotent; a stop under way goes on as it is.
+   * Ends everything because nothing can be answered any more. Says goodbye with this error (with
+   * HOST_STOPPING to connectors without a session) before any other promise continues, and closes the
+   * modules. Idempotent; a stop under way goes on as it is.
    */
   fail(reason: VamosError): Promise<void> {
-    // A session's end may have its owner call stop(), which is this one.
+    // The owner of a session that ends may call stop(), which must find this promise.
     this.#stopped ??= Promise.resolve().then(() => this.#end(reason));
     return this.#stopped;
   }
@@ -138,9 +143,9 @@ export class RpcServer {
   }
 
   async #end(reason: VamosError): Promise<void> {
-    // Who has no session yet lost nothing, and is to ask again.
+    // A connector that has no session yet lost nothing, and is to ask again.
     const refusal = new VamosError('HOST_STOPPING', reason.message);
-    // What is stored waits for no peer that takes its goodbye slowly.
+    // The stores must not wait for a peer that takes its goodbye slowly.
     await Promise.all([
       ...[...this.#peers].map((peer) =>
         peer.close(peer.hasSession ? reason : refusal).then(() => peer.closed),
@@ -226,12 +231,15 @@ function pickLimits(options: Partial<SessionLimits>): SessionLimits {
   return limits;
 }
 
-/** A virtio-serial port's channel stays open, and silent, while no process of the guest uses it; a socket's does not. */
+/**
+ * Says whether a channel closes when its peer goes. A virtio-serial port's channel stays open, and silent,
+ * while no process of the guest uses it.
+ */
 function endsWithItsPeer(channel: Channel): boolean {
   return /^(unix|vsock):/.test(channel.address);
 }
 
-/** Of equal length whatever the token's, for a comparison in constant time. */
+/** Returns a digest whose length does not depend on the token's, for a comparison in constant time. */
 function digest(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }

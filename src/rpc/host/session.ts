@@ -8,14 +8,14 @@ import { ReplyQueue } from './reply_queue.js';
 import type { RequestStatistics, SessionStatistics } from './statistics.js';
 import { bodyOf, decode, decodeRequests } from './wire.js';
 
-type AtOnce = NonNullable<ModuleSession['atOnce']>;
+type BatchAnswerer = NonNullable<ModuleSession['batch']>;
 
-/** Of a request's number in a frame. */
+/** The most bytes that a request's id takes in a frame. */
 const MAX_ID_BYTES = 5;
-/** Requests that were aborted before their turn: a stream's queue is not tidied for fewer. */
+/** A stream's queue is tidied once it holds this many requests that were aborted before their turn. */
 const MIN_ABORTED_COUNT = 16;
 
-/** How long a reply waits for those of the rest of its chain. */
+/** How long a reply waits for the replies of the rest of its chain. */
 const MAX_CHAIN_WAIT_MS = 200;
 
 /** What a host allows a connector. */
@@ -23,11 +23,17 @@ export interface SessionLimits {
   maxFrameBytes: number;
   requestWindowBytes: number;
   maxFramesInFlight: number;
-  /** Streams with requests that are not answered. */
+  /** The most streams with requests that are not answered. */
   maxStreams: number;
-  /** Replies that wait for a connector which does not take them; beyond it no further request starts. */
+  /**
+   * While more bytes of replies than this wait for a connector that does not take them, no further request
+   * starts.
+   */
   maxQueuedReplyBytes: number;
-  /** Requests that run at once, those that are parked not counted; what comes beyond waits in its stream. */
+  /**
+   * The most requests that run simultaneously, not counting parked ones. Further requests wait in their
+   * streams.
+   */
   maxRunning: number;
   /** How long calls that were aborted because the session ends may take to settle. */
   endTimeoutMs: number;
@@ -40,20 +46,23 @@ export interface SessionIdentity {
   replyWindowBytes: number;
 }
 
-/** One connector's session on the host: runs its streams, gathers replies, accounts for frames and windows. */
+/**
+ * One connector's session on the host: it runs the streams, gathers replies, and accounts for frames and
+ * windows.
+ */
 export class Session implements HostSession {
   readonly id: string;
   readonly epoch: number;
   readonly program: string;
-  /** What Welcome says: at most half of the reply window. */
+  /** The frame size that Welcome announces: at most half of the reply window. */
   readonly maxFrameBytes: number;
 
   readonly #startedAt = Date.now();
   readonly #modules = new Map<number, ModuleSession>();
   readonly #streams = new Map<number, StreamQueue>();
-  /** Not answered. */
+  /** Calls that are not answered, by id. */
   readonly #calls = new Map<number, HostCall>();
-  /** With a request that is neither answered nor reported parked. */
+  /** Frames with a request that is neither answered nor reported parked. */
   readonly #owedFrames = new Set<OwedFrame>();
   /** Streams whose next request waits until the connector takes replies, or until fewer requests run. */
   readonly #heldStreams = new Set<StreamQueue>();
@@ -61,13 +70,13 @@ export class Session implements HostSession {
   #unansweredBytes = 0;
   #running = 0;
   #parked = 0;
-  /** Of requests that were aborted, and so answered, and still run. */
+  /** Bytes of requests that were aborted, and so answered, and still run. */
   #abortedBytes = 0;
   #isFlushScheduled = false;
-  /** Replies wait for the rest of their chains. */
+  /** Set while replies wait for the rest of their chains. */
   #flushTimer: NodeJS.Timeout | undefined;
   #isDraining = false;
-  /** Its connector has sent something since Welcome. */
+  /** The connector has sent something since Welcome. */
   #isInUse = false;
   #ended: Promise<void> | undefined;
   readonly #quietWaiters = new Set<() => void>();
@@ -81,7 +90,7 @@ export class Session implements HostSession {
     modules: readonly HostModule[],
     private readonly limits: SessionLimits,
     private readonly statistics: RequestStatistics,
-    /** The connector's memory was rolled back: the session is to end. */
+    /** Called when the connector's memory was rolled back, so that the session has to end. */
     private readonly onStale: (error: VamosError) => void,
   ) {
     this.id = identity.id;
@@ -115,16 +124,16 @@ export class Session implements HostSession {
   }
 
   /**
-   * Whether a connector that says hello with this epoch is in an earlier state than this session's: once it has used a
-   * session, its next one has a higher epoch.
+   * Says whether a connector that says hello with this epoch is in an earlier state than this session's: once
+   * it has used a session, its next one has a higher epoch.
    */
   isLaterThan(epoch: number): boolean {
     return epoch < this.epoch || (epoch === this.epoch && this.#isInUse);
   }
 
   /**
-   * A frame of requests.
-   * @throws VamosError where it breaks the protocol: the session must end
+   * Takes a frame of requests.
+   * @throws VamosError where the frame breaks the protocol, so that the session must end
    */
   takeRequests(body: Uint8Array): void {
     this.#isInUse = true;
@@ -139,36 +148,41 @@ export class Session implements HostSession {
         );
       }
       const frame: OwedFrame = { unsettled: batch.requests.length, calls: [] };
-      const left = this.#answerAtOnce(body, batch.requests, frame);
+      const left = this.#answerBatched(body, batch.requests, frame);
       const touched = this.#enqueue(body, left, frame);
       for (const stream of touched) this.#runNext(stream);
-      // Nothing else is about to share the frame of replies.
+      // No other answer is about to come that could share the frame of replies.
       if (this.#calls.size === 0 && !this.#isFlushScheduled) this.#flush();
       else if (this.#owesAllFrames) this.#scheduleFlush();
     }
     if (this.#replies.queuedBytes > 0 && this.#flushTimer === undefined) this.#scheduleFlush();
   }
 
-  /** Has modules answer what needs to be no call of its own. Returns the other requests. */
-  #answerAtOnce(body: Uint8Array, requests: FrameRequest[], frame: OwedFrame): FrameRequest[] {
+  /** Lets modules answer together what needs no call of its own. Returns the other requests. */
+  #answerBatched(body: Uint8Array, requests: FrameRequest[], frame: OwedFrame): FrameRequest[] {
     let left = requests;
-    for (const { atOnce } of this.#modules.values()) {
-      if (atOnce && !this.#isDraining && this.#mayStart) left = this.#answerBy(atOnce, body, left, frame);
+    for (const { batch } of this.#modules.values()) {
+      if (batch && !this.#isDraining && this.#mayStart) left = this.#answerBy(batch, body, left, frame);
     }
     return left;
   }
 
-  #answerBy(atOnce: AtOnce, body: Uint8Array, requests: FrameRequest[], frame: OwedFrame): FrameRequest[] {
-    if (!requests.some(({ method }) => atOnce.has(method))) return requests;
+  #answerBy(
+    answerer: BatchAnswerer,
+    body: Uint8Array,
+    requests: FrameRequest[],
+    frame: OwedFrame,
+  ): FrameRequest[] {
+    if (!requests.some(({ method }) => answerer.has(method))) return requests;
     const asked: FrameRequest[] = [];
     const streams = new Set<number>();
     const ids = new Set<number>();
     let bytes = 0;
     for (const request of requests) {
       const { id, stream, method, chain } = request;
-      // Whoever checks it as a call says what is wrong.
+      // The request is broken; the check of single calls says in which way.
       if (id === 0 || ids.has(id) || this.#calls.has(id)) return requests;
-      if (!chain && atOnce.has(method) && !streams.has(stream) && !this.#streams.has(stream))
+      if (!chain && answerer.has(method) && !streams.has(stream) && !this.#streams.has(stream))
         asked.push(request);
       streams.add(stream);
       ids.add(id);
@@ -176,7 +190,7 @@ export class Session implements HostSession {
     }
     if (asked.length === 0 || this.#unansweredBytes + bytes > this.limits.requestWindowBytes) return requests;
     const startedAt = performance.now();
-    const answers = atOnce.answer(body, asked, this.#replies.maxEncodedBytes);
+    const answers = answerer.answer(body, asked, this.#replies.maxEncodedBytes);
     if (!answers) return requests;
     const milliseconds = performance.now() - startedAt;
     const answered = new Set<FrameRequest>();
@@ -212,8 +226,8 @@ export class Session implements HostSession {
   }
 
   /**
-   * Starts nothing more, waits for what runs, at most `timeoutMs`, and sends the replies. What is parked is told to end:
-   * a lock wait fails with SESSION_LOST at once, a slow commit goes on and is answered.
+   * Starts nothing more, waits for what runs, at most `timeoutMs`, and sends the replies. Parked requests are
+   * told to end: a lock wait fails with SESSION_LOST immediately, a slow commit goes on and is answered.
    */
   async drain(timeoutMs: number): Promise<void> {
     this.#isDraining = true;
@@ -227,9 +241,9 @@ export class Session implements HostSession {
   }
 
   /**
-   * Aborts what runs, waits for it a moment, closes the modules' sessions. Idempotent; the promise settles when the
-   * session holds nothing any more.
-   * @param error why; undefined: the connector said goodbye
+   * Aborts what runs, waits for it a moment, and closes the modules' sessions. Idempotent; the promise
+   * settles when the session holds nothing any more.
+   * @param error why the session ends; undefined: the connector said goodbye
    */
   end(error: VamosError | undefined): Promise<void> {
     this.#ended ??= this.#release(error);
@@ -251,7 +265,9 @@ export class Session implements HostSession {
     this.#streams.clear();
   }
 
-  /** Resolves when `isQuiet`, asked whenever a call settles or parks, or after `timeoutMs`. */
+  /**
+   * Resolves when `isQuiet` says so, which is asked whenever a call settles or parks, or after `timeoutMs`.
+   */
   #whenQuiet(isQuiet: () => boolean, timeoutMs: number): Promise<void> {
     return new Promise((resolve) => {
       const finish = (): void => {
@@ -336,8 +352,9 @@ export class Session implements HostSession {
   }
 
   /**
-   * Bounds what a connector can make this process hold: replies that it does not take, those in the making, and what
-   * requests hold that left the window when they were aborted.
+   * Whether another request may start. This bounds what a connector can make this process hold: replies that
+   * it does not take, replies in the making, and what requests hold that left the window when they were
+   * aborted.
    */
   get #mayStart(): boolean {
     const { maxQueuedReplyBytes, maxRunning, requestWindowBytes } = this.limits;
@@ -348,12 +365,13 @@ export class Session implements HostSession {
     );
   }
 
-  /** Runs the stream's requests until one does not settle at once. */
+  /** Runs the stream's requests until one does not settle synchronously. */
   #runNext(stream: StreamQueue): void {
     while (stream.running === undefined && !this.#ended) {
       if (!this.#mayStart) {
         this.#heldStreams.add(stream);
-        // It goes on when there is room: what waits for the rest of a chain waits no longer.
+        // The stream goes on when there is room. Replies that wait for the rest of a chain must go now, since
+        // the chain can't go on.
         if (this.#replies.queuedBytes > 0) this.#scheduleFlush();
         return;
       }
@@ -426,7 +444,10 @@ export class Session implements HostSession {
     }
   }
 
-  /** Answers at once; a call that runs goes on until its module heeds the signal, and its stream waits for it. */
+  /**
+   * Answers the call immediately. A call that runs goes on until its module heeds the signal, and its stream
+   * waits for it.
+   */
   #abort(call: HostCall, reason: VamosError): void {
     if (this.#ended) return;
     if (call.isRunning) this.#abortedBytes += call.bytes;
@@ -435,7 +456,7 @@ export class Session implements HostSession {
     this.#answer(call, reason);
   }
 
-  /** Only the place of a call that is aborted before its turn stays, and that not for long. */
+  /** Takes an aborted call out of its turn. Only its place in the queue stays, and that not for long. */
   #leaveQueue(call: HostCall): void {
     const stream = call.queue;
     call.body = new Uint8Array();
@@ -444,7 +465,7 @@ export class Session implements HostSession {
     if (++stream.abortedCount <= MIN_ABORTED_COUNT || stream.abortedCount * 2 < count) return;
     const calls = [...stream.ready.reverse(), ...stream.waiting];
     stream.ready = [];
-    // Where its chain goes on, the next one has to see it.
+    // A call that is chained to the next one stays, since the next one has to see that the chain is broken.
     stream.waiting = calls.filter(
       (waiting, index) => !waiting.isAnswered || (waiting.isChained && !calls[index + 1]?.isAnswered),
     );
@@ -461,7 +482,7 @@ export class Session implements HostSession {
     });
     this.statistics.answered(call.method, performance.now() - call.arrivedAt, error?.code);
     this.#calls.delete(call.id);
-    // The rest of its chain is about to be answered, too: together, if that is soon.
+    // The rest of its chain is about to be answered, too; if that is soon, the replies go together.
     if (call.isChained && error === undefined && !this.#owesAllFrames) this.#flushSoon();
     else this.#scheduleFlush();
   }
@@ -474,7 +495,7 @@ export class Session implements HostSession {
     this.#tellQuietWaiters();
   }
 
-  /** At the end of the turn, so that all it answers goes as one frame. */
+  /** Flushes at the end of the turn, so that all that the turn answers goes as one frame. */
   #scheduleFlush(): void {
     if (this.#isFlushScheduled) return;
     this.#isFlushScheduled = true;
@@ -503,8 +524,8 @@ export class Session implements HostSession {
   }
 
   /**
-   * The connector would have to wait: tells it of the frames of which nothing but waiting requests is left, so that
-   * others get past them, a COMMIT for instance that ends the wait.
+   * Tells the connector, when it would have to wait, of the frames in which only waiting requests are left,
+   * so that other requests get past them, such as a COMMIT that ends the wait.
    */
   #reportParked(): void {
     const ids: number[] = [];
@@ -530,7 +551,7 @@ export class Session implements HostSession {
   }
 }
 
-/** The failure as the connector is told it before the channel closes. */
+/** Tells the connector of the failure before the channel closes. */
 export function sendGoodbye(channel: Channel, error: VamosError, nonce?: Uint8Array): void {
   const { code, message } = error;
   const goodbye = { code: ErrorCode[code], message: message.slice(0, 1000), ...(nonce && { nonce }) };

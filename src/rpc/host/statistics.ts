@@ -1,16 +1,19 @@
 import type { ChannelCounters } from '../../channel/channel.js';
 import type { ErrorName } from '../../protocol/errors.js';
 
-/** Buckets of a histogram: bucket i counts what took less than 2^i microseconds, the last one also what took longer. */
+/**
+ * Buckets of a histogram. Bucket i counts what took less than 2^i microseconds, the last one also what took
+ * longer.
+ */
 export const LATENCY_BUCKETS = 28;
 
 export interface MethodStatistics {
   /** module << 8 | method */
   method: number;
-  /** Requests answered, from arrival to answer. */
+  /** Requests answered, with their time from arrival to answer. */
   count: number;
   sumMicroseconds: number;
-  /** Not cumulative; LATENCY_BUCKETS of them. */
+  /** LATENCY_BUCKETS counts, which are not cumulative. */
   buckets: number[];
 }
 
@@ -30,9 +33,9 @@ export interface SessionStatistics {
 export interface ServerStatistics {
   sessions: SessionStatistics[];
   sessionsStarted: number;
-  /** By reason; OK: the connector said goodbye. */
+  /** Ended sessions by reason; OK: the connector said goodbye. */
   sessionsEnded: Partial<Record<ErrorName, number>>;
-  /** Over all channels, open and closed. */
+  /** The counters of all channels, open and closed, summed up. */
   channels: ChannelCounters;
   /** Frames that carried requests. */
   requestFrames: number;
@@ -53,7 +56,7 @@ export class RequestStatistics {
 
   answered(method: number, milliseconds: number, error: ErrorName | undefined): void {
     if (error !== undefined) count(this.errors, error);
-    // A connector may invent methods without end: those are no methods.
+    // A connector may invent methods without end, which must not become entries here.
     if (error === 'UNKNOWN_METHOD') return;
     let statistics = this.#methods.get(method);
     if (statistics === undefined) {

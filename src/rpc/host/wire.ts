@@ -3,7 +3,10 @@ import { VamosError } from '../../protocol/errors.js';
 import type { FrameRequest } from '../contract.js';
 import { OVERHEAD_BYTES } from '../limits.js';
 
-/** @throws VamosError BAD_FRAME */
+/**
+ * Decodes a message.
+ * @throws VamosError BAD_FRAME
+ */
 export function decode<Message>(type: { decode(body: Uint8Array): Message }, body: Uint8Array): Message {
   try {
     return type.decode(body);
@@ -14,7 +17,7 @@ export function decode<Message>(type: { decode(body: Uint8Array): Message }, bod
 
 const REQUESTS_TAG = (1 << 3) | 2;
 const RECEIVED_BYTES_TAG = 2 << 3;
-/** Of Request's fields. */
+/** The tags of Request's fields. */
 const ID_TAG = 1 << 3;
 const STREAM_TAG = 2 << 3;
 const METHOD_TAG = 3 << 3;
@@ -22,7 +25,7 @@ const DEADLINE_TAG = 4 << 3;
 const CHAIN_TAG = 5 << 3;
 const BODY_TAG = (6 << 3) | 2;
 
-/** A request that waits keeps no more than so many times what it counts in the window. */
+/** A request that waits keeps at most this many times the memory that it counts in the window. */
 const MAX_KEPT_RATIO = 16;
 
 export interface DecodedRequests {
@@ -31,7 +34,7 @@ export interface DecodedRequests {
 }
 
 /**
- * A RequestBatch, its bodies where they are; no more than `maxRequests`.
+ * Decodes a RequestBatch of at most `maxRequests`, leaving the bodies where they are.
  * @throws VamosError BAD_FRAME, CREDIT_EXCEEDED
  */
 export function decodeRequests(frame: Uint8Array, maxRequests: number): DecodedRequests {
@@ -93,7 +96,10 @@ function decodeRequest(reader: protobuf.Reader): FrameRequest {
   return request;
 }
 
-/** The body of a request: a view, or a copy where that would keep much more memory than its own. */
+/**
+ * Returns the body of a request: a view, or a copy where a view would keep much more memory than the body's
+ * own.
+ */
 export function bodyOf(frame: Uint8Array, { offset, length }: FrameRequest): Uint8Array {
   const isSmallPart = frame.buffer.byteLength > (length + OVERHEAD_BYTES) * MAX_KEPT_RATIO;
   return isSmallPart

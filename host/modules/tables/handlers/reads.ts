@@ -18,7 +18,7 @@ import {
   isLocking,
   skipsLocked,
 } from '../requests.js';
-import { KEYS_AT_ONCE, readWindow, readWindows, type RowRequest } from '../row_reader.js';
+import { KEYS_PER_READ, readWindow, readWindows, type RowRequest } from '../row_reader.js';
 import type { Handler, TablesSession } from '../session.js';
 
 const { Method } = vamos.tables;
@@ -65,7 +65,7 @@ function readReply(
   call: Call,
   scope: Scope,
 ): NowOrLater<Uint8Array> {
-  const count = countKeys(read.keys, KEYS_AT_ONCE);
+  const count = countKeys(read.keys, KEYS_PER_READ);
   if (count === undefined) return readManyReply(session, read, call, scope);
   return goOn(
     () => readWindow(session.host, read, read.keys, call, scope),

@@ -1,6 +1,6 @@
 import protobuf from 'protobufjs/minimal.js';
 import { vamos } from '../../../src/protocol/generated/messages.js';
-import type { AnswersAtOnce, FrameRequest, ModuleSession } from '../../../src/rpc/contract.js';
+import type { BatchAnswers, FrameRequest, ModuleSession } from '../../../src/rpc/contract.js';
 import type { HostTable } from './host_table.js';
 import { native } from './operations.js';
 import type { TablesHost } from './host.js';
@@ -24,7 +24,7 @@ interface Reader {
  * GETs that lock nothing are most of what many connectors ask: the store answers those of a frame in one call, from the
  * messages to the messages. What is unusual about one (see the store's `answerGets`) leaves it to its handler.
  */
-export class GetsAtOnce implements NonNullable<ModuleSession['atOnce']> {
+export class BatchedGets implements NonNullable<ModuleSession['batch']> {
   readonly #session: Reader;
 
   constructor(session: Reader) {
@@ -35,7 +35,7 @@ export class GetsAtOnce implements NonNullable<ModuleSession['atOnce']> {
     return method === Number(Method.GET);
   }
 
-  answer(frame: Uint8Array, requests: readonly FrameRequest[], maxBytes: number): AnswersAtOnce {
+  answer(frame: Uint8Array, requests: readonly FrameRequest[], maxBytes: number): BatchAnswers {
     const { store, counters } = this.#session.host;
     const entries = new Float64Array(requests.length * FIELDS);
     const reader = protobuf.Reader.create(frame);
