@@ -33,7 +33,7 @@ import { nativeFiles, storageError, Tree, type FileFacts } from './native_files.
 /** Files of a store that stay as they are until they are released. */
 export interface Hold {
   readonly files: HeldFiles;
-  /** Aborted where they stay no more, since the worker ended. */
+  /** Aborted when the files no longer stay, because the worker ended. */
   readonly lost: AbortSignal;
   release(): Promise<void>;
 }
@@ -42,11 +42,13 @@ export interface CheckpointOptions {
   guest: string;
   /** The guest's root. */
   root: string;
-  /** The folder to make; its parent is there. */
+  /** The folder to make; its parent must exist. */
   target: string;
-  /** A checkpoint whose files are shared where they did not change; none: the newest one beside the target. */
+  /**
+   * A checkpoint with which files are shared that did not change. Default: the newest one beside the target.
+   */
   base?: string;
-  /** Shares no file with the root, also where it could. */
+  /** Shares no file with the root, even where it could. */
   copy?: boolean;
   vamos: string;
   hold(): Promise<Hold>;
@@ -62,29 +64,35 @@ export interface CheckpointSummary {
   base?: string;
   files: number;
   bytes: number;
-  /** Shared with the root or the base. */
+  /** Files and bytes that are shared with the root or the base. */
   linked: { files: number; bytes: number };
   copied: { files: number; bytes: number };
-  /** Files beneath `files/` that were written to while they were copied: at most as many names as fit. */
+  /** Names of files beneath `files/` that were written to while they were copied; as many as fit. */
   changedWhileCopied: string[];
-  /** Beneath `files/`: neither files, directories nor symbolic links. */
+  /** How many entries beneath `files/` are neither files, directories nor symbolic links. */
   skipped: number;
 }
 
-/** A part of a log that is shared has at least so many bytes: less is copied again, so that there are not too many. */
+/**
+ * A part of a log is shared if it has at least this many bytes; smaller parts are copied again, so that there
+ * are not too many.
+ */
 const LEAST_PART_BYTES = 64 * 1024;
 const COPY_TRIES = 3;
-/** What was changed so shortly before it was copied may have changed after it, at the same time of the file system's clock. */
+/**
+ * A file that was changed less than this before it was copied may have changed after the copy, too, with the
+ * same time on the file system's clock.
+ */
 const CLOCK_STEP_MS = 2000;
 const MAX_NAMES = 100;
-/** dirent.h */
+/** Types of directory entries (dirent.h). */
 const [DT_DIRECTORY, DT_FILE, DT_LINK] = [4, 8, 10];
 
 /**
- * Makes a folder with a guest's tables as of one moment and its files, while its worker goes on. The folder is there when
- * it is whole and on the disk, or not at all.
- * @throws VamosError BAD_REQUEST; CORRUPTION: a file of the root is not what the store wrote; DISK_FULL, STORAGE_FAILED;
- * HOST_STOPPING: the worker ended meanwhile
+ * Makes a folder with a guest's files and its tables as of one moment, while its worker goes on. The folder
+ * appears when it is whole and on the disk, or not at all.
+ * @throws VamosError BAD_REQUEST; CORRUPTION: a file of the root is not what the store wrote; DISK_FULL,
+ * STORAGE_FAILED; HOST_STOPPING: the worker ended meanwhile
  */
 export async function makeCheckpoint(options: CheckpointOptions): Promise<CheckpointSummary> {
   const target = await resolveTarget(options.target);
@@ -92,7 +100,7 @@ export async function makeCheckpoint(options: CheckpointOptions): Promise<Checkp
   await checkTarget(options);
   const incomplete = `${target}.${INCOMPLETE}`;
   try {
-    // A daemon that was killed may have left one.
+    // A daemon that was killed may have left an unfinished checkpoint.
     await rm(incomplete, { recursive: true, force: true });
     await mkdir(incomplete, { mode: 0o700 });
     const summary = await new Making(options, incomplete).run();
@@ -105,7 +113,7 @@ export async function makeCheckpoint(options: CheckpointOptions): Promise<Checkp
   }
 }
 
-/** Where the folder would really be. */
+/** Returns the path without symbolic links at which the folder would be. */
 async function resolveTarget(target: string): Promise<string> {
   const parent = await realpath(path.dirname(target)).catch(() => {
     throw refuse(`${path.dirname(target)}: no such folder; make it first`);
@@ -147,7 +155,10 @@ class Base {
     this.#tree = new Tree(folder);
   }
 
-  /** Shares a file of it, or a part. @returns false where that can't be */
+  /**
+   * Shares a file of this checkpoint, or a part of it.
+   * @returns false where that is impossible
+   */
   async link(name: string, bytes: number, target: Buffer, copier: Copier): Promise<boolean> {
     try {
       return await this.#tree.use(
@@ -186,12 +197,12 @@ class Making {
     try {
       base = await this.#findBase(identity);
       await this.#copyTables(tree, hold.files, copier, base);
-      // What was linked and copied until now was held.
+      // The files were held while they were linked and copied until now.
       copier.check();
     } finally {
       await hold.release();
     }
-    // After the tables: what a file had when a commit told of it is there.
+    // Files come after the tables: what a file held when a commit referred to it is there.
     this.#phase = 'files';
     this.#bytesTotal = undefined;
     const files = new Copier(signal, (bytes) => this.#count(bytes));
@@ -263,7 +274,7 @@ class Making {
     });
   }
 
-  /** A table file, which no one changes: it is shared where it can be. */
+  /** Takes a table file. It never changes, so it is shared where that is possible. */
   async #takeTable(
     tree: Tree,
     { name, bytes, crc32c }: HeldFiles['files'][number],
@@ -292,8 +303,8 @@ class Making {
   }
 
   /**
-   * A log, or the manifest, which only grows: only as much of it as was there at that moment, and what an older checkpoint
-   * has of it is shared.
+   * Takes a log or the manifest, which only grow: only the bytes that were there at that moment. What an
+   * older checkpoint has of them is shared.
    */
   async #takeLog(
     tree: Tree,
@@ -319,7 +330,10 @@ class Making {
     });
   }
 
-  /** Shares those parts of a file that grows which the base has. @returns them, as many as are worth a file of their own */
+  /**
+   * Shares the parts of a growing file that the base has.
+   * @returns them, as far as they are worth a file of their own
+   */
   async #shareParts(
     name: string,
     bytes: number,
@@ -333,7 +347,7 @@ class Making {
     const parts = older.parts ?? [{ bytes: older.bytes, crc32c: older.crc32c }];
     const shared: typeof parts = [];
     for (const [number, part] of parts.entries()) {
-      // A short last one is copied anew, together with what follows.
+      // A short last part is copied anew, together with what follows.
       if (number > 0 && part.bytes < LEAST_PART_BYTES) break;
       const source = older.parts ? partPath(name, number) : name;
       const target = path.join(this.folder, partPath(name, number));
@@ -352,7 +366,7 @@ class Making {
       try {
         list = await tree.list(within);
       } catch (error) {
-        // Removed meanwhile; or the guest has no files at all.
+        // It was removed meanwhile, or the guest has no files at all.
         if (isAbsent(error)) continue;
         throw error;
       }
@@ -387,7 +401,7 @@ class Making {
         if (entry.changedWhileCopied && this.#changed.length < MAX_NAMES) this.#changed.push(text);
         this.#entries.push(entry);
       } catch (error) {
-        // Removed meanwhile.
+        // It was removed meanwhile.
         if (!isAbsent(error)) throw error;
       }
       return;
@@ -440,7 +454,7 @@ function isSame({ bytes, source }: FileEntry, facts: FileFacts): boolean {
   );
 }
 
-/** Whether a file was not there. */
+/** Says whether an error means that a file was not there. */
 function isAbsent(error: unknown): boolean {
   return Math.abs(((error as VamosError).cause as NodeJS.ErrnoException | undefined)?.errno ?? 0) === 2;
 }

@@ -8,9 +8,9 @@ const BLOCK_CACHE_BYTES = 8 * 1024 * 1024;
 const MAX_TRANSACTION_BYTES = 2 ** 40;
 
 /**
- * Rolls back what is prepared in a store: its coordinator belongs to another root, and nobody would ever end it. None of it
- * was acknowledged as committed.
- * @returns how many transactions that were
+ * Rolls back what is prepared in a store: its coordinator belongs to another root, so it would never be
+ * ended. None of it was acknowledged as committed.
+ * @returns the number of these transactions
  */
 export async function rollBackPrepared(tables: string): Promise<number> {
   let failure: VamosError | undefined;

@@ -39,7 +39,7 @@ export async function checkEntry(checkpoint: Tree, entry: FileEntry, copier: Cop
   }
 }
 
-/** The files that an entry's content lies in, in order. */
+/** Returns the files in which an entry's content lies, in order. */
 export function partsOf(entry: FileEntry): { path: string; bytes: number; crc32c: string }[] {
   return entry.parts
     ? entry.parts.map((part, number) => ({ path: partPath(entry.path, number), ...part }))

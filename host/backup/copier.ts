@@ -5,16 +5,16 @@ import type { NativeFile } from '../modules/files/binding.js';
 import { formatChecksum } from './manifest.js';
 import { nativeFiles } from './native_files.js';
 
-/** How far something that reads or copies files has come. */
+/** How far an operation has come that reads or copies files. */
 export interface Progress {
   phase: string;
   bytesDone: number;
-  /** Where it is known. */
+  /** Set where the total is known. */
   bytesTotal?: number;
 }
 
 const PARALLEL_FILES = 4;
-/** Failures of a hard link after which a copy does. */
+/** Failures of a hard link after which a copy is made. */
 const NOT_LINKABLE = new Set(
   (['EXDEV', 'EMLINK', 'EPERM', 'EOPNOTSUPP', 'EACCES'] as const).map((name) => os.constants.errno[name]),
 );
@@ -30,7 +30,10 @@ export class Copier {
     private readonly onBytes: (bytes: number) => void,
   ) {}
 
-  /** One more name for the file, where it can have one. */
+  /**
+   * Gives the file one more name.
+   * @returns false where it can't have one
+   */
   async link(file: NativeFile, bytes: number, target: Buffer): Promise<boolean> {
     this.check();
     try {
@@ -59,7 +62,10 @@ export class Copier {
     this.onBytes(bytes);
   }
 
-  /** Copies a part of the file, or all of it. @returns its length, fewer bytes where the file ends before, and its checksum */
+  /**
+   * Copies a part of the file, or all of it.
+   * @returns its length, which is shorter where the file ends before, and its checksum
+   */
   async copy(
     file: NativeFile,
     part: { offset: number; bytes: number } | undefined,
@@ -72,19 +78,22 @@ export class Copier {
     return { bytes: content.bytes, crc32c: formatChecksum(content.crc32c) };
   }
 
-  /** Of the first bytes of the file, or of all of it. */
+  /** Returns the checksum of the file's first bytes, or of all of it. */
   async checksum(file: NativeFile, bytes = -1): Promise<{ bytes: number; crc32c: string }> {
     this.check();
     const content = await this.#native.readContent(file, 0, bytes);
     return { bytes: content.bytes, crc32c: formatChecksum(content.crc32c) };
   }
 
-  /** @throws VamosError why it is to stop */
+  /**
+   * Checks whether to go on.
+   * @throws VamosError why to stop
+   */
   check(): void {
     if (this.signal.aborted) throw VamosError.from(this.signal.reason);
   }
 
-  /** Does it for each item, a few of them simultaneously; after a failure begins no more. */
+  /** Calls `run` for each item, for a few of them simultaneously; begins no more after a failure. */
   async each<Item>(items: Iterable<Item>, run: (item: Item) => Promise<void>): Promise<void> {
     const iterator = items[Symbol.iterator]();
     let failure: Error | undefined;
@@ -102,7 +111,10 @@ export class Copier {
   }
 }
 
-/** Takes a table file, which never changes, from the guest's worker: it may only read it, and remove its own name for it. */
+/**
+ * Takes a table file, which never changes, away from the guest's worker: the worker may only read it and
+ * remove its own name for it.
+ */
 export async function protect(file: string): Promise<void> {
   await chmod(file, 0o444);
   if (process.getuid?.() === 0) await chown(file, 0, 0);

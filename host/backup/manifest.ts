@@ -6,18 +6,18 @@ import { crc32c } from '../../src/channel/crc32c.js';
 import { VamosError } from '../../src/protocol/errors.js';
 import { storageError } from './native_files.js';
 
-/** The file that makes a folder a checkpoint: it is written last. */
+/** The file that makes a folder a checkpoint. It is written last. */
 export const MANIFEST_NAME = 'checkpoint.json';
-/** A folder of this name, or with it as its ending, is a checkpoint or root that is not whole. */
+/** A folder with this name or this ending is a checkpoint or a root that is not whole. */
 export const INCOMPLETE = 'incomplete';
-/** In a root that is being restored. */
+/** The file that marks a root that is being restored. */
 export const RESTORE_MARK = `restore.${INCOMPLETE}`;
 
 const FORMAT = 1;
 
 const checksum = z.string().regex(/^[0-9a-f]{8}$/);
 const mode = z.int().min(0).max(0o7777);
-/** Relative; bytes that are not printable ASCII, and `%`, as %XX. */
+/** A relative path; bytes that are not printable ASCII, and `%`, are written as %XX. */
 const entryPath = z
   .string()
   .regex(/^[\x20-\x7e]+$/)
@@ -31,13 +31,16 @@ const entry = z.discriminatedUnion('kind', [
     crc32c: checksum,
     mode,
     /**
-     * Of a file that grows: what it had at each checkpoint, one after another. The first one lies at `path.1` and so on
-     * (partPath); checkpoints share them. None: the file lies at its path.
+     * What a growing file gained until each checkpoint, one part after another. The first part lies at
+     * `path.1` and so on (see partPath), and checkpoints share parts. Without parts the file lies at its
+     * path.
      */
     parts: z.array(z.object({ bytes: z.int().min(0), crc32c: checksum })).optional(),
-    /** Of a file beneath `files/`: what it was when it was copied. It has not changed as long as it still is. */
+    /**
+     * A file beneath `files/` as it was when it was copied. It has not changed as long as these numbers stay.
+     */
     source: z.object({ device: z.number(), inode: z.number(), changed: z.string() }).optional(),
-    /** It was written to while it was copied, each time that this was tried. */
+    /** The file was written to during each attempt to copy it. */
     changedWhileCopied: z.literal(true).optional(),
   }),
   z.object({ kind: z.literal('directory'), path: entryPath, mode }),
@@ -47,15 +50,15 @@ const entry = z.discriminatedUnion('kind', [
 const manifest = z.object({
   format: z.literal(FORMAT),
   guest: z.string(),
-  /** ISO time of the moment that the tables are of. */
+  /** The ISO time of the moment whose tables the checkpoint holds. */
   madeAt: z.iso.datetime(),
   vamos: z.string(),
   rocksdb: z.string(),
-  /** The store's (HeldFiles). */
+  /** The identity of the store (see HeldFiles). */
   identity: z.string(),
   sequence: z.number(),
   owner: z.object({ uid: z.int(), gid: z.int() }),
-  /** A directory comes before what is in it. */
+  /** Files, directories and links. A directory comes before what is in it. */
   entries: z.array(entry),
 });
 
@@ -63,12 +66,12 @@ export type Manifest = z.output<typeof manifest>;
 export type Entry = z.output<typeof entry>;
 export type FileEntry = Extract<Entry, { kind: 'file' }>;
 
-/** Of the folder that a manifest lies in. */
+/** Completes the manifest of the folder that it will lie in. */
 export function makeManifest(content: Omit<Manifest, 'format'>): Manifest {
   return { format: FORMAT, ...content };
 }
 
-/** Writes it, and syncs it. */
+/** Writes the manifest and syncs it. */
 export async function writeManifest(folder: string, content: Manifest): Promise<void> {
   const text = JSON.stringify(content);
   const file = await open(path.join(folder, MANIFEST_NAME), 'wx', 0o444);
@@ -82,7 +85,10 @@ export async function writeManifest(folder: string, content: Manifest): Promise<
   }
 }
 
-/** @throws VamosError BAD_REQUEST: the folder is no checkpoint; CORRUPTION; UNKNOWN_FORMAT */
+/**
+ * Reads a folder's manifest.
+ * @throws VamosError BAD_REQUEST: the folder is no checkpoint; CORRUPTION; UNKNOWN_FORMAT
+ */
 export async function readManifest(folder: string): Promise<Manifest> {
   let text: string;
   try {
@@ -107,7 +113,7 @@ export async function readManifest(folder: string): Promise<Manifest> {
   } catch {
     throw damaged('it is no JSON');
   }
-  // Exactly as it was written, so that no flipped bit passes.
+  // The text must be exactly as it was written, so that no flipped bit passes.
   const content = JSON.stringify(whole?.checkpoint);
   if (text !== `{"crc32c":"${checksumOf(content ?? '')}","checkpoint":${content}}\n`) {
     throw damaged('its checksum does not match');
@@ -123,7 +129,7 @@ export async function readManifest(folder: string): Promise<Manifest> {
   return result.data;
 }
 
-/** The newest checkpoint of this store beside the target; undefined: there is none that can be read. */
+/** Finds the newest checkpoint of this store beside the target; undefined: there is none that can be read. */
 export async function findBase(
   target: string,
   identity: string,
@@ -147,7 +153,10 @@ export async function findBase(
   return undefined;
 }
 
-/** @throws VamosError BAD_CONFIGURATION: the folder is not to be served, since it is a checkpoint or no whole root */
+/**
+ * Checks that the folder may be served.
+ * @throws VamosError BAD_CONFIGURATION: it is a checkpoint, or a root that is not whole
+ */
 export function checkServable(root: string): void {
   if (existsSync(path.join(root, MANIFEST_NAME))) {
     throw new VamosError(
@@ -163,12 +172,12 @@ export function checkServable(root: string): void {
   }
 }
 
-/** Where a part of a file lies; they are numbered from 0. */
+/** Returns where a part of a file lies. Parts are numbered from 0. */
 export function partPath(file: string, number: number): string {
   return `${file}.${number + 1}`;
 }
 
-/** A path of bytes as an entry has it. */
+/** Encodes the bytes of a path for an entry. */
 export function encodePath(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) =>
     byte < 0x20 || byte > 0x7e || byte === 0x25

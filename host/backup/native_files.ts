@@ -9,7 +9,10 @@ export function nativeFiles(): NativeFiles {
   return loadNative('vamos_store') as NativeFiles;
 }
 
-/** A failed system call on files of the host: DISK_FULL or STORAGE_FAILED; other errors as they are. */
+/**
+ * Returns the error for a failed system call on files of the host: DISK_FULL or STORAGE_FAILED. Other errors
+ * are returned as they are.
+ */
 export function storageError(error: unknown, what: string): VamosError {
   if (error instanceof VamosError) return error;
   const { errno } = error as NodeJS.ErrnoException;
@@ -22,7 +25,7 @@ export function storageError(error: unknown, what: string): VamosError {
   return new VamosError('STORAGE_FAILED', `${what}: ${name}: ${text}`, { cause: error });
 }
 
-/** A file's own numbers of a NativeStat. */
+/** Names the numbers of a NativeStat that identify a file and its state. */
 export function statOf(stat: NativeStat) {
   return {
     device: stat[0]!,
@@ -31,19 +34,22 @@ export function statOf(stat: NativeStat) {
     isFile: (stat[2]! & 0o170000) === 0o100000,
     bytes: stat[7]!,
     changedMs: stat[12]! * 1000 + stat[16]! / 1e6,
-    /** When it was changed last, in any way: only the kernel sets it. */
+    /** The time of the file's last change of any kind, which only the kernel sets. */
     changed: `${stat[12]}.${String(stat[16]).padStart(9, '0')}`,
   };
 }
 
 export type FileFacts = ReturnType<typeof statOf>;
 
-/** The files beneath a folder, by paths that never lead out of it, whoever may write there. */
+/** The files beneath a folder, by paths that never lead out of it, whichever program may write there. */
 export class Tree {
   readonly #native = nativeFiles();
   readonly #root: NativeRoot;
 
-  /** @throws VamosError STORAGE_FAILED */
+  /**
+   * Opens the folder.
+   * @throws VamosError STORAGE_FAILED
+   */
   constructor(readonly folder: string) {
     try {
       this.#root = this.#native.openRoot(folder);
@@ -52,12 +58,15 @@ export class Tree {
     }
   }
 
-  /** What an open file is now. */
+  /** Returns the present state of an open file. */
   async factsNow(file: NativeFile): Promise<FileFacts> {
     return statOf(await this.#native.statFile(file));
   }
 
-  /** @throws VamosError */
+  /**
+   * Opens a file, passes it to `run` and closes it.
+   * @throws VamosError
+   */
   async use<Result>(
     name: Uint8Array,
     run: (file: NativeFile, facts: FileFacts) => Promise<Result>,
@@ -77,7 +86,7 @@ export class Tree {
     }
   }
 
-  /** The names in a directory, with their type (DT_ of dirent.h), and the directory's mode. */
+  /** Returns the names in a directory, with their types (DT_ of dirent.h), and the directory's mode. */
   async list(name: Uint8Array): Promise<{ mode: number; names: { name: Buffer; type: number }[] }> {
     const { NO_FOLLOW, FOR_READ, DIRECTORY } = vamos.files.OpenFlag;
     const names: { name: Buffer; type: number }[] = [];

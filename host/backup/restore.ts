@@ -20,11 +20,11 @@ import { decodePath, readManifest, RESTORE_MARK, type Manifest } from './manifes
 import { nativeFiles, storageError, Tree } from './native_files.js';
 
 export interface RestoreOptions {
-  /** The checkpoint. */
+  /** The folder of the checkpoint. */
   from: string;
-  /** The root to make: not there, or an empty folder. */
+  /** The root to make: it must not exist, or be an empty folder. */
   root: string;
-  /** Whose the root is to be, where this process may say so; none: the one whose the checkpoint's root was. */
+  /** The owner of the root, if this process may set it. Default: the owner of the checkpoint's root. */
   owner?: { uid: number; gid: number };
   /** Shares table files with the checkpoint where that is possible, instead of copying them. */
   link?: boolean;
@@ -44,14 +44,14 @@ export interface RestoreSummary {
   linked: { files: number; bytes: number };
 }
 
-/** Made by mkfs in the root of a file system. */
+/** Names that don't count as content: mkfs makes them in the root of a file system. */
 const NO_CONTENT = new Set(['lost+found']);
 
 /**
- * Makes a root of a checkpoint, and compares each file with its checksum on the way. A root that is not whole is never
- * served.
- * @throws VamosError BAD_REQUEST: the root is there already; CORRUPTION: the checkpoint is damaged; DISK_FULL,
- * STORAGE_FAILED
+ * Makes a root from a checkpoint, and compares each file with its checksum on the way. A root that is not
+ * whole is never served.
+ * @throws VamosError BAD_REQUEST: the root is there already; CORRUPTION: the checkpoint is damaged;
+ * DISK_FULL, STORAGE_FAILED
  */
 export async function restoreCheckpoint(options: RestoreOptions): Promise<RestoreSummary> {
   const { from, root, settle } = options;
@@ -83,7 +83,10 @@ export async function restoreCheckpoint(options: RestoreOptions): Promise<Restor
   }
 }
 
-/** Makes the root's folder. @returns whether it was there, empty */
+/**
+ * Makes the root's folder.
+ * @returns whether the folder was there, empty
+ */
 async function claimRoot(from: string, root: string): Promise<boolean> {
   const parent = await realpath(path.dirname(root)).catch(() => {
     throw new VamosError('BAD_REQUEST', `${path.dirname(root)}: no such folder; make it first`);
@@ -131,14 +134,14 @@ async function copyEntries(options: RestoreOptions, manifest: Manifest): Promise
     const isShared = isLinked === true && entry.path.endsWith('.sst');
     await takeContent(tree, entry, targetOf(entry.path), entry.mode, copier, isShared);
   });
-  // Last: a directory may be for reading only.
+  // Modes of directories come last, since a directory may be read-only.
   for (const entry of manifest.entries.toReversed()) {
     if (entry.kind === 'directory') await chmod(targetOf(entry.path), entry.mode);
   }
   return copier;
 }
 
-/** Gives the root to a user, where this process may; not the files that it shares with the checkpoint. */
+/** Gives the root to a user, where this process may, but not the files that it shares with the checkpoint. */
 async function setOwner(root: string, owner: { uid: number; gid: number }): Promise<void> {
   if (process.getuid?.() !== 0) return;
   const pending = [Buffer.from(root)];
@@ -154,7 +157,7 @@ async function setOwner(root: string, owner: { uid: number; gid: number }): Prom
   }
 }
 
-/** After a failure: what a restore made. The mark goes last. */
+/** Removes what a restore made, after a failure. The mark goes last. */
 async function removeContent(root: string, wasThere: boolean): Promise<void> {
   for (const name of ['files', 'tables', RESTORE_MARK]) {
     await rm(path.join(root, name), { recursive: true, force: true }).catch(() => undefined);

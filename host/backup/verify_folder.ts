@@ -23,11 +23,11 @@ export interface FolderReport {
   isSound: boolean;
   startedAt: string;
   tookMs: number;
-  /** Read, of files as a whole and of what is in them. */
+  /** Bytes that were read, of files as a whole and of what is in them. */
   bytes: number;
   tables: number;
   totals?: VerifyTotals;
-  /** Beneath `files/`. A root has no checksums of them: they could be read. */
+  /** Files beneath `files/`. A root has no checksums of them, so this says only that they could be read. */
   files: { files: number; bytes: number };
   findings: Finding[];
   findingCount: number;
@@ -40,12 +40,13 @@ export interface VerifyFolderOptions {
 }
 
 const BLOCK_CACHE_BYTES = 32 * 1024 * 1024;
-/** Failures of an opening that say that the store is damaged; others say that it can't be verified. */
+/** Failures to open a store that say that it is damaged; others say that it can't be verified. */
 const DAMAGE = new Set(['CORRUPTION', 'STORAGE_FAILED', 'UNKNOWN_FORMAT']);
 
 /**
- * Reads all of a root or checkpoint that nothing serves, and changes nothing in it.
- * @throws VamosError BAD_REQUEST: it is neither; ROOT_IN_USE; what else keeps it from being read
+ * Reads all of a root or a checkpoint that nothing serves, and changes nothing in it.
+ * @throws VamosError BAD_REQUEST: the folder is neither; ROOT_IN_USE; other failures that keep it from being
+ * read
  */
 export async function verifyFolder(folder: string, options: VerifyFolderOptions): Promise<FolderReport> {
   const startedAt = new Date();
@@ -107,7 +108,7 @@ class FolderVerification {
       if (entry.path.startsWith('files/')) this.#countFile(entry.bytes);
       await this.#note('file', () => checkEntry(tree, entry, this.#copier));
     });
-    // What is said of its rows and indexes would only follow from that.
+    // Findings about rows and indexes would only follow from those.
     if (this.findings.length > 0) return;
     const isWhole = manifest.entries.every((entry) => entry.kind !== 'file' || !entry.parts);
     if (isWhole) await this.#tables(path.join(this.folder, 'tables'));
@@ -120,7 +121,7 @@ class FolderVerification {
     if (existsSync(path.join(this.folder, 'files'))) await this.#readFiles(tree, Buffer.from('files'));
   }
 
-  /** Logs that lie in parts are put together in a folder that is removed afterwards. */
+  /** Puts logs that lie in parts together, in a folder that is removed afterwards. */
   async #assembled(tree: Tree, manifest: Manifest, use: (tables: string) => Promise<void>): Promise<void> {
     const temporary = await mkdtemp(path.join(os.tmpdir(), 'vamos-verify-'));
     try {
@@ -185,7 +186,7 @@ class FolderVerification {
   }
 }
 
-/** The store in this folder, which no one else has open. */
+/** Verifies the store in this folder, which no other process has open. */
 async function verifyTables(tables: string, options: VerifyFolderOptions): Promise<StoreReport> {
   let failure: VamosError | undefined;
   const operations = new Operations(

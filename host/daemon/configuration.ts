@@ -11,7 +11,7 @@ const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 const UNITS: Record<string, number> = { '': 1, B: 1, KiB: KIB, MiB: MIB, GiB: GIB };
 
-/** An object that refuses keys it doesn't know and says which ones it does. */
+/** An object schema that refuses unknown keys and says which keys it knows. */
 function strict<Shape extends z.ZodRawShape>(shape: Shape) {
   return z.strictObject(shape, {
     error: (issue) => {
@@ -23,7 +23,7 @@ function strict<Shape extends z.ZodRawShape>(shape: Shape) {
   });
 }
 
-/** Bytes: a number, or a text such as `64MiB`. */
+/** A schema for sizes in bytes: a number, or a text such as `64MiB`. */
 function bytes(least: number, most: number) {
   const error = `expected a size from ${formatBytes(least)} to ${formatBytes(most)}, such as 64MiB or a number of bytes`;
   return z.preprocess(
@@ -61,7 +61,10 @@ const limits = strict({
   blockCacheBytes: given.blockCacheBytes ?? defaultBlockCacheBytes(given.memoryBytes),
 }));
 
-/** Reading all that is stored, again and again: damage of the disk is found while there is a backup to restore. */
+/**
+ * Reads all that is stored, again and again, so that damage of the disk is found while there still is a
+ * backup to restore.
+ */
 const scrub = strict({
   bytesPerSecond: bytes(64 * KIB, 16 * GIB).default(4 * MIB),
   intervalHours: z
@@ -89,7 +92,7 @@ const channel = z.preprocess(
 
 const token = text('a token of 1 to 1024 bytes', /^[^\0]{1,1024}$/);
 
-/** What serves one guest. */
+/** The settings of one guest. */
 export const guestSchema = strict({
   root: pathText,
   channels: z
@@ -133,10 +136,10 @@ const configurationSchema = strict({
 
 export type GuestConfiguration = z.output<typeof guestSchema>;
 export type GuestLimits = GuestConfiguration['limits'];
-/** example.yaml beside this file documents every key. */
+/** A whole configuration; example.yaml beside this file documents every key. */
 export type Configuration = z.output<typeof configurationSchema>;
 
-/** Settings outside of guests, unchecked. */
+/** Unchecked settings, without the guests. */
 export type Settings = Partial<Record<Exclude<keyof Configuration, 'guests'>, unknown>>;
 
 export function formatBytes(count: number): string {
@@ -163,7 +166,7 @@ export function check<Output>(
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const lines = result.error.issues.map((issue) => {
-    // A bad key of a record: the key's own issue says what is expected.
+    // A bad key of a record carries an issue of its own, which says what is expected.
     const message =
       issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message;
     return `${where(issue.path)}: ${message}`;
@@ -192,13 +195,16 @@ export function loadConfiguration(file: string, overrides: Settings = {}): Confi
   return complete(configuration, path.dirname(path.resolve(file)), where);
 }
 
-/** The same from values, for instance of command-line options. Relative paths begin at the working directory. */
+/**
+ * Makes a configuration from values, such as those of command-line options. Relative paths begin at the
+ * working directory.
+ */
 export function makeConfiguration(value: Settings & { guests: Record<string, unknown> }): Configuration {
   const where = (keys: PropertyKey[]) => keys.join('.') || 'options';
   return complete(check(configurationSchema, value, where), process.cwd(), where);
 }
 
-/** One guest that is added to a running daemon. */
+/** Checks the configuration of one guest that is added to a running daemon. */
 export function makeGuest(name: unknown, value: unknown): { name: string; guest: GuestConfiguration } {
   const where = (keys: PropertyKey[]) => ['guest', ...keys].join('.');
   const checkedName = check(guestNameSchema, name, () => 'name');
@@ -208,7 +214,10 @@ export function makeGuest(name: unknown, value: unknown): { name: string; guest:
   };
 }
 
-/** @throws VamosError BAD_CONFIGURATION where two guests would meet in one root or on one channel */
+/**
+ * Checks that no two guests share a root or a channel.
+ * @throws VamosError BAD_CONFIGURATION
+ */
 export function checkApart(guests: Record<string, GuestConfiguration>): void {
   const entries = Object.entries(guests);
   for (const [index, [name, guest]] of entries.entries()) {
@@ -268,7 +277,7 @@ function completeGuest(guest: GuestConfiguration, folder: string, where: string)
 }
 
 function overriding(value: unknown, overrides: Settings): unknown {
-  // An empty file is an empty map; what is no map at all is for the schema to refuse.
+  // An empty file is an empty map. Whatever else is no map is refused by the schema.
   if (value === null) return overrides;
   return typeof value === 'object' && !Array.isArray(value) ? { ...value, ...overrides } : value;
 }
@@ -281,7 +290,7 @@ function readText(file: string, what: string): string {
   }
 }
 
-/** The line of the value, or of the nearest one around it. */
+/** Returns the line of the value, or of the nearest value around it. */
 function lineOf(document: Document, lines: LineCounter, keys: PropertyKey[]): number | undefined {
   for (let length = keys.length; length > 0; length -= 1) {
     const node = document.getIn(keys.slice(0, length), true) as Node | undefined;

@@ -10,8 +10,9 @@ import { check } from './configuration.js';
 const absolutePath = z.string().regex(/^\/[^\0]*$/, { error: 'expected an absolute path' });
 
 /**
- * One JSON object a line; each is answered, in order, by one line: `{"result": ...}` or `{"error": {code, message}}`. Before
- * it may come lines `{"progress": ...}`.
+ * What the daemon can be asked. Each request is one JSON object on a line and is answered, in order, by one
+ * line: `{"result": ...}` or `{"error": {code, message}}`. Lines `{"progress": ...}` may come before the
+ * answer.
  */
 const requestSchema = z.discriminatedUnion(
   'command',
@@ -45,9 +46,9 @@ const replySchema = z.union([
   z.object({ result: z.unknown() }),
 ]);
 
-/** Who asks, while the answer is on its way. */
+/** The asking program, while the answer is on its way. */
 export interface Asker {
-  /** Aborted when it is gone. */
+  /** Aborted when the asking program is gone. */
   readonly signal: AbortSignal;
   tell(progress: unknown): void;
 }
@@ -57,10 +58,10 @@ type Answer = (request: ControlRequest, asker: Asker) => Promise<unknown>;
 const MAX_LINE_BYTES = 16 * 1024 * 1024;
 const MAX_CONNECTIONS = 16;
 const IDLE_MS = 60_000;
-/** sockaddr_un's, without the closing zero. */
+/** The limit of sockaddr_un, without the closing zero. */
 const MAX_SOCKET_PATH_BYTES = 107;
 
-/** Where the daemon of this user is asked and asks by default. */
+/** The path of the control socket that a user's daemon listens at, and that commands use, by default. */
 export function defaultControlPath(): string {
   if (process.getuid?.() === 0) return '/run/vamos/host.sock';
   const runtime = process.env.XDG_RUNTIME_DIR;
@@ -91,12 +92,12 @@ export async function serveControl(
     socket.on('error', () => socket.destroy());
     socket.setTimeout(IDLE_MS, () => socket.destroy());
     onLines(socket, async (line) => {
-      // The command itself may take long, for instance a stop.
+      // The command itself may take long, such as a stop.
       socket.setTimeout(0);
       const replying = makeReply(line, answer, {
         signal: gone.signal,
         tell: (progress) => {
-          // Of progress only the latest counts: nothing piles up for one who does not read.
+          // Only the latest progress counts, so nothing piles up for a program that does not read.
           if (!socket.destroyed && socket.writableLength === 0)
             socket.write(`${JSON.stringify({ progress })}\n`);
         },
@@ -113,7 +114,8 @@ export async function serveControl(
     server.once('error', (cause) =>
       reject(new VamosError('BAD_CONFIGURATION', `control: ${socketPath}: ${cause.message}`, { cause })),
     );
-    // The socket is made within listen: nobody else can ever reach it.
+    // The socket is made within listen, with these rights from the start, so that no other user can ever
+    // reach it.
     const mask = process.umask(0o177);
     server.listen(socketPath, resolve);
     process.umask(mask);
@@ -124,7 +126,7 @@ export async function serveControl(
     close: async () => {
       server.close();
       await Promise.all(answering);
-      // What was just answered goes out first.
+      // The answers that were just written go out first.
       setImmediate(() => connections.forEach((socket) => socket.destroySoon()));
     },
   };
@@ -177,7 +179,7 @@ async function makeReply(line: string, answer: Answer, asker: Asker): Promise<z.
   }
 }
 
-/** Calls take for each line, one after another; a line that is too long ends the connection. */
+/** Calls `take` for each line, one after another; a line that is too long ends the connection. */
 function onLines(socket: net.Socket, take: (line: string) => Promise<void>): void {
   let pending = Buffer.alloc(0);
   let isBusy = false;

@@ -70,7 +70,7 @@ export async function runDaemon(
   process.on('SIGINT', () => tellStop('SIGINT'));
   process.on('SIGHUP', () => {
     log.info('daemon: SIGHUP');
-    // A configuration that does not check changes nothing.
+    // A configuration with errors changes nothing.
     Promise.resolve()
       .then(reload)
       .catch((error: unknown) => {
@@ -91,7 +91,7 @@ export async function runDaemon(
       log.info('daemon: serving');
       onServing({ ...(await status()), control: controlPath });
     });
-    // A stop may come while guests are still starting; then their failure to start is no news.
+    // A stop may come while guests are still starting; then their failure to start need not be reported.
     const why = await Promise.race([stopAsked, started.then(() => stopAsked)]);
     started.catch(() => undefined);
     log.info({ why }, 'daemon: stopping');

@@ -13,23 +13,23 @@ import type { RepairReport } from '../modules/tables/binding.js';
 import { makeFolder } from '../make_folder.js';
 
 /**
- * starting: its worker opens the root; serving; waiting: the worker ended unasked, or because its store could not write
- * (then there is an error), and is started again soon;
- * failed: the root or a channel can't be opened, tried again now and then; repairing: as asked, a process looks at its
- * damaged root; stopping and stopped: as asked.
+ * What a guest's worker does. starting: it opens the root. serving. waiting: it ended without being asked, or
+ * because its store could not write (then there is an error), and is started again soon. failed: the root or
+ * a channel can't be opened, which is tried again from time to time. repairing: a process looks at the
+ * damaged root, as asked. stopping and stopped: as asked.
  */
 export type GuestState = 'starting' | 'serving' | 'waiting' | 'failed' | 'repairing' | 'stopping' | 'stopped';
 
 export interface GuestStatus {
   name: string;
   state: GuestState;
-  /** Of the worker, while there is one. */
+  /** The process id of the worker, while there is one. */
   pid?: number;
   root: string;
   channels: string[];
   /** Worker starts beyond the first. */
   restarts: number;
-  /** ISO time since when the state holds. */
+  /** The ISO time at which the state began. */
   since: string;
   lastExit?: { at: string; reason: string };
   error?: { code: string; message: string };
@@ -41,14 +41,15 @@ export type GuestSettings = Pick<Configuration, 'restart' | 'stopMs' | 'logLevel
 const REPORT_TIMEOUT_MS = 2000;
 const MEMORY_CHECK_MS = 1000;
 /**
- * Of a worker's young generation. Requests and replies stand in memory beside the heap, which V8 gives back when it has
- * looked through the young generation: with its usual 16 MiB so much gathers until then that it looks through the whole heap
- * instead, again and again (scans of 100 rows cost the worker a third less processor time with 2 MiB).
+ * The size of a worker's young generation. Requests and replies stand in memory beside the heap, which V8
+ * gives back when it has collected the young generation. With its usual 16 MiB so much gathers until then
+ * that V8 collects the whole heap instead, again and again: scans of 100 rows cost the worker a third less
+ * processor time with 2 MiB.
  */
 const SEMI_SPACE_MEBIBYTES = 2;
 const PAGE_BYTES = 4096;
 
-/** A promise that others settle. */
+/** A promise with its resolve and reject. */
 class Settlement {
   resolve!: () => void;
   reject!: (error: VamosError) => void;
@@ -58,13 +59,13 @@ class Settlement {
   });
 }
 
-/** One guest: keeps one worker process running for it. */
+/** One guest. Keeps one worker process running for it. */
 export class Guest {
   #state: GuestState = 'stopped';
   #since = new Date();
   #worker: ChildProcess | undefined;
   #starts = 0;
-  /** Ends in a row, without a healthy while between. */
+  /** How often the worker has ended in a row without having been healthy for a while. */
   #failures = 0;
   #error: VamosError | undefined;
   #lastExit: { at: Date; reason: string } | undefined;
@@ -72,7 +73,7 @@ export class Guest {
   #killReason: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #reports = new Map<number, (report: Report | undefined) => void>();
-  /** What the worker was asked and has not answered. */
+  /** Questions that the worker has not answered, by id. */
   #asked = new Map<
     number,
     {
@@ -95,7 +96,10 @@ export class Guest {
     this.#settled.promise.catch(() => undefined);
   }
 
-  /** Starts the worker. Resolves once it serves; rejects if this first try failed (it is tried again all the same). */
+  /**
+   * Starts the worker. Resolves once it serves; rejects if this first attempt failed (it is started again all
+   * the same).
+   */
   start(): Promise<void> {
     this.#launch();
     return this.#settled.promise;
@@ -121,11 +125,12 @@ export class Guest {
   }
 
   /**
-   * Says what the damaged root of this guest, which is refused, has lost; with acceptLoss it is served again without that.
+   * Says what the damaged root of this guest, which is refused, has lost; with acceptLoss the root is served
+   * again without that.
    * @throws VamosError BAD_REQUEST where the guest is not refused
    */
   async repair(acceptLoss: boolean): Promise<RepairReport> {
-    // A try that is under way ends soon, one way or the other.
+    // An attempt that is under way ends soon, with success or failure.
     while (this.#state === 'starting' && this.#worker) {
       await Promise.race([once(this.#worker, 'exit'), once(this.#worker, 'message')]);
     }
@@ -152,7 +157,7 @@ export class Guest {
     }
   }
 
-  /** The worker's counters; undefined where it doesn't serve or doesn't answer in time. */
+  /** Returns the worker's counters; undefined where it doesn't serve or doesn't answer in time. */
   report(): Promise<Report | undefined> {
     if (this.#state !== 'serving') return Promise.resolve(undefined);
     const id = this.#nextId++;
@@ -166,7 +171,10 @@ export class Guest {
     });
   }
 
-  /** The files of the guest's tables as of one moment. @throws VamosError */
+  /**
+   * Keeps the files of the guest's tables as they are at one moment.
+   * @throws VamosError
+   */
   async hold(): Promise<Hold> {
     const worker = this.#serving();
     const lost = new AbortController();
@@ -176,14 +184,17 @@ export class Guest {
     return {
       files: answer.files,
       lost: lost.signal,
-      // A worker that ended holds nothing.
+      // A worker that has ended holds no files.
       release: async () => {
         if (!lost.signal.aborted) await this.#ask((id) => ({ kind: 'release', id })).catch(() => undefined);
       },
     };
   }
 
-  /** Reads all that the guest's tables have, while it goes on. @throws VamosError */
+  /**
+   * Reads all that the guest's tables hold, while the guest goes on.
+   * @throws VamosError
+   */
   async verify({ bytesPerSecond, signal, onProgress }: VerifyOptions): Promise<StoreReport> {
     let id = 0;
     const asked = this.#ask((number) => ({ kind: 'verify', id: (id = number), bytesPerSecond }), onProgress);
@@ -198,7 +209,10 @@ export class Guest {
     }
   }
 
-  /** @throws VamosError BAD_REQUEST: it has no worker that serves */
+  /**
+   * Returns the worker.
+   * @throws VamosError BAD_REQUEST: no worker serves
+   */
   #serving(): ChildProcess {
     if (this.#state === 'serving' && this.#worker) return this.#worker;
     const why = this.#error ? ` (${this.#error.code}: ${this.#error.message})` : '';
@@ -257,10 +271,10 @@ export class Guest {
     const worker = this.#worker;
     worker.on('message', (message) => this.#receive(message));
     worker.on('error', (error) => this.log.error({ error: error.message }, 'worker: process trouble'));
-    // `close` would wait for whoever inherited its stderr.
+    // 'close' would wait for the programs that inherited its stderr.
     worker.once('exit', (code, signal) => this.#exited(code, signal));
     if (worker.pid === undefined) {
-      // The fork itself failed; `error` tells why, and there will be no exit.
+      // The fork itself failed; 'error' says why, and no exit will follow.
       this.#exited(null, null);
       return;
     }
@@ -333,7 +347,10 @@ export class Guest {
     this.#failures += 1;
   }
 
-  /** Launches again after about that time: with jitter, so that many workers don't come back at once. */
+  /**
+   * Launches the worker again after about this time, which varies so that many workers don't come back
+   * simultaneously.
+   */
   #again(delayMs: number): void {
     const jitteredMs = Math.round(delayMs * (0.5 + Math.random() / 2));
     this.log.info({ inMs: jitteredMs }, 'guest: worker will be started again');
@@ -353,7 +370,7 @@ export class Guest {
   }
 
   #send(message: ToWorker): void {
-    // A worker that is gone already shows in its exit.
+    // A worker that is gone already is noticed by its exit.
     this.#worker?.send(message, () => undefined);
   }
 
@@ -368,7 +385,7 @@ export class Guest {
     try {
       statm = readFileSync(`/proc/${this.#worker?.pid}/statm`, 'latin1');
     } catch {
-      return; // just ended
+      return; // return; // It has just ended.
     }
     const residentBytes = Number(statm.split(' ')[1]) * PAGE_BYTES;
     const { memoryBytes } = this.configuration.limits;
@@ -387,7 +404,9 @@ function errorOf({ code, message }: { code: string; message: string }): VamosErr
   return new VamosError(Object.hasOwn(ErrorCode, code) ? (code as ErrorName) : 'INTERNAL', message);
 }
 
-/** Runs worker.ts with no more than it needs; its configuration comes through IPC, as it may hold a token. */
+/**
+ * Runs worker.ts with no more than it needs. Its configuration comes through IPC, since it may hold a token.
+ */
 function forkWorker(name: string, guest: GuestConfiguration): ChildProcess {
   const user = guest.user === undefined ? undefined : resolveUser(guest.user);
   makeRoot(guest.root, user);
@@ -397,7 +416,8 @@ function forkWorker(name: string, guest: GuestConfiguration): ChildProcess {
     process.execPath,
     `--max-old-space-size=${heapMebibytes}`,
     `--max-semi-space-size=${SEMI_SPACE_MEBIBYTES}`,
-    // The heap is small: threads that help to collect it cost more than they save (half of it where processors are busy).
+    // The heap is small: threads that help to collect it cost more than they save (half of it where
+    // processors are busy).
     '--single-threaded-gc',
     '--enable-source-maps',
   ];
@@ -409,14 +429,18 @@ function forkWorker(name: string, guest: GuestConfiguration): ChildProcess {
     execArgv: command.slice(1),
     // libuv's threads are those that the module files works on.
     env: { ...Object.fromEntries(environment), UV_THREADPOOL_SIZE: String(guest.limits.threads) },
-    // A session and process group of its own: a Ctrl-C at the terminal reaches the supervisor alone, who drains.
+    // The worker is in a session and process group of its own, so that Ctrl-C at the terminal reaches the
+    // supervisor alone, which lets it drain.
     detached: true,
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     ...user,
   });
 }
 
-/** What a process of the guest's user finds. @throws VamosError */
+/**
+ * Looks at a damaged root in a process of the guest's user.
+ * @throws VamosError
+ */
 async function runRepair(
   name: string,
   guest: GuestConfiguration,
@@ -446,7 +470,10 @@ function makeRoot(root: string, user: { uid: number; gid: number } | undefined):
   }
 }
 
-/** No core dumps (they would hold a guest's data), no way to more rights. Both tools become the worker by exec. */
+/**
+ * Commands that confine the worker: no core dumps (they would hold a guest's data) and no way to more rights.
+ * Both tools become the worker by exec.
+ */
 function confinement(): string[] {
   const tools = [
     ['/usr/bin/prlimit', '--core=0'],

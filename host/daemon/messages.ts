@@ -8,10 +8,10 @@ export type ToWorker =
   | { kind: 'report'; id: number }
   | { kind: 'hold'; id: number }
   | { kind: 'release'; id: number }
-  /** Instead of start: looks at the damaged root, answers and ends. */
+  /** Sent instead of start: the worker looks at the damaged root, answers and ends. */
   | { kind: 'repair'; name: string; guest: GuestConfiguration; acceptLoss: boolean }
   | { kind: 'verify'; id: number; bytesPerSecond?: number | undefined }
-  /** What was asked under this id is to end. */
+  /** What was asked under this id must end. */
   | { kind: 'cancel'; id: number }
   | { kind: 'stop' };
 
@@ -19,7 +19,10 @@ const count = z.number().min(0);
 const shortText = z.string().max(1000);
 const counts = z.record(shortText, count);
 
-/** A worker's ServerStatistics (src/rpc/host/statistics.ts), its modules' counters and its process. */
+/**
+ * A worker's ServerStatistics (src/rpc/host/statistics.ts), its modules' counters, and figures of its
+ * process.
+ */
 const report = z.object({
   server: z.object({
     sessions: z
@@ -61,14 +64,17 @@ const report = z.object({
       )
       .max(10_000),
   }),
-  /** By module, then by HostModule.statistics()'s names. */
+  /** Counters by module, and by the names that HostModule.statistics() gives them. */
   modules: z.record(shortText, z.record(shortText, z.number())),
   process: z.object({ cpuSeconds: count, residentBytes: count }),
 });
 
 export type Report = z.output<typeof report>;
 
-/** HeldFiles of binding.ts. Names are those of RocksDB's files: none leads anywhere. */
+/**
+ * HeldFiles of binding.ts. Names are restricted to those of RocksDB's files, so that none leads out of its
+ * folder.
+ */
 const heldFiles = z.object({
   identity: z.string().max(100),
   sequence: count,
@@ -134,7 +140,7 @@ const storeReport = z.object({
   findingCount: count,
 });
 
-/** What a worker tells the supervisor, who does not trust it: a guest may have taken it over. */
+/** What a worker tells the supervisor, which does not trust it: a guest may have taken the worker over. */
 export const fromWorkerSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('serving') }),
   z.object({ kind: z.literal('failed'), code: z.string().max(64), message: z.string().max(4000) }),

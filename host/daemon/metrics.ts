@@ -28,10 +28,10 @@ const METHOD_NAMES = new Map<number, string>(
   ),
 );
 
-/** Names of modules' counters that tell what is now; all others only rise. */
+/** Matches the names of modules' counters that are gauges; all others only rise. */
 const GAUGE = /(open|parked|held|threads|tables|findings|active|last_?seconds)$/i;
 
-/** The supervisor's own process. */
+/** Metrics of the supervisor's own process. */
 const own = new Registry();
 collectDefaultMetrics({ register: own, prefix: 'vamos_daemon_' });
 
@@ -47,7 +47,10 @@ class Exposition {
     this.#add(name, 'gauge', help, { labels, value });
   }
 
-  /** @param buckets not cumulative; the last one has no bound */
+  /**
+   * Adds a histogram.
+   * @param buckets not cumulative; the last one has no upper bound
+   */
   histogram(
     name: string,
     help: string,
@@ -77,7 +80,10 @@ class Exposition {
 
 const LATENCY_BOUNDS_SECONDS = Array.from({ length: LATENCY_BUCKETS }, (_, index) => 2 ** index / 1e6);
 
-/** Metrics of all guests in Prometheus' text format. A worker's counters begin again at 0 when it is started again. */
+/**
+ * Returns the metrics of all guests in Prometheus' text format. A worker's counters begin again at 0 when it
+ * is started again.
+ */
 export async function formatMetrics(guests: GuestReport[]): Promise<string> {
   const exposition = new Exposition();
   for (const { name: guest, state, restarts, report } of guests) {
@@ -193,7 +199,7 @@ async function answer(
     const text = await formatMetrics(await supervisor.report());
     response.writeHead(200, { 'content-type': Registry.PROMETHEUS_CONTENT_TYPE }).end(text);
   } else if (pathname === '/healthz') {
-    // The daemon's own health: a guest that can't be served is no reason to restart all the others.
+    // This is the daemon's own health: one guest that can't be served is no reason to restart all the others.
     const isStopping = supervisor.isStopping;
     response.writeHead(isStopping ? 503 : 200).end(isStopping ? 'stopping\n' : 'ok\n');
   } else {

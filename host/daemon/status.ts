@@ -4,7 +4,7 @@ import type { RepairReport } from '../modules/tables/binding.js';
 import type { Report } from './messages.js';
 import type { GuestReport } from './supervisor.js';
 
-/** Columns of the table, by guest. */
+/** Columns of the table, which has a line for each guest. */
 const COLUMNS: [title: string, cell: (guest: GuestReport, report: Report | undefined) => string][] = [
   ['GUEST', (guest) => guest.name],
   ['STATE', (guest) => guest.state],
@@ -22,7 +22,7 @@ const COLUMNS: [title: string, cell: (guest: GuestReport, report: Report | undef
   ['MEMORY', (_, report) => size(report?.process.residentBytes)],
 ];
 
-/** The status for people: a table of guests, then what went wrong. */
+/** Formats the status for people: a table of guests, then what went wrong. */
 export function formatStatus(status: DaemonStatus): string {
   const head = `daemon ${status.pid}, up ${formatDuration(Date.now() - Date.parse(status.startedAt))}${
     status.metrics ? `, metrics at http://${status.metrics}/metrics` : ''
@@ -47,7 +47,10 @@ export function formatStatus(status: DaemonStatus): string {
   return [head, ...lines, ...troubles].join('\n');
 }
 
-/** A repair for people. @param again the command that accepts the loss */
+/**
+ * Formats a repair's report for people.
+ * @param again the command that accepts the loss
+ */
 export function formatRepair(report: RepairReport, again: string): string {
   if (report.damage === '') return 'vamos: nothing is damaged';
   const isAccepted = report.keptIn !== '';

@@ -16,7 +16,7 @@ import type { Report } from './messages.js';
 export interface Change {
   added: string[];
   removed: string[];
-  /** Started anew, because its configuration changed. */
+  /** Guests that were started anew because their configuration changed. */
   changed: string[];
 }
 
@@ -32,7 +32,7 @@ export interface GuestVerification extends StoreReport {
 const LOG_PROGRESS_MS = 30_000;
 const MAX_LOGGED_FINDINGS = 20;
 
-/** A guest with its worker's counters, where it gives them. */
+/** A guest with its worker's counters, where there are any. */
 export interface GuestReport extends GuestStatus {
   report?: Report;
 }
@@ -41,9 +41,9 @@ export interface GuestReport extends GuestStatus {
 export class Supervisor {
   #guests = new Map<string, Guest>();
   #configuration: Configuration;
-  /** Added while the daemon runs: a new configuration leaves them alone. */
+  /** Guests that were added while the daemon runs; a new configuration leaves them alone. */
   #added: Record<string, GuestConfiguration>;
-  /** Changes run one after another. */
+  /** The latest of the changes, which run one after another. */
   #changes: Promise<unknown> = Promise.resolve();
   #isStopping = false;
   readonly #checkpoints = new Map<string, Promise<unknown>>();
@@ -62,9 +62,9 @@ export class Supervisor {
   }
 
   /**
-   * Starts all guests; those that fail are tried again now and then.
-   * @throws the first one's VamosError if none of them serves, unless one's data are damaged: those are repaired through this
-   *   daemon, which tells what is wrong with them until then
+   * Starts all guests; those that fail are started again from time to time.
+   * @throws the first guest's VamosError if none of them serves, unless the data of one are damaged: these
+   * are repaired through this daemon, which says until then what is wrong with them
    */
   async start(): Promise<void> {
     const wanted = { ...this.#added, ...this.#configuration.guests };
@@ -80,7 +80,7 @@ export class Supervisor {
     }
   }
 
-  /** Serves one guest more, until it is removed. If it can't be served it is not added. */
+  /** Serves one more guest until it is removed. A guest that can't be served is not added. */
   add(name: unknown, value: unknown): Promise<GuestStatus> {
     return this.#change(async () => {
       const { name: checkedName, guest } = makeGuest(name, value);
@@ -110,7 +110,7 @@ export class Supervisor {
     });
   }
 
-  /** Says what the damaged root of a refused guest has lost, and serves it without that if told so. */
+  /** Says what the damaged root of a refused guest has lost, and with `acceptLoss` serves it without that. */
   repair(name: string, acceptLoss: boolean): Promise<RepairReport> {
     return this.#change(() => {
       const guest = this.#guests.get(name);
@@ -119,7 +119,10 @@ export class Supervisor {
     });
   }
 
-  /** Makes the guests those of this configuration and the added ones. Guests that did not change are not touched. */
+  /**
+   * Makes the guests those of this configuration and the added ones. Guests that did not change are not
+   * touched.
+   */
   reload(configuration: Configuration): Promise<Change> {
     return this.#change(async () => {
       const wanted = { ...this.#added, ...configuration.guests };
@@ -138,7 +141,7 @@ export class Supervisor {
       change.added = Object.keys(wanted).filter((name) => !this.#guests.has(name));
       this.#configuration = { ...oldSettings, guests: configuration.guests };
       await Promise.all([...change.removed, ...change.changed].map((name) => this.#stopGuest(name)));
-      // A failing one says so in the log and the status, and is tried again.
+      // A guest that fails says so in the log and the status, and is started again.
       await Promise.allSettled(
         [...change.changed, ...change.added].map((name) => this.#startGuest(name, wanted[name]!)),
       );
@@ -148,7 +151,8 @@ export class Supervisor {
   }
 
   /**
-   * Makes a checkpoint of a guest that serves. It takes no turn among the changes, which may be many meanwhile.
+   * Makes a checkpoint of a guest that serves. It does not wait for changes of the guests, of which there may
+   * be many meanwhile.
    * @throws VamosError see makeCheckpoint
    */
   async checkpoint(
@@ -189,7 +193,10 @@ export class Supervisor {
     }
   }
 
-  /** Reads all that a guest's tables have, while it goes on. @throws VamosError */
+  /**
+   * Reads all that a guest's tables hold, while the guest goes on.
+   * @throws VamosError
+   */
   async verify(
     name: string,
     bytesPerSecond: number | undefined,
@@ -233,7 +240,7 @@ export class Supervisor {
     await Promise.all([...this.#guests.values()].map((guest) => guest.stop()));
   }
 
-  /** All guests, with the counters of those that serve. */
+  /** Returns all guests, with the counters of those that serve. */
   report(): Promise<GuestReport[]> {
     return Promise.all(
       [...this.#guests.values()].map(async (guest) => {
@@ -294,7 +301,8 @@ export class Supervisor {
     const file = this.#addedFile;
     if (file === undefined) return;
     mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-    // May hold tokens, so for the owner alone; renamed, so that it is always whole.
+    // The file may hold tokens, so only its owner may read it. It is renamed into place, so that it is always
+    // whole.
     writeFileSync(`${file}.new`, JSON.stringify(this.#added, undefined, 2), { mode: 0o600 });
     renameSync(`${file}.new`, file);
   }

@@ -1,7 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { VamosError } from '../../src/protocol/errors.js';
 
-/** The numbers of a user, given by name or as UID:GID. @throws VamosError BAD_CONFIGURATION */
+/**
+ * Returns the numbers of a user that is given by name or as UID:GID.
+ * @throws VamosError BAD_CONFIGURATION
+ */
 export function resolveUser(user: string): { uid: number; gid: number } {
   const ask = (option: string) =>
     Number(

@@ -22,17 +22,17 @@ import type { FromWorker, Report, ToWorker } from './messages.js';
 type Start = Extract<ToWorker, { kind: 'start' }>;
 
 /**
- * A worker whose daemon was killed may still be closing the root: it gets so many tries, not so much time, in which both may
- * have stood still.
+ * How often to try to open a root that is in use: a worker whose daemon was killed may still be closing it.
+ * Attempts are counted, not time, since both processes may have stood still.
  */
 const ROOT_IN_USE_TRIES = 40;
 const ROOT_IN_USE_PAUSE_MS = 100;
-/** Bound for a worker without a supervisor; less than all those pauses. */
+/** How long a worker without a supervisor may take to stop; less than all those pauses. */
 const ORPHAN_STOP_MS = 2000;
-/** Exit code of one whose store could not write its log (EX_IOERR of sysexits.h). */
+/** The exit code of a worker whose store could not write its log (EX_IOERR of sysexits.h). */
 const STORE_FAILED = 74;
 const MAX_LOGGED_FINDINGS = 20;
-/** Part of the bound for a stop that requests under way get; the rest is for sync and close. */
+/** The part of the time for a stop that requests under way get; the rest is for sync and close. */
 const DRAIN_SHARE = 0.75;
 
 class Worker {
@@ -48,11 +48,14 @@ class Worker {
     this.log = makeLogger(start.logLevel, { guest: start.name });
   }
 
-  /** @throws VamosError why the root or a channel can't be opened */
+  /**
+   * Opens the root and the channels.
+   * @throws VamosError why one of them can't be opened
+   */
   async open(): Promise<void> {
     const { root, channels, limits, token } = this.#start.guest;
     checkServable(root);
-    // The store first: its lock makes the whole root ours.
+    // The store comes first: its lock makes the whole root ours.
     this.#tables = await openStore(
       this.#start.guest,
       (error) => void this.#fail(error),
@@ -105,8 +108,8 @@ class Worker {
   }
 
   /**
-   * The store can't go on: what its last commits came to shows when the root is opened again, by the next worker. So the
-   * sessions end without answers, and their connectors ask that one.
+   * Ends the sessions without answers, because the store can't go on. Whether its last commits are stored
+   * shows when the next worker opens the root, so connectors ask that one.
    */
   async #fail({ code, message }: VamosError): Promise<void> {
     const error = new VamosError(code, `${message}; the worker starts again by itself`);
@@ -126,7 +129,7 @@ class Worker {
     );
   }
 
-  /** No more connectors; what was begun is answered within the bound; then sync and close. */
+  /** Accepts no more connectors, answers within the time what was begun, then syncs and closes. */
   async stop(): Promise<void> {
     await Promise.all(this.#listeners.map((listener) => listener.close()));
     await this.#server?.stop();
@@ -169,7 +172,7 @@ function tell(message: FromWorker): Promise<void> {
   });
 }
 
-/** Undefined until told to start; then settles when the worker serves. */
+/** Undefined until the worker is told to start; then settles when it serves. */
 let opening: Promise<Worker> | undefined;
 let isStopping = false;
 
@@ -213,10 +216,10 @@ async function stop(): Promise<void> {
   process.exit(0);
 }
 
-/** Of what goes on for the supervisor and may take long. */
+/** Cancels what runs for the supervisor and may take long, by id. */
 const cancellations = new Map<number, AbortController>();
 
-/** What the supervisor asks of a worker that serves. */
+/** Answers what the supervisor asks of a worker that serves. */
 async function answer(
   message: Exclude<ToWorker, { kind: 'start' | 'stop' | 'repair' | 'cancel' }>,
 ): Promise<FromWorker> {
@@ -260,7 +263,8 @@ process.on('message', (message: ToWorker) => {
 });
 process.on('SIGTERM', () => void stop());
 process.on('disconnect', () => {
-  // The supervisor was killed. What does not close in time loses no commit: it is as if this worker was killed too.
+  // The supervisor was killed. What does not close in time loses no commit: it is as if this worker was
+  // killed too.
   setTimeout(() => process.exit(1), ORPHAN_STOP_MS).unref();
   void stop();
 });

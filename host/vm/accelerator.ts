@@ -7,13 +7,15 @@ import { cacheDirectory } from './cache.js';
 import type { Image } from './image.js';
 import { runTool } from './tools.js';
 
-/** How long a guest may take under KVM before it counts as one that does not boot (it takes 2 s where it works). */
+/**
+ * How long a guest may take to boot under KVM before KVM counts as not working (it takes 2 s where it works).
+ */
 export const KVM_BOOT_TIMEOUT_MS = 20_000;
 
 const Finding = z.object({ accelerator: z.enum(['kvm', 'tcg']), reason: z.string() });
 export type AcceleratorFinding = z.infer<typeof Finding>;
 
-/** What is known before booting: undefined means that only a boot under KVM can tell. */
+/** Returns what is known before booting; undefined means that only a boot under KVM can tell. */
 export async function knownAccelerator(image: Image): Promise<AcceleratorFinding | undefined> {
   try {
     accessSync('/dev/kvm', constants.R_OK | constants.W_OK);

@@ -5,7 +5,7 @@ import { cacheDirectory } from './cache.js';
 import { VmError } from './errors.js';
 import { attachVm, isQemuOf, type Vm, type VmState } from './machine.js';
 
-/** Machines that outlive the command that started them, each known by a name of the user's. */
+/** The state of a machine that outlives the command that started it. The user knows it by a name. */
 const State: z.ZodType<VmState> = z.object({
   pid: z.number().int().positive(),
   directory: z.string().min(1),
@@ -19,7 +19,10 @@ const State: z.ZodType<VmState> = z.object({
 const PREFIX = 'machine-';
 const stateFile = (name: string) => path.join(cacheDirectory(), `${PREFIX}${name}.json`);
 
-/** @throws VmError BAD_OPTION if a machine of this name runs */
+/**
+ * Checks that no machine of this name runs.
+ * @throws VmError BAD_OPTION
+ */
 export async function requireNone(name: string): Promise<void> {
   if (await running(name)) {
     throw new VmError('BAD_OPTION', `guest ${name} is up already: 'vamos vm down --name ${name}' ends it`);
@@ -35,7 +38,10 @@ export async function forget(name: string): Promise<void> {
   await rm(stateFile(name), { force: true });
 }
 
-/** @throws VmError VM_GONE if no machine of this name runs */
+/**
+ * Connects to the running machine of this name.
+ * @throws VmError VM_GONE if there is none
+ */
 export async function attach(name: string): Promise<Vm> {
   const state = await running(name);
   if (!state)
@@ -55,7 +61,7 @@ export async function list(): Promise<{ name: string; state: VmState }[]> {
   return found;
 }
 
-/** What is known of the machine, if it still runs; else it is forgotten. */
+/** Returns the state of the machine if it still runs; else forgets it. */
 async function running(name: string): Promise<VmState | undefined> {
   const text = await readFile(stateFile(name), 'utf8').catch(() => undefined);
   if (text === undefined) return undefined;
@@ -63,7 +69,7 @@ async function running(name: string): Promise<VmState | undefined> {
   try {
     state = State.parse(JSON.parse(text));
   } catch {
-    // Written by another version, or by half.
+    // The state was written by another version, or only half.
   }
   if (state && (await isQemuOf(state))) return state;
   if (state) await rm(state.directory, { recursive: true, force: true });

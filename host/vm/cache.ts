@@ -5,18 +5,19 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Where images and payloads are kept: VAMOS_CACHE, else the user's cache folder. */
+/** The folder for images and payloads: VAMOS_CACHE, else the user's cache folder. */
 export function cacheDirectory(): string {
   const { VAMOS_CACHE, XDG_CACHE_HOME } = process.env;
   return path.resolve(VAMOS_CACHE ?? path.join(XDG_CACHE_HOME ?? path.join(os.homedir(), '.cache'), 'vamos'));
 }
 
 /**
- * The cached folder of these contents, made by `build` where it is missing. `build` fills a folder of its own that gets
- * its name only when all is there, so an entry is whole or absent; of several processes one builds and the others wait.
- * @param kind entries of one kind make room for each other: only the `keep` used last stay
- * @param key whatever decides the contents, as a hash
- * @param options.rebuild builds although there is one, which goes
+ * Returns the cached folder of these contents, which `build` makes where it is missing. `build` fills a
+ * folder of its own that gets its name only when all is there, so an entry is whole or absent; of several
+ * processes one builds and the others wait.
+ * @param kind entries of one kind make room for each other: only the `keep` entries used last stay
+ * @param key a hash of all that decides the contents
+ * @param options.rebuild builds although there is an entry, which is removed
  */
 export async function cached(
   kind: string,
@@ -97,7 +98,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** A key for `cached` from texts. */
+/** Makes a key for `cached` from texts. */
 export function hashTexts(...texts: string[]): string {
   const hash = createHash('sha256');
   for (const text of texts) hash.update(`${Buffer.byteLength(text)}:`).update(text);

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { VmError } from './errors.js';
 import { runTool } from './tools.js';
 
-/** The code name of the Debian release this machine runs. */
+/** The code name of the Debian release that this machine runs. */
 export async function debianRelease(): Promise<string> {
   const text = await readFile('/etc/os-release', 'utf8').catch(() => '');
   const field = (name: string) => new RegExp(`^${name}="?([^"\\n]*)`, 'm').exec(text)?.[1];
@@ -17,7 +17,10 @@ export async function debianRelease(): Promise<string> {
   return release;
 }
 
-/** Debian's sources of this machine, as a one-line-style list: wherever apt works here, building an image does. */
+/**
+ * Returns this machine's Debian sources as a list in one-line style, so that an image can be built wherever
+ * apt works.
+ */
 export async function sourcesFile(release: string): Promise<string> {
   const format = '$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(ORIGIN)';
   const output = await runTool('apt-get', ['indextargets', '--format', format, 'Created-By: Packages']);
@@ -42,7 +45,7 @@ export async function sourcesFile(release: string): Promise<string> {
   return [...lines].map((line) => `${line}\n`).join('');
 }
 
-/** How apt reaches its sources here (proxies, date checks), as lines of apt.conf. */
+/** Returns how apt reaches its sources here (proxies, date checks), as lines of apt.conf. */
 export async function transportOptions(): Promise<string[]> {
   const output = await runTool('apt-config', ['dump', 'Acquire']);
   return output

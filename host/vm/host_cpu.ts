@@ -4,22 +4,24 @@ import type { Vm } from './machine.js';
 
 /** Milliseconds of CPU time on the host. */
 export interface HostCpuTimes {
-  /** The guest's processors. */
+  /** Time of the guest's processors. */
   vcpu: number;
-  /** All other threads of QEMU: devices, their main loop, the block layer. */
+  /** Time of all other threads of QEMU: devices, their main loop, the block layer. */
   devices: number;
-  /** The process that serves the guest. */
+  /** Time of the process that serves the guest. */
   worker: number;
 }
 
 interface Snapshot {
-  /** Of each thread that lives, by its id. */
+  /** Times of the threads that live, by thread id. */
   threadsMs: Map<string, number>;
-  /** Of the process with the threads that have ended. */
+  /** Time of the process, including threads that have ended. */
   totalMs: number;
 }
 
-/** Linux gives user programs times in ticks of a hundredth of a second, whatever its own are. */
+/**
+ * Linux gives user programs times in ticks of a hundredth of a second, whatever the kernel's own ticks are.
+ */
 const TICK_MS = 10;
 
 /** Measures the CPU time that a guest costs its host between `start` and `stop`. */
@@ -35,7 +37,10 @@ export class HostCpuMeter {
     this.#workerPid = workerPid;
   }
 
-  /** @throws VmError BAD_OPTION if it is measuring already; VM_GONE if one of the processes has ended */
+  /**
+   * Begins to measure.
+   * @throws VmError BAD_OPTION if it is measuring already; VM_GONE if one of the processes has ended
+   */
   async start(): Promise<void> {
     if (this.#started) throw new VmError('BAD_OPTION', 'CPU time is being measured already');
     const cpus = await this.vm.qmp.execute<{ 'thread-id': number }[]>('query-cpus-fast');
@@ -46,7 +51,10 @@ export class HostCpuMeter {
     };
   }
 
-  /** @throws VmError BAD_OPTION if it was not started; VM_GONE if one of the processes has ended */
+  /**
+   * Ends the measurement.
+   * @throws VmError BAD_OPTION if it was not started; VM_GONE if one of the processes has ended
+   */
   async stop(): Promise<HostCpuTimes> {
     const started = this.#started;
     if (!started) throw new VmError('BAD_OPTION', 'CPU time is not being measured');
@@ -62,9 +70,12 @@ export class HostCpuMeter {
   }
 }
 
-/** CPU time of a process with the threads that have ended, rounded to hundredths of a second. */
+/**
+ * Returns the CPU time of a process, including threads that have ended, rounded to hundredths of a second.
+ */
 export async function processCpuMs(pid: number): Promise<number> {
-  // After the program's name in parentheses: state is the 3rd field of the line, utime and stime the 14th and 15th.
+  // The fields are counted after the program's name in parentheses: state is the 3rd of the line, utime and
+  // stime the 14th and 15th.
   const line = await readFile(`/proc/${pid}/stat`, 'latin1');
   const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
@@ -74,7 +85,8 @@ async function snapshot(pid: number): Promise<Snapshot> {
   try {
     const threadsMs = new Map<string, number>();
     for (const thread of await readdir(`/proc/${pid}/task`)) {
-      // Nanoseconds on a CPU, nanoseconds in its queue, turns. A thread may end between the two calls.
+      // The fields are nanoseconds on a CPU, nanoseconds in its queue, and turns. A thread may end between
+      // the two calls.
       const text = await readFile(`/proc/${pid}/task/${thread}/schedstat`, 'latin1').catch(() => undefined);
       if (text !== undefined) threadsMs.set(thread, Number(text.split(' ')[0]) / 1e6);
     }
@@ -93,8 +105,8 @@ function sumOf(before: Snapshot, after: Snapshot, wanted: (thread: string) => bo
 }
 
 /**
- * Of all threads. Only the process's total knows those that ended meanwhile, and it is rounded twice, so it counts where
- * it says more than rounding can.
+ * Returns the time of all threads. Only the process's total includes those that ended meanwhile; it is
+ * rounded twice, so it is used where it exceeds the sum by more than rounding can.
  */
 function allOf(before: Snapshot, after: Snapshot): number {
   const livingMs = sumOf(before, after, () => true);

@@ -8,14 +8,14 @@ import { BOOT_RECIPE, SYSTEM_INIT, writeInitramfs } from './initramfs.js';
 import { makeDisk } from './disk.js';
 import { runTool } from './tools.js';
 
-/** Raised when a built image would differ although nothing that its key names changed. */
+/** To be raised when a built image would differ although nothing changed that its key names. */
 const FORMAT = 1;
 const BASE_PACKAGES = ['kmod', 'libstdc++6'];
 const EXCLUDED = ['/usr/share/doc/*', '/usr/share/man/*', '/usr/share/locale/*', '/usr/share/info/*'];
 
 /**
- * Runs when the packages are in: fetches the kernel without its maintainer scripts (which would make an initramfs of
- * their own) and the static busybox that the first program is written in.
+ * Runs when the packages are installed: fetches the kernel without its maintainer scripts (which would make
+ * an initramfs of their own) and the static busybox that the first program is written in.
  */
 const BUILD_HOOK = `set -e
 export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
@@ -34,7 +34,7 @@ chroot "$1" depmod "$version"
 rm -rf busybox kernel ./*.deb
 `;
 
-/** Installs a package file by apt, which sees to it that all it depends on is there. */
+/** Installs a package file with apt, which installs all that it depends on. */
 function installHook(file: string): string {
   const name = `/vamos/${path.basename(file)}`;
   return `set -e
@@ -46,15 +46,15 @@ chroot "$1" env DEBIAN_FRONTEND=noninteractive apt-get -q --yes --no-install-rec
 export interface ImageOptions {
   /** Debian packages in the guest beside the base, as apt-get takes them: NAME or NAME=VERSION. */
   packages?: string[];
-  /** Package files (.deb) of this machine, installed after those. */
+  /** Package files (.deb) of this machine, installed after `packages`. */
   packageFiles?: string[];
-  /** Builds anew although there is one, for newer Debian packages. */
+  /** Builds anew although there is an image, to get newer Debian packages. */
   rebuild?: boolean;
   onProgress?: (message: string) => void;
   signal?: AbortSignal;
 }
 
-/** A guest's system; guests only read it, so any number of them share one. */
+/** A guest's system. Guests only read it, so any number of them share one. */
 export interface Image {
   folder: string;
   kernel: string;
@@ -64,8 +64,9 @@ export interface Image {
 }
 
 /**
- * The guest image: a minimal system of this machine's Debian release (so that what is built here runs there), Debian's
- * cloud kernel and this machine's Node. Built once for the same packages, Node and start scripts, then cached.
+ * Builds the guest image: a minimal system of this machine's Debian release (so that what is built here runs
+ * there), Debian's cloud kernel and this machine's Node. It is built once for the same packages, Node and
+ * start scripts, then cached.
  * @throws VmError TOOL_MISSING, TOOL_FAILED, BAD_OPTION
  */
 export async function buildImage(options: ImageOptions = {}): Promise<Image> {
@@ -114,7 +115,7 @@ async function build(
       ...EXCLUDED.map((pattern) => `--dpkgopt=path-exclude=${pattern}`),
       `--customize-hook=${BUILD_HOOK}`,
       ...(options.packageFiles ?? []).map((file) => `--customize-hook=${installHook(path.resolve(file))}`),
-      // What reached the mirror from here is of no use in the guest.
+      // The settings with which apt reached the mirror from here are of no use in the guest.
       '--customize-hook=rm -f "$1/etc/apt/apt.conf.d/99mmdebstrap"',
       release,
       archive,
@@ -157,7 +158,10 @@ async function build(
   await rm(sources);
 }
 
-/** An ordinary user can't give files to others: then all in the image belongs to root, which is all that runs there. */
+/**
+ * Options for ownership: an ordinary user can't give files to others, so all in the image belongs to root,
+ * and only root runs there.
+ */
 function ownership(): string[] {
   return process.getuid?.() === 0 ? ['--numeric-owner', '-p'] : ['--no-same-owner', '--exclude=./dev/*'];
 }

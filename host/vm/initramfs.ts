@@ -2,15 +2,15 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 /**
- * What the first program of the guest needs before it sees its disks, and what it loads for good: devices, file systems,
- * and the network when there is one.
+ * Kernel modules that the guest needs before it sees its disks, or that it loads for good: devices, file
+ * systems, and the network when there is one.
  */
 const BOOT_MODULES = ['virtio_pci', 'virtio_blk', 'ext4', 'overlay', 'virtio_console', 'virtio_rng'];
 const NETWORK_MODULES = ['virtio_net', 'af_packet'];
 
 /**
- * First program in the guest: loads drivers, puts a writable layer in memory over the read-only system, mounts the
- * program's disk and the data disk, and hands over.
+ * The first program in the guest. It loads drivers, puts a writable layer in memory over the read-only
+ * system, mounts the program's disk and the data disk, and hands over.
  */
 const FIRST_INIT = `#!/bin/busybox sh
 export PATH=/bin
@@ -56,7 +56,10 @@ mount -t devpts devpts /root/dev/pts
 exec switch_root /root /sbin/vamos-init
 `;
 
-/** Process 1 of the guest's system: runs the agent, reaps what it leaves, and switches the machine off in order. */
+/**
+ * Process 1 of the guest's system. It runs the agent, reaps what the agent leaves, and switches the machine
+ * off in order.
+ */
 export const SYSTEM_INIT = `#!/bin/sh
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 busybox=/usr/lib/vamos/busybox
@@ -111,7 +114,7 @@ export async function writeInitramfs(options: {
   await writeFile(options.target, archive(['bin', 'modules', 'dev'], files));
 }
 
-/** modules.dep: a line a module, `path: paths it needs`. */
+/** Parses modules.dep, which has a line a module: `path: paths it needs`. */
 function parseDependencies(text: string): Map<string, string[]> {
   const lines = text.split('\n').filter((line) => line.includes(':'));
   return new Map(
@@ -122,7 +125,10 @@ function parseDependencies(text: string): Map<string, string[]> {
   );
 }
 
-/** Paths of these modules and of what they need, needed ones first. A name that is no module is built in. */
+/**
+ * Returns the paths of these modules and of what they need, needed ones first. A name that is no module is
+ * built into the kernel.
+ */
 function inLoadOrder(names: readonly string[], dependencies: ReadonlyMap<string, string[]>): string[] {
   const byName = new Map<string, string>();
   for (const file of dependencies.keys()) {
@@ -134,20 +140,23 @@ function inLoadOrder(names: readonly string[], dependencies: ReadonlyMap<string,
       file,
     );
   }
-  // ext4 asks for a CRC-32C by name when it mounts, so no dependency tells of it.
+  // ext4 asks for a CRC-32C by name when it mounts, so modules.dep does not list it.
   const roots = ['crc32c_generic', 'crc32c_intel', ...names];
   const order = new Set<string>();
   for (const name of roots) {
     const file = byName.get(name);
     if (file === undefined) continue;
-    // modules.dep lists what a module needs nearest first.
+    // modules.dep lists what a module needs with the nearest first.
     for (const needed of [...(dependencies.get(file) ?? [])].reverse()) order.add(needed);
     order.add(file);
   }
   return [...order];
 }
 
-/** A cpio archive in the "newc" format that the kernel unpacks (kernel documentation, initramfs buffer format). */
+/**
+ * Makes a cpio archive in the "newc" format that the kernel unpacks (kernel documentation, initramfs buffer
+ * format).
+ */
 function archive(folders: readonly string[], files: ReadonlyMap<string, Buffer>): Buffer {
   const parts: Buffer[] = [];
   let inode = 1;

@@ -4,19 +4,22 @@ import path from 'node:path';
 import { packageRoot } from '../../src/native.js';
 import { VmError } from './errors.js';
 
-/** What QEMU loads to count (native/qemu_plugin). */
+/** The plugin that QEMU loads to count instructions (native/qemu_plugin). */
 export const INSTRUCTIONS_PLUGIN = path.join(packageRoot, 'build/native/vamos_instructions.so');
 
-/** A cache line for each vCPU; its first two numbers are the counters. */
+/** Each vCPU has a cache line in the file, whose first two numbers are the counters. */
 const VCPU_BYTES = 64;
 
-/** Instructions that the guest executed, all its vCPUs together. */
+/** Instructions that the guest executed, summed up over its vCPUs. */
 export interface Instructions {
   kernel: number;
   user: number;
 }
 
-/** Of each block: its address, its instructions, how many times it ran. The first one's place holds how many there are. */
+/**
+ * Each block has three numbers in the file: its address, its instructions, and how many times it ran. The
+ * first place holds the number of blocks instead.
+ */
 const BLOCK_BYTES = 24;
 
 interface Snapshot extends Instructions {
@@ -29,27 +32,36 @@ export class InstructionCounters {
   #byAddress: ReadonlyMap<bigint, number> = new Map();
 
   /**
-   * @param file what the plugin counts in
-   * @param blocksFile and where it counts each block; absent without a profile
+   * @param file the file in which the plugin counts
+   * @param blocksFile the file in which it counts each block; absent without a profile
    */
   constructor(
     private readonly file: string,
     private readonly blocksFile?: string,
   ) {}
 
-  /** Of the phase that was stopped last: instructions by the virtual addresses of their blocks; empty without a profile. */
+  /**
+   * Instructions of the phase that was stopped last, by the virtual addresses of their blocks; empty without
+   * a profile.
+   */
   get byAddress(): ReadonlyMap<bigint, number> {
     return this.#byAddress;
   }
 
-  /** @throws VmError BAD_OPTION if a phase is being counted already */
+  /**
+   * Begins a phase.
+   * @throws VmError BAD_OPTION if one is being counted already
+   */
   async start(): Promise<void> {
     if (this.#started) throw new VmError('BAD_OPTION', 'instructions are being counted already');
     const blocks = await this.#readBlocks();
     this.#started = { ...this.#read(), blocks };
   }
 
-  /** @throws VmError BAD_OPTION if no phase was started */
+  /**
+   * Ends the phase.
+   * @throws VmError BAD_OPTION if none was started
+   */
   async stop(): Promise<Instructions> {
     const started = this.#started;
     if (!started) throw new VmError('BAD_OPTION', 'instructions are not being counted');
@@ -63,7 +75,7 @@ export class InstructionCounters {
     const bytes = readFileSync(this.file);
     const total = { kernel: 0, user: 0 };
     for (let offset = 0; offset + VCPU_BYTES <= bytes.length; offset += VCPU_BYTES) {
-      // Exact up to 2^53: some months of a guest's work.
+      // A number is exact up to 2^53: some months of a guest's work.
       total.kernel += Number(bytes.readBigUInt64LE(offset));
       total.user += Number(bytes.readBigUInt64LE(offset + 8));
     }

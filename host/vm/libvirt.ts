@@ -9,8 +9,8 @@ const ESCAPES: Record<string, string> = {
 };
 
 /**
- * A channel's element in a libvirt domain (libvirt's format of domains), and what to do with it. Apart, so that the
- * element alone can go to a file: an XML comment can't hold the options of a command line.
+ * Returns a channel's element for a libvirt domain, and a guide what to do with it. They are separate, so
+ * that the element alone can go to a file: an XML comment can't hold the options of a command line.
  */
 export function libvirtSnippet({ name, socketPath }: VmChannel): { xml: string; guide: string } {
   const escaped = (text: string) => text.replaceAll(/[&<>'"]/g, (character) => ESCAPES[character] as string);
@@ -21,7 +21,7 @@ export function libvirtSnippet({ name, socketPath }: VmChannel): { xml: string; 
 </channel>`;
   const guide = `Where it goes:
   virsh edit DOMAIN                                      there from the domain's next start
-  virsh attach-device DOMAIN FILE --config --live        at once, with the element in FILE
+  virsh attach-device DOMAIN FILE --config --live        immediately, with the element in FILE
 On the host, as a user who may open the socket (root, or libvirt's QEMU user):
   vamos host --root DIRECTORY --channel virtio-serial:${socketPath}
 In the guest (the port /dev/virtio-ports/${name}):

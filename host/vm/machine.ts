@@ -31,39 +31,43 @@ const MAX_OUTPUT_BYTES = 64 << 20;
 export interface VmOptions {
   image: Image;
   payload: Payload;
-  /** Default 2. */
+  /** Virtual processors. Default 2. */
   cpus?: number;
-  /** Default 1024. */
+  /** Memory. Default 1024. */
   memoryMiB?: number;
-  /** A raw disk with ext4, mounted at /data. Made where it is missing, or anew if `fresh`. Default: none. */
+  /**
+   * A raw disk with ext4, mounted at /data. It is made where it is missing, or anew if `fresh`. Default:
+   * none.
+   */
   dataDisk?: { path: string; sizeMiB: number; fresh?: boolean };
   channels?: VmChannel[];
-  /** TCP ports of 127.0.0.1 that lead into the guest; only with some of them does the guest have a network. */
+  /** TCP ports of 127.0.0.1 that lead into the guest. Without any the guest has no network. */
   forwardPorts?: { host: number; guest: number }[];
   /**
-   * Counts the guest's instructions (`Vm.instructions`), for which its processors take 1.1 to 1.35 times as long. Under
-   * TCG only. `by-address`: for a profile, too, which takes about as long again. Default false.
+   * Counts the guest's instructions (`Vm.instructions`), which makes its processors take 1.1 to 1.35 times as
+   * long. Under TCG only. `by-address` counts for a profile, too, which takes about as long again. Default
+   * false.
    */
   countInstructions?: boolean | 'by-address';
   /** Default `auto`: KVM where a guest boots under it in time (tried once a machine), else TCG. */
   accelerator?: 'auto' | Accelerator;
-  /** Default 120 s. */
+  /** How long the guest may take to boot. Default 120 s. */
   bootTimeoutMs?: number;
-  /** The machine outlives this process, until somebody attaches to it and stops it. */
+  /** The machine outlives this process, until another one attaches to it and stops it. */
   detached?: boolean;
-  /** Told what is being done, and which accelerator runs and why. */
+  /** Called with what is being done, and with which accelerator runs and why. */
   onProgress?: (message: string) => void;
 }
 
 export interface ExecOptions extends SpawnOptions {
-  /** Standard input; default: none. */
+  /** Standard input. Default: none. */
   stdin?: string | Uint8Array;
-  /** With a handler that output is handed over as it comes, and not collected. */
+  /** Called with output as it comes; it is not collected then. */
   onStdout?: (chunk: Buffer) => void;
   onStderr?: (chunk: Buffer) => void;
-  /** Kills the command; the call then rejects with the signal's reason. */
+  /** Kills the command when aborted; the call then rejects with the signal's reason. */
   signal?: AbortSignal;
-  /** Kills the command; the call then rejects with VmError TIMEOUT. */
+  /** Kills the command after this time; the call then rejects with VmError TIMEOUT. */
   timeoutMs?: number;
 }
 
@@ -72,7 +76,7 @@ export interface ExecResult extends ExitStatus {
   stderr: string;
 }
 
-/** What another process needs to go on with a running machine (`attachVm`). */
+/** What another process needs to attach to a running machine (`attachVm`). */
 export interface VmState {
   pid: number;
   directory: string;
@@ -125,7 +129,7 @@ export async function startVm(options: VmOptions): Promise<Vm> {
         : `(${error.message.replaceAll(/\s+/g, ' ')})`;
     const reason = `/dev/kvm is there, but a guest did not boot under it ${why}`;
     const vm = await boot(shape, 'tcg', reason, bootTimeoutMs, options);
-    // Only now is it KVM that is at fault.
+    // Only now is it certain that KVM is at fault.
     await rememberAccelerator(options.image, { accelerator: 'tcg', reason });
     return vm;
   }
@@ -147,7 +151,7 @@ async function boot(
   const errors = openSync(files.errors, 'w');
   const args = qemuArguments(shape, directory, accelerator);
   const qemu = ['qemu-system-x86_64', ...args];
-  // A machine of this process ends with it, whatever ends it.
+  // A machine that is not detached ends with this process, however the process ends.
   const [program, ...rest] = isDetached ? qemu : ['setpriv', '--pdeathsig', 'SIGKILL', ...qemu];
   const child = spawn(program as string, rest, {
     env: toolEnvironment,
@@ -190,7 +194,7 @@ async function boot(
   }
 }
 
-/** Goes on with a machine that another process started and left. */
+/** Attaches to a machine that another process started and left. */
 export async function attachVm(state: VmState): Promise<Vm> {
   if (!(await isQemuOf(state))) {
     await rm(state.directory, { recursive: true, force: true });
@@ -206,7 +210,7 @@ export async function attachVm(state: VmState): Promise<Vm> {
   return new Vm(state, qmp, agent, ended);
 }
 
-/** Whether that process still is the machine, and not another that got its number. */
+/** Says whether the process still is the machine, and not another that got its number. */
 export async function isQemuOf(state: VmState): Promise<boolean> {
   const text = await readFile(`/proc/${state.pid}/cmdline`, 'utf8').catch(() => '');
   return text.includes(state.directory);
@@ -214,9 +218,9 @@ export async function isQemuOf(state: VmState): Promise<boolean> {
 
 /** A running guest. */
 export class Vm implements AsyncDisposable {
-  /** Counts what its storage devices cause, between two moments. */
+  /** Counts what the guest's storage devices cause between two moments. */
   readonly counters: TransitionCounters;
-  /** Counts what it executes; absent under KVM, and without `countInstructions`. */
+  /** Counts the instructions that the guest executes; absent under KVM, and without `countInstructions`. */
   readonly instructions: InstructionCounters | undefined;
   readonly #agent: AgentClient;
   readonly #ended: Promise<void>;
@@ -244,7 +248,7 @@ export class Vm implements AsyncDisposable {
     return this.state.accelerator;
   }
 
-  /** What the guest's kernel and first programs printed. Gone when the machine is stopped. */
+  /** What the guest's kernel and first programs printed. It is gone when the machine is stopped. */
   get consoleLog(): string {
     return runFiles(this.state.directory).console;
   }
@@ -255,7 +259,7 @@ export class Vm implements AsyncDisposable {
   }
 
   /**
-   * Runs a command in the guest to its end; whatever its exit status, that is a result and no error.
+   * Runs a command in the guest to its end. Any exit status is a result and no error.
    * @throws VmError EXEC_FAILED, TIMEOUT, VM_GONE; the abort signal's reason
    */
   async exec(argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
@@ -267,7 +271,7 @@ export class Vm implements AsyncDisposable {
       command[stream].on('data', (chunk: Buffer) => {
         if (handler) return handler(chunk);
         bytes += chunk.length;
-        // The end of it is what tells most.
+        // The end of the output says most.
         while (bytes > MAX_OUTPUT_BYTES) bytes -= chunks.shift()?.length ?? bytes;
         chunks.push(chunk);
       });
@@ -303,7 +307,7 @@ export class Vm implements AsyncDisposable {
     }
   }
 
-  /** Switches the guest off in order, its data written; by force after 20 s. Idempotent. */
+  /** Switches the guest off in order, with its data written; by force after 20 s. Idempotent. */
   async stop(): Promise<void> {
     if (this.#isStopped) return this.#ended;
     this.#isStopped = true;
@@ -316,7 +320,7 @@ export class Vm implements AsyncDisposable {
     await this.#clean();
   }
 
-  /** Ends QEMU at once, as a power failure would. Idempotent. */
+  /** Ends QEMU immediately, as a power failure would. Idempotent. */
   async kill(): Promise<void> {
     if (this.#isStopped) return this.#ended;
     this.#isStopped = true;
@@ -324,7 +328,7 @@ export class Vm implements AsyncDisposable {
     await this.#clean();
   }
 
-  /** Leaves the machine to itself; `state` is what `attachVm` takes. Commands that still run in it end. */
+  /** Leaves the machine running; `state` is what `attachVm` takes. Commands that still run in it end. */
   detach(): void {
     this.#isStopped = true;
     this.#agent.close();
@@ -344,7 +348,7 @@ export class Vm implements AsyncDisposable {
   }
 }
 
-/** Tries until it succeeds, the machine ends or the time is over. */
+/** Calls `connect` until it succeeds, the machine ends or the time is over. */
 async function reach<T>(connect: () => Promise<T>, ended: Promise<void>, timeoutMs: number): Promise<T> {
   const deadlineMs = performance.now() + timeoutMs;
   let hasEnded = false;
@@ -353,7 +357,7 @@ async function reach<T>(connect: () => Promise<T>, ended: Promise<void>, timeout
     try {
       return await connect();
     } catch (error) {
-      if (hasEnded) throw new VmError('VM_GONE', 'QEMU ended at once', { cause: error });
+      if (hasEnded) throw new VmError('VM_GONE', 'QEMU ended immediately', { cause: error });
       if (performance.now() > deadlineMs) throw error;
       await sleep(20);
     }
@@ -367,7 +371,7 @@ function isThere(file: string): Promise<boolean> {
   );
 }
 
-/** The last lines of a log; of a crash, the lines that say why rather than the registers. */
+/** Returns the last lines of a log; of a crash, the lines that say why rather than the registers. */
 async function tail(file: string): Promise<string[]> {
   const text = await readFile(file, 'utf8').catch(() => '');
   const lines = text.split(/\r?\n/).filter((line) => line.trim());

@@ -24,14 +24,14 @@ import { runTool } from './tools.js';
 
 /** The port that the plugin opens where nothing else is configured. */
 export const MARIADB_CHANNEL = 'vamos.0';
-/** Where MariaDB listens in the guest. */
+/** The TCP port of MariaDB in the guest. */
 export const MARIADB_PORT = 3306;
 
-/** What mariadbd in the guest says, start after start. */
+/** The log of mariadbd in the guest, which all starts append to. */
 export const MARIADB_LOG = '/var/log/mariadbd.log';
 
 const START_TIMEOUT_MS = 180_000;
-/** All of one version: the plugin's. */
+/** Server packages, which all get the plugin's version. */
 const PACKAGES = [
   'mariadb-server',
   'mariadb-server-core',
@@ -41,8 +41,8 @@ const PACKAGES = [
 ];
 
 /**
- * What an image with MariaDB and the engine's package is built of: the server's version is the one that the package in
- * build/package depends on.
+ * Returns what an image with MariaDB and the engine's package is built of. The server's version is the one
+ * that the package in build/package depends on.
  * @throws VmError BAD_OPTION if the package is not made
  */
 export async function mariadbPackages(): Promise<Required<Pick<ImageOptions, 'packages' | 'packageFiles'>>> {
@@ -62,8 +62,8 @@ export async function mariadbPackages(): Promise<Required<Pick<ImageOptions, 'pa
 }
 
 /**
- * Its tables are on the data disk where there is one. The copy writes the files in full: first writes into a file with
- * holes would cost InnoDB the file system's journal.
+ * Starts the server. Its tables are on the data disk where there is one. The copy writes the files in full:
+ * first writes into a file with holes would cost InnoDB the file system's journal.
  */
 const START = `set -e
 mkdir -p /run/mysqld
@@ -90,15 +90,15 @@ done
 `;
 
 export interface MariadbOptions {
-  /** Of mariadbd, beside the configuration in the image. */
+  /** Arguments of mariadbd, beside the configuration in the image. */
   args?: readonly string[];
-  /** Its folder on the data disk, made where it is missing. Default `mysql`. */
+  /** The server's folder on the data disk, made where it is missing. Default `mysql`. */
   dataFolder?: string;
 }
 
 /**
- * Starts mariadbd in a guest and waits until it serves. It goes on when the machine is detached, and ends in order with
- * it. User root needs no password.
+ * Starts mariadbd in a guest and waits until it serves. It goes on when the machine is detached, and ends in
+ * order with it. User root needs no password.
  * @throws VmError BAD_OPTION, EXEC_FAILED with the server's log, TIMEOUT
  */
 export async function startMariadb(vm: Vm, options: MariadbOptions = {}): Promise<void> {

@@ -14,7 +14,9 @@ const NOT_IN_GUEST = new Set(['cmake-js', 'node-addon-api', 'listr2']);
 const GUEST_LIBRARIES = /^(linux-vdso|ld-linux|libc|libm|libdl|libpthread|librt|libgcc_s|libstdc\+\+)[.-]/;
 
 export interface PayloadOptions {
-  /** With the store (and RocksDB's libraries), for unsplit runs in the guest. A split guest needs none. */
+  /**
+   * Includes the store (and RocksDB's libraries), for unsplit runs in the guest. A split guest needs none.
+   */
   store?: boolean;
   signal?: AbortSignal;
 }
@@ -25,7 +27,7 @@ export interface Payload {
 }
 
 /**
- * The disk with dist/, the native parts and the npm packages they need, cached by content.
+ * Builds the disk with dist/, the native parts and the npm packages that they need. It is cached by content.
  * @throws VmError BAD_OPTION if the project is not built, TOOL_MISSING, TOOL_FAILED
  */
 export async function buildPayload(options: PayloadOptions = {}): Promise<Payload> {
@@ -47,7 +49,7 @@ export async function buildPayload(options: PayloadOptions = {}): Promise<Payloa
   return { disk: path.join(folder, 'payload.ext4') };
 }
 
-/** Path in the payload and path here of each file, sorted. */
+/** Returns each file's path in the payload and its path here, sorted. */
 async function listFiles(withStore: boolean): Promise<[string, string][]> {
   const files = new Map<string, string>();
   const native = ['vamos_channel.node', ...(withStore ? ['vamos_store.node'] : [])];
@@ -76,7 +78,7 @@ async function addFolder(files: Map<string, string>, target: string, folder: str
   }
 }
 
-/** A package and what it depends on, each where Node resolves it from. */
+/** Adds a package and what it depends on, each from where Node resolves it. */
 async function addPackage(files: Map<string, string>, name: string, from: string): Promise<void> {
   for (let folder = from; ; folder = path.dirname(folder)) {
     const candidate = path.join(folder, 'node_modules', name);
@@ -104,7 +106,7 @@ async function manifest(folder: string): Promise<{ dependencies?: Record<string,
   };
 }
 
-/** The shared libraries of a native part, into lib/. */
+/** Adds the shared libraries of a native part, in lib/. */
 async function addLibraries(files: Map<string, string>, binary: string): Promise<void> {
   for (const line of (await runTool('ldd', [binary])).split('\n')) {
     const [, name, file] = /^\s*(\S+) => (\S+)/.exec(line) ?? [];

@@ -26,7 +26,7 @@ export interface MachineShape {
   countInstructions: boolean | 'by-address';
 }
 
-/** A virtio device: what the trace log calls its type, and the id that QMP and we call it by. */
+/** A virtio device: its type as the trace log calls it, and its id for QMP and for us. */
 export interface VirtioDevice {
   id: string;
   type: 'virtio-blk-device' | 'virtio-serial-device' | 'virtio-rng-device' | 'virtio-net-device';
@@ -42,7 +42,7 @@ export const runFiles = (directory: string) => ({
   instructionBlocks: path.join(directory, 'instruction-blocks'),
 });
 
-/** The virtio devices in the order of the command line. */
+/** Returns the virtio devices in the order of the command line. */
 export function virtioDevices(shape: MachineShape): VirtioDevice[] {
   return [
     { id: 'root', type: 'virtio-blk-device' },
@@ -55,13 +55,17 @@ export function virtioDevices(shape: MachineShape): VirtioDevice[] {
   ];
 }
 
-/** QEMU's arguments. Channels have a virtio-serial device of their own, apart from the agent's, so that they count apart. */
+/**
+ * Returns QEMU's arguments. Channels have a virtio-serial device of their own, so that they count apart from
+ * the agent's.
+ */
 export function qemuArguments(shape: MachineShape, directory: string, accelerator: Accelerator): string[] {
   const files = runFiles(directory);
   const readOnly = 'format=raw,if=none,readonly=on,cache=unsafe,file.locking=off';
   const kernel = [
     'console=ttyS0 quiet panic=-1 random.trust_cpu=on no_timer_check raid=noautodetect nomodeset',
-    // Its tests of its own ciphers take long under TCG, and once went on until the boot was given up.
+    // The kernel's tests of its own ciphers take long under TCG, and once went on until the boot was given
+    // up.
     'cryptomgr.notests',
     ...(shape.forwardPorts.length > 0 ? ['vamos.network=1'] : []),
   ];
@@ -96,8 +100,9 @@ export function qemuArguments(shape: MachineShape, directory: string, accelerato
 }
 
 /**
- * Ports for this many channels, beside port 0. An interrupt vector for each queue (two a port, two for control) and one for
- * configuration: with fewer the guest's kernel looks through all queues at each interrupt.
+ * Options of a virtio-serial device for this many channels, beside port 0. It gets an interrupt vector for
+ * each queue (two a port, two for control) and one for configuration: with fewer the guest's kernel looks
+ * through all queues at each interrupt.
  */
 function portsFor(channels: number): string {
   return `max_ports=${channels + 1},vectors=${2 * (channels + 2) + 1}`;
@@ -110,7 +115,7 @@ function instructionsPlugin(wanted: boolean | 'by-address', directory: string): 
   return ['-plugin', `file=${value(INSTRUCTIONS_PLUGIN)},counters=${value(instructions)}${blocks}`];
 }
 
-/** A value inside a QEMU option: its commas are doubled. */
+/** Writes a value inside a QEMU option, whose commas must be doubled. */
 function value(text: string): string {
   return text.replaceAll(',', ',,');
 }
@@ -134,7 +139,7 @@ function dataDisk(file: string): string[] {
   ];
 }
 
-/** Not every file system can (tmpfs of older kernels cannot). */
+/** Not every file system can (tmpfs of older kernels can't). */
 function canBypassPageCache(file: string): boolean {
   try {
     closeSync(openSync(file, constants.O_RDWR | constants.O_DIRECT));
@@ -169,7 +174,7 @@ export async function checkShape(shape: MachineShape): Promise<void> {
     }
     if (names.has(name)) fail(`channel '${name}' is there twice`);
     names.add(name);
-    // sockaddr_un.sun_path
+    // This is the limit of sockaddr_un.sun_path.
     if (Buffer.byteLength(socketPath) > 107) fail(`socket path of more than 107 bytes: ${socketPath}`);
   }
   for (const { host, guest } of shape.forwardPorts) {

@@ -20,8 +20,8 @@ interface Message {
 }
 
 /**
- * A client of QEMU's machine protocol (qemu/docs/interop/qmp-spec). Emits QEMU's events under their own names
- * (VSERPORT_CHANGE, SHUTDOWN, …) with their data, and `close` when the connection has ended.
+ * A client of QEMU's machine protocol (qemu/docs/interop/qmp-spec). It emits QEMU's events under their own
+ * names (VSERPORT_CHANGE, SHUTDOWN, …) with their data, and `close` when the connection has ended.
  */
 export class QmpClient extends EventEmitter {
   readonly #socket: Socket;
@@ -75,7 +75,7 @@ export class QmpClient extends EventEmitter {
   }
 
   /**
-   * Runs one command and gives what it returns.
+   * Runs one command and returns its result.
    * @throws VmError QMP_REFUSED, TIMEOUT, VM_GONE
    */
   execute<T = unknown>(command: string, args: Record<string, unknown> = {}, timeoutMs = 30_000): Promise<T> {
@@ -99,7 +99,7 @@ export class QmpClient extends EventEmitter {
     try {
       for (const line of this.#lines.push(chunk)) if (line.trim()) this.#handle(JSON.parse(line) as Message);
     } catch {
-      // Not QMP, or a line without end: there is nothing to go on with.
+      // This is not QMP, or a line without end, so there is no way to go on.
       this.#socket.destroy();
     }
   }
@@ -107,7 +107,7 @@ export class QmpClient extends EventEmitter {
   #handle(message: Message): void {
     if (message.QMP !== undefined) return this.#greeted?.();
     if (message.event !== undefined) {
-      // An EventEmitter throws on an 'error' nobody hears; QMP has no such event.
+      // An EventEmitter throws on an 'error' without a listener; QMP has no such event.
       if (message.event !== 'error' && message.event !== 'close') this.emit(message.event, message.data);
       return;
     }

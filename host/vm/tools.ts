@@ -22,7 +22,7 @@ export const toolEnvironment = {
 };
 
 export interface ToolOptions {
-  /** Each line of standard error, as it comes. */
+  /** Called with each line of standard error as it comes. */
   onLine?: (line: string) => void;
   signal?: AbortSignal;
 }

@@ -6,22 +6,26 @@ import type { VirtioDevice } from './qemu.js';
 import type { QmpClient } from './qmp.js';
 
 /**
- * QEMU's trace events of a transition. A kick is the guest telling a device; an interrupt is a device telling the
- * guest, which has two events: with ioeventfd virtio-blk takes the second. One transition makes one of them.
+ * QEMU's trace events of a transition. A kick is the guest telling a device; an interrupt is a device telling
+ * the guest, which has two events: with ioeventfd virtio-blk takes the second. One transition makes one of
+ * them.
  */
 const KICK = 'virtio_queue_notify';
 const INTERRUPTS = ['virtio_notify', 'virtio_notify_irqfd'];
 const EVENTS = [KICK, ...INTERRUPTS];
 const RESET_EVENT = 'resettable_phase_enter_begin';
 
-/** Devices that carry storage: VAMOS' channels, and the data disk. The system's disks and the agent's port do not count. */
+/**
+ * Devices that carry storage: VAMOS' channels, and the data disk. The system's disks and the agent's port do
+ * not count.
+ */
 const STORAGE_DEVICES = ['channel', 'data'] as const;
 export type StorageDevice = (typeof STORAGE_DEVICES)[number];
 
 export interface Transitions {
-  /** Guest to hypervisor. */
+  /** Transitions from guest to hypervisor. */
   kicks: number;
-  /** Hypervisor to guest. */
+  /** Transitions from hypervisor to guest. */
   interrupts: number;
 }
 
@@ -41,8 +45,8 @@ export interface PhaseCounts extends Transitions {
 }
 
 /**
- * Counts transitions between `start` and `stop` from QEMU's trace log. What QEMU has not yet handled when `stop` is
- * called is not in it: stop when the work has been answered.
+ * Counts transitions between `start` and `stop` from QEMU's trace log. What QEMU has not yet handled when
+ * `stop` is called is not counted, so stop when the work has been answered.
  */
 export class TransitionCounters {
   readonly #qmp: QmpClient;
@@ -61,14 +65,20 @@ export class TransitionCounters {
     );
   }
 
-  /** @throws VmError BAD_OPTION if a phase is being counted already */
+  /**
+   * Begins a phase.
+   * @throws VmError BAD_OPTION if one is being counted already
+   */
   async start(): Promise<void> {
     if (this.#started) throw new VmError('BAD_OPTION', 'transitions are being counted already');
     this.#started = { offset: (await stat(this.#traceFile)).size, traffic: await this.#traffic() };
     for (const name of EVENTS) await setEvent(this.#qmp, name, true);
   }
 
-  /** @throws VmError BAD_OPTION if no phase was started */
+  /**
+   * Ends the phase.
+   * @throws VmError BAD_OPTION if none was started
+   */
   async stop(): Promise<PhaseCounts> {
     const started = this.#started;
     if (!started) throw new VmError('BAD_OPTION', 'transitions are not being counted');
@@ -117,7 +127,10 @@ function setEvent(qmp: QmpClient, name: string, enable: boolean): Promise<unknow
   return qmp.execute('trace-event-set-state', { name, enable });
 }
 
-/** Lines of the trace log: `virtio_queue_notify vdev 0x55d0 n 1 vq 0x55e8`, `resettable_… obj=0x55d0(virtio-blk-device) …`. */
+/**
+ * Yields the events of the trace log, whose lines are such as `virtio_queue_notify vdev 0x55d0 n 1 vq 0x55e8`
+ * or `resettable_… obj=0x55d0(virtio-blk-device) …`.
+ */
 async function* readEvents(
   file: string,
   offset: number,
@@ -130,9 +143,9 @@ async function* readEvents(
 }
 
 /**
- * Finds where in QEMU each virtio device lives, which is what its trace events name it by. The trace of the reset before
- * the guest starts shows every device with its type, in the order of their bus: the command line's, or its reverse. As
- * no machine of ours has the same types both ways, the order tells which.
+ * Finds the address of each virtio device in QEMU, by which its trace events name it. The trace of the reset
+ * before the guest starts shows every device with its type, in the order of their bus: the command line's, or
+ * its reverse. As no machine of ours has the same types both ways, the order tells which.
  */
 export async function readDeviceAddresses(
   qmp: QmpClient,

@@ -1,4 +1,7 @@
-/** The guest's agent: runs commands for the host, told and answered on the control port. Started by process 1. */
+/**
+ * The guest's agent, which process 1 starts. It runs commands for the host, and takes orders and answers on
+ * the control port.
+ */
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { closeSync, openSync, read, write } from 'node:fs';
 import { promisify } from 'node:util';
@@ -6,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CONTROL_PORT, LineReader, MAX_DATA_BYTES, type GuestMessage, type HostMessage } from './protocol.js';
 
 const PORT_PATH = `/dev/virtio-ports/${CONTROL_PORT}`;
-/** Output waiting for the port beyond which commands are no longer read from. */
+/** While more output than this waits for the port, the agent does not read from commands. */
 const BUFFERED_LIMIT_BYTES = 1 << 20;
 
 const readAsync = promisify(read);
@@ -52,7 +55,7 @@ function start(id: number, argv: string[], env: Record<string, string>, cwd: str
   const child = spawn(program, args, {
     cwd,
     env: { ...process.env, ...env },
-    // A process group of its own, so that a signal reaches what it started, too.
+    // The command gets a process group of its own, so that a signal reaches what it started, too.
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
   });
@@ -89,7 +92,7 @@ function signalGroup(child: ChildProcessWithoutNullStreams, signal: NodeJS.Signa
   }
 }
 
-/** A host that comes anew knows nothing of the commands of the one before. */
+/** Ends all commands: a host that connects anew knows nothing of the commands of the one before. */
 function endAll(): void {
   for (const child of commands.values()) signalGroup(child, 'SIGKILL');
   commands.clear();
@@ -137,7 +140,7 @@ for (;;) {
   }
   let texts: string[] = [];
   try {
-    // The reader keeps what it gets, and the buffer is used again.
+    // The reader keeps what it gets, while this buffer is used again.
     texts = lines.push(Buffer.from(buffer.subarray(0, bytesRead)));
   } catch {
     lines.reset();
@@ -147,7 +150,7 @@ for (;;) {
     try {
       message = JSON.parse(text) as HostMessage;
     } catch {
-      // The rest of a line that another host had begun.
+      // This is the rest of a line that another host had begun.
       continue;
     }
     handle(message);

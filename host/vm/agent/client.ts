@@ -11,29 +11,32 @@ import {
   type HostMessage,
 } from './protocol.js';
 
-/** How often hello is said until the agent answers: what is sent before it listens may be lost. */
+/** How often to say hello until the agent answers: what is sent before it listens may be lost. */
 const HELLO_INTERVAL_MS = 250;
 
 export interface SpawnOptions {
-  /** Added to the agent's own environment. */
+  /** Variables that are added to the agent's own environment. */
   env?: Record<string, string>;
-  /** Default /root. */
+  /** The working directory. Default /root. */
   cwd?: string;
 }
 
 export interface ExitStatus {
-  /** Exit status, or null if a signal ended it. */
+  /** The exit status, or null if a signal ended the command. */
   code: number | null;
   signal: string | null;
 }
 
 /** A command that runs in the guest. */
 export class VmProcess {
-  /** Read both, or call `resume()` on them: what nobody reads stays in memory. */
+  /** Read both streams, or call `resume()` on them: output that is not read stays in memory. */
   readonly stdout = new Readable({ read: () => undefined });
   readonly stderr = new Readable({ read: () => undefined });
   readonly stdin: Writable;
-  /** Settles when the command has ended and its output is here. Rejects with VmError VM_GONE or EXEC_FAILED. */
+  /**
+   * Settles when the command has ended and its output has arrived. Rejects with VmError VM_GONE or
+   * EXEC_FAILED.
+   */
   readonly exited: Promise<ExitStatus>;
   readonly #send: (message: HostMessage) => void;
   #unacknowledgedBytes = 0;
@@ -47,7 +50,7 @@ export class VmProcess {
   ) {
     this.#send = send;
     this.exited = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
-    // Whoever only looks at the streams need not handle it.
+    // A caller that only looks at the streams need not handle this rejection.
     this.exited.catch(() => undefined);
     this.stdin = new Writable({
       write: (chunk: Buffer, _encoding, done) => this.#writeStdin(chunk, done),
@@ -206,7 +209,7 @@ export class AgentClient {
       try {
         message = JSON.parse(line) as GuestMessage;
       } catch {
-        // The rest of a line meant for a host before.
+        // This is the rest of a line that was meant for an earlier host.
         if (!this.#isWelcome) continue;
         this.#socket.destroy();
         return;

@@ -1,22 +1,23 @@
 /**
- * What host and agent say to each other on the control port: one JSON text a line, data in base64. The host speaks
- * first, with a hello that it repeats until the agent echoes its nonce; lines before that belong to nobody.
+ * What host and agent say to each other on the control port: one JSON text a line, with data in base64. The
+ * host speaks first, with a hello that it repeats until the agent echoes its nonce; both ignore lines before
+ * that.
  */
 
-/** Longest line either side takes. */
+/** The longest line that either side takes. */
 export const MAX_LINE_BYTES = 1 << 20;
-/** Data bytes in one line. */
+/** The most bytes of data in one line. */
 export const MAX_DATA_BYTES = 48 << 10;
-/** Standard input a command may have on its way before the agent has reported bytes as taken. */
+/** The most bytes of standard input on their way to a command before the agent has reported some as taken. */
 export const STDIN_WINDOW_BYTES = 256 << 10;
 
-/** Name of the control port in the guest. */
+/** The name of the control port in the guest. */
 export const CONTROL_PORT = 'vamos.control';
 
 export type HostMessage =
   | { type: 'hello'; nonce: string }
   | { type: 'exec'; id: number; argv: string[]; env: Record<string, string>; cwd: string }
-  /** Without data: the end of standard input. */
+  /** Standard input for a command; without data, its end. */
   | { type: 'stdin'; id: number; data?: string }
   | { type: 'signal'; id: number; signal: string }
   /** Ends all commands, writes everything to disk and switches the machine off. */
@@ -26,7 +27,7 @@ export type GuestMessage =
   | { type: 'hello'; nonce: string; node: string }
   | { type: 'started'; id: number; pid: number }
   | { type: 'stdout' | 'stderr'; id: number; data: string }
-  /** Bytes of standard input that the command's pipe has taken. */
+  /** This many bytes of standard input went into the command's pipe. */
   | { type: 'taken'; id: number; bytes: number }
   | { type: 'exit'; id: number; code: number | null; signal: string | null }
   /** The command could not be started. */
@@ -38,7 +39,7 @@ export class LineReader {
   #bytes = 0;
 
   /**
-   * Whole lines, without their ends.
+   * Returns whole lines, without their ends.
    * @throws RangeError if a line is longer than MAX_LINE_BYTES
    */
   push(chunk: Buffer): string[] {
