@@ -7,17 +7,17 @@ import { toFailure } from './failures.js';
 import { FilesSession, type FilesCounters, type FilesRoot } from './session.js';
 
 export interface FilesModuleOptions {
-  /** The guest's directory; made if it is not there. */
+  /** The guest's directory, which is made if it does not exist. */
   root: string;
-  /** Open handles of one session; the next open fails with EMFILE. */
+  /** The most open handles of one session; the next open fails with EMFILE. */
   maxHandles?: number;
 }
 
 /**
- * The module `files` over one directory. Nothing that a guest names lies outside of it; symbolic links that the host's
- * owner put there are followed as long as they stay beneath.
- * @throws VamosError FILE_FAILED: the directory does not open (detail: the errno name), or the kernel is older than
- * Linux 5.6 (ENOSYS)
+ * Opens the module `files` over one directory. A guest can name nothing outside of it; symbolic links that
+ * the host's owner put there are followed as long as they stay beneath.
+ * @throws VamosError FILE_FAILED: the directory does not open (detail: the errno name), or the kernel is
+ * older than Linux 5.6 (ENOSYS)
  */
 // eslint-disable-next-line @typescript-eslint/require-await -- a failure rejects
 export async function openFilesModule(options: FilesModuleOptions): Promise<HostModule> {
@@ -48,7 +48,7 @@ export async function openFilesModule(options: FilesModuleOptions): Promise<Host
     number: 2,
     openSession: () => new FilesSession(shared),
     statistics: () => ({ ...counters }),
-    // Sessions closed their handles; what a guest did not sync is not synced for it.
+    // Sessions have closed their handles. What a guest did not sync is not synced for it.
     close: () => Promise.resolve(),
   };
 }

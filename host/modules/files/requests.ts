@@ -10,7 +10,7 @@ export function bad(what: string): VamosError {
   return new VamosError('BAD_REQUEST', `files: ${what}`);
 }
 
-/** A guest's bytes as a message. */
+/** Decodes a message from a guest's bytes. */
 export function decode<Message>(type: { decode(body: Uint8Array): Message }, body: Uint8Array): Message {
   try {
     return type.decode(body);
@@ -25,7 +25,7 @@ export function checkPath(path: Uint8Array): Uint8Array {
   return path;
 }
 
-/** The ranges' bytes together. */
+/** Checks the ranges, and returns the sum of their lengths. */
 export function checkRanges(offsets: number[], lengths: number[]): number {
   if (lengths.length > MAX_RANGES) throw bad(`${lengths.length} ranges: the limit is ${MAX_RANGES}`);
   if (offsets.length !== 0 && offsets.length !== lengths.length) {

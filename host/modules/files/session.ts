@@ -14,7 +14,10 @@ const ALL_FLAGS = Object.values(OpenFlag).reduce<number>(
   (flags, flag) => (typeof flag === 'number' ? flags | flag : flags),
   0,
 );
-/** Of a tree that is removed, how much one job does: its thread is not held for long, and a cancel is seen between. */
+/**
+ * How many entries of a tree one job removes, so that it does not hold its thread for long and a cancellation
+ * is noticed between jobs.
+ */
 const ENTRIES_PER_JOB = 1000;
 
 export interface FilesCounters {
@@ -38,7 +41,7 @@ export interface FilesRoot {
 
 /** Serves one guest session: decodes and checks its requests, keeps its handles. */
 export class FilesSession implements ModuleSession {
-  /** By stream and handle; undefined while it opens. */
+  /** Files by stream and handle; undefined while a file opens. */
   readonly #files = new Map<string, NativeFile | undefined>();
   readonly #shared: FilesRoot;
   #isClosed = false;
@@ -285,7 +288,10 @@ function missing(handle: number): VamosError {
   return new VamosError('FILE_HANDLE_MISSING', `files: handle ${handle} is not open`);
 }
 
-/** Syncs and removals of trees may be slow: other requests of the frame need not be waited for. */
+/**
+ * Reports the call parked while it runs: syncs and removals of trees may be slow, and other requests of the
+ * frame need not wait for them.
+ */
 async function parked<Result>(call: Call, run: Promise<Result>): Promise<Result> {
   call.setParked(true);
   try {

@@ -7,13 +7,13 @@ import type { TablesHost } from './host.js';
 
 const { Method } = vamos.tables;
 
-/** Numbers that the store takes of a request. */
+/** How many numbers the store takes for a request. */
 const FIELDS = 5;
-/** Of Get: its first fields. */
+/** The tags of Get's first fields. */
 const TABLE_TAG = 1 << 3;
 const VERSION_TAG = 2 << 3;
 
-/** What it takes of a session. */
+/** What this needs of a session. */
 interface Reader {
   readonly host: TablesHost;
   /** See TablesSession. */
@@ -21,8 +21,9 @@ interface Reader {
 }
 
 /**
- * GETs that lock nothing are most of what many connectors ask: the store answers those of a frame in one call, from the
- * messages to the messages. What is unusual about one (see the store's `answerGets`) leaves it to its handler.
+ * Answers GETs that lock nothing, which are most of what many connectors ask: the store answers those of a
+ * frame in one call, from encoded messages to encoded messages. A GET with anything unusual (see the store's
+ * `answerGets`) is left to its handler.
  */
 export class BatchedGets implements NonNullable<ModuleSession['batch']> {
   readonly #session: Reader;
@@ -50,7 +51,7 @@ export class BatchedGets implements NonNullable<ModuleSession['batch']> {
     return { replies, isAnswered: (index) => entries[index * FIELDS]! > 0 };
   }
 
-  /** The table that a GET names, as it was opened; undefined: its handler says what is wrong. */
+  /** Returns the open table that a GET names; undefined: its handler says what is wrong. */
   #tableAt(reader: protobuf.Reader, offset: number, length: number): HostTable | undefined {
     try {
       reader.pos = offset;
@@ -60,7 +61,7 @@ export class BatchedGets implements NonNullable<ModuleSession['batch']> {
       const version = reader.uint32();
       return reader.pos <= offset + length ? this.#session.host.catalogue.find(number, version) : undefined;
     } catch {
-      return undefined; // the frame's last bytes
+      return undefined; // return undefined; // The frame ends here.
     }
   }
 }

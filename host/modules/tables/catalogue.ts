@@ -18,30 +18,33 @@ import { TableUse } from './table_use.js';
 type Record = { key: string; value: Uint8Array | null };
 
 const TABLES = 'table/';
-/** Numbers never given again: a dropped table's data may still be on their way out. */
+/**
+ * The key of the next table number. Numbers are never given again, since a dropped table's data may still be
+ * there.
+ */
 const NEXT = 'next';
-/** Tables whose data are being removed. */
+/** The key prefix of tables whose data are being removed. */
 const DROPPED = 'dropped/';
 const ROWS = 'rows/';
 const SAMPLES = 'sample/';
 const AUTO_INCREMENT = 'auto/';
 const BLOBS = 'blobs';
 const MAX_TABLES = 65_536;
-/** All definitions together, which are in memory: a root must always open again. */
+/** The most that all definitions may take together. They are in memory, and a root must always open again. */
 const MAX_DEFINITION_BYTES = 64 * 1024 * 1024;
 /** Numbers of blobs are JavaScript numbers. */
 const LARGEST_BLOB = BigInt(Number.MAX_SAFE_INTEGER - 1);
 
-/** The definitions of one root, in memory and, synced, in the store's space 0. */
+/** The table definitions of one root, in memory and, synced, in the store's space 0. */
 export class Catalogue {
   readonly #store: NativeStore;
   readonly #operations: Operations;
   readonly #byName = new Map<string, HostTable>();
   readonly #byNumber = new Map<number, HostTable>();
-  /** Numbers of blobs. */
+  /** Gives numbers to blobs. */
   readonly blobs: Counter;
   readonly samples: Samples;
-  /** Removes the data of a table that is in the catalogue no more. */
+  /** Removes the data of a table that is no longer in the catalogue. */
   readonly #purge: (table: HostTable) => Promise<void>;
   readonly #purges = new Set<Promise<void>>();
   #definitionBytes = 0;
@@ -90,7 +93,7 @@ export class Catalogue {
     if (counted.length > 0) await this.#put(counted, false);
   }
 
-  /** Also defines it in the store. */
+  /** Decodes a table, and defines it in the store. */
   #decodeTable(value: Uint8Array): HostTable {
     const table = decode(() => {
       const record = vamos.tables.CatalogueRecord.decode(value);
@@ -108,8 +111,8 @@ export class Catalogue {
   }
 
   /**
-   * In the background. Its record stays until the root opens again and it is done once more, in case that it did not come
-   * to its end.
+   * Removes a table's data in the background. Its record stays until the root opens again and the removal is
+   * done once more, in case it did not come to its end.
    */
   #startPurge(table: HostTable, isLast: boolean): void {
     const purge = this.#purge(table)
@@ -119,7 +122,10 @@ export class Catalogue {
     this.#purges.add(purge);
   }
 
-  /** Counts of a clean close are taken once: after a crash they are estimated, and samples are out of date. */
+  /**
+   * Loads the row counts. Those of a clean close are taken once: after a crash rows are estimated, and
+   * samples are out of date.
+   */
   #loadRows(): Record[] {
     const counted = new Map(this.#store.getRecords(ROWS).map(({ key, value }) => [key, value]));
     const samples = new Map(this.#store.getRecords(SAMPLES).map(({ key, value }) => [key, value]));
@@ -165,21 +171,30 @@ export class Catalogue {
     this.#byName.set(table.definition.name, table);
   }
 
-  /** @throws VamosError TABLE_MISSING */
+  /**
+   * Returns the table of this name.
+   * @throws VamosError TABLE_MISSING
+   */
   byName(name: string): HostTable {
     const table = this.#byName.get(name);
     if (!table) throw missing(name);
     return table;
   }
 
-  /** Whatever its version. @throws VamosError TABLE_MISSING */
+  /**
+   * Returns the table of this number, whatever its version.
+   * @throws VamosError TABLE_MISSING
+   */
   latest(number: number): HostTable {
     const table = this.#byNumber.get(number);
     if (!table) throw new VamosError('TABLE_MISSING', 'the table was dropped');
     return table;
   }
 
-  /** @throws VamosError TABLE_MISSING, TABLE_CHANGED */
+  /**
+   * Returns the table of this number and version.
+   * @throws VamosError TABLE_MISSING, TABLE_CHANGED
+   */
   byNumber(number: number, version: number): HostTable {
     const table = this.latest(number);
     if (table.version !== version) {
@@ -188,20 +203,23 @@ export class Catalogue {
     return table;
   }
 
-  /** The same; undefined where that throws. */
+  /** Does the same as byNumber, and returns undefined where that throws. */
   find(number: number, version: number): HostTable | undefined {
     const table = this.#byNumber.get(number);
     return table?.version === version ? table : undefined;
   }
 
-  /** Whose index this space of the store is. */
+  /** Returns the table that one of its indexes has this space of the store for. */
   bySpace(space: number): HostTable | undefined {
     return [...this.#byNumber.values()].find(
       ({ firstSpace, definition }) => space >= firstSpace && space < firstSpace + definition.indexes.length,
     );
   }
 
-  /** @throws VamosError TABLE_EXISTS, BAD_REQUEST */
+  /**
+   * Creates a table.
+   * @throws VamosError TABLE_EXISTS, BAD_REQUEST
+   */
   create(
     { definition, nextAutoIncrement }: NewDefinition,
     isTemporary: boolean,
@@ -223,7 +241,10 @@ export class Catalogue {
     });
   }
 
-  /** @param untilUnused waits until nobody uses the table, or throws */
+  /**
+   * Replaces the definition of a table.
+   * @param untilUnused waits until nothing uses the table, or throws
+   */
   redefine(
     { definition, nextAutoIncrement }: NewDefinition,
     signal: AbortSignal,
@@ -248,7 +269,7 @@ export class Catalogue {
     });
   }
 
-  /** Of its own memory: what came with it in the frame is not kept. */
+  /** Copies a definition into memory of its own, so that the frame it came in is not kept. */
   #admit(definition: Definition, freedBytes: number): Definition {
     if (this.#definitionBytes + definitionBytes(definition) - freedBytes > MAX_DEFINITION_BYTES) {
       throw new VamosError(
@@ -259,7 +280,10 @@ export class Catalogue {
     return { ...definition, detail: Uint8Array.prototype.slice.call(definition.detail) };
   }
 
-  /** @param untilUnused waits until nobody uses the table, or throws */
+  /**
+   * Drops a table.
+   * @param untilUnused waits until nothing uses the table, or throws
+   */
   drop(name: string, signal: AbortSignal, untilUnused: (table: HostTable) => Promise<void>): Promise<void> {
     return this.#exclusively(signal, async () => {
       const table = this.byName(name);
@@ -321,8 +345,8 @@ export class Catalogue {
   }
 
   /**
-   * Requests go by number, so those under way need not end.
-   * @param isRebuilt it was filled for this name, which transactions with an older snapshot then can't read
+   * Renames a table. Requests go by number, so those under way need not end.
+   * @param isRebuilt the table was filled for this name, so transactions with an older snapshot can't read it
    * @throws VamosError TABLE_MISSING, TABLE_EXISTS
    */
   rename(from: string, to: string, isRebuilt: boolean, signal: AbortSignal): Promise<void> {
@@ -352,8 +376,9 @@ export class Catalogue {
   }
 
   /**
-   * One change at a time: each sees the result of the one before.
-   * @param signal aborted before its turn comes: it fails at once and never begins
+   * Runs one change at a time, so that each sees the result of the one before.
+   * @param signal if it is aborted before the change's turn comes, the change fails immediately and never
+   * begins
    */
   #exclusively<Result>(signal: AbortSignal, change: () => Promise<Result>): Promise<Result> {
     return new Promise((resolve, reject) => {
@@ -427,7 +452,10 @@ function tableRecord(table: HostTable): Record {
   return { key: tableKey(table), value: encode(table) };
 }
 
-/** With what it takes to remove the data: such records stay for a while, and each TRUNCATE makes one. */
+/**
+ * Makes the record of a dropped table, with only what it takes to remove the data: such records stay for a
+ * while, and each TRUNCATE makes one.
+ */
 function droppedRecord(table: HostTable): Record {
   const { columns, indexes } = table.definition;
   const definition = {
@@ -443,7 +471,7 @@ function definitionBytes(definition: Definition): number {
   return vamos.tables.Definition.encode(definition).finish().length;
 }
 
-/** Its counter; null: of a table that goes. */
+/** Makes the record of a table's auto-increment counter; null removes it. */
 function autoRecord(table: HostTable, value: Uint8Array | null): Record {
   return { key: `${AUTO_INCREMENT}${table.storeTable}/`, value };
 }
@@ -473,7 +501,7 @@ export function layoutOf(
   };
 }
 
-/** That an auto-increment column is given. */
+/** The largest value that an auto-increment column of this kind is given. */
 function largestValue(kind: ColumnKind | undefined): bigint {
   switch (kind) {
     case ColumnKind.INT8:

@@ -10,7 +10,10 @@ interface Waiting {
   resolve: ((outcome: Outcome) => void)[];
 }
 
-/** Gathers the commits of one event-loop turn, and what else ends a transaction, so that they share one write and one sync. */
+/**
+ * Gathers the commits of one event-loop turn, and other ends of transactions, so that they share one write
+ * and one sync.
+ */
 export class Commits {
   readonly #end: End;
   readonly #operations: Operations;
@@ -23,7 +26,7 @@ export class Commits {
     this.#operations = operations;
   }
 
-  /** As the store's `end`. */
+  /** Ends a transaction as the store's `end` does. */
   end(ending: Ending, transaction: number, durability: number): Promise<Outcome> {
     return new Promise((resolve) => {
       this.#schedule();
@@ -37,7 +40,7 @@ export class Commits {
     });
   }
 
-  /** Calls `last` at the end of this turn: what that ends goes with the rest. */
+  /** Calls `last` at the end of this turn; the transactions that it ends go with the others. */
   beforeFlush(last: () => void): void {
     this.#schedule();
     this.#last.push(last);

@@ -1,6 +1,6 @@
 import { VamosError } from '../../../src/protocol/errors.js';
 
-/** How far ahead of what is given the persisted ceiling is set. */
+/** How far the persisted ceiling is set ahead of the values given. */
 const BLOCK = 1000n;
 const MAX_COUNT = 1_000_000;
 
@@ -17,7 +17,7 @@ export class Counter {
   #persisted: Promise<void> = Promise.resolve();
 
   /**
-   * @param largest value that is given, at most 2^64 - 2
+   * @param largest the largest value that is given, at most 2^64 - 2
    * @param persist writes the ceiling
    */
   constructor(what: string, largest: bigint, persist: (value: Uint8Array) => Promise<void>) {
@@ -26,7 +26,10 @@ export class Counter {
     this.#persist = persist;
   }
 
-  /** What `persist` was given last. @throws VamosError CORRUPTION */
+  /**
+   * Restores what `persist` was given last.
+   * @throws VamosError CORRUPTION
+   */
   load(value: Uint8Array): void {
     if (value.length !== 8)
       throw new VamosError('CORRUPTION', `the counter of ${this.#what} does not decode`);
@@ -40,17 +43,20 @@ export class Counter {
     return this.#next;
   }
 
-  /** Goes on from this value, also a smaller one; what to persist for it. */
+  /** Goes on from this value, which may be smaller. Returns what to persist for it. */
   set(next: bigint): Uint8Array {
     this.#next = greater(1n, lesser(next, this.#largest + 1n));
     this.#ceiling = this.#next;
     return encode(this.#ceiling);
   }
 
-  /** The first of so many values, fewer where no more are left. @throws VamosError BAD_REQUEST: none is left */
+  /**
+   * Returns the first of this many values, or of fewer where no more are left.
+   * @throws VamosError BAD_REQUEST: none is left
+   */
   async reserve(count: number): Promise<{ first: bigint; count: number }> {
     if (count < 1 || count > MAX_COUNT)
-      throw new VamosError('BAD_REQUEST', `can't reserve ${count} values at once`);
+      throw new VamosError('BAD_REQUEST', `can't reserve ${count} values in one request`);
     const first = this.#next;
     const reserved = lesser(BigInt(count), this.#largest - first + 1n);
     if (reserved < 1n)
@@ -61,8 +67,8 @@ export class Counter {
   }
 
   /**
-   * Values up to this one are about to be used without having been given. The log keeps the order, so nothing needs to be
-   * waited for.
+   * Marks values up to this one as used, which are about to be used without having been given. The log keeps
+   * the order, so nothing needs to be waited for.
    */
   see(value: bigint): void {
     if (value < this.#next) return;
@@ -75,7 +81,7 @@ export class Counter {
       const before = this.#ceiling;
       this.#ceiling = lesser(this.#next + BLOCK, this.#largest + 1n);
       this.#persisted = this.#persist(encode(this.#ceiling)).catch((error: unknown) => {
-        // The next one tries again.
+        // The next call tries again.
         this.#ceiling = before;
         throw error;
       });

@@ -1,12 +1,15 @@
 import protobuf from 'protobufjs/minimal.js';
 import { VamosError } from '../../../src/protocol/errors.js';
 
-/** Who decodes a body of a request. */
+/** A decoder of request bodies. */
 interface Decoder<Message> {
   decode(body: Uint8Array): Message;
 }
 
-/** @throws VamosError BAD_REQUEST: bytes that are no such message */
+/**
+ * Decodes a body.
+ * @throws VamosError BAD_REQUEST: the bytes are no such message
+ */
 export function decode<Message>(decoder: Decoder<Message>, body: Uint8Array): Message {
   try {
     return decoder.decode(body);
@@ -15,14 +18,14 @@ export function decode<Message>(decoder: Decoder<Message>, body: Uint8Array): Me
   }
 }
 
-/** The messages that fields of a message hold, by field number. */
+/** The message fields of a message, by field number. */
 export interface Messages {
   readonly [field: number]: Messages;
 }
 
 /**
- * How many messages a request holds, without decoding them: an empty one is two bytes of a frame, and an object of a
- * hundred.
+ * Counts the messages in a request without decoding them: an empty one is two bytes of a frame, but an object
+ * of a hundred bytes.
  * @throws VamosError BAD_REQUEST
  */
 export function countMessages(body: Uint8Array, fields: Messages): number {

@@ -4,21 +4,21 @@ import { uint64 } from '../../../src/protocol/uint64.js';
 import { ColumnKind } from '../../../src/protocol/rows.js';
 import { countMessages, decode, type Messages } from './decode.js';
 
-/** Of a column or an index; a table's says its database too. */
+/** The longest name of a column, an index or a table; a table's name includes its database. */
 const MAX_NAME_BYTES = 255;
 const MAX_TABLE_NAME_BYTES = 512;
 const MAX_TYPE_BYTES = 64 * 1024;
 const MAX_COLUMNS = 4096;
-/** With the primary key. */
+/** The most indexes, including the primary key. */
 const MAX_INDEXES = 65;
 const MAX_PARTS = 32;
 const MAX_FIXED_BYTES = 65_535;
 const MAX_VARIABLE_BYTES = 1024 * 1024 * 1024;
 const MAX_DETAIL_BYTES = 1024 * 1024;
-/** Of the row's fixed part, so that a row fits a request. */
+/** The most bytes of a row's fixed part, so that a row fits a request. */
 const MAX_ROW_FIXED_BYTES = 512 * 1024;
 
-/** Of an opaque part: FORMATS.md, section Key. */
+/** The most levels of an opaque part (FORMATS.md, section Key). */
 const MAX_LEVELS = 4;
 const MAX_LEVEL_BYTES = 8;
 const NO_LEVELS = new Uint8Array();
@@ -27,13 +27,13 @@ interface KeyPart {
   column: number;
   descending: boolean;
   opaque: boolean;
-  /** 0: all. */
+  /** The indexed characters; 0: all. */
   prefixCharacters: number;
   /** Where an opaque part's bytes end (FORMATS.md); empty: that is not known. */
   levels: Uint8Array;
 }
 
-/** A definition that was checked: all fields there, all numbers in range. */
+/** A definition that was checked: all fields are there, and all numbers are in range. */
 export interface Definition {
   name: string;
   columns: { name: string; kind: ColumnKind; nullable: boolean; widthBytes: number; type: string }[];
@@ -42,12 +42,15 @@ export interface Definition {
     unique: boolean;
     parts: KeyPart[];
   }[];
-  /** Number of the column + 1; 0: none. */
+  /** The number of the auto-increment column + 1; 0: there is none. */
   autoIncrement: number;
   detail: Uint8Array;
 }
 
-/** @throws VamosError BAD_REQUEST */
+/**
+ * Checks a name.
+ * @throws VamosError BAD_REQUEST
+ */
 export function checkName(name: string, what = 'table'): void {
   const bytes = Buffer.byteLength(name);
   const most = what === 'table' ? MAX_TABLE_NAME_BYTES : MAX_NAME_BYTES;
@@ -63,11 +66,14 @@ const MAX_MESSAGES = 1 + MAX_COLUMNS + MAX_INDEXES * (1 + MAX_PARTS);
 
 export interface NewDefinition {
   definition: Definition;
-  /** 0: not said. */
+  /** The next value; 0: not given. */
   nextAutoIncrement: bigint;
 }
 
-/** @throws VamosError BAD_REQUEST */
+/**
+ * Decodes and checks a CreateTable.
+ * @throws VamosError BAD_REQUEST
+ */
 export function decodeCreateTable(body: Uint8Array): NewDefinition & { temporary: boolean } {
   checkMessages(body, IN_CREATE_TABLE);
   const { definition, nextAutoIncrement, temporary } = decode(vamos.tables.CreateTable, body);
@@ -78,7 +84,10 @@ export function decodeCreateTable(body: Uint8Array): NewDefinition & { temporary
   };
 }
 
-/** @throws VamosError BAD_REQUEST */
+/**
+ * Decodes and checks a RedefineTable.
+ * @throws VamosError BAD_REQUEST
+ */
 export function decodeRedefineTable(body: Uint8Array): NewDefinition {
   checkMessages(body, IN_REDEFINE_TABLE);
   const { name, definition, nextAutoIncrement } = decode(vamos.tables.RedefineTable, body);
@@ -95,7 +104,10 @@ function checkMessages(body: Uint8Array, fields: Messages): void {
   }
 }
 
-/** @throws VamosError BAD_REQUEST, saying which limit the definition breaks */
+/**
+ * Checks a definition.
+ * @throws VamosError BAD_REQUEST, saying which limit the definition breaks
+ */
 export function checkDefinition(message: vamos.tables.IDefinition | null | undefined): Definition {
   if (!message) throw refuse('no definition');
   const name = message.name ?? '';
@@ -196,7 +208,7 @@ function checkIndexes(
   return indexes;
 }
 
-/** At most so many, each with so many bytes. */
+/** Checks the number of levels, and the bytes of each. */
 function areLevels(levels: Uint8Array): boolean {
   let count = 0;
   let at = 0;
@@ -207,14 +219,17 @@ function areLevels(levels: Uint8Array): boolean {
   return at === levels.length;
 }
 
-/** Of a table that was made without levels they may be said later. */
+/** Compares the parts of two indexes. A table that was made without levels may get them later. */
 function sameParts(before: readonly KeyPart[], after: readonly KeyPart[]): boolean {
   const text = (parts: readonly KeyPart[]): string =>
     JSON.stringify(parts.map((part) => ({ ...part, levels: [] })));
   return text(before) === text(after);
 }
 
-/** @throws VamosError BAD_REQUEST: the rows and keys of the one are not those of the other */
+/**
+ * Checks that rows and keys stay the same in a new definition.
+ * @throws VamosError BAD_REQUEST: they don't
+ */
 export function checkRedefinition(before: Definition, after: Definition): void {
   if (after.columns.length !== before.columns.length || after.indexes.length !== before.indexes.length)
     throw refuse('a table keeps the number of its columns and indexes when it is redefined');

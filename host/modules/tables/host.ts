@@ -11,14 +11,14 @@ import { SharedCommits } from './shared_commit.js';
 import { type CommitNumber, HostTransaction } from './transaction.js';
 
 export interface TablesLimits {
-  /** How long a request waits for a lock where it says nothing. */
+  /** How long a request waits for a lock where it doesn't say. */
   lockTimeoutMs: number;
   /** How long DDL waits for the transactions that use a table. */
   definitionTimeoutMs: number;
-  /** Of one session, at once. */
+  /** The most simultaneously open cursors of one session. */
   maxCursors: number;
   maxTransactions: number;
-  /** Blobs that no row refers to. */
+  /** The most blobs that no row refers to. */
   maxPendingBlobs: number;
 }
 
@@ -28,7 +28,7 @@ export interface TablesCounters {
   rowsWritten: number;
   rollbacks: number;
   cursorsOpen: number;
-  /** Written, and owned by no committed row yet. */
+  /** Blobs that were written and that no committed row owns yet. */
   blobsPending: number;
 }
 
@@ -60,16 +60,17 @@ export class TablesHost {
     return new HostTransaction(this.store, number, isolation, isReadOnly);
   }
 
-  /** One of its own for a single request. */
+  /** Begins a transaction for a single request. */
   beginAutocommit(): HostTransaction {
     return this.begin(vamos.tables.Isolation.REPEATABLE_READ, false, false);
   }
 
   /**
-   * Ends the transaction; the blobs that have an owner now, at once where it wrote nothing.
-   * @param numbers of all the commits that this is
-   * @param calls that wait for it
-   * @throws VamosError: then it is rolled back
+   * Ends the transaction. Returns the blobs that have an owner now, synchronously if the transaction wrote
+   * nothing.
+   * @param numbers all the commits that this one is
+   * @param calls the calls that wait for it
+   * @throws VamosError: then the transaction is rolled back
    */
   commit(
     transaction: HostTransaction,
@@ -117,7 +118,10 @@ export class TablesHost {
     this.counters.rollbacks++;
   }
 
-  /** The good outcome of a store call. @throws VamosError, also through the promise */
+  /**
+   * Waits for a store call and returns its successful outcome.
+   * @throws VamosError, also through the promise
+   */
   finish(started: () => Outcome | number, call: Call, scope?: Scope): NowOrLater<Outcome> {
     const lockTimeoutMs = scope?.lockTimeoutMs || this.limits.lockTimeoutMs;
     return this.operations.finish(native(started), call, lockTimeoutMs);

@@ -26,28 +26,32 @@ import { TablesSession } from './session.js';
 import { verifyStore, type StoreReport, type VerifyOptions } from './verify.js';
 
 export interface TablesModuleOptions extends Partial<TablesLimits> {
-  /** The store's own directory; made if it is not there. */
+  /** The store's own directory, which is made if it does not exist. */
   path: string;
-  /** Default: by the machine's memory. */
+  /** Default: depends on the machine's memory. */
   blockCacheBytes?: number;
   maxTransactionBytes?: number;
-  /** For what misses the cache, scans and blobs. */
+  /** Threads for reads that miss the cache, for scans and for blobs. */
   threads?: number;
   /**
-   * The log could not be written: DISK_FULL or STORAGE_FAILED. Every later request fails, and nobody knows what became of
-   * commits under way. To be called before any of these is answered, so that their connectors come and ask once the root
-   * is open again: end their sessions.
+   * Called when the log could not be written: DISK_FULL or STORAGE_FAILED. Every later request fails, and
+   * what became of commits under way is not known. It is called before any of these is answered, and must end
+   * their sessions, so that their connectors come and ask once the root is open again.
    */
   onFailure?(error: VamosError): void;
-  /** The store's warnings and errors, also those of an opening that fails. */
+  /** Called with the store's warnings and errors, also those of an opening that fails. */
   onMessage?(message: StoreMessage): void;
-  /** Verifies the store again and again; none: never. */
+  /** Settings for verifying the store again and again; without them it is not verified. */
   scrub?: ScrubOptions;
 }
 
 /** The module, with what only the host's own side calls. */
 export interface TablesModule extends HostModule {
-  /** The store's files as of one moment; they stay until releaseFiles, which is due once for each call. @throws VamosError */
+  /**
+   * Keeps the store's files as of one moment. They stay until releaseFiles, which must be called once for
+   * each call.
+   * @throws VamosError
+   */
   holdFiles(): Promise<HeldFiles>;
   releaseFiles(): Promise<void>;
   /** Reads all that the store has, while it is used. @throws VamosError */
@@ -64,7 +68,7 @@ const DEFAULT_LIMITS: TablesLimits = {
 };
 
 /**
- * The module `tables` over one root.
+ * Opens the module `tables` over one root.
  * @throws VamosError ROOT_IN_USE, UNKNOWN_FORMAT, CORRUPTION, DISK_FULL, STORAGE_FAILED
  */
 export async function openTablesModule(options: TablesModuleOptions): Promise<TablesModule> {
@@ -143,7 +147,7 @@ export async function openTablesModule(options: TablesModuleOptions): Promise<Ta
     verify,
     close: async () => {
       await scrub?.close();
-      // What it keeps are counts for the next open, which estimates them where there are none.
+      // What it keeps are counts for the next opening, which estimates them where there are none.
       if (!failure) await catalogue.close().catch(() => undefined);
       await store.close();
     },
@@ -169,7 +173,7 @@ function pickLimits(options: Partial<TablesLimits>): TablesLimits {
 
 const PURGE_WINDOW_BYTES = 256 * 1024;
 
-/** Removes the rows of a table that is in the catalogue no more, and the blobs that they own. */
+/** Removes the rows of a table that is no longer in the catalogue, and the blobs that they own. */
 async function purge(store: NativeStore, operations: Operations, table: HostTable): Promise<void> {
   if (table.hasBlobs) await removeBlobs(store, operations, table);
   store.dropTable(table.storeTable);

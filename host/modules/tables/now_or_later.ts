@@ -1,9 +1,12 @@
-/** An answer that is there at once, or later: what is there at once is not made to wait for a turn of the event loop. */
+/**
+ * An answer that is there immediately, or later: an immediate answer is not made to wait for a turn of the
+ * event loop.
+ */
 export type NowOrLater<Result> = Result | Promise<Result>;
 
 /**
- * Goes on with what a step answers.
- * @param onFailure of the step alone; throws what the caller is to see
+ * Passes the answer of a step on to `next`, immediately where the answer is there.
+ * @param onFailure handles a failure of the step alone; it throws what the caller is to see
  */
 export function goOn<Answer, Result>(
   step: () => NowOrLater<Answer>,

@@ -2,7 +2,7 @@ import { ErrorCode, VamosError, type ErrorName } from '../../../src/protocol/err
 import type { Call } from '../../../src/rpc/contract.js';
 import type { Outcome, StoreEvent } from './binding.js';
 
-/** What the store answered well, or the VamosError that its code means. */
+/** Returns the successful outcome; throws the VamosError that its code means otherwise. */
 export function checked(outcome: Outcome): Outcome {
   if (outcome.code === 0) return outcome;
   throw errorOf(outcome);
@@ -19,19 +19,22 @@ interface Running {
   release(): void;
 }
 
-/** The store's operations under way: waits for them, cancels those whose caller, deadline or lock timeout says so. */
+/**
+ * The store's operations under way. Waits for them, and cancels those whose caller, deadline or lock timeout
+ * says so.
+ */
 export class Operations {
   readonly #running = new Map<number, Running>();
   readonly #cancel: (operation: number, code: number) => void;
   readonly #onFailure: (error: VamosError) => void;
 
-  /** @param onFailure of the whole store; operations fail after it */
+  /** @param onFailure called when the whole store fails; operations fail after it */
   constructor(cancel: (operation: number, code: number) => void, onFailure: (error: VamosError) => void) {
     this.#cancel = cancel;
     this.#onFailure = onFailure;
   }
 
-  /** The store's onEvents. */
+  /** Takes the store's events. */
   onEvents(events: readonly StoreEvent[]): void {
     for (const event of events) {
       if (event.operation === 0 && !event.parked) this.#onFailure(errorOf(event.outcome));
@@ -48,9 +51,9 @@ export class Operations {
   }
 
   /**
-   * The good outcome of a store call, at once where there is one.
+   * Returns the successful outcome of a store call, immediately where there is one.
    * @param call is reported parked while the operation waits for a lock, and its signal cancels the operation
-   * @param lockTimeoutMs for each lock it meets
+   * @param lockTimeoutMs for each lock that it meets
    * @throws VamosError, also through the promise
    */
   finish(started: Outcome | number, call: Call, lockTimeoutMs: number): Outcome | Promise<Outcome> {
@@ -84,7 +87,7 @@ export class Operations {
     });
   }
 
-  /** Of an operation that nothing cancels, a commit for instance. */
+  /** Waits for an operation that nothing cancels, such as a commit. */
   settle(started: Outcome | number): Promise<Outcome> {
     if (typeof started !== 'number') return Promise.resolve(started);
     return new Promise((resolve) => {
@@ -92,17 +95,17 @@ export class Operations {
     });
   }
 
-  /** The same, told by a call. */
+  /** Does the same with a callback. */
   onEnd(operation: number, resolve: (outcome: Outcome) => void): void {
     this.#running.set(operation, { resolve, onParked: nothing, release: nothing });
   }
 }
 
 function nothing(): void {
-  // Nobody waits in between.
+  // Nothing runs in between.
 }
 
-/** After so long a call is slow: its frame need not be waited for. */
+/** After this time a call counts as slow: its frame need not be waited for. */
 const SLOW_MS = 20;
 
 /** Reports the calls parked if what they wait for is not `done` soon. */
@@ -118,14 +121,17 @@ export function parkIfSlow(calls: readonly Call[]): { done(): void } {
   };
 }
 
-/** The failure of a store call that throws, as a VamosError. */
+/** Makes a VamosError of what a store call threw. */
 export function fromNative(error: unknown): VamosError {
   const { code, message } = error as { code?: unknown; message?: unknown };
   const name = typeof code === 'number' ? (ErrorCode[code] as ErrorName | undefined) : undefined;
   return name ? new VamosError(name, String(message), { cause: error }) : VamosError.from(error);
 }
 
-/** A store call that may throw. @throws VamosError */
+/**
+ * Runs a store call that may throw.
+ * @throws VamosError
+ */
 export function native<Result>(call: () => Result): Result {
   try {
     return call();

@@ -1,20 +1,22 @@
 import type { NativeStore } from './binding.js';
 import { refuse } from './requests.js';
 
-/** What it takes of the root's host. */
+/** What this needs of the root's host. */
 interface BlobsHost {
   readonly store: Pick<NativeStore, 'discardBlob'>;
   readonly counters: { blobsPending: number };
   readonly limits: { readonly maxPendingBlobs: number };
 }
 
-/** How long one that no row refers to stays for sure after its last bytes came, or its row was refused. */
+/**
+ * How long a blob that no row refers to is sure to stay after its last bytes came, or its row was refused.
+ */
 const KEPT_MS = 10 * 60_000;
 
 /** A blob that a session wrote and no committed row owns yet. */
 export class PendingBlob {
   lengthBytes = 0;
-  /** An open transaction has a row that refers to it, or is about to. */
+  /** An open transaction has a row that refers to it, or is about to have one. */
   isAdopted = false;
   usedMs = performance.now();
 
@@ -23,13 +25,13 @@ export class PendingBlob {
     private readonly all: PendingBlobs,
   ) {}
 
-  /** A transaction has a row for it, or is about to. */
+  /** Marks that a transaction has a row for it, or is about to have one. */
   adopt(): void {
     this.isAdopted = true;
     this.all.note(this);
   }
 
-  /** The row was refused: another may have it. */
+  /** Its row was refused, so that another row may have it. */
   giveBack(): void {
     this.isAdopted = false;
     this.usedMs = performance.now();
@@ -42,10 +44,13 @@ export class PendingBlob {
   }
 }
 
-/** Those of one session. What transactions have rows for is bounded by their size; of the others a session has a number. */
+/**
+ * The pending blobs of one session. Those for which transactions have rows are bounded by the transactions'
+ * size; of the others a session may have a certain number.
+ */
 export class PendingBlobs {
   readonly #all = new Map<number, PendingBlob>();
-  /** No transaction has a row for them; the longest unused first. */
+  /** Blobs for which no transaction has a row, the longest unused first. */
   readonly #loose = new Map<number, PendingBlob>();
 
   constructor(private readonly host: BlobsHost) {}
@@ -54,7 +59,10 @@ export class PendingBlobs {
     return this.#all.get(blob);
   }
 
-  /** Before one is added. @throws VamosError BAD_REQUEST: there are too many, and all may still be wanted */
+  /**
+   * To be called before a blob is added.
+   * @throws VamosError BAD_REQUEST: there are too many, and all may still be wanted
+   */
   makeRoom(): void {
     const most = this.host.limits.maxPendingBlobs;
     if (this.#loose.size < most) return;
@@ -73,13 +81,13 @@ export class PendingBlobs {
     return pending;
   }
 
-  /** It was used, adopted or given back. */
+  /** Notes that a blob was used, adopted or given back. */
   note(pending: PendingBlob): void {
     this.#loose.delete(pending.number);
     if (!pending.isAdopted && this.#all.has(pending.number)) this.#loose.set(pending.number, pending);
   }
 
-  /** A committed row owns it. */
+  /** A committed row owns the blob now. */
   own(blob: number): void {
     if (this.#all.delete(blob)) this.host.counters.blobsPending--;
     this.#loose.delete(blob);

@@ -8,17 +8,17 @@ import { refuse } from './requests.js';
 import { HostTransaction } from './transaction.js';
 
 const MAX_XID_BYTES = 160;
-/** Of one root: each holds memory and locks until somebody ends it. */
+/** The most prepared transactions of one root: each holds memory and locks until it is ended. */
 const MAX_PREPARED = 16_384;
 
 interface Prepared {
   xid: Uint8Array;
   transaction: HostTransaction;
-  /** Settles, never rejects, when what goes on with it is over; undefined: it is prepared. */
+  /** Settles, and never rejects, when the current change of it is over; undefined: it is prepared. */
   change: Promise<unknown> | undefined;
 }
 
-/** The prepared transactions of a root: no session's, known by their xids. */
+/** The prepared transactions of a root. They belong to no session, and are known by their xids. */
 export class PreparedTransactions {
   readonly #store: NativeStore;
   readonly #commits: Commits;
@@ -33,7 +33,10 @@ export class PreparedTransactions {
     return this.#byXid.size;
   }
 
-  /** Those that the store found when it opened: their tables are in use, their rows count once they are committed. */
+  /**
+   * Loads the transactions that the store found when it opened: their tables are in use, and their rows count
+   * once they are committed.
+   */
   load(catalogue: Catalogue): void {
     for (const { xid, transaction: number, spaces } of native(() => this.#store.prepared())) {
       const transaction = new HostTransaction(this.#store, number, 0, false);
@@ -47,7 +50,10 @@ export class PreparedTransactions {
     }
   }
 
-  /** @throws VamosError BAD_REQUEST, PREPARED_EXISTS: then the transaction is as it was */
+  /**
+   * Checks that the xid may be prepared.
+   * @throws VamosError BAD_REQUEST, PREPARED_EXISTS: then the transaction is as it was
+   */
   check(xid: Uint8Array): void {
     if (xid.length === 0 || xid.length > MAX_XID_BYTES)
       throw refuse(`an xid has 1 to ${MAX_XID_BYTES} bytes`);
@@ -61,7 +67,10 @@ export class PreparedTransactions {
     if (this.#byXid.size >= MAX_PREPARED) throw refuse(`at most ${MAX_PREPARED} transactions are prepared`);
   }
 
-  /** A failure leaves the transaction for the caller to roll back. @throws VamosError */
+  /**
+   * Prepares a transaction. If that fails the caller must roll it back.
+   * @throws VamosError
+   */
   async add(xid: Uint8Array, transaction: HostTransaction, durability: number, call: Call): Promise<void> {
     this.check(xid);
     xid = Uint8Array.prototype.slice.call(xid);
@@ -78,7 +87,10 @@ export class PreparedTransactions {
     }
   }
 
-  /** @throws VamosError PREPARED_MISSING; others leave it as it is */
+  /**
+   * Commits or rolls back a prepared transaction.
+   * @throws VamosError PREPARED_MISSING; after other errors it is as before
+   */
   async end(xid: Uint8Array, isCommit: boolean, durability: number, call: Call): Promise<void> {
     const key = keyOf(xid);
     let prepared = this.#byXid.get(key);
@@ -92,7 +104,10 @@ export class PreparedTransactions {
     prepared.transaction.end(isCommit);
   }
 
-  /** After what goes on now: a connector that comes back to end its transactions must see all of them. */
+  /**
+   * Lists xids, after the present changes: a connector that comes back to end its transactions must see all
+   * of them.
+   */
   async list(): Promise<Uint8Array[]> {
     await Promise.all([...this.#byXid.values()].flatMap(({ change }) => change ?? []));
     return [...this.#byXid.values()].filter(({ change }) => !change).map(({ xid }) => xid);

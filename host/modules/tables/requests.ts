@@ -10,16 +10,16 @@ const MAX_BOUND_BYTES = 64 * 1024;
 const MAX_TOKEN_BYTES = 16;
 const NO_TOKEN = new Uint8Array();
 
-/** A request's scope that was checked. */
+/** A request's scope, checked. */
 export interface Scope {
   inTransaction: boolean;
   durability: number;
   wait: number;
   /** 0: the host's default. */
   lockTimeoutMs: number;
-  /** 0: the request is a statement by itself. */
+  /** The statement's number; 0: the request is a statement by itself. */
   statement: number;
-  /** Of an autocommit write; number 0: none. */
+  /** The commit of an autocommit write; number 0: none. */
   commit: CommitMark;
 }
 
@@ -80,7 +80,7 @@ export function checkProjection(table: HostTable, columns: readonly number[]): n
   return [...columns];
 }
 
-/** The store verifies it. */
+/** Returns the program of a request, which the store will verify, or undefined. */
 export function programOrNone(code: Uint8Array | null | undefined): Uint8Array | undefined {
   return code && code.length > 0 ? code : undefined;
 }

@@ -12,24 +12,24 @@ import type { Scope } from './requests.js';
 
 const EMPTY = new Uint8Array();
 
-/** Keys of one store call: what it returns must fit memory whatever the rows' size. */
+/** The most keys of one store call: what it returns must fit memory whatever the rows' size. */
 export const KEYS_PER_READ = 64;
 
 export interface RowRequest {
-  /** The store's; 0: none. */
+  /** The store's number of the transaction; 0: none. */
   transaction: number;
   table: HostTable;
   index: number;
-  /** FORMATS.md: key batch. */
+  /** A key batch (FORMATS.md). */
   keys: Uint8Array;
   lock: number;
   columns: number[];
   withKeys: boolean;
-  /** A program; none: all rows. */
+  /** A program that selects rows; none: all rows. */
   filter?: Uint8Array | undefined;
 }
 
-/** The window that the store answers for these keys. */
+/** Reads the window that the store answers for these keys. */
 export function readWindow(
   host: TablesHost,
   request: RowRequest,
@@ -60,7 +60,7 @@ export function readWindow(
   );
 }
 
-/** The windows that the store answers for so many keys each, in order. */
+/** Yields the windows that the store answers for KEYS_PER_READ keys each, in order. */
 export async function* readWindows(
   host: TablesHost,
   request: RowRequest,

@@ -7,11 +7,11 @@ import { checked, type Operations } from './operations.js';
 /** A sample is out of date when commits changed more than this share of the rows that it was taken of. */
 const CHANGED_SHARE = 0.1;
 
-/** Takes samples of tables, for optimizers: on the store's threads, and only when somebody asks for statistics. */
+/** Takes samples of tables for optimizers, on the store's threads and only when statistics are asked for. */
 export class Samples {
   readonly #store: NativeStore;
   readonly #operations: Operations;
-  /** Keeps the table's sample, if the table is still there. */
+  /** Stores the table's sample, if the table is still there. */
   readonly #save: (table: HostTable) => Promise<void>;
   readonly #running = new Map<HostTable, Promise<void>>();
 
@@ -25,12 +25,15 @@ export class Samples {
     return sample.number === 0 ? rows > 0 : sample.changed > sample.rows * CHANGED_SHARE;
   }
 
-  /** Takes another one in the background if the last is out of date. */
+  /** Takes a sample in the background if the last one is out of date. */
   refresh(table: HostTable): void {
     if (this.isStale(table) && !this.#running.has(table)) this.#start(table).catch(() => undefined);
   }
 
-  /** Waits for one that is taken from now on. @throws VamosError */
+  /**
+   * Waits for a sample that is taken from now on.
+   * @throws VamosError
+   */
   async renew(table: HostTable): Promise<void> {
     await this.#running.get(table)?.catch(() => undefined);
     await (this.#running.get(table) ?? this.#start(table));

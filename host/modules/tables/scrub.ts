@@ -3,12 +3,12 @@ import type { StoreReport, VerifyOptions } from './verify.js';
 
 export interface ScrubOptions {
   bytesPerSecond: number;
-  /** From the end of one round to the begin of the next; 0: no rounds. */
+  /** The time from the end of one round to the beginning of the next; 0: no rounds. */
   intervalMs: number;
   onFindings(report: StoreReport): void;
 }
 
-/** When the last round ended, in ms since 1970, as the store keeps it. */
+/** The key of the record that says when the last round ended, in ms since 1970. */
 const RECORD = 'scrub';
 const CHECK_MS = 60_000;
 
@@ -49,7 +49,7 @@ export class Scrub {
 
   #wait(): void {
     const dueMs = this.counters.scrubLastSeconds * 1000 + this.options.intervalMs - Date.now();
-    // In pieces: timers have a limit, and the clock may be set.
+    // The wait is cut into pieces: timers have a limit, and the clock may be set.
     this.#timer = setTimeout(
       () => {
         if (dueMs <= CHECK_MS) this.#round = this.#run().finally(() => (this.#round = undefined));
@@ -77,7 +77,7 @@ export class Scrub {
       this.counters.scrubLastSeconds = (await this.#keepTime()) / 1000;
       if (report.findingCount > 0) this.options.onFindings(report);
     } catch {
-      // The store closes, or fails, which it says itself; a later round tries again.
+      // The store closes, or fails, which it reports itself; a later round tries again.
       this.counters.scrubLastSeconds = Date.now() / 1000;
     } finally {
       this.counters.scrubActive = 0;

@@ -13,7 +13,10 @@ import type { CommitNumber, HostTransaction } from './transaction.js';
 
 const { Wait } = vamos.tables;
 
-/** Answers one method's requests, at once where nothing is waited for. @throws VamosError */
+/**
+ * Answers one method's requests, synchronously where nothing is waited for.
+ * @throws VamosError
+ */
 export type Handler = (
   session: TablesSession,
   body: Uint8Array,
@@ -22,28 +25,28 @@ export type Handler = (
 
 /** A stream that numbers its commits. */
 interface NumberedStream {
-  /** In the store. */
+  /** The stream's key in the store. */
   readonly key: Uint8Array;
-  /** Of the last commit that is known to be done. */
+  /** The number of the last commit that is known to be done. */
   lastNumber: number;
 }
 
 /** A cursor that a session has open. */
 export interface HostCursor {
-  /** The store's number. */
+  /** The store's number of the cursor. */
   number: number;
   stream: number;
   table: HostTable;
   scope: Scope;
-  /** The stream's transaction, or one of its own where it locks outside of any. */
+  /** The stream's transaction, or the cursor's own if it locks outside of any. */
   transaction: HostTransaction | undefined;
 }
 
-/** One connector's streams: their transactions, cursors and new blobs. */
+/** One connector's streams with their transactions, cursors and new blobs. */
 export class TablesSession implements ModuleSession {
-  /** By stream. */
+  /** Open transactions by stream. */
   readonly #transactions = new Map<number, HostTransaction>();
-  /** By the number that the connector knows. */
+  /** Open cursors by the number that the connector knows. */
   readonly cursors = new Map<number, HostCursor>();
   readonly blobs: PendingBlobs;
   readonly batch = new BatchedGets(this);
@@ -52,9 +55,9 @@ export class TablesSession implements ModuleSession {
 
   constructor(
     readonly host: TablesHost,
-    /** 16 bytes. */
+    /** The session's 16 bytes. */
     private readonly id: Uint8Array,
-    /** By method. */
+    /** Handlers by method. */
     private readonly handlers: ReadonlyMap<number, Handler>,
   ) {
     this.blobs = new PendingBlobs(host);
@@ -73,13 +76,15 @@ export class TablesSession implements ModuleSession {
     return answer;
   }
 
-  /** After what still runs has settled: rolls back what is open, removes blobs that nobody came to own. */
+  /**
+   * Closes after what still runs has settled: rolls back what is open, and removes blobs without an owner.
+   */
   async close(error: VamosError | undefined): Promise<void> {
     await Promise.allSettled([...this.#running]);
     for (const number of [...this.cursors.keys()]) this.closeCursor(number);
     for (const stream of [...this.#transactions.keys()]) this.rollback(stream);
     this.blobs.discardAll();
-    // Said goodbye: nobody asks for its commits any more.
+    // The connector said goodbye, so it will not ask for its commits any more.
     if (!error) this.host.store.forgetCommits(this.id);
   }
 
@@ -99,7 +104,10 @@ export class TablesSession implements ModuleSession {
     return this.#transactions.has(stream);
   }
 
-  /** @throws VamosError NO_TRANSACTION */
+  /**
+   * Returns the stream's transaction.
+   * @throws VamosError NO_TRANSACTION
+   */
   transaction(stream: number): HostTransaction {
     const transaction = this.#transactions.get(stream);
     if (!transaction) throw new VamosError('NO_TRANSACTION', 'the stream has no open transaction');
@@ -107,8 +115,8 @@ export class TablesSession implements ModuleSession {
   }
 
   /**
-   * The store's transaction in which a stream's plain read of this table runs as it is, 0: none; undefined: there is more to
-   * it.
+   * Returns the store's transaction in which a stream's plain read of this table can run directly, 0: none;
+   * undefined: the read needs more.
    */
   plainReader(stream: number, table: HostTable): number | undefined {
     const transaction = this.#transactions.get(stream);
@@ -131,7 +139,10 @@ export class TablesSession implements ModuleSession {
     );
   }
 
-  /** The transaction is no stream's any more. @throws VamosError PREPARED_EXISTS: it stays; others: it is rolled back */
+  /**
+   * Prepares the stream's transaction, which then belongs to no stream.
+   * @throws VamosError PREPARED_EXISTS: it stays; others: it is rolled back
+   */
   async prepare(stream: number, xid: Uint8Array, durability: number, call: Call): Promise<void> {
     this.transaction(stream);
     this.host.prepared.check(xid);
@@ -145,13 +156,16 @@ export class TablesSession implements ModuleSession {
     this.#own(transaction.adoptedBlobs);
   }
 
-  /** @param session the one that is asked about; empty: this one */
+  /**
+   * Returns a stream's last commit.
+   * @param session the session that is asked about; empty: this one
+   */
   lastCommit(stream: number, session: Uint8Array): CommitMark {
     const key = streamKey(session.length > 0 ? session : this.id, stream);
     return native(() => this.host.store.lastCommit(key));
   }
 
-  /** The stream is not used any more. */
+  /** Forgets the commits of a stream that is not used any more. */
   forgetCommits(stream: number): void {
     const known = this.#numbered.get(stream);
     if (!known) return;
@@ -171,9 +185,9 @@ export class TablesSession implements ModuleSession {
   }
 
   /**
-   * A commit is about to be made.
-   * @throws VamosError SESSION_STALE: one with this number, or a later one, was done before. The connector's memory was rolled
-   *   back, and this is another commit, or the same once more
+   * Numbers a commit that is about to be made.
+   * @throws VamosError SESSION_STALE: a commit with this number, or a later one, was done before: the
+   * connector's memory was rolled back, and this is another commit, or the same once more
    */
   #numberCommit(stream: number, mark: CommitMark): CommitNumber[] {
     if (mark.number === 0) return [];
@@ -203,7 +217,8 @@ export class TablesSession implements ModuleSession {
 
   /**
    * Runs a request in its stream's transaction, or in one of its own that ends with it.
-   * @param ending what becomes of one of its own; `shared`: it is committed with others of this turn where it can be
+   * @param ending what becomes of a transaction of its own; `shared`: it is committed with others of this
+   * turn where that is possible
    */
   within<Result>(
     scope: Scope,
@@ -226,7 +241,7 @@ export class TablesSession implements ModuleSession {
       );
     }
     const numbers = this.#numberCommit(call.stream, scope.commit);
-    // The locks of those who share it are not to be met by one that does not wait.
+    // A request that does not wait must not meet the locks of those that share a transaction with it.
     if (ending === 'shared' && scope.wait === Number(Wait.WAIT)) {
       try {
         const shared = this.host.sharedCommits.run(call, scope.durability, numbers, (transaction) => {
@@ -269,14 +284,17 @@ export class TablesSession implements ModuleSession {
     );
   }
 
-  /** A deadlock's victim is rolled back. */
+  /** Ends the stream's transaction if the error says that it was a deadlock's victim and is rolled back. */
   endIfVictim(stream: number, error: unknown): void {
     if (error instanceof VamosError && error.code === 'DEADLOCK' && this.#transactions.has(stream)) {
       this.rollback(stream);
     }
   }
 
-  /** Ends it, and a transaction of its own with it. None with this number: nothing. */
+  /**
+   * Closes a cursor, and a transaction of its own with it. Does nothing if there is no cursor with this
+   * number.
+   */
   closeCursor(number: number): void {
     const cursor = this.cursors.get(number);
     if (!cursor) return;
@@ -284,7 +302,7 @@ export class TablesSession implements ModuleSession {
     this.forgetCursor(number);
   }
 
-  /** The store has closed it. */
+  /** Forgets a cursor that the store has closed. */
   forgetCursor(number: number): void {
     const cursor = this.cursors.get(number);
     if (!cursor) return;
@@ -306,13 +324,13 @@ export class TablesSession implements ModuleSession {
     }
   }
 
-  /** Committed rows own these blobs. */
+  /** Notes that committed rows own these blobs now. */
   #own(blobs: readonly number[]): void {
     for (const blob of blobs) this.blobs.own(blob);
   }
 }
 
-/** Where the store keeps the numbers of a stream's commits. */
+/** Returns the key at which the store keeps the numbers of a stream's commits. */
 function streamKey(session: Uint8Array, stream: number): Uint8Array {
   const key = Buffer.alloc(session.length + 4);
   key.set(session);

@@ -29,14 +29,15 @@ const isFull = (error: unknown): boolean =>
   error instanceof VamosError && error.code === 'TRANSACTION_TOO_LARGE';
 
 /**
- * Autocommit writes that come together are committed together: one transaction, one record of the log, one outcome. Each is
- * carried out after the other, whole or not at all; they fail together only where the commit does.
+ * Commits autocommit writes together that come together: in one transaction, with one record of the log and
+ * one outcome. They are carried out one after another, each whole or not at all, and fail together only if
+ * the commit does.
  */
 export class SharedCommits {
   readonly #store: NativeStore;
   readonly #commits: Commits;
   readonly #commit: Commit;
-  /** Of this turn, by durability. */
+  /** The shared transactions of this turn, by durability. */
   readonly #open = new Map<number, Shared>();
 
   constructor(store: NativeStore, commits: Commits, commit: Commit) {
@@ -46,9 +47,10 @@ export class SharedCommits {
   }
 
   /**
-   * Carries out a write and commits it with the others of this turn. What can't be done at once (a lock to wait for, a row
-   * that is not in memory) or fails is not done, and throws: the caller does it in a transaction of its own.
-   * @throws whatever `write` does
+   * Carries out a write and commits it with the others of this turn. A write that can't be done immediately
+   * (it would wait for a lock, or a row is not in memory) or that fails is not done, and throws: the caller
+   * does it in a transaction of its own.
+   * @throws what `write` throws
    */
   run<Result>(
     call: Call,
@@ -67,7 +69,7 @@ export class SharedCommits {
         return shared.committed.then(() => result);
       },
       (error) => {
-        // Others begin another one.
+        // Later writes begin another one.
         if (isFull(error) || shared.calls.length === 0) this.#open.delete(durability);
         throw error;
       },
@@ -89,7 +91,7 @@ export class SharedCommits {
         }
       });
     });
-    // Where all that shared it failed or changed nothing, nobody waits for it.
+    // If all writes that shared it failed or changed nothing, nothing waits for it.
     shared.committed.catch(() => undefined);
     this.#open.set(durability, shared);
     return shared;

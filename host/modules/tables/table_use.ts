@@ -1,7 +1,10 @@
 import { VamosError } from '../../../src/protocol/errors.js';
 import type { Call } from '../../../src/rpc/contract.js';
 
-/** Who uses a table: transactions, cursors and requests. Dropping and truncating wait until there is none. */
+/**
+ * Counts what uses a table: transactions, cursors and requests. Dropping and truncating wait until there is
+ * none.
+ */
 export class TableUse {
   #count = 0;
   #onUnused = new Set<() => void>();
@@ -21,7 +24,10 @@ export class TableUse {
     for (const resume of waiting) resume();
   }
 
-  /** @throws VamosError LOCK_TIMEOUT, or why the call was aborted */
+  /**
+   * Waits until nothing uses the table.
+   * @throws VamosError LOCK_TIMEOUT, or why the call was aborted
+   */
   untilUnused(call: Call, timeoutMs: number): Promise<void> {
     if (this.#count === 0) return Promise.resolve();
     return new Promise((resolve, reject) => {

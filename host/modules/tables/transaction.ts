@@ -5,19 +5,22 @@ import type { HostTable } from './host_table.js';
 import { native } from './operations.js';
 import type { PendingBlob } from './pending_blobs.js';
 
-/** A commit's place among those of its stream; `stream`: 16 bytes session, u32 big-endian stream. */
+/**
+ * A commit's place among those of its stream. `stream` is 16 bytes of session and the stream's number as u32
+ * big-endian.
+ */
 export interface CommitNumber {
   stream: Uint8Array;
   mark: CommitMark;
 }
 
-/** Those of statements counted too. */
+/** The most savepoints, including those of statements. */
 const MAX_SAVEPOINTS = 2048;
 
 interface Savepoint {
-  /** undefined: another took the name, or it is a statement's. */
+  /** The savepoint's name; undefined: another savepoint took the name, or this is a statement's. */
   name: string | undefined;
-  /** Of the statement that begins to write here; 0: a savepoint with a name. */
+  /** The statement that begins to write here; 0: this is a savepoint with a name. */
   statement: number;
   rows: Map<HostTable, number>;
   adopted: number;
@@ -25,20 +28,20 @@ interface Savepoint {
 
 /** What the module keeps of a transaction; its data, locks and savepoints are the store's. */
 export class HostTransaction {
-  /** The store's. */
+  /** The store's number of the transaction. */
   readonly number: number;
   readonly isReadOnly: boolean;
   readonly #store: NativeStore;
   readonly #isolation: number;
-  /** Of the request that came last. */
+  /** The statement of the latest request. */
   #statement = 0;
   readonly #tables = new Set<HostTable>();
   #hasWritten = false;
-  /** Of a shared one: the request that came last depends on none of its writes. */
+  /** For a shared transaction: the latest request depends on none of its writes. */
   standsAlone = false;
   /** Rows added, by table. */
   #rows = new Map<HostTable, number>();
-  /** Rows changed, by table; those that a savepoint undid count too. */
+  /** Rows changed, by table, including those that a savepoint undid. */
   readonly #changed = new Map<HostTable, number>();
   readonly #savepoints: Savepoint[] = [];
   readonly #adopted: PendingBlob[] = [];
@@ -50,7 +53,7 @@ export class HostTransaction {
     this.isReadOnly = isReadOnly;
   }
 
-  /** Plain reads take no locks, and it doesn't matter of which statement they are. */
+  /** Plain reads take no locks, and it does not matter which statement they belong to. */
   get readsItsSnapshot(): boolean {
     return this.#isolation === Number(vamos.tables.Isolation.REPEATABLE_READ);
   }
@@ -59,7 +62,7 @@ export class HostTransaction {
     return this.#statement;
   }
 
-  /** A request of this statement comes; 0: it is one by itself. */
+  /** Notes that a request of this statement comes; 0: the request is a statement by itself. */
   beginStatement(statement: number): void {
     if (statement !== 0 && statement === this.#statement) return;
     this.#statement = statement;
@@ -70,7 +73,7 @@ export class HostTransaction {
     }
   }
 
-  /** The table stays as it is until the transaction ends. */
+  /** Keeps the table's definition as it is until the transaction ends. */
   use(table: HostTable): void {
     if (this.#tables.has(table)) return;
     this.#tables.add(table);
@@ -82,20 +85,23 @@ export class HostTransaction {
     return this.#hasWritten;
   }
 
-  /** A write was done, which adds so many rows, and changed so many. */
+  /** Notes that a write added and changed this many rows. */
   addRows(table: HostTable, added: number, changed: number): void {
     this.#hasWritten = true;
     this.#rows.set(table, (this.#rows.get(table) ?? 0) + added);
     this.#changed.set(table, (this.#changed.get(table) ?? 0) + changed);
   }
 
-  /** One of its rows, which was written, owns the blob. */
+  /** Notes that a row which the transaction wrote owns the blob. */
   adopt(blob: PendingBlob): void {
     blob.adopt();
     this.#adopted.push(blob);
   }
 
-  /** Undoes all that the work wrote where any of it fails; a deadlock's victim is undone whole. */
+  /**
+   * Undoes all that the work wrote if any of it fails. If it is a deadlock's victim the whole transaction is
+   * undone.
+   */
   async allOrNothing<Result>(work: () => Promise<Result>): Promise<Result> {
     this.#push(undefined, 0);
     try {
@@ -111,7 +117,7 @@ export class HostTransaction {
     }
   }
 
-  /** It is over: the blobs that have an owner now. */
+  /** Ends it. Returns the blobs that have an owner now. */
   end(isCommitted: boolean): number[] {
     if (isCommitted) this.#count();
     if (!isCommitted) this.#discardAdopted(0);
@@ -128,7 +134,7 @@ export class HostTransaction {
     }
   }
 
-  /** The rows are undone. */
+  /** Gives blobs up whose rows are undone. */
   #discardAdopted(from: number): void {
     for (const blob of this.#adopted.splice(from)) blob.discard();
   }
@@ -147,7 +153,10 @@ export class HostTransaction {
     if (before) before.name = undefined;
   }
 
-  /** Before each write of a statement: the first one sets a savepoint, in place of the statement's before. */
+  /**
+   * To be called before each write of a statement: the first write sets a savepoint, in place of the previous
+   * statement's.
+   */
   beginWrite(statement: number): void {
     if (statement === 0 || this.#positionOf(statement) >= 0) return;
     if ((this.#savepoints.at(-1)?.statement ?? 0) !== 0) this.#pop();
@@ -163,12 +172,18 @@ export class HostTransaction {
     this.#pop();
   }
 
-  /** The savepoint and those after it go. @throws VamosError SAVEPOINT_MISSING */
+  /**
+   * Removes the savepoint and those after it.
+   * @throws VamosError SAVEPOINT_MISSING
+   */
   releaseSavepoint(name: string): void {
     this.#popAbove(this.#positionNamed(name) - 1);
   }
 
-  /** To the savepoint, which stays. @throws VamosError SAVEPOINT_MISSING */
+  /**
+   * Rolls back to the savepoint, which stays.
+   * @throws VamosError SAVEPOINT_MISSING
+   */
   rollbackToSavepoint(name: string): void {
     this.#popAbove(this.#positionNamed(name));
     this.#rollbackToLast();
@@ -180,7 +195,10 @@ export class HostTransaction {
     return position;
   }
 
-  /** Of the savepoint of a statement, -1: none. It is the last one unless others were set within the statement. */
+  /**
+   * Returns the position of a statement's savepoint, -1: none. It is the last one unless others were set
+   * within the statement.
+   */
   #positionOf(statement: number): number {
     const last = this.#savepoints.length - 1;
     if (last < 0 || this.#savepoints[last]!.statement === statement) return last;

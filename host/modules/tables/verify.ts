@@ -8,7 +8,10 @@ import { checked, native } from './operations.js';
 
 /** Something that is not as it must be. */
 export interface Finding {
-  /** What kind of thing: file, unreadable, row, entry, index, blob, space, record, catalogue; of folders also store. */
+  /**
+   * The kind of what is wrong: file, unreadable, row, entry, index, blob, space, record, catalogue; of
+   * folders also store.
+   */
   kind: string;
   table?: string | undefined;
   index?: string | undefined;
@@ -20,7 +23,7 @@ export interface StoreReport {
   bytes: number;
   totals: VerifyTotals;
   findings: Finding[];
-  /** With those that are not told one by one. */
+  /** All findings, including those that are not listed one by one. */
   findingCount: number;
 }
 
@@ -32,7 +35,7 @@ export interface VerifyProgress {
 }
 
 export interface VerifyOptions {
-  /** None: as fast as it goes. */
+  /** The most bytes to read per second; without it as fast as possible. */
   bytesPerSecond?: number | undefined;
   signal: AbortSignal;
   onProgress?: ((progress: VerifyProgress) => void) | undefined;
@@ -49,10 +52,11 @@ const MIN_STEP_BYTES = 64 * 1024;
 const STEPS_PER_SECOND = 8;
 
 /**
- * Reads all that a store has, and compares what belongs together (native/store/upkeep/verify.hpp).
+ * Reads all that a store has, and compares what belongs together (native/store/upkeep/verify.hpp). It reports
+ * what it finds.
  * @param settle resolves to the outcome of a store call
- * @param isLive others write to it, and its tables are defined
- * @throws VamosError why it can't go on; what it finds it reports
+ * @param isLive others write to the store, and its tables are defined
+ * @throws VamosError why it can't go on
  */
 export async function verifyStore(
   store: NativeStore,
@@ -98,7 +102,7 @@ export async function verifyStore(
   }
 
   function report({ bytes, totals, findingCount }: VerifyStep): StoreReport {
-    // Of a table that was dropped or emptied meanwhile the data go, also those that a snapshot sees.
+    // The data of a table that was dropped or emptied meanwhile disappear, also those that a snapshot sees.
     const now = isLive ? readTables(store, 'table/', []) : tables;
     const kept = fromStore.filter(({ table }) => table === 0 || now.has(table));
     findings.push(
@@ -116,7 +120,7 @@ export async function verifyStore(
   }
 }
 
-/** The tables that the catalogue's records tell of, by their number in the store. */
+/** Returns the tables that the catalogue's records describe, by their number in the store. */
 function readTables(store: NativeStore, prefix: string, findings: Finding[]): Map<number, StoredTable> {
   const tables = new Map<number, StoredTable>();
   for (const { key, value } of native(() => store.getRecords(prefix))) {
@@ -131,7 +135,7 @@ function readTables(store: NativeStore, prefix: string, findings: Finding[]): Ma
   return tables;
 }
 
-/** Records of the catalogue that are no tables. */
+/** Checks records of the catalogue that are no tables. */
 function checkOthers(store: NativeStore, findings: Finding[]): void {
   for (const { key, value } of native(() => store.getRecords('rows/'))) {
     if (value.length !== 8) findings.push({ kind: 'catalogue', text: `record ${key} has no number` });

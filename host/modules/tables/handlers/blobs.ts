@@ -29,7 +29,7 @@ const write: Handler = async (session, body, call) => {
     throw new VamosError('BLOB_MISSING', `blob ${blob} is not being written`);
   const offset = pending.lengthBytes;
   if (offset + data.length > MAX_BLOB_BYTES) throw refuse(`a blob has at most ${MAX_BLOB_BYTES} bytes`);
-  // Set before the write: another stream's chunk goes behind this one.
+  // The length is set before the write, so that another stream's chunk goes behind this one.
   pending.lengthBytes += data.length;
   pending.usedMs = performance.now();
   blobs.note(pending);
@@ -39,7 +39,7 @@ const write: Handler = async (session, body, call) => {
     pending.discard();
     throw error;
   }
-  // Nobody learns its number.
+  // The connector does not learn the blob's number.
   if (Number(request.blob) === 0 && call.signal.aborted) pending.discard();
   return vamos.tables.BlobWritten.encode({ blob, lengthBytes: pending.lengthBytes }).finish();
 
@@ -67,8 +67,8 @@ const read: Handler = async (session, body, call) => {
 };
 
 /**
- * A row that is newer than the snapshot (its own, or one read with a lock) has a blob that is, too, all of it or its end;
- * one that is older may have a blob that is gone by now.
+ * Reads in a transaction. A row that is newer than the snapshot (the transaction's own, or one read with a
+ * lock) has a blob of which all or the end is newer, too; an older row's blob may be gone by now.
  */
 async function readInTransaction(
   from: (transaction: number) => Promise<Uint8Array>,

@@ -20,7 +20,7 @@ import { named } from './writes.js';
 
 const { Method } = vamos.tables;
 
-/** Ranges and assignments. */
+/** The message fields to count: ranges and assignments. */
 const IN_CHANGE = { 5: {}, 10: {} };
 const MAX_MESSAGES = 16_384;
 
@@ -54,14 +54,18 @@ function change(deletes: boolean): Handler {
 }
 
 /**
- * Others are changed by one transaction with nobody else's writes: a range takes a thread, as it might not be in memory, and
- * of several rows those that don't pass the filter stay locked with those that are changed.
+ * Says whether a change has one key. Only such a change is committed together with other writes: a range
+ * takes a thread, as it might not be in memory, and of several rows those that don't pass the filter would
+ * stay locked with those that are changed.
  */
 function isOneKey(keys: Uint8Array | undefined): boolean {
   return keys !== undefined && keys.length >= 4 && asBuffer(keys).readUInt32LE() === keys.length - 4;
 }
 
-/** @throws VamosError BAD_REQUEST, INDEX_MISSING */
+/**
+ * Decodes and checks a change.
+ * @throws VamosError BAD_REQUEST, INDEX_MISSING
+ */
 function checkChange(
   table: HostTable,
   request: vamos.tables.ChangeWhere,
@@ -136,7 +140,7 @@ function count(
   return { found, changed };
 }
 
-/** A value that doesn't fit, with the column's name. */
+/** Adds the column's name to the error for a value that doesn't fit. */
 function namedValue(error: unknown, table: HostTable): unknown {
   if (!(error instanceof VamosError) || error.code !== 'VALUE_OUT_OF_RANGE' || error.detail.length < 12)
     return error;

@@ -20,21 +20,21 @@ import type { Handler, HostCursor, TablesSession } from '../session.js';
 
 const { Method } = vamos.tables;
 const AggregateFunction = vamos.tables.Aggregate.Function;
-/** As in native/wire/program.hpp. */
+/** The same as in native/wire/program.hpp. */
 const MAX_AGGREGATES = 256;
-/** Its field that repeats messages. */
+/** The field of OpenCursor that repeats messages. */
 const IN_OPEN_CURSOR = { 14: {} };
 const EMPTY = new Uint8Array();
 const COUNT_OF_ROWS: AggregateOptions = { function: AggregateFunction.COUNT, isPadded: false };
-/** Of a reply, so that it has room in a frame; a single row may be larger. */
+/** The most bytes of a window, so that it has room in a frame; a single row may be larger. */
 const MAX_WINDOW_BYTES = 1024 * 1024 - 16 * 1024;
 
-/** Numbers of cursors begin anywhere, so that one of an earlier worker is not taken for one of this. */
+/** Cursor numbers begin at random, so that one of an earlier worker is not taken for one of this worker. */
 let lastNumber = Math.floor(Math.random() * 0x4000_0000);
 
 const open: Handler = async (session, body, call) => {
   if (countMessages(body, IN_OPEN_CURSOR) > MAX_AGGREGATES) {
-    throw refuse(`at most ${MAX_AGGREGATES} aggregates at once`);
+    throw refuse(`at most ${MAX_AGGREGATES} aggregates in one request`);
   }
   const request = decode(vamos.tables.OpenCursor, body);
   const table = session.host.catalogue.byNumber(request.table, request.version);
@@ -93,7 +93,10 @@ function aggregateOptions(aggregate: vamos.tables.IAggregate): AggregateOptions 
   };
 }
 
-/** In the stream's transaction; else with a snapshot of its own, or a transaction of its own where it locks. */
+/**
+ * Opens a cursor in the stream's transaction. Otherwise the cursor has a snapshot of its own, or a
+ * transaction of its own if it locks.
+ */
 function start(
   session: TablesSession,
   table: HostTable,
@@ -160,7 +163,7 @@ const fetch: Handler = async (session, body, call) => {
   }
 };
 
-/** One that ended meanwhile is no error. */
+/** Closes a cursor. It is no error if the cursor has ended meanwhile. */
 const close: Handler = (session, body, call) => {
   const { cursor: number } = decode(vamos.tables.CloseCursor, body);
   const numbers = number === 0 ? ownCursors(session, call.stream) : [number];
@@ -169,7 +172,7 @@ const close: Handler = (session, body, call) => {
   return EMPTY;
 };
 
-/** Those of the stream that no transaction's end closes. */
+/** Returns the cursors of the stream that no end of a transaction closes. */
 function ownCursors(session: TablesSession, stream: number): number[] {
   return [...session.cursors].flatMap(([number, cursor]) =>
     cursor.stream === stream && !cursor.scope.inTransaction ? [number] : [],

@@ -9,7 +9,7 @@ import { freshen, statisticsOf } from './reads.js';
 
 const { Method } = vamos.tables;
 const EMPTY = new Uint8Array();
-/** In one reply, which with the longest names is smaller than the smallest frame. */
+/** How many tables one reply lists. With the longest names it is smaller than the smallest frame. */
 const LISTED_TABLES = 100;
 
 function encodeInfo(session: TablesSession, table: HostTable): Uint8Array {
@@ -18,7 +18,7 @@ function encodeInfo(session: TablesSession, table: HostTable): Uint8Array {
   return vamos.tables.TableInfo.encode({ table: number, version, definition, statistics }).finish();
 }
 
-/** The stream's own transaction may use the table, and would wait for itself. */
+/** Refuses definitions within a transaction: it may use the table, and the stream would wait for itself. */
 function checkNoTransaction(session: TablesSession, call: Call): void {
   if (session.hasTransaction(call.stream)) {
     throw new VamosError('BAD_REQUEST', 'commit or roll back the open transaction of the stream first');
@@ -74,7 +74,7 @@ const rename: Handler = async (session, body, call) => {
   return EMPTY;
 };
 
-/** In order of their numbers, which stay where a table is renamed between two pages. */
+/** Lists tables in the order of their numbers, which stay when a table is renamed between two pages. */
 const list: Handler = (session, body) => {
   const { after } = decode(vamos.tables.ListTables, body);
   const later = [...session.host.catalogue.tables].filter(({ number }) => number > after);

@@ -7,7 +7,7 @@ import { readHandlers } from './reads.js';
 import { transactionHandlers } from './transactions.js';
 import { writeHandlers } from './writes.js';
 
-/** All methods of the module. */
+/** The handlers of all methods of the module. */
 export const handlers: ReadonlyMap<number, Handler> = new Map([
   ...definitionHandlers,
   ...transactionHandlers,

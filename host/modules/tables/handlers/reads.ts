@@ -24,7 +24,7 @@ import type { Handler, TablesSession } from '../session.js';
 const { Method } = vamos.tables;
 const EMPTY = new Uint8Array();
 
-/** Of one reply, so that it has room in a frame; a single row may be larger. */
+/** The most bytes of rows in a reply, so that it has room in a frame; a single row may be larger. */
 const MAX_REPLY_BYTES = 1024 * 1024 - 16 * 1024;
 
 const get: Handler = (session, body, call) => {
@@ -107,7 +107,9 @@ async function readManyReply(
   return reply(session, Buffer.concat(windows), count);
 }
 
-/** As many rows of a window as maxBytes hold; the first in any case, if the caller needs one. */
+/**
+ * Returns as many rows of a window as maxBytes hold, and the first one in any case if the caller needs one.
+ */
 function firstRows(
   window: Uint8Array,
   withKeys: boolean,
@@ -128,7 +130,7 @@ const unlock: Handler = (session, body, call) => {
   const request = decode(vamos.tables.Unlock, body);
   const table = session.host.catalogue.byNumber(request.table, request.version);
   const transaction = session.transaction(call.stream);
-  // Another statement came meanwhile: too late.
+  // Another statement began meanwhile, so it is too late.
   if (checkScope(request.scope).statement !== transaction.statement) return EMPTY;
   native(() => {
     session.host.store.unlock(transaction.number, table.storeTable, request.keys);
@@ -148,7 +150,10 @@ const estimate: Handler = (session, body, call) => {
   );
 };
 
-/** What a connector is told of a table's size and values. @param knownSample whose indexes it has already */
+/**
+ * Makes the statistics that a connector gets of a table's size and values.
+ * @param knownSample the sample whose indexes the connector has already
+ */
 export function statisticsOf(
   session: TablesSession,
   table: HostTable,
@@ -172,7 +177,7 @@ export function statisticsOf(
   };
 }
 
-/** Waits until the table's statistics are not out of date. A failure leaves them as they are. */
+/** Waits until the table's statistics are not out of date. If that fails they stay as they are. */
 export async function freshen(session: TablesSession, table: HostTable, call: Call): Promise<void> {
   const slow = parkIfSlow([call]);
   await session.host.catalogue.samples.renew(table).catch(() => undefined);

@@ -15,18 +15,18 @@ import type { HostTransaction } from '../transaction.js';
 
 const { Method, Lock } = vamos.tables;
 
-/** The store's numbers, and the rows that each adds. */
+/** The kinds of writes: the store's number, and how many rows each adds. */
 const INSERT = { number: 0, addedRows: 1, deletes: false, inserts: true };
 const UPDATE = { number: 1, addedRows: 0, deletes: true, inserts: true };
 const DELETE = { number: 2, addedRows: -1, deletes: true, inserts: false };
 type Kind = typeof INSERT;
 
-/** A longer batch would hold the others up, and take a thread. */
+/** The largest batch that shares a commit with others. A longer one would hold them up, and take a thread. */
 const MAX_SHARED_BYTES = 16 * 1024;
 
 const ONE_WRITTEN = vamos.tables.Written.encode({ rows: 1 }).finish();
 
-/** One request's way through the module. */
+/** One write request, with what the module finds out about it. */
 interface WriteCall {
   session: TablesSession;
   call: Call;
@@ -97,7 +97,7 @@ async function runWithBlobs(request: WriteCall, transaction: HostTransaction): P
   }
 }
 
-/** A duplicate key with the names of table and index. */
+/** Adds the names of table and index to the error for a duplicate key. */
 export function named(error: unknown, table: HostTable): unknown {
   if (!(error instanceof VamosError) || error.code !== 'DUPLICATE_KEY' || error.detail.length < 8)
     return error;
@@ -117,9 +117,9 @@ interface BlobChange {
 }
 
 /**
- * Which blobs the rows of the batch come to own and give up. The former are the transaction's from here on: while it
- * writes, no other stream's rows may come to own them.
- * @throws VamosError BLOB_MISSING: not theirs to own
+ * Finds the blobs that the rows of the batch come to own and give up. The former belong to the transaction
+ * from here on: while it writes, no other stream's rows may come to own them.
+ * @throws VamosError BLOB_MISSING: the rows may not own a blob
  */
 async function findBlobs(request: WriteCall, transaction: HostTransaction): Promise<BlobChange> {
   const { session, table, kind, batch } = request;
@@ -149,7 +149,7 @@ async function findBlobs(request: WriteCall, transaction: HostTransaction): Prom
   return { adopted, removed };
 }
 
-/** The blobs of rows that are about to go, with their lengths; the rows are locked. */
+/** Returns the blobs of rows that are about to go, with their lengths. The rows are locked. */
 async function ownedBlobs(
   { session, call, table, scope }: WriteCall,
   transaction: HostTransaction,
