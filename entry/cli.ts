@@ -5,7 +5,10 @@ import { VamosError } from '../src/protocol/errors.js';
 import * as host from './commands/host.js';
 import * as vm from './commands/vm.js';
 
-/** One file a command; what a command needs beyond its options is imported by its action, so that help stays quick. */
+/**
+ * The commands, one file each. What a command needs beyond its options is imported by its action, so that
+ * help stays quick.
+ */
 const COMMANDS: { register(program: Command): void }[] = [host, vm];
 
 const HELP = `
@@ -38,14 +41,14 @@ async function main(): Promise<void> {
     .addHelpText('after', HELP)
     .showHelpAfterError("(add '--help' to see what it takes)")
     .exitOverride()
-    // A subcommand's options are its own, even where its parent has some of the same name.
+    // A subcommand's options are its own, even where its parent has options of the same name.
     .enablePositionalOptions();
   for (const command of COMMANDS) command.register(program);
   if (process.argv.length <= 2) program.help();
   await program.parseAsync();
 }
 
-// Whoever reads the output may stop early: `vamos --help | head`.
+// The reader of the output may stop early: `vamos --help | head`.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit();

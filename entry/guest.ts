@@ -22,17 +22,19 @@ export { type ErrorName, VamosError } from '../src/protocol/errors.js';
 export type { RpcClientOptions as ConnectOptions, RpcCounters } from '../src/rpc/connector/client.js';
 export type { CallOptions } from '../src/rpc/contract.js';
 
-/** Requests of one of its halves run in order, independent of all other streams. */
+/**
+ * The halves of the connector over one stream, whose requests run in order, independent of all other streams.
+ */
 export interface VamosStream extends AsyncDisposable {
   readonly tables: Tables;
   readonly files: Files;
-  /** Tells the host that nothing more comes: what is open on the stream is rolled back. */
+  /** Tells the host that nothing more comes; what is open on the stream is rolled back. */
   close(): Promise<void>;
 }
 
 /** A connection to the host half. */
 export interface Vamos extends VamosStream {
-  /** A further stream, for work that must not wait for other work. */
+  /** Opens a further stream, for work that must not wait for other work. */
   stream(): VamosStream;
   /** Requests, frames, bytes, system calls, reconnects since `connect`. */
   readonly counters: Readonly<RpcCounters>;

@@ -34,7 +34,7 @@ export async function openLocal(directory: string): Promise<Channel> {
   try {
     const host: { server?: RpcServer } = {};
     const modules = await openModules(root, (error) => {
-      // How it goes is told by what `released` waits for, the same promise.
+      // `released` waits for the same promise, and reports how it ended.
       host.server?.fail(withAdvice(error)).catch(() => undefined);
     });
     const server = (host.server = new RpcServer(modules, {
@@ -66,7 +66,7 @@ function claim(root: string): { release(closed: Promise<void>): void } {
   }).finally(() => {
     openRoots.delete(root);
   });
-  // Whoever waits is told; where nobody does, there is nobody to tell.
+  // Callers that wait get the error. Without any it must not count as unhandled.
   released.catch(() => undefined);
   const use: OpenRoot = { isClosing: false, released };
   openRoots.set(root, use);
@@ -78,7 +78,7 @@ function claim(root: string): { release(closed: Promise<void>): void } {
   };
 }
 
-/** Nobody opens the root again but its user. */
+/** Adds that this process's user must open the root again: no daemon does. */
 function withAdvice(error: unknown): VamosError {
   const failure = VamosError.from(error);
   if (failure.code !== 'DISK_FULL') return failure;

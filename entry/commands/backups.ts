@@ -184,7 +184,7 @@ function describeVerification(report: Verification): void {
   );
 }
 
-/** Aborted by Ctrl-C. */
+/** Returns a signal that Ctrl-C aborts. */
 async function interruption(message: string): Promise<AbortSignal> {
   const { VamosError } = await import('../../src/protocol/errors.js');
   const interrupted = new AbortController();
@@ -243,7 +243,9 @@ async function restore(
   }
 }
 
-/** Through a checkpoint beside the new root, where there is none. */
+/**
+ * Makes a root as a copy of another, through a checkpoint beside the new root unless a checkpoint is given.
+ */
 async function clone(
   source: string,
   root: string,
@@ -301,7 +303,7 @@ function size(bytes: number): string {
   return `${Math.round((bytes / 1024 ** unit) * 10) / 10} ${units[unit]}`;
 }
 
-/** On a terminal, the line that says how far it has come. */
+/** The line that shows the progress on a terminal. */
 class ProgressLine {
   #shownMs = 0;
 

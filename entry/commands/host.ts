@@ -188,7 +188,10 @@ async function serve(options: HostOptions, command: Command): Promise<void> {
   });
 }
 
-/** A guest as the configuration file has it, its paths absolute: the daemon may run in another directory. */
+/**
+ * Makes a guest as the configuration file has it, with absolute paths: the daemon may run in another
+ * directory.
+ */
 function guestOf(options: GuestOptions, command: Command) {
   const { root, channel, channelOwner, token, tokenFile, user, limit } = options;
   if (root === undefined || channel.length === 0) command.error('error: a guest needs --root and --channel');

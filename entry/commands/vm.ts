@@ -233,7 +233,7 @@ async function runCommand(machine: Vm, argv: string[]): Promise<void> {
   try {
     const { code, signal } = await command.exited;
     const { constants } = await import('node:os');
-    // As a shell tells it: 128 and the signal's number.
+    // Shells report it as 128 and the signal's number.
     process.exitCode = code ?? 128 + (constants.signals[signal as NodeJS.Signals] ?? 0);
   } finally {
     release();
@@ -251,7 +251,7 @@ function forwardSignals(command: VmProcess): () => void {
   };
 }
 
-/** Failures of machines are told as those of VAMOS are. */
+/** Reports failures of machines as those of VAMOS are reported. */
 function guarded<Args extends unknown[]>(
   action: (...args: Args) => Promise<void>,
 ): (...args: Args) => Promise<void> {

@@ -4,7 +4,7 @@ import { invalidArgument, outOfRange } from './errors.js';
 
 const { OpenFlag } = vamos.files;
 
-/** Relative to the guest's root on the host; bytes where a name is not UTF-8. */
+/** A path relative to the guest's root on the host; bytes where a name is not UTF-8. */
 export type FilePath = string | Uint8Array;
 /** Node's flags ('r', 'w+', 'ax', ...) or the O_ constants of node:fs. */
 export type OpenFlags = string | number;
@@ -26,7 +26,7 @@ const NAMED_FLAGS: Readonly<Record<string, number>> = {
   'as+': constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_SYNC,
 };
 
-// O_SYNC before O_DSYNC, whose bit it has.
+// O_SYNC comes before O_DSYNC, whose bit it includes.
 const FLAG_BITS: readonly (readonly [number, number])[] = [
   [constants.O_APPEND, OpenFlag.APPEND],
   [constants.O_CREAT, OpenFlag.CREATE],
@@ -37,11 +37,15 @@ const FLAG_BITS: readonly (readonly [number, number])[] = [
   [constants.O_SYNC, OpenFlag.SYNC_ALL],
   [constants.O_DSYNC, OpenFlag.SYNC_DATA],
 ];
-/** No effect on regular files, or always so. */
+/** Flags that have no effect on regular files, or always hold. */
 const IGNORED_FLAGS = constants.O_NONBLOCK | constants.O_NOCTTY;
 const ACCESS_MODES = [OpenFlag.FOR_READ, OpenFlag.FOR_WRITE, OpenFlag.FOR_READ | OpenFlag.FOR_WRITE];
 
-/** @throws TypeError ERR_INVALID_ARG_VALUE: unknown flags, or ones that make no sense beneath a root (O_TMPFILE, O_DIRECT) */
+/**
+ * Returns the protocol's flags.
+ * @throws TypeError ERR_INVALID_ARG_VALUE: unknown flags, or flags that make no sense beneath a root
+ * (O_TMPFILE, O_DIRECT)
+ */
 export function toOpenFlags(flags: OpenFlags): number {
   const system = typeof flags === 'number' ? flags : NAMED_FLAGS[flags];
   if (system === undefined) throw invalidArgument(`The argument 'flags' is invalid. Received '${flags}'`);
@@ -56,7 +60,7 @@ export function toOpenFlags(flags: OpenFlags): number {
   return bits;
 }
 
-/** Permission bits, as a number or in octal text. */
+/** Returns permission bits, from a number or octal text. */
 export function toMode(mode: number | string): number {
   const value = typeof mode === 'number' ? mode : /^[0-7]+$/.test(mode) ? parseInt(mode, 8) : NaN;
   if (!Number.isInteger(value) || value < 0 || value > 0xffff_ffff) {
@@ -88,7 +92,7 @@ export function checkCount(name: string, value: number, most = Number.MAX_SAFE_I
   return value;
 }
 
-/** null, as -1 for Node, is the file's own position. */
+/** Returns a position; null (which Node also writes as -1) is the file's own position. */
 export function toPosition(position: number | bigint | null | undefined): number | null {
   if (position === null || position === undefined || Number(position) === -1) return null;
   return checkCount('position', Number(position));

@@ -4,13 +4,13 @@ import { VamosError } from '../../src/protocol/errors.js';
 
 const NUMBERS: Readonly<Record<string, number>> = os.constants.errno;
 
-/** Where beneath a root the code means something else, or something more. */
+/** Texts for codes that mean something else, or something more, beneath a root. */
 const TEXTS: Readonly<Record<string, string>> = {
   EXDEV: 'the path leads out of the root, or to another file system',
   ENXIO: 'neither a regular file nor a directory',
 };
 
-/** What was tried on which path, as Node's errors tell it. */
+/** What was tried on which path, as Node's errors say it. */
 export interface Attempt {
   syscall: string;
   path?: string;
@@ -43,7 +43,9 @@ export class FilesError extends Error {
   }
 }
 
-/** A failed call as its caller sees it: a FilesError where a system call failed, else the VamosError. */
+/**
+ * Returns a failed call's error for its caller: a FilesError where a system call failed, else the VamosError.
+ */
 export function toFilesError(error: unknown, attempt: Attempt): Error {
   const failure = VamosError.from(error);
   if (failure.code === 'FILE_FAILED') {
@@ -58,7 +60,7 @@ export function toFilesError(error: unknown, attempt: Attempt): Error {
   return failure;
 }
 
-/** An argument that Node refuses too, before anything is asked of the host. */
+/** Makes the error for an argument that Node refuses too, before the host is asked. */
 export function invalidArgument(message: string): TypeError {
   return Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_VALUE' });
 }

@@ -22,7 +22,10 @@ import {
 
 const { Method, SyncKind } = vamos.files;
 
-/** What is on the disk when a write resolves: nothing for certain, its data, or its data and all of its metadata. */
+/**
+ * What is on the disk when a write resolves: nothing for certain, its data, or its data and all of its
+ * metadata.
+ */
 export type Sync = 'none' | 'data' | 'all';
 
 export function toSyncKind(sync: Sync = 'none'): vamos.files.SyncKind {
@@ -30,29 +33,29 @@ export function toSyncKind(sync: Sync = 'none'): vamos.files.SyncKind {
 }
 
 export interface HandleReadOptions extends CallOptions {
-  /** In the buffer. */
+  /** The place in the buffer. */
   offset?: number;
-  /** Bytes; default: up to the buffer's end. */
+  /** Bytes; by default up to the buffer's end. */
   length?: number;
-  /** In the file; null: its own position, which moves on. */
+  /** The place in the file; null: its own position, which moves on. */
   position?: number | bigint | null;
 }
 
 export interface HandleWriteOptions extends HandleReadOptions {
-  /** Default 'none'. In the same request. */
+  /** What to sync in the same request. Default 'none'. */
   sync?: Sync;
 }
 
 export interface WriteFileOptions extends CallOptions {
   encoding?: BufferEncoding | null;
-  /** fsync after the last byte, in the same request. */
+  /** Does fsync after the last byte, in the same request. */
   flush?: boolean;
 }
 
 export interface StreamRange extends CallOptions {
-  /** First byte; default: the file's own position. */
+  /** The first byte; default: the file's own position. */
   start?: number;
-  /** Last byte; default: the end of the file. */
+  /** The last byte; default: the end of the file. */
   end?: number;
 }
 
@@ -73,7 +76,10 @@ export class FileHandle implements AsyncDisposable {
     this.#onClose = onClose;
   }
 
-  /** Up to `length` bytes into the buffer (16 KiB of its own if none is given), fewer only at the end of the file. */
+  /**
+   * Reads up to `length` bytes into the buffer (16 KiB into one of its own if none is given), fewer only at
+   * the end of the file.
+   */
   async read<View extends ArrayBufferView = Buffer>(
     options?: HandleReadOptions & { buffer?: View },
   ): Promise<{ bytesRead: number; buffer: View }>;
@@ -109,7 +115,9 @@ export class FileHandle implements AsyncDisposable {
     return { bytesRead: await this.#readInto(into, toPosition(position), options), buffers };
   }
 
-  /** Many places of the file in as few requests as they fit; each is short only at the end of the file. */
+  /**
+   * Reads many places of the file in as few requests as possible. Each is short only at the end of the file.
+   */
   async readRanges(
     ranges: readonly { position: number; length: number }[],
     options: CallOptions = {},
@@ -154,7 +162,7 @@ export class FileHandle implements AsyncDisposable {
     };
   }
 
-  /** The buffers one after another, in one request if they fit. */
+  /** Writes the buffers one after another, in one request if they fit. */
   async writev<Buffers extends readonly ArrayBufferView[]>(
     buffers: Buffers,
     position?: number | null,
@@ -164,7 +172,10 @@ export class FileHandle implements AsyncDisposable {
     return { bytesWritten: await this.#writeFrom(parts, toPosition(position), options), buffers };
   }
 
-  /** Many places of the file in as few requests as they fit, synced after the last. Fails unless all is written. */
+  /**
+   * Writes many places of the file in as few requests as possible, synced after the last. Fails unless all is
+   * written.
+   */
   async writeRanges(
     ranges: readonly { position: number; data: ArrayBufferView }[],
     options: CallOptions & { sync?: Sync } = {},
@@ -183,7 +194,7 @@ export class FileHandle implements AsyncDisposable {
     }
   }
 
-  /** From the file's own position to its end. */
+  /** Reads from the file's own position to its end. */
   async readFile(options?: (CallOptions & { encoding?: null }) | null): Promise<Buffer>;
   async readFile(options: BufferEncoding | (CallOptions & { encoding: BufferEncoding })): Promise<string>;
   async readFile(
@@ -199,7 +210,7 @@ export class FileHandle implements AsyncDisposable {
     return encoding ? all.toString(encoding) : all;
   }
 
-  /** At the file's own position; the file is not truncated before. */
+  /** Writes at the file's own position; the file is not truncated before. */
   async writeFile(data: WriteSource, options?: BufferEncoding | WriteFileOptions | null): Promise<void> {
     const { encoding, flush, ...callOptions } =
       typeof options === 'string' ? { encoding: options, flush: false } : (options ?? {});
@@ -211,7 +222,7 @@ export class FileHandle implements AsyncDisposable {
     await writeAll(this.#file, data, range, this.#clock('write', callOptions));
   }
 
-  /** As writeFile: what appends is the flag that the file was opened with. */
+  /** Does the same as writeFile: whether it appends depends on the flag that the file was opened with. */
   appendFile(data: WriteSource, options?: BufferEncoding | WriteFileOptions | null): Promise<void> {
     return this.writeFile(data, options);
   }
@@ -235,7 +246,7 @@ export class FileHandle implements AsyncDisposable {
     return new Stats(await this.#send(Method.STAT_HANDLE, body, 'fstat', options));
   }
 
-  /** The file's bytes in order, in growing windows of which some are asked for ahead. */
+  /** Yields the file's bytes in order, in growing windows of which some are asked for ahead. */
   stream(options: StreamRange = {}): AsyncGenerator<Uint8Array, void, undefined> {
     const { start, end = Infinity } = options;
     if (end !== Infinity) checkCount('end', end);
@@ -244,7 +255,7 @@ export class FileHandle implements AsyncDisposable {
     return readWindows(this.#file, { position, lengthBytes }, this.#clock('read', options));
   }
 
-  /** `stream` as a stream.Readable. autoClose (default): at its end it closes the handle. */
+  /** Returns `stream` as a stream.Readable. autoClose (default): it closes the handle at its end. */
   createReadStream(
     options: StreamRange & { autoClose?: boolean; encoding?: BufferEncoding; highWaterMark?: number } = {},
   ): Readable {
@@ -266,14 +277,16 @@ export class FileHandle implements AsyncDisposable {
     return readable;
   }
 
-  /** Its lines, without their ends, as they are read: `for await (const line of handle.readLines())`. */
+  /**
+   * Yields its lines, without their ends, as they are read: `for await (const line of handle.readLines())`.
+   */
   readLines(options: Parameters<FileHandle['createReadStream']>[0] = {}): Interface {
     return createInterface({ input: this.createReadStream(options), crlfDelay: Infinity });
   }
 
   /**
-   * A stream.Writable: what is written while a request is under way goes as the next one, up to a window.
-   * flush: fsync at the end. autoClose (default): then close the handle.
+   * Returns a stream.Writable. What is written while a request is under way goes as the next one, up to a
+   * window. flush: it does fsync at the end. autoClose (default): then it closes the handle.
    */
   createWriteStream(
     options: CallOptions & {
@@ -314,7 +327,7 @@ export class FileHandle implements AsyncDisposable {
     });
   }
 
-  /** Idempotent. After the end of its session there is nothing to close. */
+  /** Closes the handle. Idempotent. After the end of its session there is nothing to close. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -324,7 +337,10 @@ export class FileHandle implements AsyncDisposable {
     return this.close();
   }
 
-  /** For Files.sync. @throws FilesError EBADF: closed */
+  /**
+   * Returns the handle's number, for Files.sync.
+   * @throws FilesError EBADF: closed
+   */
   numberFor(syscall: string): number {
     this.#checkOpen(syscall);
     return this.#file.number;
@@ -366,7 +382,7 @@ export class FileHandle implements AsyncDisposable {
     return bytesRead;
   }
 
-  /** Stops at a short write. */
+  /** Writes until a write is short. */
   async #writeFrom(
     parts: readonly Uint8Array[],
     position: number | null,
@@ -416,7 +432,7 @@ function toOptions<Options extends HandleReadOptions>(
   };
 }
 
-/** The part of the buffer that `offset` and `length` mean. */
+/** Returns the part of the buffer that `offset` and `length` mean. */
 function within(bytes: Uint8Array, { offset = 0, length }: HandleReadOptions): Uint8Array {
   checkCount('offset', offset, bytes.length);
   const left = bytes.length - offset;
@@ -426,7 +442,10 @@ function within(bytes: Uint8Array, { offset = 0, length }: HandleReadOptions): U
   return bytes.subarray(offset, offset + (length ?? left));
 }
 
-/** A function that copies what it is given into the buffers, one after another; it returns the length. */
+/**
+ * Returns a function that copies what it is given into the buffers, one after another, and returns the
+ * length.
+ */
 function scatter(buffers: Uint8Array[]): (data: Uint8Array) => number {
   let index = 0;
   let at = 0;
@@ -445,7 +464,7 @@ function scatter(buffers: Uint8Array[]): (data: Uint8Array) => number {
   };
 }
 
-/** As one buffer; a single part is not copied. */
+/** Joins the parts in one buffer; a single part is not copied. */
 export function join(parts: readonly Uint8Array[]): Buffer {
   const [only] = parts;
   if (parts.length === 1 && only) return Buffer.from(only.buffer, only.byteOffset, only.byteLength);

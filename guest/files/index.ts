@@ -45,14 +45,15 @@ export class Files {
   readonly #requests: FileRequests;
   readonly #handles = new Set<FileHandle>();
 
-  /** The stream's handles are this object's: no other Files may be made of it. */
+  /** The stream's handles are this object's, so no other Files may be made of the stream. */
   constructor(stream: RpcStream) {
     this.#requests = new FileRequests(stream);
   }
 
   /**
-   * As node:fs/promises' open. Only read, write and execute bits of `mode` count.
-   * @throws FilesError; TypeError ERR_INVALID_ARG_VALUE: flags that Node or the host doesn't know (O_TMPFILE, O_DIRECT)
+   * Opens a file as node:fs/promises' open does. Only read, write and execute bits of `mode` count.
+   * @throws FilesError; TypeError ERR_INVALID_ARG_VALUE: flags that Node or the host doesn't know (O_TMPFILE,
+   * O_DIRECT)
    */
   async open(
     path: FilePath,
@@ -69,7 +70,7 @@ export class Files {
     return handle;
   }
 
-  /** One frame for a file that fits one. */
+  /** Reads a file, in one frame if it fits one. */
   async readFile(path: FilePath, options?: (ReadFileOptions & { encoding?: null }) | null): Promise<Buffer>;
   async readFile(
     path: FilePath,
@@ -98,7 +99,7 @@ export class Files {
     return encoding ? all.toString(encoding) : all;
   }
 
-  /** One frame for what fits one: it opens, writes, syncs with `flush`, and closes. */
+  /** Writes a file. What fits one frame goes in one: it opens, writes, syncs with `flush`, and closes. */
   async writeFile(
     path: FilePath,
     data: WriteSource,
@@ -116,7 +117,7 @@ export class Files {
     );
   }
 
-  /** As writeFile at the end of the file, which is made if it is not there. */
+  /** Does the same at the end of the file, which is made if it does not exist. */
   appendFile(
     path: FilePath,
     data: WriteSource,
@@ -126,7 +127,7 @@ export class Files {
     return this.writeFile(path, data, { flag: 'a', ...settings });
   }
 
-  /** Sorted by name. */
+  /** Lists a directory, sorted by name. */
   async readdir(
     path: FilePath,
     options?: (CallOptions & { withFileTypes?: false }) | null,
@@ -163,7 +164,10 @@ export class Files {
       : entries.map(({ name }) => name.toString());
   }
 
-  /** recursive: makes the parents too, and resolves to the first directory that it made, if any. */
+  /**
+   * Makes a directory. recursive: makes the parents too, and resolves to the first directory that it made, if
+   * any.
+   */
   async mkdir(
     path: FilePath,
     options?: number | string | (CallOptions & { recursive?: boolean; mode?: number | string }) | null,
@@ -192,7 +196,10 @@ export class Files {
     await this.#remove('rmdir', path, RemoveKind.EMPTY_DIRECTORY, options);
   }
 
-  /** recursive: one request, whatever the size of the tree. force: what is not there is no failure. */
+  /**
+   * Removes. recursive: in one request, whatever the size of the tree. force: it is no failure if the path
+   * does not exist.
+   */
   async rm(
     path: FilePath,
     options: CallOptions & { recursive?: boolean; force?: boolean } = {},
@@ -205,7 +212,7 @@ export class Files {
     }
   }
 
-  /** Of what the path leads to; `lstat`: of the symbolic link itself. */
+  /** Returns the state of what the path leads to; `lstat` that of the symbolic link itself. */
   async stat(path: FilePath, options: CallOptions = {}): Promise<Stats> {
     return this.#stat('stat', path, false, options);
   }
@@ -214,14 +221,14 @@ export class Files {
     return this.#stat('lstat', path, true, options);
   }
 
-  /** mode: F_OK, R_OK, W_OK, X_OK of node:fs's constants, as the host's worker may. */
+  /** Checks access. mode: F_OK, R_OK, W_OK, X_OK of node:fs's constants, as the host's worker may. */
   async access(path: FilePath, mode = 0, options: CallOptions = {}): Promise<void> {
     const { bytes, attempt } = this.#attempt('access', path);
     const body = vamos.files.Access.encode({ path: bytes, mode: checkCount('mode', mode, 7) }).finish();
     await this.#requests.send(Method.ACCESS, body, attempt, startClock(options)());
   }
 
-  /** One frame. */
+  /** Truncates a file, in one frame. */
   async truncate(path: FilePath, lengthBytes = 0, options: CallOptions = {}): Promise<void> {
     checkCount('len', lengthBytes);
     const clock = startClock(options);
@@ -233,7 +240,7 @@ export class Files {
     await closed;
   }
 
-  /** Syncs files at the same time, in one request: fsync, or fdatasync with `dataOnly`. */
+  /** Syncs files simultaneously, in one request: fsync, or fdatasync with `dataOnly`. */
   async sync(
     handles: readonly FileHandle[],
     options: CallOptions & { dataOnly?: boolean } = {},
@@ -257,7 +264,7 @@ export class Files {
     await Promise.all([...this.#handles].map((handle) => handle.close()));
   }
 
-  /** Does not wait for the answer, so that what is done with the file goes in the same frame. */
+  /** Opens without waiting for the answer, so that what is done with the file goes in the same frame. */
   #open(
     path: FilePath,
     flags: number,
@@ -270,12 +277,15 @@ export class Files {
     const file = { requests: this.#requests, number: this.#requests.takeHandle(), appends };
     const body = vamos.files.Open.encode({ handle: file.number, path: bytes, flags, mode }).finish();
     const opened = this.#requests.send(Method.OPEN, body, attempt, options);
-    // Given up, it may open all the same.
+    // An open that was given up may happen all the same.
     opened.catch((error: unknown) => error instanceof VamosError && this.#abandon(file));
     return { file, opened };
   }
 
-  /** What was done with a file that was being opened; of two failures the first counts, unless the second may be done. */
+  /**
+   * Returns what was done with a file that was being opened. Of two failures the first counts, unless the
+   * second may be done.
+   */
   async #both<Result>(file: OpenFile, opened: Promise<unknown>, done: Promise<Result>): Promise<Result> {
     const [opening, doing] = await Promise.allSettled([opened, done]);
     if (doing.status === 'rejected' && isUnknown(doing.reason)) throw doing.reason;

@@ -4,18 +4,20 @@ import { vamos } from '../../src/protocol/generated/messages.js';
 import type { CallOptions as StreamOptions, RpcStream } from '../../src/rpc/contract.js';
 import { type Attempt, toFilesError } from './errors.js';
 
-/** Of every call: `timeoutMs` is for the whole of it, however many requests it takes. */
+/** Options of every call. `timeoutMs` is for the whole call, however many requests it takes. */
 export interface CallOptions {
-  /** Fails with DEADLINE_EXCEEDED after this long. */
+  /** The call fails with DEADLINE_EXCEEDED after this time. */
   timeoutMs?: number;
-  /** Fails with CANCELLED when aborted. What the host has begun, it ends. */
+  /** The call fails with CANCELLED when this is aborted. The host finishes what it has begun. */
   signal?: AbortSignal;
 }
 
-/** Beside a piece's data in its frame: message heads, and the OPEN of the longest path before it. */
+/** Bytes beside a piece's data in its frame: message heads, and the OPEN of the longest path before it. */
 const HEAD_BYTES = 8 * 1024;
 
-/** The stream as the files see it: errors in Node's shape, numbers for handles, the size of pieces. */
+/**
+ * The stream as the files see it, with errors in Node's shape, numbers for handles, and the size of pieces.
+ */
 export class FileRequests {
   readonly #stream: RpcStream;
   #lastHandle = 0;
@@ -28,7 +30,7 @@ export class FileRequests {
     return this.#stream.epoch;
   }
 
-  /** Bytes of one READ or WRITE that fit a frame. */
+  /** The bytes of one READ or WRITE that fit a frame. */
   get pieceBytes(): number {
     return Math.min(PIECE_BYTES, this.#stream.maxBodyBytes - HEAD_BYTES);
   }
@@ -52,7 +54,10 @@ export class FileRequests {
   }
 }
 
-/** Options of each of a call's requests, so that together they keep to its deadline. */
+/**
+ * Returns a function that gives options to each of a call's requests, so that together they keep to its
+ * deadline.
+ */
 export function startClock(options: CallOptions, epoch?: number): () => StreamOptions {
   const { timeoutMs = 0, signal } = options;
   const endMs = performance.now() + timeoutMs;
@@ -69,10 +74,10 @@ export function startClock(options: CallOptions, epoch?: number): () => StreamOp
   };
 }
 
-/** Of field `data` in Write: number 4, a length and bytes. */
+/** The tag of field `data` in Write: number 4, a length and bytes. */
 const DATA_TAG = (4 << 3) | 2;
 
-/** A Write whose data are `parts` one after another, copied once. */
+/** Encodes a Write whose data are `parts` one after another, copying them once. */
 export function encodeWrite(head: vamos.files.IWrite, parts: readonly Uint8Array[]): Uint8Array {
   const start = vamos.files.Write.encode(head).finish();
   const dataBytes = parts.reduce((sum, part) => sum + part.length, 0);
@@ -93,7 +98,7 @@ export function encodeWrite(head: vamos.files.IWrite, parts: readonly Uint8Array
   return body;
 }
 
-/** READ's reply: the bytes of each range. */
+/** Splits READ's reply into the bytes of each range. */
 export function splitRead(reply: Uint8Array, ranges: number): Uint8Array[] {
   const counts = new DataView(reply.buffer, reply.byteOffset, 4 * ranges);
   const parts: Uint8Array[] = [];

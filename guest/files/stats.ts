@@ -1,11 +1,11 @@
 import { constants } from 'node:fs';
 import { vamos } from '../../src/protocol/generated/messages.js';
 
-/** What a directory entry or a file is, asked as in node:fs. */
+/** Says what a directory entry or a file is, with the methods of node:fs. */
 class Kind {
   readonly #type: number;
 
-  /** type: the file type bits of a mode. */
+  /** @param type the file type bits of a mode */
   constructor(type: number) {
     this.#type = type;
   }
@@ -92,11 +92,11 @@ export class Dirent extends Kind {
     readonly parentPath: string,
     directoryType: number,
   ) {
-    super(directoryType << 12); // DTTOIF of dirent.h
+    super(directoryType << 12); // See DTTOIF of dirent.h.
   }
 }
 
-/** Entries of a DirectoryWindow. */
+/** Yields the entries of a DirectoryWindow. */
 export function* parseEntries(entries: Uint8Array): Generator<{ name: Buffer; type: number }> {
   const bytes = Buffer.from(entries.buffer, entries.byteOffset, entries.byteLength);
   for (let at = 0; at < bytes.length;) {

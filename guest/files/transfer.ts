@@ -10,15 +10,15 @@ const { Method, SyncKind } = vamos.files;
 export interface OpenFile {
   readonly requests: FileRequests;
   readonly number: number;
-  /** Each write goes to its end, so a second try would write twice. */
+  /** Each write goes to the file's end, so that a second attempt would write twice. */
   readonly appends: boolean;
 }
 
-/** What is written: at once, or as it comes. */
+/** What is written: data that are there, or that come piece by piece. */
 export type WriteSource =
   string | ArrayBufferView | Iterable<string | ArrayBufferView> | AsyncIterable<string | ArrayBufferView>;
 
-/** Windows that are asked for ahead; a new frame asks for half of them. */
+/** How many windows are asked for ahead; a new frame asks for half of them. */
 const WINDOWS_AHEAD = 4;
 const FIRST_WINDOW_BYTES = 64 * 1024;
 
@@ -27,11 +27,11 @@ export interface ReadRange {
   position: number | null;
   /** Infinity: up to the end of the file. */
   lengthBytes: number;
-  /** The first window; they double up to the largest that fits a frame. Default 64 KiB. */
+  /** The size of the first window; sizes double up to the largest that fits a frame. Default 64 KiB. */
   windowBytes?: number;
 }
 
-/** Reads one after another with windows asked for ahead; ends at the end of the file. */
+/** Yields windows one after another, asked for ahead; ends at the end of the file. */
 export async function* readWindows(
   file: OpenFile,
   { position, lengthBytes, windowBytes = FIRST_WINDOW_BYTES }: ReadRange,
@@ -48,7 +48,8 @@ export async function* readWindows(
     while (windows.length < WINDOWS_AHEAD && issuedBytes < lengthBytes) {
       const bytes = Math.min(nextBytes, lengthBytes - issuedBytes);
       const reply = readRange(file, position === null ? null : position + issuedBytes, bytes, clock());
-      reply.catch(() => undefined); // whoever stops early does not look at it
+      // A caller that stops early does not look at it.
+      reply.catch(() => undefined);
       windows.push({ bytes, reply });
       issuedBytes += bytes;
       nextBytes = Math.min(2 * nextBytes, requests.pieceBytes);
@@ -68,7 +69,7 @@ export async function* readWindows(
   }
 }
 
-/** One READ of one range. */
+/** Sends one READ of one range. */
 export async function readRange(
   file: OpenFile,
   position: number | null,
@@ -86,7 +87,7 @@ export async function readRange(
   return splitRead(reply, 1)[0]!;
 }
 
-/** One WRITE of one range; resolves to the bytes written. */
+/** Sends one WRITE of one range; resolves to the bytes written. */
 export async function writeRange(
   file: OpenFile,
   position: number | null,
@@ -119,8 +120,9 @@ export interface WriteRange {
 }
 
 /**
- * Writes all of the source in pieces, one after another, so that a failure leaves no gap; the last one is synced.
- * `atLast` runs in the turn in which the last piece goes out, so that what it sends goes along.
+ * Writes all of the source in pieces, one after another, so that a failure leaves no gap. The last piece is
+ * synced. `atLast` runs in the turn in which the last piece is sent, so that what it sends goes in the same
+ * frame.
  */
 export async function writeAll(
   file: OpenFile,
@@ -176,15 +178,15 @@ async function* gather(
 }
 
 export interface Piece {
-  /** Which of the caller's ranges it belongs to. */
+  /** The number of the caller's range that it belongs to. */
   range: number;
   position: number;
-  /** Where in that range it begins. */
+  /** Where it begins in that range. */
   offset: number;
   lengthBytes: number;
 }
 
-/** Ranges as requests: each as many pieces as fit it. */
+/** Groups the pieces of ranges into requests, as many as fit each. */
 export function* toRequests(
   ranges: readonly { position: number; lengthBytes: number }[],
   pieceBytes: number,

@@ -1,4 +1,6 @@
-/** Functions over many rows that the host computes beside the data: one row of results travels. */
+/**
+ * Functions over many rows that the host computes beside the data, so that only one row of results travels.
+ */
 import { readWindow } from '../../src/protocol/batches.js';
 import { VamosError } from '../../src/protocol/errors.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
@@ -11,30 +13,33 @@ import type { AnyColumnType } from './types.js';
 
 const { Function } = vamos.tables.Aggregate;
 
-/** Columns by the functions that are wanted of them. */
+/** The columns for each function that is wanted. */
 export interface Wanted<
   Sum extends string = string,
   Min extends string = string,
   Max extends string = string,
 > {
-  /** Of numbers: exact for integers and decimals. */
+  /** Columns of numbers. Sums of integers and decimals are exact. */
   sum?: readonly Sum[];
   min?: readonly Min[];
   max?: readonly Max[];
 }
 
-/** Sums are as the column reads (of MariaDB's integers and decimals strings, as mysql2 gives them). */
+/**
+ * A sum has the type that its column reads as (integers and decimals of MariaDB: strings, as mysql2 gives
+ * them).
+ */
 type SumOf<Read> =
   Extract<Read, number | bigint> extends never ? unknown : Extract<Read, number | bigint> | null;
 
-/** NULL where no row had a value. */
+/** Results are NULL where no row had a value. */
 export interface Aggregated<
   D extends AnyDefinition,
   Sum extends ColumnName<D>,
   Min extends ColumnName<D>,
   Max extends ColumnName<D>,
 > {
-  /** Rows that were looked at. */
+  /** Rows that were aggregated. */
   count: number;
   sum: { [K in Sum]: SumOf<Row<D>[K]> };
   min: { [K in Min]: Row<D>[K] | null };
@@ -52,7 +57,7 @@ interface Part {
 export class AggregateList {
   readonly #parts: Part[] = [];
 
-  /** @throws VamosError BAD_REQUEST: a column that the host can't sum or compare */
+  /** @throws VamosError BAD_REQUEST: the host can't sum or compare a column */
   constructor(columns: FilteredColumns, wanted: Wanted) {
     for (const each of ['sum', 'min', 'max'] as const) {
       for (const name of wanted[each] ?? []) {
@@ -77,7 +82,7 @@ export class AggregateList {
     ];
   }
 
-  /** The results, from the window that answers the request. */
+  /** Reads the results from the window that answers the request. */
   read(window: Uint8Array): Aggregated<AnyDefinition, string, string, string> {
     const [row] = readWindow(window, false);
     if (!row?.row) throw new VamosError('INTERNAL', 'the host answered no aggregates');
@@ -165,7 +170,7 @@ class ResultReader {
     return this.#take(8).readDoubleLE();
   }
 
-  /** Of so many words of 64 bits, two's complement. */
+  /** Reads an integer of this many 64-bit words, in two's complement. */
   integer(words: number): bigint {
     const bytes = this.#take(8 * words);
     let value = bytes.readBigInt64LE(8 * (words - 1));

@@ -16,7 +16,7 @@ export class AutoIncrement {
   readonly #valueOf: (next: bigint) => unknown;
   #next = 0n;
   #end = 0n;
-  /** Of the session that the range was reserved in. */
+  /** The session in which the range was reserved. */
   #epoch = 0;
   #rangeRows = FIRST_RANGE;
   #reserving: Promise<void> | undefined;
@@ -26,14 +26,14 @@ export class AutoIncrement {
     const { name, type } = codec.columns[column]!;
     this.#name = name;
     const isBigInt = type.kind === ColumnKind.INT64 || type.kind === ColumnKind.UINT64;
-    // Columns of MariaDB's tables show as mysql2 would show them: as a number where it fits.
+    // Columns of MariaDB's tables read as mysql2 would show them: as a number where it fits.
     this.#valueOf = (next) => {
       if (isBigInt && !type.isLossy) return next;
       return next <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(next) : String(next);
     };
   }
 
-  /** The rows with their values: those that have none get the next ones, in order. */
+  /** Returns the rows with their values: those that have none get the next ones, in order. */
   async fill(rows: readonly AnyRow[], link: Link, options: CallOptions): Promise<AnyRow[]> {
     const given = this.#given(rows);
     const missing = rows.length - given.length;
@@ -43,7 +43,7 @@ export class AutoIncrement {
         this.#reserving = undefined;
       });
       await this.#reserving;
-      // The host has not seen the rows' own values yet: the new range may hold some of them.
+      // The host has not seen the rows' own values yet, so the new range may hold some of them.
       for (const value of given) if (value < this.#end) this.#passOver(value);
     }
     const numbered = rows.map((row) => {
@@ -55,15 +55,17 @@ export class AutoIncrement {
   }
 
   /**
-   * How many values are left. What was reserved in another session is not this connector's any more: its memory may have been
-   * rolled back since, and rows may have the values.
+   * Returns how many values are left. What was reserved in another session is not this connector's any more:
+   * its memory may have been rolled back since, and rows may have the values.
    */
   #left(link: Link): bigint {
     if (this.#epoch !== link.epoch) this.#next = this.#end;
     return this.#end - this.#next;
   }
 
-  /** The largest value that the rows gave themselves, as a field of a message, for the host's counter. */
+  /**
+   * Returns the largest value that the rows gave themselves, as a field of a message, for the host's counter.
+   */
   seen(rows: readonly AnyRow[]): number {
     let largest = 0n;
     for (const value of this.#given(rows)) if (value > largest) largest = value;
@@ -74,7 +76,7 @@ export class AutoIncrement {
     return rows.map((row) => integerOf(row[this.#name])).filter((value) => value !== undefined);
   }
 
-  /** What comes next is greater than what a row gave itself. */
+  /** Makes sure that later values are greater than one that a row gave itself. */
   #passOver(value: bigint): void {
     if (value >= this.#next) this.#next = value < this.#end ? value + 1n : this.#end;
   }
@@ -87,7 +89,7 @@ export class AutoIncrement {
     this.#epoch = link.epoch;
     const reply = vamos.tables.Reserved.decode(answer);
     if (reply.count < 1) throw new VamosError('INTERNAL', 'the host reserved no auto-increment value');
-    // What is left of a range that can't serve the request is given up, unless the new one continues it.
+    // What is left of a range that can't serve the request is given up, unless the new range continues it.
     const first = uint64(reply.first, answer, 1);
     if (first !== this.#end) this.#next = first;
     this.#end = first + BigInt(reply.count);
@@ -99,7 +101,7 @@ function hasValue<Value>(value: Value): value is NonNullable<Value> {
   return value !== undefined && value !== null;
 }
 
-/** Nothing for what is no integer: the row's codec refuses that. */
+/** Returns undefined for what is no integer: the row's codec refuses that. */
 function integerOf(value: unknown): bigint | undefined {
   if (typeof value === 'bigint') return value;
   if (typeof value === 'number') return Number.isFinite(value) ? BigInt(Math.trunc(value)) : undefined;

@@ -10,10 +10,13 @@ import {
 } from './stream.js';
 import { Transaction } from './transaction.js';
 
-/** Of a write that is known to be done though its reply was lost: nobody reads it. */
+/** The reply of a write that is known to be done though its real reply was lost. It is not read. */
 const NO_REPLY = new Uint8Array();
 
-/** Requests outside transactions: each is one of its own, committed before it is answered. */
+/**
+ * A link for requests outside transactions: each is a transaction of its own, committed before it is
+ * answered.
+ */
 export class AutocommitLink implements Link {
   readonly isTransaction = false;
   readonly lockTimeoutMs = undefined;
@@ -58,7 +61,7 @@ export class AutocommitLink implements Link {
     this.#stream.closeCursor(cursor, epoch);
   }
 
-  /** In a transaction on another stream. */
+  /** Runs `body` in a transaction on another stream. */
   async atomically<Result>(options: WriteOptions, body: (link: Link) => Promise<Result>): Promise<Result> {
     const { lockTimeoutMs } = options;
     await using transaction = new Transaction(

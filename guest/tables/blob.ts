@@ -5,9 +5,9 @@ import type { CallOptions } from '../../src/rpc/contract.js';
 
 const { Method } = vamos.tables;
 
-/** Bytes up to here stand in the row. */
+/** Blobs of at most this many bytes stand in the row. */
 export const INLINE_BYTES = 64 * 1024;
-/** What one request carries, with room for the rest of its frame. */
+/** Bytes of a blob that one request carries, with room for the rest of its frame. */
 export const BLOB_WINDOW_BYTES = 1024 * 1024 - 4096;
 export const MAX_BLOB_BYTES = 1024 * 1024 * 1024;
 
@@ -21,9 +21,9 @@ export interface BlobReader {
   send(method: number, body: Uint8Array, options: CallOptions): Promise<Uint8Array>;
 }
 
-/** A stored blob; the bytes are read when asked for. */
+/** A stored blob; its bytes are read when they are asked for. */
 export class BlobHandle {
-  /** As it stands in the row. */
+  /** The value as it stands in the row. */
   readonly raw: Uint8Array | BlobReference;
   readonly #reader: BlobReader;
 
@@ -32,13 +32,13 @@ export class BlobHandle {
     this.#reader = reader;
   }
 
-  /** In bytes. */
+  /** The blob's length in bytes. */
   get length(): number {
     return this.raw instanceof Uint8Array ? this.raw.length : this.raw.lengthBytes;
   }
 
   /**
-   * The bytes from offset on, at most lengthBytes of them, and as many as there are.
+   * Reads at most lengthBytes bytes from offset on, and as many as there are.
    * @throws VamosError BLOB_MISSING: the row was changed or deleted since it was read
    */
   async read(offset: number, lengthBytes: number, options: CallOptions = {}): Promise<Uint8Array> {
@@ -47,12 +47,12 @@ export class BlobHandle {
     return pieces.length === 1 ? pieces[0]! : new Uint8Array(Buffer.concat(pieces));
   }
 
-  /** All of it. */
+  /** Reads the whole blob. */
   bytes(options: CallOptions = {}): Promise<Uint8Array> {
     return this.read(0, this.length, options);
   }
 
-  /** Its bytes (or a range of them) in windows of at most 1 MiB, the next one asked for ahead. */
+  /** Yields the bytes (or a range of them) in windows of at most 1 MiB; the next one is asked for ahead. */
   async *stream(
     options: CallOptions & { offset?: number; lengthBytes?: number } = {},
   ): AsyncGenerator<Uint8Array, void, void> {
@@ -78,7 +78,8 @@ export class BlobHandle {
 
   #window(reference: BlobReference, offset: number, end: number, options: CallOptions): Promise<Uint8Array> {
     const reading = this.#read(reference, offset, Math.min(BLOB_WINDOW_BYTES, end - offset), options);
-    // It may fail while the window before it is still being used; the reader sees the failure when it comes to it.
+    // It may fail while the window before it is still being used; the reader sees the failure when it gets
+    // there.
     reading.catch(() => undefined);
     return reading;
   }
@@ -99,7 +100,10 @@ export class BlobHandle {
   }
 }
 
-/** A blob's value as it can stand in a row: its bytes, where they are few, or a handle of what was streamed to the host. */
+/**
+ * Returns a blob's value as it can stand in a row: its bytes where they are few, else a handle of what was
+ * streamed to the host.
+ */
 export async function storeBlob(
   source: BlobSource,
   reader: BlobReader,
@@ -123,7 +127,7 @@ function piecesOf(source: BlobSource): AsyncIterable<Uint8Array> | Iterable<Uint
   );
 }
 
-/** Gathers pieces of any size into windows; sends one while the next gathers. */
+/** Gathers pieces of any size into windows, and sends one while the next gathers. */
 class BlobWriter {
   readonly #send: BlobReader['send'];
   readonly #options: CallOptions;

@@ -21,9 +21,9 @@ import {
   type WriteKind,
 } from './writes.js';
 
-/** Larger requests of a chain are divided, so that one that outgrows a frame can go in several. */
+/** Larger requests of a chain are divided, so that a chain that outgrows a frame can go in several. */
 const REQUEST_BYTES = 256 * 1024;
-/** What a request takes in a frame beside its body, at most. */
+/** The most that a request takes in a frame beside its body. */
 const OVERHEAD_BYTES = 64;
 
 interface Request {
@@ -55,7 +55,7 @@ export class Chain {
     this.#add(table, 'delete', { old });
   }
 
-  /** Last: commits what the chain (and its transaction before it) wrote. */
+  /** Commits what the chain (and its transaction before it) wrote. It must come last. */
   commit(options: { durability?: Durability } = {}): void {
     this.#checkOpen();
     this.#durability = options.durability ?? 'synced';
@@ -65,7 +65,7 @@ export class Chain {
     return this.#durability !== undefined;
   }
 
-  /** Its commit is to be on the disk when it answers. */
+  /** The commit must be on the disk when it is answered. */
   get isSynced(): boolean {
     return this.#durability === 'synced';
   }
@@ -85,7 +85,7 @@ export class Chain {
     else this.#steps.push({ table: table.opened, kind, writes: [write as RowWrite] });
   }
 
-  /** Its requests, one frame at a time: nearly always one. */
+  /** Yields the requests, one frame at a time; nearly always there is one. */
   async frames(
     link: Link,
     maxFrameBytes: number,
@@ -106,7 +106,7 @@ export class Chain {
     return frames;
   }
 
-  /** Neighbours of one kind and table share a request. */
+  /** Makes the requests; neighbours of one kind and table share one. */
   async #requests(link: Link, options: WriteOptions, commit: CommitMark): Promise<Request[]> {
     const requests: Request[] = [];
     this.#origins = [];
@@ -126,8 +126,8 @@ export class Chain {
   }
 
   /**
-   * A failure with the index's name, where the chain wrote one table in one request: the reply doesn't say which request
-   * of the chain failed.
+   * Adds the index's name to a failure, where the chain wrote one table in one request: the reply doesn't say
+   * which request of the chain failed.
    */
   explain(error: VamosError): VamosError {
     const [origin, ...others] = this.#origins;

@@ -13,12 +13,12 @@ import type { AnyColumnType } from './types.js';
 /** A row with its values by column name. */
 export type AnyRow = Record<string, unknown>;
 
-/** The bytes that rows of a transaction were read from: an update says by them what it expects to find. */
+/** The bytes that rows of a transaction were read from, by which an update says what it expects to find. */
 const packedRows = new WeakMap<object, Buffer>();
 
 /** The columns that a read asked for. */
 export interface Projection {
-  /** Empty: all. */
+  /** Column numbers; empty: all columns. */
   readonly numbers: number[];
   readonly columns: readonly { name: string; type: AnyColumnType }[];
   readonly format: RowFormat;
@@ -27,7 +27,7 @@ export interface Projection {
 /** A part of an index, as the table's definition has it. */
 interface IndexPart {
   column: number;
-  /** Its bytes are a sort key, of so many first characters; 0: of all. */
+  /** Set if the part's bytes are a sort key of this many first characters; 0: of all. */
   opaque: { prefixCharacters: number } | undefined;
 }
 
@@ -43,7 +43,7 @@ export class TableCodec {
   readonly table: number;
   readonly version: number;
   readonly columns: readonly { name: string; type: AnyColumnType }[];
-  /** By number; the first is the primary key. */
+  /** Indexes by number; the first is the primary key. */
   readonly indexes: readonly CodecIndex[];
   readonly autoIncrementColumn: number | undefined;
   readonly blobColumns: readonly number[];
@@ -99,15 +99,15 @@ export class TableCodec {
   }
 
   indexNumber(name: string): number {
-    // The first one, whatever its connector called it.
+    // The primary key is the first index, whatever its connector called it.
     const number = name === 'primary' ? 0 : this.indexes.findIndex((index) => index.name === name);
     if (number < 0) throw new VamosError('INDEX_MISSING', `no index ${name}`);
     return number;
   }
 
   /**
-   * The row's values as the formats take them.
-   * @param before the row that it changes, with its values: one that is still the same keeps its bytes
+   * Returns the row's values as the formats take them.
+   * @param before the row that it changes, with its values: a value that is still the same keeps its bytes
    * @throws VamosError BAD_REQUEST
    */
   rawValues(row: AnyRow, before?: { row: AnyRow; raw: readonly RawValue[] }): RawValue[] {
@@ -124,7 +124,7 @@ export class TableCodec {
     );
   }
 
-  /** The bytes that a row was read from, or those that it would be written as. */
+  /** Returns the bytes that a row was read from, or those that it would be written as. */
   packedAsRead(row: AnyRow): { packed: Buffer; raw: RawValue[] } {
     const packed = packedRows.get(row);
     if (packed) return { packed, raw: this.whole.format.unpack(packed) };
@@ -147,7 +147,10 @@ export class TableCodec {
     });
   }
 
-  /** What the key holds for a column's value. @throws VamosError BAD_REQUEST: a collation that only MariaDB knows */
+  /**
+   * Returns what the key holds for a column's value.
+   * @throws VamosError BAD_REQUEST: a collation that only MariaDB knows
+   */
   #partValue({ column, opaque }: IndexPart, value: RawValue): RawValue {
     if (!opaque || value === null) return value;
     const { name, type } = this.columns[column]!;
@@ -158,7 +161,7 @@ export class TableCodec {
     return sortKey({ name, collation, isPadded }, value, opaque.prefixCharacters);
   }
 
-  /** The row of a window; `keep`: with its bytes, for an update that must be exact. */
+  /** Reads a row of a window. With `keep` its bytes are kept for an update that must be exact. */
   unpack(projection: Projection, bytes: Buffer, reader: BlobReader, keep: boolean): AnyRow {
     const row = this.toRow(projection, projection.format.unpack(bytes), reader);
     if ((keep || this.#isLossy) && projection === this.whole) packedRows.set(row, bytes);
@@ -180,7 +183,9 @@ export class TableCodec {
     return row;
   }
 
-  /** Fills in the values that are read whole and stand in chunks beside the row; undefined: there is none. */
+  /**
+   * Fills in the values that are read whole and stand in chunks beside the row; undefined: there are none.
+   */
   readChunks(row: AnyRow, options: CallOptions): Promise<void> | undefined {
     const missing = this.columns.filter(
       ({ name, type }) => type.decode && type.kind === ColumnKind.BLOB && row[name] instanceof BlobHandle,
@@ -194,7 +199,7 @@ export class TableCodec {
     return read();
   }
 
-  /** The whole key of an index, from an object of its columns or the one column's value. */
+  /** Returns the whole key of an index, from an object of its columns or the only column's value. */
   key(index: number, key: unknown): Buffer {
     const { name, parts, format } = this.indexes[index]!;
     const values = isPlainObject(key) ? this.#prefixValues(index, key) : [this.#keyValue(parts[0]!, key)];
@@ -205,7 +210,7 @@ export class TableCodec {
     return format.encode(values);
   }
 
-  /** What all keys with these values of the index's first columns begin with. */
+  /** Returns what all keys with these values of the index's first columns begin with. */
   keyPrefix(index: number, prefix: AnyRow): Buffer {
     return this.indexes[index]!.format.encode(this.#prefixValues(index, prefix));
   }

@@ -10,8 +10,9 @@ const LARGEST_WINDOW_BYTES = 1024 * 1024 - 16 * 1024;
 const LOCKING_WINDOW_BYTES = 4 * 1024;
 
 /**
- * Rows of a scan, in order: `for await (const row of cursor)`. Windows grow, and the next one is asked for while this one
- * is used; a scan that locks asks for small ones, when they are needed. Leaving the loop closes the cursor.
+ * Rows of a scan, in order: `for await (const row of cursor)`. Windows grow, and the next one is asked for
+ * while this one is used; a scan that locks asks for small windows, only when they are needed. Leaving the
+ * loop closes the cursor.
  */
 export class Cursor<Result> implements AsyncIterableIterator<Result>, AsyncDisposable {
   readonly #link: Link;
@@ -21,7 +22,7 @@ export class Cursor<Result> implements AsyncIterableIterator<Result>, AsyncDispo
   #epoch = 0;
   #windowBytes: number;
   #rows: Iterator<WindowRow> = [][Symbol.iterator]();
-  /** On the host; 0: at its end, closed, or not yet opened. */
+  /** The cursor's number on the host; 0: at its end, closed, or not yet opened. */
   #cursor = 0;
   #state: 'new' | 'open' | 'closed' = 'new';
   #ahead: Promise<vamos.tables.Rows> | undefined;
@@ -67,7 +68,7 @@ export class Cursor<Result> implements AsyncIterableIterator<Result>, AsyncDispo
     }
   }
 
-  /** Closes the cursor; the host hears of it with the next request. */
+  /** Closes the cursor; the host is told with the next request. */
   return(): Promise<IteratorResult<Result, undefined>> {
     this.#close();
     return Promise.resolve({ done: true, value: undefined });
@@ -78,7 +79,7 @@ export class Cursor<Result> implements AsyncIterableIterator<Result>, AsyncDispo
     return Promise.resolve();
   }
 
-  /** All rows that are left. */
+  /** Returns all rows that are left. */
   async all(): Promise<Result[]> {
     const results: Result[] = [];
     for await (const result of this) results.push(result);

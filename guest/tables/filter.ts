@@ -1,4 +1,4 @@
-/** Which rows a scan is to give: conditions that the host tests beside the data. */
+/** Conditions that the host tests beside the data, to choose the rows that a scan gives. */
 import { VamosError } from '../../src/protocol/errors.js';
 import { ProgramWriter, ValueType, type Comparison } from '../../src/protocol/program.js';
 import { ColumnKind, type RawValue } from '../../src/protocol/rows.js';
@@ -6,13 +6,13 @@ import { comparesAsBytes } from './mariadb/collation.js';
 import type { AnyDefinition, ColumnName } from './schema.js';
 import type { AnyColumnType, ColumnType } from './types.js';
 
-/** What a column's value is compared with; as in a row to write. */
+/** What a column's value is compared with; its type is as in a row to write. */
 type Operand<C> = C extends ColumnType<infer Read, unknown, boolean> ? NonNullable<Read> : never;
 type MaybeNull<C extends AnyColumnType> = C['isNullable'] extends false ? never : null;
 
 /**
- * What must hold of a column; of several, all. NULL is a value like others here: `eq: null` finds it, `ne: 3` does, too;
- * it is neither below nor above anything.
+ * Tests of a column, all of which must hold. NULL is a value like others here: `eq: null` finds it, `ne: 3`
+ * does, too; it is neither below nor above anything.
  */
 export interface Tests<Value, Null = null> {
   eq?: Value | Null;
@@ -23,16 +23,18 @@ export interface Tests<Value, Null = null> {
   gte?: Value;
   in?: readonly (Value | Null)[];
   notIn?: readonly (Value | Null)[];
-  /** Strings and bytes: begins with these, byte for byte. */
+  /** Strings and bytes: the value begins with these, byte for byte. */
   startsWith?: Value & (string | Uint8Array);
 }
 
 type Test<C extends AnyColumnType> = Operand<C> | MaybeNull<C> | Tests<Operand<C>, MaybeNull<C>>;
 
-/** A condition of each column that it names, all of which hold: `{ customer: 7, placed: { gte: today } }`. */
+/** Conditions by column, all of which must hold: `{ customer: 7, placed: { gte: today } }`. */
 export type Conditions<D extends AnyDefinition> = { [K in ColumnName<D>]?: Test<D['columns'][K]> };
 
-/** Conditions, or several of which one is enough: `[{ state: 'new' }, { priority: { gt: 5 } }]`. */
+/**
+ * Conditions, or several sets of them of which one is enough: `[{ state: 'new' }, { priority: { gt: 5 } }]`.
+ */
 export type Filter<D extends AnyDefinition> = Conditions<D> | readonly Conditions<D>[];
 
 /** A table's columns, by number. */
@@ -46,9 +48,10 @@ const COMPARISONS: Record<'lt' | 'lte' | 'gt' | 'gte', Comparison> = {
 };
 
 /**
- * The filter as a program for the host.
+ * Writes the filter as a program for the host.
  * @returns no bytes where every row passes
- * @throws VamosError BAD_REQUEST: a column that the host can't compare, or a value that is none of the column's
+ * @throws VamosError BAD_REQUEST: a column that the host can't compare, or a value that is none of the
+ * column's
  */
 export function filterProgram(columns: FilteredColumns, filter: Filter<AnyDefinition> | undefined): Buffer {
   if (filter === undefined) return Buffer.alloc(0);
@@ -57,7 +60,7 @@ export function filterProgram(columns: FilteredColumns, filter: Filter<AnyDefini
   const alternatives = (isList ? filter : [filter]) as Record<string, unknown>[];
   if (isList && alternatives.length === 0) return neverTrue(program).finish();
   const written = alternatives.map((each) => writeConditions(program, columns, each));
-  // One without a condition lets all rows pass.
+  // A set without a condition lets all rows pass.
   if (written.includes(0)) return Buffer.alloc(0);
   for (let number = 1; number < written.length; number++) program.operation('OR');
   return program.finish();
@@ -65,7 +68,10 @@ export function filterProgram(columns: FilteredColumns, filter: Filter<AnyDefini
 
 const neverTrue = (program: ProgramWriter): ProgramWriter => program.null(ValueType.BOOLEAN);
 
-/** Leaves one BOOLEAN, unless there was nothing to test. @returns how many tests that were */
+/**
+ * Writes code that leaves one BOOLEAN, unless there is nothing to test.
+ * @returns the number of tests
+ */
 function writeConditions(
   program: ProgramWriter,
   columns: FilteredColumns,
@@ -93,7 +99,10 @@ function isTests(test: unknown): test is Record<string, unknown> {
   );
 }
 
-/** @throws VamosError BAD_REQUEST: the host can't compare the column's values */
+/**
+ * Checks that the host can compare the column's values.
+ * @throws VamosError BAD_REQUEST
+ */
 export function checkComparable(name: string, { kind, typeName, collation, isPadded }: AnyColumnType): void {
   if (kind === ColumnKind.BLOB) throw refusal(name, 'may stand beside its row: only its NULL can be tested');
   if (typeName === 'json') throw refusal(name, 'holds JSON: only its NULL can be tested');
@@ -105,7 +114,7 @@ export function checkComparable(name: string, { kind, typeName, collation, isPad
   }
 }
 
-/** Whether the shorter of two values counts as filled up with spaces. */
+/** Says whether the shorter of two values counts as filled up with spaces. */
 export function isPadded({ kind, collation }: AnyColumnType): boolean {
   return (
     kind === ColumnKind.BYTES &&
@@ -119,7 +128,7 @@ function refusal(name: string, why: string): VamosError {
   return new VamosError('BAD_REQUEST', `column ${name} ${why}: filter what the scan gives`);
 }
 
-/** One column in a program: each test leaves a BOOLEAN. */
+/** One column in a program; each test leaves a BOOLEAN. */
 class FilteredColumn {
   readonly #program: ProgramWriter;
   readonly #number: number;
@@ -169,7 +178,7 @@ class FilteredColumn {
     }
   }
 
-  /** True or false, never NULL, so that it may be turned round. */
+  /** Leaves true or false, never NULL, so that it may be negated. */
   #oneOf(values: readonly unknown[]): void {
     const given = values.filter((value) => value !== null);
     const hasNull = given.length < values.length;
@@ -181,7 +190,7 @@ class FilteredColumn {
       neverTrue(this.#program).operation('IS_TRUE');
     }
     if (!hasNull) return;
-    // Of a BLOB the length alone can be looked at.
+    // Only the length of a BLOB can be tested.
     if (this.#type.kind === ColumnKind.BLOB) this.#program.length(this.#number);
     else this.#program.column(this.#number);
     this.#program.operation('IS_NULL');
@@ -193,7 +202,10 @@ class FilteredColumn {
     throw new VamosError('BAD_REQUEST', `column ${this.#name}: 'in' and 'notIn' take a list`);
   }
 
-  /** @throws VamosError BAD_REQUEST: the host doesn't know how its values compare */
+  /**
+   * Loads the column's value.
+   * @throws VamosError BAD_REQUEST: the host doesn't know how its values compare
+   */
   #value(): void {
     checkComparable(this.#name, this.#type);
     this.#program.column(this.#number);

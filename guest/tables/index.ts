@@ -46,7 +46,7 @@ export { DuplicateKeyError } from './writes.js';
 const { Method } = vamos.tables;
 const EMPTY = new Uint8Array();
 
-/** Transactions of all Tables of one client share their streams. */
+/** The streams that transactions of all Tables of one client share. */
 const pools = new WeakMap<object, StreamPool>();
 
 function poolOf(client: { stream(): RpcStream }): StreamPool {
@@ -103,7 +103,7 @@ export class Tables {
   }
 
   /**
-   * Opens a table, and makes it first where there is none: for a program's start.
+   * Opens a table, and makes it first if there is none; for the start of a program.
    * @throws VamosError TABLE_CHANGED: it has another definition than the one given; BAD_REQUEST as `create`
    */
   async openOrCreate<D extends AnyDefinition>(definition: D, options: CallOptions = {}): Promise<Table<D>> {
@@ -115,7 +115,7 @@ export class Tables {
     try {
       return (await this.create(definition, options)) as Table<D>;
     } catch (error) {
-      // Another connector was quicker.
+      // Another connector made it first.
       if (hasCode(error, 'TABLE_EXISTS')) return this.open(definition, options);
       throw error;
     }
@@ -134,12 +134,18 @@ export class Tables {
     return new Table<D>({ name: info.definition?.name ?? '', codec, autoIncrement }, this.#link);
   }
 
-  /** @throws VamosError TABLE_MISSING; LOCK_TIMEOUT: transactions use it */
+  /**
+   * Removes a table with its rows.
+   * @throws VamosError TABLE_MISSING; LOCK_TIMEOUT: transactions use it
+   */
   async drop(name: string, options: CallOptions = {}): Promise<void> {
     await this.#stream.call(Method.DROP_TABLE, encodeName(name), options);
   }
 
-  /** Tables opened under the old name go on. @throws VamosError TABLE_MISSING, TABLE_EXISTS */
+  /**
+   * Renames a table. Tables opened under the old name go on.
+   * @throws VamosError TABLE_MISSING, TABLE_EXISTS
+   */
   async rename(from: string, to: string, options: CallOptions = {}): Promise<void> {
     const body = vamos.tables.RenameTable.encode({ from, to }).finish();
     await this.#stream.call(Method.RENAME_TABLE, body, options);
@@ -153,7 +159,7 @@ export class Tables {
     await this.#stream.call(Method.TRUNCATE_TABLE, encodeName(name), options);
   }
 
-  /** Names of all tables, in order. */
+  /** Returns the names of all tables, in order. */
   async list(options: CallOptions = {}): Promise<string[]> {
     const names: string[] = [];
     for (let after = 0, hasMore = true; hasMore;) {
@@ -166,17 +172,21 @@ export class Tables {
     return names.sort();
   }
 
-  /** A transaction, on a stream of its own: `await using transaction = tables.begin()`. Sends nothing yet. */
+  /**
+   * Begins a transaction, on a stream of its own: `await using transaction = tables.begin()`. Sends nothing
+   * yet.
+   */
   begin(options: TransactionOptions = {}): Transaction {
     return new Transaction(this.#pool, options);
   }
 
   /**
-   * Runs `body` in a transaction and commits it; rolls back if it throws. A failure that a new try may mend (deadlock,
-   * lock timeout, lost session) runs it again, even if `body` caught it, where it ended the transaction. Not where the guest's
-   * memory was rolled back meanwhile: OUTCOME_UNKNOWN.
-   * @param options.retries how often again; 3 if not given. `signal` and `timeoutMs` are the commit's: calls in `body` take
-   *   their own.
+   * Runs `body` in a transaction and commits it; rolls back if it throws. After a failure that another
+   * attempt may mend (deadlock, lock timeout, lost session) it runs `body` again, even if `body` caught the
+   * failure, if that ended the transaction. It does not if the guest's memory was rolled back meanwhile:
+   * OUTCOME_UNKNOWN.
+   * @param options.retries how often again; 3 if not given. `signal` and `timeoutMs` are the commit's: calls
+   * in `body` take their own.
    */
   async transaction<Result>(
     body: (transaction: Transaction) => Promise<Result>,
@@ -198,8 +208,8 @@ export class Tables {
   }
 
   /**
-   * A transaction in one frame: writes and, last, `commit`, which stop at the first failure; then nothing is written.
-   * (More than a frame holds goes in several.)
+   * Sends a transaction in one frame: writes and, last, `commit`. They stop at the first failure, and then
+   * nothing is written. (More than a frame holds goes in several.)
    */
   async chain(build: (chain: Chain) => void, options: WriteOptions = {}): Promise<void> {
     await using transaction = this.begin();

@@ -10,7 +10,7 @@ export type IndexPart<Name extends string> = Name | { column: Name; descending?:
 
 export interface IndexDefinition<Name extends string = string> {
   columns: readonly IndexPart<Name>[];
-  /** Two rows can't have the same key, unless part of it is NULL. */
+  /** No two rows may have the same key, unless part of it is NULL. */
   unique?: boolean;
 }
 
@@ -23,23 +23,23 @@ export interface TableDefinition<
   I extends Indexes<keyof C & string> = Indexes<keyof C & string>,
   A extends keyof C & string = keyof C & string,
 > {
-  /** At most 255 bytes of UTF-8. */
+  /** The table's name, at most 255 bytes of UTF-8. */
   name: string;
-  /** In the order of the row; at most 4,096. */
+  /** The columns in the order of the row, at most 4,096. */
   columns: C;
-  /** Columns without NULL that no two rows share. */
+  /** The primary key: columns without NULL whose values no two rows share. */
   primaryKey: P;
-  /** At most 64; `primary` is the primary key's own name. */
+  /** Further indexes, at most 64; `primary` is reserved for the primary key. */
   indexes?: I;
   /** An integer column, first in some index, that gets its value where a new row has none. */
   autoIncrement?: A;
 }
 
-/** Any definition, for signatures. */
+/** Any definition; for signatures. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- the parts depend on one another
 export type AnyDefinition = TableDefinition<any, any, any, any>;
 
-/** A definition that is inferred exactly; for tables that several places open. */
+/** Returns a definition with its exact type; for tables that several places open. */
 export function defineTable<
   const C extends Columns,
   const P extends readonly (keyof C & string)[],
@@ -78,7 +78,7 @@ type PartsOf<D extends AnyDefinition, I extends string> = I extends 'primary'
   : NonNullable<D['indexes']>[I]['columns'];
 type KeyColumn<D extends AnyDefinition, I extends string> = PartName<PartsOf<D, I>[number]> & ColumnName<D>;
 
-/** The values of an index's columns; where it has one column only, its value alone will do. */
+/** The values of an index's columns; if it has only one column, its value alone will do. */
 export type Key<D extends AnyDefinition, I extends string = 'primary'> =
   | { [K in KeyColumn<D, I>]: ColumnsOf<D>[K]['read'] }
   | (PartsOf<D, I> extends readonly [infer Part]
@@ -90,7 +90,7 @@ export type KeyPrefix<D extends AnyDefinition, I extends string> = {
   [K in KeyColumn<D, I>]?: ColumnsOf<D>[K]['read'];
 };
 
-/** The definition as it travels. */
+/** Returns the definition as a message. */
 export function toMessage(definition: AnyDefinition): vamos.tables.IDefinition {
   const columns = definition.columns as Columns;
   const names = Object.keys(columns);
@@ -133,7 +133,7 @@ export function toMessage(definition: AnyDefinition): vamos.tables.IDefinition {
   };
 }
 
-/** The definition of a table that was opened by its name. */
+/** Returns the definition of a table that was opened by its name. */
 export function fromMessage(message: vamos.tables.IDefinition): TableDefinition {
   const definition = vamos.tables.Definition.fromObject(message);
   const names = definition.columns.map((column) => column.name ?? '');
@@ -160,7 +160,7 @@ export function fromMessage(message: vamos.tables.IDefinition): TableDefinition 
   };
 }
 
-/** Whether two definitions give the same rows and indexes. */
+/** Says whether two definitions give the same rows and indexes. */
 export function isSameDefinition(a: vamos.tables.IDefinition, b: vamos.tables.IDefinition): boolean {
   const bytes = (message: vamos.tables.IDefinition) =>
     Buffer.from(vamos.tables.Definition.encode({ ...message, name: '', detail: new Uint8Array() }).finish());

@@ -6,7 +6,10 @@ import type { BlobReader } from './blob.js';
 
 const { Method, Durability: DurabilityNumber, Wait: WaitNumber } = vamos.tables;
 
-/** What has reached where when a commit answers: the disk, the host's operating system, the host process's memory. */
+/**
+ * Where the data are when a commit is answered: on the disk, with the host's operating system, or in the host
+ * process's memory.
+ */
 export type Durability = 'synced' | 'written' | 'memory';
 
 /** What to do about a row that another transaction locks: wait, fail with LOCK_NOT_AVAILABLE, or read as if it weren't there. */
@@ -19,7 +22,7 @@ export interface LockOptions extends CallOptions {
 }
 
 export interface WriteOptions extends LockOptions {
-  /** Of a write outside a transaction, which commits by itself; `synced` if not given. */
+  /** For a write outside a transaction, which commits by itself; `synced` if not given. */
   durability?: Durability;
 }
 
@@ -56,7 +59,7 @@ export function scopeOf(
 
 const TOKEN_BYTES = 8;
 
-/** Which of its stream's commits one is: numbers rise, and no other commit has the token. */
+/** Identifies one of its stream's commits: numbers rise, and no other commit has the token. */
 export interface CommitMark {
   number: number;
   token: Uint8Array;
@@ -66,36 +69,45 @@ export interface CommitMark {
 
 export const NO_COMMIT: CommitMark = { number: 0, token: new Uint8Array(), session: new Uint8Array() };
 
-/** Where a table's requests go: a stream that commits each by itself, or a transaction. */
+/** The way that a table's requests take: a stream that commits each by itself, or a transaction. */
 export interface Link extends BlobReader {
   /** The session that a cursor opened now belongs to. */
   readonly epoch: number;
-  /** Of locks, where a call gives none. */
+  /** The lock timeout of calls that give none. */
   readonly lockTimeoutMs: number | undefined;
-  /** The mark of a write that is about to be sent, where it commits by itself; else NO_COMMIT. */
+  /** Returns the mark of a write that is about to be sent, if it commits by itself; else NO_COMMIT. */
   nextCommit(): CommitMark;
-  /** A commit that wrote rows, and was to be synced, is done: the host has its number from then on. */
+  /**
+   * Notes that a commit which wrote rows, and was to be synced, is done: the host has its number from then
+   * on.
+   */
   noteStored(commit: CommitMark): void;
-  /** @param options.commit of `nextCommit`, as the request has it */
+  /**
+   * Sends a request.
+   * @param options.commit the mark from `nextCommit`, as the request has it
+   */
   send(method: number, body: Uint8Array, options: CallOptions & { commit?: CommitMark }): Promise<Uint8Array>;
-  /** A request that is no part of the transaction, on the same stream. */
+  /** Sends a request that is no part of the transaction, on the same stream. */
   sendApart(method: number, body: Uint8Array, options: CallOptions): Promise<Uint8Array>;
-  /** The cursor is not needed any more: tells the host with the next request, or soon. */
+  /** Tells the host, with the next request or soon, that the cursor is not needed any more. */
   closeCursor(cursor: number, epoch: number): void;
   /** Runs requests that take effect together or not at all. */
   atomically<Result>(options: WriteOptions, body: (link: Link) => Promise<Result>): Promise<Result>;
 }
 
-/** How long a cursor that is not needed any more stays open when no other request takes the word along. */
+/**
+ * How long a cursor that is not needed any more stays open if no other request is sent with which the host
+ * can be told.
+ */
 const CLOSE_CURSOR_AFTER_MS = 50;
 
-/** An RpcStream that tells the host of left cursors in frames that go anyway. */
+/** An RpcStream that tells the host of cursors that were left, in frames that are sent anyway. */
 export class TableStream {
   readonly #stream: RpcStream;
   #leftCursors: { cursor: number; epoch: number }[] = [];
   #timer: NodeJS.Timeout | undefined;
   #commits = 0;
-  /** The last commit whose number the host has for certain. */
+  /** The last commit whose number the host certainly has. */
   #stored = NO_COMMIT;
 
   constructor(stream: RpcStream) {
@@ -124,7 +136,7 @@ export class TableStream {
     return this.#stream.chain(requests, options);
   }
 
-  /** Marks a commit: the host keeps the mark of the stream's last one that was done. */
+  /** Marks a commit. The host keeps the mark of the stream's last commit that was done. */
   nextCommit(): CommitMark {
     return {
       number: ++this.#commits,
@@ -133,26 +145,27 @@ export class TableStream {
     };
   }
 
-  /** As `Link.noteStored`. */
+  /** See `Link.noteStored`. */
   noteStored(commit: CommitMark): void {
     const isSameSession = Buffer.compare(commit.session, this.#stored.session) === 0;
     if (!isSameSession || commit.number > this.#stored.number) this.#stored = commit;
   }
 
   /**
-   * A commit was surely not made: one that is made again has to have its number, to be known from one that was made before a
-   * rollback of the guest's memory.
+   * Takes the number of a commit back that was certainly not made. A commit that is made again must have the
+   * same number, so that it is known from one that was made before a rollback of the guest's memory.
    */
   takeBack({ number }: CommitMark): void {
     if (number > 0 && this.#commits === number) this.#commits--;
   }
 
   /**
-   * Asks the host, once there is a session again, what became of a commit whose session ended before the answer: done
-   * if this returns.
-   * @param error the commit's; another one than OUTCOME_UNKNOWN is thrown as it is
-   * @throws VamosError SESSION_LOST: it was not done; OUTCOME_UNKNOWN: the host can't be asked, a later commit of the
-   *   stream was done, and this one may have failed before it, or the host has forgotten an earlier one
+   * Asks the host, once there is a session again, what became of a commit whose session ended before the
+   * answer. If this returns the commit was done.
+   * @param error the commit's error; any but OUTCOME_UNKNOWN is thrown as it is
+   * @throws VamosError SESSION_LOST: it was not done; OUTCOME_UNKNOWN: the host can't be asked, or a later
+   * commit of the stream was done and this one may have failed before it, or the host has forgotten an
+   * earlier one
    */
   async learnOutcome(
     commit: CommitMark,
@@ -165,8 +178,8 @@ export class TableStream {
     const last = await this.#lastCommit(error.detail, options).catch(() => undefined);
     if (last === undefined || last.number > commit.number) throw error;
     if (last.number === commit.number) {
-      // With another token it is a commit that this guest made before its memory was rolled back, perhaps this one. Earlier
-      // hosts know no tokens.
+      // With another token it is a commit that this guest made before its memory was rolled back, perhaps
+      // this one. Earlier hosts know no tokens.
       if (last.token.length === 0 || Buffer.compare(last.token, commit.token) === 0) return;
       throw error;
     }
@@ -189,7 +202,7 @@ export class TableStream {
     );
   }
 
-  /** @param session that the commit was sent in */
+  /** @param session the session that the commit was sent in */
   async #lastCommit(session: Uint8Array, options: CallOptions): Promise<vamos.tables.LastCommitted> {
     const body = vamos.tables.LastCommit.encode({ stream: this.#stream.id, session }).finish();
     for (;;) {
@@ -209,7 +222,7 @@ export class TableStream {
     }, CLOSE_CURSOR_AFTER_MS).unref();
   }
 
-  /** The host closed them itself: the transaction ended. */
+  /** Forgets the cursors that the host closed itself when the transaction ended. */
   forgetCursors(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -222,13 +235,13 @@ export class TableStream {
     this.forgetCursors();
     for (const { cursor, epoch } of cursors) {
       const body = vamos.tables.CloseCursor.encode({ cursor }).finish();
-      // Nobody waits for it; a lost session has closed the cursor too.
+      // The answer does not matter; a lost session has closed the cursor too.
       this.#stream.call(Method.CLOSE_CURSOR, body, { epoch }).catch(() => undefined);
     }
   }
 }
 
-/** Streams for transactions, one each; used again when the transaction is over. */
+/** Streams for transactions, one each, which are used again when the transaction is over. */
 export class StreamPool {
   readonly #open: () => RpcStream;
   readonly #idle: TableStream[] = [];

@@ -23,34 +23,37 @@ export interface ReadOptions<Name extends string = string> extends CallOptions {
   lockTimeoutMs?: number;
 }
 
-/** A range of an index; bounds are values of its first columns and belong to the range unless said. */
+/**
+ * A range of an index. Bounds are values of its first columns, and belong to the range unless the option says
+ * otherwise.
+ */
 export interface Range<D extends AnyDefinition, I extends string> {
   lower?: KeyPrefix<D, I>;
   upper?: KeyPrefix<D, I>;
   lowerExclusive?: boolean;
   upperExclusive?: boolean;
-  /** Both bounds: the rows with these values. */
+  /** Sets both bounds: the rows with these values. */
   equal?: KeyPrefix<D, I>;
 }
 
 export interface ScanOptions<D extends AnyDefinition, I extends string, Name extends string>
   extends ReadOptions<Name>, Range<D, I> {
-  /** From the end of the range to its start. */
+  /** Reads from the end of the range to its start. */
   reverse?: boolean;
-  /** Only rows that pass, tested on the host; see Tests. */
+  /** Gives only rows that pass, which the host tests; see Tests. */
   where?: Filter<D>;
-  /** At most so many rows. */
+  /** The most rows to read. */
   limit?: number;
-  /** Of the first window; 16 KiB if not given, 1 MiB at most. */
+  /** The size of the first window; 16 KiB if not given, 1 MiB at most. */
   windowBytes?: number;
 }
 
-/** Keys of one GET at most, in bytes. */
+/** The most bytes of keys in one GET. */
 const MAX_KEY_BYTES = 512 * 1024;
 
 /** A table, as a MySQL storage engine sees one: rows are written, read by key and scanned in the order of an index. */
 export class Table<D extends AnyDefinition> {
-  /** For the connector's own parts. */
+  /** What the connector's own parts need of the table. */
   readonly opened: OpenedTable;
   readonly #link: Link;
 
@@ -63,7 +66,7 @@ export class Table<D extends AnyDefinition> {
     return this.opened.name;
   }
 
-  /** The same table with its requests going to another transaction. */
+  /** Returns the same table with its requests going to another transaction. */
   within(link: Link): Table<D> {
     return new Table<D>(this.opened, link);
   }
@@ -93,15 +96,15 @@ export class Table<D extends AnyDefinition> {
 
   /**
    * Changes some columns of a row that was read before, and returns the new row.
-   * @param old as it was read: what changes stands in `changes` alone
-   * @throws DuplicateKeyError; VamosError ROW_CHANGED, NOT_FOUND: the row is not what was read any more
+   * @param old the row as it was read; what changes stands in `changes` alone
+   * @throws DuplicateKeyError; VamosError ROW_CHANGED, NOT_FOUND: the row is no longer what was read
    */
   async updateRow(old: Row<D>, changes: Changes<D>, options: WriteOptions = {}): Promise<Row<D>> {
     const [updated] = await this.updateRows([{ old, changes }], options);
     return updated!;
   }
 
-  /** updateRow for many rows: all of them change, or none. */
+  /** Does updateRow for many rows: all of them change, or none. */
   async updateRows(
     updates: readonly { old: Row<D>; changes: Changes<D> }[],
     options: WriteOptions = {},
@@ -125,13 +128,13 @@ export class Table<D extends AnyDefinition> {
 
   /**
    * Deletes a row that was read before.
-   * @throws VamosError ROW_CHANGED, NOT_FOUND: the row is not what was read any more
+   * @throws VamosError ROW_CHANGED, NOT_FOUND: the row is no longer what was read
    */
   async deleteRow(old: Row<D>, options: WriteOptions = {}): Promise<void> {
     await this.deleteRows([old], options);
   }
 
-  /** deleteRow for many rows: all of them go, or none. */
+  /** Does deleteRow for many rows: all of them are deleted, or none. */
   async deleteRows(old: readonly Row<D>[], options: WriteOptions = {}): Promise<void> {
     await this.#write(
       'delete',
@@ -144,7 +147,7 @@ export class Table<D extends AnyDefinition> {
     return sendWrite(this.opened, kind, writes, this.#link, options);
   }
 
-  /** The row as a read would show it: what it was given, and what was filled in. */
+  /** Returns the row as a read would show it: what it was given, and what was filled in. */
   #whole(row: AnyRow, given: AnyRow): Row<D> {
     const whole: AnyRow = {};
     for (const { name, type } of this.opened.codec.columns) {
@@ -154,7 +157,7 @@ export class Table<D extends AnyDefinition> {
     return whole as Row<D>;
   }
 
-  /** The row with this primary key, or undefined. */
+  /** Returns the row with this primary key, or undefined. */
   async get<Name extends ColumnName<D> = ColumnName<D>>(
     key: Key<D>,
     options: ReadOptions<Name> = {},
@@ -162,7 +165,9 @@ export class Table<D extends AnyDefinition> {
     return this.indexRead('primary', key, options);
   }
 
-  /** The row with this key of a unique index, or undefined; a key with NULL finds none (scan for it). */
+  /**
+   * Returns the row with this key of a unique index, or undefined. A key with NULL finds none (scan for it).
+   */
   async indexRead<I extends IndexName<D>, Name extends ColumnName<D> = ColumnName<D>>(
     index: I,
     key: Key<D, I>,
@@ -172,7 +177,7 @@ export class Table<D extends AnyDefinition> {
     return row;
   }
 
-  /** The rows with these primary keys, in their order; undefined where there is none. */
+  /** Returns the rows with these primary keys, in their order; undefined where there is none. */
   async getMany<Name extends ColumnName<D> = ColumnName<D>>(
     keys: readonly Key<D>[],
     options: ReadOptions<Name> = {},
@@ -180,7 +185,7 @@ export class Table<D extends AnyDefinition> {
     return this.#get('primary', keys, options);
   }
 
-  /** indexRead for many keys. */
+  /** Does indexRead for many keys. */
   async indexReadMany<I extends IndexName<D>, Name extends ColumnName<D> = ColumnName<D>>(
     index: I,
     keys: readonly Key<D, I>[],
@@ -228,14 +233,16 @@ export class Table<D extends AnyDefinition> {
     return codec.readChunks(row, options)?.then(() => row) ?? row;
   }
 
-  /** All rows, in the order of the primary key. */
+  /** Scans all rows, in the order of the primary key. */
   rndScan<Name extends ColumnName<D> = ColumnName<D>>(
     options: ScanOptions<D, 'primary', Name> = {},
   ): Cursor<Pick<Row<D>, Name>> {
     return this.indexScan('primary', options);
   }
 
-  /** The rows of a range, in the order of an index. The host hears of it when the first row is asked for. */
+  /**
+   * Scans the rows of a range, in the order of an index. Nothing is sent before the first row is asked for.
+   */
   indexScan<I extends IndexName<D>, Name extends ColumnName<D> = ColumnName<D>>(
     index: I,
     options: ScanOptions<D, I, Name> = {},
@@ -250,7 +257,10 @@ export class Table<D extends AnyDefinition> {
     );
   }
 
-  /** How many rows there are in a range (all, if no range is given) that pass `where`, counted on the host. */
+  /**
+   * Returns how many rows there are in a range (in the table, if no range is given) that pass `where`,
+   * counted on the host.
+   */
   async count<I extends IndexName<D> = 'primary'>(
     options: Omit<ScanOptions<D, I, never>, 'columns' | 'reverse' | 'windowBytes'> & { index?: I } = {},
   ): Promise<number> {
@@ -261,9 +271,10 @@ export class Table<D extends AnyDefinition> {
   }
 
   /**
-   * Sums, least and greatest values over a range, or its rows that pass `where`: one row travels, whatever it holds.
-   * @throws VamosError BAD_REQUEST: a column that the host can't add up or compare; VALUE_OUT_OF_RANGE: a sum of small integers
-   *   that no number can hold
+   * Returns sums, least and greatest values over a range, or over its rows that pass `where`. One row
+   * travels, whatever the range holds.
+   * @throws VamosError BAD_REQUEST: the host can't add up or compare a column; VALUE_OUT_OF_RANGE: a sum of
+   * small integers that no number can hold
    */
   async aggregate<
     I extends IndexName<D> = 'primary',
@@ -315,7 +326,7 @@ export class Table<D extends AnyDefinition> {
     };
   }
 
-  /** About how many rows and bytes a range holds, without reading it. */
+  /** Estimates how many rows and bytes a range holds, without reading it. */
   async estimate<I extends IndexName<D>>(
     index: I,
     options: Range<D, I> & CallOptions = {},
@@ -330,7 +341,10 @@ export class Table<D extends AnyDefinition> {
     return { rows: Number(rows), bytes: Number(bytes) };
   }
 
-  /** Rows as the host last counted (exact until the host's worker is killed, an estimate then) and bytes stored. */
+  /**
+   * Returns the rows as the host last counted them (exactly, until the host's worker is killed; then it is an
+   * estimate) and the bytes stored.
+   */
   async statistics(options: CallOptions = {}): Promise<{ rows: number; bytes: number }> {
     const body = vamos.tables.Statistics.encode({ table: this.opened.codec.table }).finish();
     const reply = await this.#link.sendApart(Method.STATISTICS, body, options);
@@ -343,7 +357,7 @@ function lockNumber(lock: ReadOptions['lock']): vamos.tables.Lock {
   return lock === 'exclusive' ? Lock.EXCLUSIVE : lock === 'shared' ? Lock.SHARED : Lock.NO_LOCK;
 }
 
-/** As many of the keys as one request carries, at least one. */
+/** Returns as many of the keys as one request carries, at least one. */
 function firstKeys(keys: readonly Buffer[], start: number): Buffer[] {
   let bytes = 0;
   let end = start;

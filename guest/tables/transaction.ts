@@ -39,12 +39,12 @@ const ISOLATIONS: Record<Isolation, vamos.tables.Isolation> = {
 };
 
 const EMPTY = new Uint8Array();
-/** A request of theirs has rows; what goes by conditions may find none. */
+/** Methods whose requests always have rows to write; requests by conditions may find none. */
 const WRITES: ReadonlySet<number> = new Set([Method.INSERT, Method.UPDATE, Method.DELETE]);
 
 /**
- * A transaction, on a stream of its own. It begins on the host with its first request. Ends by `commit` or `rollback`;
- * `await using` rolls back what was not committed.
+ * A transaction, on a stream of its own. It begins on the host with its first request, and ends by `commit`
+ * or `rollback`; `await using` rolls back what was not committed.
  */
 export class Transaction implements Link, AsyncDisposable {
   readonly isTransaction = true;
@@ -52,18 +52,18 @@ export class Transaction implements Link, AsyncDisposable {
   readonly #options: TransactionOptions;
   readonly #pool: StreamPool;
   readonly #stream: TableStream;
-  /** The stream's, when the work began that it does. */
+  /** The stream's renewals when the work began that the transaction does. */
   readonly #renewals: number;
-  /** The session it began in; undefined: it has not begun. */
+  /** The session in which it began; undefined: it has not begun. */
   #epoch: number | undefined;
   /** Why it takes no more requests. */
   #end: VamosError | undefined;
   /** Why it could not begin. */
   #refusal: VamosError | undefined;
-  /** Rows were written for certain, and not undone: the host keeps the commit's number. */
+  /** Rows were certainly written, and not undone, so the host keeps the commit's number. */
   #hasWritten = false;
 
-  /** @param renewals of its stream when an earlier transaction began, which this one does again */
+  /** @param renewals its stream's renewals when an earlier transaction began that this one does again */
   constructor(pool: StreamPool, options: TransactionOptions, renewals?: number) {
     this.#pool = pool;
     this.#stream = pool.take();
@@ -72,26 +72,26 @@ export class Transaction implements Link, AsyncDisposable {
     this.lockTimeoutMs = options.lockTimeoutMs;
   }
 
-  /** Neither committed nor rolled back. */
+  /** The transaction is neither committed nor rolled back. */
   get isOpen(): boolean {
     return !this.#end;
   }
 
-  /** What ended it, if that was no commit and no rollback: a deadlock, the loss of its session. */
+  /** What ended it, if that was no commit and no rollback: a deadlock, or the loss of its session. */
   get failure(): VamosError | undefined {
     return this.#end?.code === 'NO_TRANSACTION' ? undefined : this.#end;
   }
 
-  /** The table with its requests in this transaction. */
+  /** Returns the table with its requests in this transaction. */
   table<D extends AnyDefinition>(table: Table<D>): Table<D> {
     return table.within(this);
   }
 
   /**
-   * Makes all of it durable and visible, and ends the transaction.
-   * Where the session ends before the answer, the host is asked for the outcome once it is back.
-   * @throws VamosError then it is rolled back; OUTCOME_UNKNOWN (the host could not be asked), CANCELLED,
-   *   DEADLINE_EXCEEDED: it may have been done
+   * Makes all of it durable and visible, and ends the transaction. If the session ends before the answer, the
+   * host is asked for the outcome once there is a session again.
+   * @throws VamosError: it is rolled back; but OUTCOME_UNKNOWN (the host could not be asked), CANCELLED,
+   * DEADLINE_EXCEEDED: it may have been done
    */
   async commit(options: CallOptions & { durability?: Durability } = {}): Promise<void> {
     this.#check();
@@ -103,7 +103,7 @@ export class Transaction implements Link, AsyncDisposable {
     if (isSynced(options.durability)) this.#noteStored(commit);
   }
 
-  /** Undoes all of it and ends the transaction; none if it has ended already. */
+  /** Undoes all of it and ends the transaction. Does nothing if it has ended already. */
   async rollback(options: CallOptions = {}): Promise<void> {
     if (this.#end) return;
     if (this.#epoch === undefined) return this.#finish(rolledBack());
@@ -119,7 +119,7 @@ export class Transaction implements Link, AsyncDisposable {
     await this.rollback();
   }
 
-  /** A place to come back to. A savepoint of the same name is replaced. */
+  /** Sets a place to come back to. It replaces a savepoint of the same name. */
   savepoint(name: string, options: CallOptions = {}): Promise<void> {
     return this.#savepoint(Action.SET, name, options);
   }
@@ -140,9 +140,9 @@ export class Transaction implements Link, AsyncDisposable {
   }
 
   /**
-   * Writes that go in one frame and stop at the first failure, the commit among them if `build` asks for it.
-   * A failure leaves the transaction open with the writes before it done, but for CANCELLED and DEADLINE_EXCEEDED of a
-   * chain that commits: that ends it, as it ends `commit`.
+   * Sends writes in one frame that stop at the first failure, the commit among them if `build` asks for it. A
+   * failure leaves the transaction open with the writes before it done; but CANCELLED and DEADLINE_EXCEEDED
+   * of a chain that commits end it, as they end `commit`.
    */
   async chain(build: (chain: Chain) => void, options: WriteOptions = {}): Promise<void> {
     this.#check();
@@ -152,7 +152,7 @@ export class Transaction implements Link, AsyncDisposable {
     const { epoch } = this;
     const frames = await chain.frames(this, this.#stream.maxBodyBytes, options, commit);
     try {
-      // Numbers that were reserved for its rows, and blobs, belong to that session.
+      // Values that were reserved for its rows, and blobs, belong to that session.
       if (this.epoch !== epoch) {
         throw new VamosError(
           'SESSION_LOST',
@@ -189,13 +189,13 @@ export class Transaction implements Link, AsyncDisposable {
     this.#finish(committed());
   }
 
-  /** The transaction commits, not its writes. */
+  /** Returns no mark: the transaction commits, not its writes. */
   nextCommit(): CommitMark {
     return NO_COMMIT;
   }
 
   noteStored(): void {
-    // Of the transaction's commit its end tells.
+    // The end of the transaction notes its commit.
   }
 
   #noteStored(commit: CommitMark): void {
@@ -239,7 +239,7 @@ export class Transaction implements Link, AsyncDisposable {
     }
   }
 
-  /** BEGIN goes in the frame of the first request, and is not cancelled with it. */
+  /** Begins on the host. BEGIN goes in the frame of the first request, and is not cancelled with it. */
   #begin(): { epoch: number } {
     if (this.#epoch !== undefined) return { epoch: this.#epoch };
     this.#epoch = this.#stream.epoch;
@@ -250,7 +250,7 @@ export class Transaction implements Link, AsyncDisposable {
       consistentSnapshot,
     }).finish();
     const scope = { epoch: this.#epoch };
-    // If it fails, the request behind it does too, and tells why.
+    // If it fails, the request behind it does too, and reports why.
     this.#stream.call(Method.BEGIN, body, scope).catch((error: unknown) => {
       this.#refusal = VamosError.from(error);
     });
@@ -265,7 +265,7 @@ export class Transaction implements Link, AsyncDisposable {
     commit = NO_COMMIT,
   ): Promise<void> {
     const scope = this.#begin();
-    // Later requests fail at once, before the reply: nothing may follow on this stream.
+    // Later requests fail immediately, before the reply: none may follow on this stream.
     this.#end = end;
     this.#stream.forgetCursors();
     try {
@@ -273,7 +273,7 @@ export class Transaction implements Link, AsyncDisposable {
     } catch (thrown) {
       const error = VamosError.from(thrown);
       this.#undoIfOpen();
-      // Nothing that commits may follow on the stream before this is known.
+      // No request that commits may follow on the stream before this is known.
       const explained = this.#explain(error);
       await this.#stream.learnOutcome(commit, explained, options);
     } finally {
@@ -281,7 +281,10 @@ export class Transaction implements Link, AsyncDisposable {
     }
   }
 
-  /** An end that was given up may not have run: the stream's next transaction must not go on with this one. */
+  /**
+   * Rolls back once more after an end that was given up, since it may not have run: the stream's next
+   * transaction must not continue this one.
+   */
   #undoIfOpen(): void {
     this.#stream.call(Method.ROLLBACK, EMPTY, { epoch: this.epoch }).catch(() => undefined);
   }
@@ -294,7 +297,10 @@ export class Transaction implements Link, AsyncDisposable {
     if (this.#end) throw this.#end;
   }
 
-  /** It began in a state of this guest's memory that the host knows a later one of. There it may have been committed. */
+  /**
+   * Says whether the transaction began in a state of this guest's memory that the host knows a later one of.
+   * In that later state it may have been committed.
+   */
   #isOfEarlierState(): boolean {
     return this.#stream.renewals !== this.#renewals && !this.#options.readOnly;
   }

@@ -6,22 +6,25 @@ import type { BlobHandle, BlobSource } from './blob.js';
 export class ColumnType<Read, Written = Read, Nullable extends boolean = false> {
   declare readonly read: Read;
   declare readonly written: Written;
-  /** Kept with the definition, so that a table opens by name alone. */
+  /** The type's name, which is kept with the definition, so that a table opens by name alone. */
   readonly typeName: string;
   readonly kind: ColumnKind;
   readonly widthBytes: number;
   readonly isNullable: Nullable;
   readonly isText: boolean;
-  /** Absent: the value is stored as it is. */
+  /** Turns a value into what the row holds; without it the value is stored as it is. */
   readonly encode: ((value: never) => RawValue) | undefined;
   readonly decode: ((raw: RawValue) => unknown) | undefined;
-  /** Values don't tell all that stands in the row (a Date has no microseconds): an old row is told by its bytes. */
+  /**
+   * The value does not say all that stands in the row (a Date has no microseconds), so an old row is
+   * identified by its bytes.
+   */
   readonly isLossy: boolean;
-  /** Of text in a table that MariaDB made: what orders its indexes. */
+  /** The collation that orders indexes of a text column in a table that MariaDB made. */
   readonly collation: string | undefined;
-  /** MariaDB's CHAR: its values sort as if filled up with spaces, whatever the collation. */
+  /** The column is MariaDB's CHAR: its values sort as if filled up with spaces, whatever the collation. */
   readonly isPadded: boolean;
-  /** MariaDB computes it from other columns. */
+  /** MariaDB computes the column from others. */
   readonly isGenerated: boolean;
 
   constructor(options: {
@@ -50,7 +53,7 @@ export class ColumnType<Read, Written = Read, Nullable extends boolean = false> 
     this.isGenerated = options.isGenerated ?? false;
   }
 
-  /** The same type where NULL may stand. */
+  /** Returns the same type with NULL allowed. */
   nullable(): ColumnType<Read | null, Written | null, true> {
     return new ColumnType({ ...this, isNullable: true });
   }
@@ -86,7 +89,7 @@ export const t = {
   uint16: () => plain<number>('uint16', ColumnKind.UINT16),
   uint32: () => plain<number>('uint32', ColumnKind.UINT32),
   uint64: () => plain<bigint>('uint64', ColumnKind.UINT64),
-  /** 32-bit IEEE 754: what is read is what was written, rounded. */
+  /** A 32-bit IEEE 754 number: what is read is what was written, rounded. */
   float: () => plain<number>('float', ColumnKind.FLOAT),
   double: () => plain<number>('double', ColumnKind.DOUBLE),
   boolean: () =>
@@ -99,7 +102,10 @@ export const t = {
       },
       decode: (raw) => raw !== 0,
     }),
-  /** A string, UTF-8 in the row, ordered by code point. @param maxBytes of its UTF-8; 0: no limit of its own */
+  /**
+   * A string: UTF-8 in the row, ordered by code point.
+   * @param maxBytes the most bytes of its UTF-8; 0: no limit of its own
+   */
   text: (maxBytes = 0) =>
     new ColumnType<string>({
       typeName: 'text',
@@ -111,9 +117,12 @@ export const t = {
         return value;
       },
     }),
-  /** @param maxBytes 0: no limit of its own */
+  /**
+   * Bytes.
+   * @param maxBytes 0: no limit of its own
+   */
   bytes: (maxBytes = 0) => plain<Uint8Array>('bytes', ColumnKind.BYTES, maxBytes),
-  /** Exactly so many bytes, 1 to 65,535. */
+  /** Bytes of exactly this number, 1 to 65,535. */
   fixed: (widthBytes: number) => plain<Uint8Array>('fixed', ColumnKind.FIXED, widthBytes),
   /** A Date, stored as milliseconds since 1970. */
   dateTime: () =>
@@ -126,7 +135,7 @@ export const t = {
       },
       decode: (raw) => new Date(Number(raw)),
     }),
-  /** Anything JSON can hold, stored as its text. */
+  /** Anything that JSON can hold, stored as its text. */
   json: <Value = unknown>() =>
     new ColumnType<Value>({
       typeName: 'json',
@@ -140,7 +149,7 @@ export const t = {
       decode: parseJson,
     }),
   /**
-   * Bytes up to 1 GiB: small ones stand in the row, others are streamed beside it. Read as a handle.
+   * Bytes up to 1 GiB, read as a handle: small blobs stand in the row, others are streamed beside it.
    * @param maxBytes 0: no limit of its own
    */
   blob: (maxBytes = 0) =>
@@ -195,7 +204,10 @@ const BY_KIND: Record<ColumnKind, (widthBytes: number) => AnyColumnType> = {
   [ColumnKind.BLOB]: t.blob,
 };
 
-/** The type of a column that another connector may have defined: by its name where that is one of ours, else by its kind. */
+/**
+ * Returns the type of a column that another connector may have defined: by its type's name if that is one of
+ * ours, else by its kind.
+ */
 export function typeOfColumn(column: {
   kind: ColumnKind;
   type: string;

@@ -11,10 +11,10 @@ import { isSynced, scopeOf, type CommitMark, type Link, type WriteOptions } from
 
 const { Method } = vamos.tables;
 
-/** What a request carries at most, so that it has room in a frame of 1 MiB. */
+/** The most that a request carries, so that it has room in a frame of 1 MiB. */
 export const MAX_REQUEST_BYTES = 1024 * 1024 - 16 * 1024;
 
-/** An opened table, shared by all who use it. */
+/** An opened table, which all parts that use it share. */
 export interface OpenedTable {
   readonly name: string;
   readonly codec: TableCodec;
@@ -35,11 +35,11 @@ const METHODS: Record<WriteKind, number> = {
   delete: Method.DELETE,
 };
 
-/** A row has the key of another one: nothing of the request was written. */
+/** A row has the key of another one; nothing of the request was written. */
 export class DuplicateKeyError extends VamosError {
   /** `primary`, or the name from the definition. */
   readonly index: string;
-  /** Which row of the call, from 0. */
+  /** The number of the row in the call, from 0. */
   readonly rowNumber: number;
 
   constructor(table: string, index: string, rowNumber: number, detail: Uint8Array) {
@@ -55,7 +55,10 @@ export class DuplicateKeyError extends VamosError {
   }
 }
 
-/** Rows as they will stand in the table: auto-increment values given, large blobs streamed to the host. */
+/**
+ * Returns rows as they will stand in the table: with auto-increment values given, and large blobs streamed to
+ * the host.
+ */
 export async function completeRows(
   table: OpenedTable,
   rows: readonly AnyRow[],
@@ -67,7 +70,7 @@ export async function completeRows(
 }
 
 /**
- * Rows whose blobs are handles; the others are streamed to the host one after another.
+ * Returns rows whose blobs are handles; the others are streamed to the host one after another.
  * @param before the rows that these change: what is the same stays as it is
  */
 export async function storeBlobs(
@@ -101,11 +104,11 @@ export async function storeBlobs(
 export interface WriteRequest {
   method: number;
   body: Uint8Array;
-  /** Which row of the call its first is. */
+  /** The number of its first row in the call. */
   firstRow: number;
 }
 
-/** The requests of a write, each made when it is asked for and no larger than maxBytes. */
+/** Yields the requests of a write, each made when it is asked for and no larger than maxBytes. */
 export function* writeRequests(
   table: OpenedTable,
   kind: WriteKind,
@@ -202,7 +205,8 @@ async function sendRequest(
     await link.send(request.method, request.body, options);
   } catch (thrown) {
     const error = VamosError.from(thrown);
-    // Values that were reserved in a session before may be in rows that this guest wrote before its memory was rolled back.
+    // Values that were reserved in an earlier session may be in rows that this guest wrote before its memory
+    // was rolled back.
     if (error.code === 'DUPLICATE_KEY' && table.autoIncrement && link.epoch !== epoch) {
       throw new VamosError('SESSION_LOST', "the session that the rows' numbers were reserved in has ended", {
         cause: error,
@@ -212,7 +216,7 @@ async function sendRequest(
   }
 }
 
-/** A write's failure with the index's name and the number of the row in the call. */
+/** Adds the index's name and the number of the row in the call to a write's failure. */
 export function explainWrite(table: OpenedTable, error: VamosError, firstRow: number): VamosError {
   if (error.code !== 'DUPLICATE_KEY' || error.detail.length < 8) return error;
   const detail = asBuffer(error.detail);

@@ -385,7 +385,7 @@ export class Guest {
     try {
       statm = readFileSync(`/proc/${this.#worker?.pid}/statm`, 'latin1');
     } catch {
-      return; // return; // It has just ended.
+      return; // It has just ended.
     }
     const residentBytes = Number(statm.split(' ')[1]) * PAGE_BYTES;
     const { memoryBytes } = this.configuration.limits;

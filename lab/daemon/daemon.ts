@@ -12,7 +12,7 @@ import { VamosError } from '../../src/protocol/errors.js';
 
 const CLI = path.join(packageRoot, 'dist/entry/cli.js');
 
-/** What a finished `vamos ...` gave. */
+/** The outcome of a finished `vamos ...` command. */
 export interface Run {
   code: number | string | null;
   stdout: string;
@@ -27,7 +27,7 @@ export function vamos(...args: string[]): Promise<Run> {
   });
 }
 
-/** Polls until the condition gives something true; the test's own timeout bounds it. */
+/** Polls until the condition returns something true; the test's own timeout bounds it. */
 export async function until<Value>(
   condition: () => Value | false | undefined | Promise<Value | false | undefined>,
 ): Promise<Value> {
@@ -38,10 +38,13 @@ export async function until<Value>(
   }
 }
 
-/** What a connector may end with only because it had little time. */
+/** Codes that a connector may end with only because it had little time. */
 const MAY_COME_LATER: readonly unknown[] = ['NO_WELCOME', 'CHANNEL_ABSENT', 'CHANNEL_CLOSED', 'SESSION_LOST'];
 
-/** A connector whose calls wait so long for a session, once it has had one: for the first it takes the time it needs. */
+/**
+ * Opens a connector whose calls wait this long for a session once it has had one; the first session may take
+ * the time it needs.
+ */
 export function connectImpatient(address: string, connectTimeoutMs: number): Promise<Vamos> {
   return until(() =>
     connect(address, { connectTimeoutMs }).catch((error: unknown) => {
@@ -60,7 +63,7 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** A temporary folder, short enough for sockets; removed by `[Symbol.dispose]`. */
+/** A temporary folder with a path short enough for sockets; `[Symbol.dispose]` removes it. */
 export class Folder implements Disposable {
   readonly path = mkdtempSync(path.join(os.tmpdir(), 'vamos-'));
 
@@ -69,12 +72,15 @@ export class Folder implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    // Again where a process that is ending has just made a file there.
+    // It is tried again where a process that is ending has just made a file there.
     rmSync(this.path, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   }
 }
 
-/** A real daemon process with its control socket in `folder`; killed, workers too, by `[Symbol.asyncDispose]`. */
+/**
+ * A real daemon process with its control socket in `folder`. `[Symbol.asyncDispose]` kills it and its
+ * workers.
+ */
 export class Daemon implements AsyncDisposable {
   readonly process: ChildProcess;
   readonly control: string;
@@ -95,7 +101,7 @@ export class Daemon implements AsyncDisposable {
     );
   }
 
-  /** One whose guests are all tried. */
+  /** Starts a daemon, and waits until it has tried to start all its guests. */
   static async start(folder: Folder, args: string[]): Promise<Daemon> {
     const daemon = new Daemon(folder, args);
     await until(() => {
@@ -125,7 +131,7 @@ export class Daemon implements AsyncDisposable {
     return guest;
   }
 
-  /** The guest, once its worker tells what it has done, which it must within a moment. */
+  /** Returns the guest once its worker reports its counters, which it must within a moment. */
   reporting(name: string): Promise<Required<Pick<GuestReport, 'report'>>> {
     return until(async () => {
       const { report } = await this.guest(name);
@@ -133,7 +139,7 @@ export class Daemon implements AsyncDisposable {
     });
   }
 
-  /** The guest, once it serves. */
+  /** Returns the guest once it serves. */
   serving(name: string): Promise<GuestReport & { pid: number }> {
     return until(async () => {
       const guest = await this.guest(name);

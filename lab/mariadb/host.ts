@@ -14,9 +14,9 @@ export class Host implements AsyncDisposable {
   #daemon: Daemon | undefined;
 
   /**
-   * @param limits of the guest, as in the daemon's configuration
-   * @param token that connectors have to give
-   * @param channels of the guest, if not one UNIX socket in the folder; the server uses the first
+   * @param limits the guest's limits, as in the daemon's configuration
+   * @param token the token that connectors must give
+   * @param channels the guest's channels, if not one UNIX socket in the folder; the server uses the first
    */
   constructor(
     folder: Folder,
@@ -33,7 +33,7 @@ export class Host implements AsyncDisposable {
       limits,
       ...(token !== undefined && { token }),
     };
-    // A killed worker is back at once, as often as a test kills it.
+    // A killed worker comes back immediately, as often as a test kills it.
     const restart = { firstMs: 10, longestMs: 50, failedMs: 200 };
     writeFileSync(folder.file('host.yaml'), stringify({ restart, guests: { [GUEST]: guest } }));
   }
@@ -48,7 +48,7 @@ export class Host implements AsyncDisposable {
     await this.workerPid();
   }
 
-  /** Drains, syncs, ends. */
+  /** Lets the daemon drain, sync and end. */
   async stop(): Promise<void> {
     const daemon = this.#daemon;
     this.#daemon = undefined;
@@ -56,7 +56,7 @@ export class Host implements AsyncDisposable {
     await daemon?.exited;
   }
 
-  /** kill -9 of the daemon and its worker: nothing serves until `start`. */
+  /** Kills the daemon and its worker (SIGKILL); nothing serves until `start`. */
   async kill(): Promise<void> {
     const daemon = this.#daemon;
     this.#daemon = undefined;
@@ -67,7 +67,7 @@ export class Host implements AsyncDisposable {
     await Promise.all(workers.map(killed));
   }
 
-  /** kill -9 of the daemon alone; its worker ends by itself. Nothing serves until `start`. */
+  /** Kills the daemon alone (SIGKILL); its worker ends by itself. Nothing serves until `start`. */
   async killSupervisor(): Promise<void> {
     const daemon = this.#daemon;
     this.#daemon = undefined;
@@ -75,19 +75,19 @@ export class Host implements AsyncDisposable {
     await daemon?.exited;
   }
 
-  /** Process of the daemon itself. */
+  /** The process id of the daemon itself. */
   get supervisorPid(): number {
     const pid = this.#daemon?.process.pid;
     if (pid === undefined) throw new Error('the host does not run');
     return pid;
   }
 
-  /** kill -9 of the worker alone; the daemon starts another one by itself. */
+  /** Kills the worker alone (SIGKILL); the daemon starts another one by itself. */
   async killWorker(): Promise<void> {
     await killed(await this.workerPid());
   }
 
-  /** Process of the worker, once it serves. */
+  /** Returns the process id of the worker, once it serves. */
   async workerPid(): Promise<number> {
     const daemon = this.#daemon;
     if (!daemon) throw new Error('the host does not run');
@@ -98,18 +98,18 @@ export class Host implements AsyncDisposable {
     return pid;
   }
 
-  /** What the worker counted of its tables, now. */
+  /** Returns what the worker counts of its tables, now. */
   async counters(): Promise<Record<string, number>> {
     return (await this.#report()).modules.tables!;
   }
 
-  /** How many requests of all sessions run. */
+  /** Returns how many requests of all sessions run. */
   async running(): Promise<number> {
     const { sessions } = (await this.#report()).server;
     return sessions.reduce((sum, { running }) => sum + running, 0);
   }
 
-  /** There is none where the worker does not serve, or is slow to answer. */
+  /** Returns the worker's counters. There are none where it does not serve, or is slow to answer. */
   #report(): Promise<Report> {
     const daemon = this.#daemon;
     if (!daemon) throw new Error('the host does not run');
@@ -132,7 +132,10 @@ function childrenOf(pid: number): number[] {
   return text === '' ? [] : text.split(' ').map(Number);
 }
 
-/** A dead process whose parent died, too, may wait long for somebody to collect it: that is dead enough. */
+/**
+ * Says whether a process runs. A dead process whose parent died, too, may wait long to be collected; it
+ * counts as ended.
+ */
 function isRunning(pid: number): boolean {
   try {
     return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));

@@ -3,7 +3,7 @@ import { sanitized } from './sanitize.js';
 import { MariadbServer } from './server.js';
 
 interface RunOptions {
-  /** false: --no-vamos */
+  /** False with --no-vamos. */
   vamos: boolean;
   plugin?: string[];
   sanitized?: boolean;

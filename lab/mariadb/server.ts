@@ -14,7 +14,7 @@ const SHARE = path.join(INSTALLATION, 'share/mysql');
 const TEMPLATES = path.join(packageRoot, 'build/mariadb-data');
 export const PLUGIN = path.join(packageRoot, 'build/plugin/ha_vamos.so');
 
-/** Small files, so that a data folder is copied in no time; every start may say otherwise. */
+/** Options for small files, so that a data folder is copied quickly; every start may override them. */
 const SMALL = [
   '--innodb-log-file-size=16M',
   '--innodb-buffer-pool-size=32M',
@@ -23,23 +23,27 @@ const SMALL = [
 ];
 
 export interface ServerOptions {
-  /** Arguments of mariadbd beside the fixed ones, for instance ['--log-bin', '--server-id=1']. */
+  /** Arguments of mariadbd beside the fixed ones, such as ['--log-bin', '--server-id=1']. */
   args?: string[];
-  /** Plugins of Debian's packages to load, for instance ['ha_rocksdb.so']. */
+  /** Plugins of Debian's packages to load, such as ['ha_rocksdb.so']. */
   plugins?: string[];
-  /** Whose tables ENGINE=VAMOS holds: one of its own (the default), another server's, or none: no VAMOS then. */
+  /**
+   * The host that holds the tables of ENGINE=VAMOS: the server's own (the default), another server's, or
+   * none. Without one there is no VAMOS.
+   */
   host?: Host | 'own' | 'none';
   /** Limits of the own host's guest, as in the daemon's configuration. */
   limits?: Record<string, string | number>;
-  /** Another build of the plugin, for instance a sanitized one. */
+  /** Another build of the plugin, such as a sanitized one. */
   plugin?: string;
-  /** Of mariadbd beside this process's own, for instance LD_PRELOAD. */
+  /** Environment variables of mariadbd beside this process's own, such as LD_PRELOAD. */
   environment?: Record<string, string>;
 }
 
 /**
- * A private MariaDB server on a UNIX socket, with ENGINE=VAMOS and a host daemon behind it, all in a temporary folder
- * that goes with it. User root, no password, database `test`. It dies with the process that started it.
+ * A private MariaDB server on a UNIX socket, with ENGINE=VAMOS and a host daemon behind it, all in a
+ * temporary folder that is removed with it. Its user is root without a password, its database `test`. It dies
+ * with the process that started it.
  */
 export class MariadbServer implements AsyncDisposable {
   readonly folder = new Folder();
@@ -47,7 +51,7 @@ export class MariadbServer implements AsyncDisposable {
   readonly dataFolder = this.folder.file('data');
   /** The host whose tables it uses. */
   readonly host: Host | undefined;
-  /** Not shared: a server that starts removes the temporary tables that it finds there. */
+  /** Not shared with other servers: a server that starts removes the temporary tables that it finds there. */
   readonly #temporary = this.folder.file('tmp');
   readonly #options: ServerOptions;
   readonly #connections = new Set<mysql.Connection>();
@@ -61,7 +65,10 @@ export class MariadbServer implements AsyncDisposable {
     else if (host !== 'none') this.host = host;
   }
 
-  /** @throws Error with the server's log when it does not come up */
+  /**
+   * Makes and starts a server.
+   * @throws Error with the server's log when it does not come up
+   */
   static async start(options: ServerOptions = {}): Promise<MariadbServer> {
     const plugin = path.resolve(options.plugin ?? PLUGIN);
     for (const file of [path.join(INSTALLATION, 'sbin/mariadbd'), plugin]) {
@@ -89,7 +96,7 @@ export class MariadbServer implements AsyncDisposable {
     return this.#process.pid;
   }
 
-  /** A command line that opens a client at it. */
+  /** The command line of a client that connects to the server. */
   get client(): string {
     return `${path.join(INSTALLATION, 'bin/mariadb')} --no-defaults --user=root --socket=${this.socket} test`;
   }
@@ -114,12 +121,12 @@ export class MariadbServer implements AsyncDisposable {
       '--plugin-maturity=experimental',
       ...plugins.map((name) => `--plugin-load-add=${name}`),
       ...(this.host ? ['--plugin-load-add=ha_vamos.so', `--vamos-channel=${this.host.channel}`] : []),
-      // A worker that was killed may be long in coming back on a busy machine.
+      // A worker that was killed may take long to come back on a busy machine.
       '--loose-vamos-connect-timeout-ms=60000',
       ...args,
       ...extraArgs,
     ];
-    // Nobody is left to end a server whose tests were killed.
+    // No process is left to end a server whose tests were killed.
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'env', ...command], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
@@ -146,7 +153,7 @@ export class MariadbServer implements AsyncDisposable {
     }
   }
 
-  /** A connection that is closed with the server, if not before. */
+  /** Opens a connection that is closed with the server, if not before. */
   async connect(options: mysql.ConnectionOptions = {}): Promise<mysql.Connection> {
     const connection = await mysql.createConnection({
       socketPath: this.socket,
@@ -154,7 +161,7 @@ export class MariadbServer implements AsyncDisposable {
       database: 'test',
       ...options,
     });
-    // A server that is killed must end no test by an error that nobody took.
+    // A server that is killed must end no test by an error without a listener.
     connection.on('error', () => undefined);
     this.#connections.add(connection);
     // What a connection buffers would stay until the server ends.
@@ -179,12 +186,12 @@ export class MariadbServer implements AsyncDisposable {
     await this.#end('SIGTERM');
   }
 
-  /** kill -9 of mariadbd. */
+  /** Kills mariadbd (SIGKILL). */
   async kill(): Promise<void> {
     await this.#end('SIGKILL');
   }
 
-  /** Ends all at once; what it wrote goes. */
+  /** Kills the server and its host, and removes what they wrote. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
     for (const connection of this.#connections) connection.destroy();
@@ -205,7 +212,7 @@ export class MariadbServer implements AsyncDisposable {
     await ended;
   }
 
-  /** mariadbd knows one plugin folder: here it holds links to Debian's plugins and to ours. */
+  /** Makes the only plugin folder that mariadbd has: it holds links to Debian's plugins and to ours. */
   async #collectPlugins(plugin: string): Promise<void> {
     const folder = this.folder.file('plugins');
     const theirs = path.join(INSTALLATION, 'lib/mysql/plugin');
@@ -228,7 +235,7 @@ function commonArguments(dataFolder: string): string[] {
   ];
 }
 
-/** A data folder with the system tables, made once for a version of the server. */
+/** Returns a data folder with the system tables, made once for a version of the server. */
 async function template(): Promise<string> {
   const version = (await readFile(path.join(packageRoot, 'build/mariadb/version'), 'utf8')).trim();
   const key = createHash('sha256')
@@ -256,7 +263,7 @@ async function template(): Promise<string> {
   );
   bootstrap.child.stdin!.end(sql);
   await bootstrap;
-  // Of several processes that made one, the first wins.
+  // If several processes made one, the first wins.
   await rename(making, folder).catch(async (error: unknown) => {
     await rm(making, { recursive: true });
     if (!existsSync(folder)) throw error;

@@ -3,11 +3,14 @@ import type mysql from 'mysql2/promise';
 import { until } from '../daemon/daemon.js';
 import type { MariadbServer } from './server.js';
 
-/** A connection in a test of several: rows come as arrays, errors as their codes. */
+/** A connection in a test with several: rows come as arrays, errors as their codes. */
 export class Session implements AsyncDisposable {
   private constructor(readonly connection: mysql.Connection) {}
 
-  /** @param settings assignments of SET SESSION */
+  /**
+   * Opens a session.
+   * @param settings assignments of SET SESSION
+   */
   static async open(server: MariadbServer, ...settings: string[]): Promise<Session> {
     const session = new Session(await server.connect());
     for (const setting of settings) await session.sql(`SET SESSION ${setting}`);
@@ -27,7 +30,7 @@ export class Session implements AsyncDisposable {
     return result;
   }
 
-  /** The error that the statement ends with. */
+  /** Returns the error that the statement ends with. */
   async refusal(statement: string): Promise<mysql.QueryError> {
     try {
       await this.connection.query(statement);
@@ -41,7 +44,7 @@ export class Session implements AsyncDisposable {
     return (await this.refusal(statement)).code ?? 'no code';
   }
 
-  /** Number of rows of t that the condition holds for. */
+  /** Returns the number of rows of t for which the condition holds. */
   async count(condition = 'TRUE'): Promise<number> {
     const rows = (await this.sql(`SELECT COUNT(*) FROM t WHERE ${condition}`)) as [[number]];
     return rows[0][0];
@@ -53,7 +56,7 @@ export class Session implements AsyncDisposable {
   }
 }
 
-/** Settles when a statement of the session has run for a moment, which does not say how far it came. */
+/** Settles when a statement of the session has run for a moment, which does not say how far it has come. */
 export async function untilRunning(server: MariadbServer, id: number): Promise<void> {
   await untilInProcessList(server, `ID = ${id} AND INFO IS NOT NULL AND TIME_MS > 300`);
 }
@@ -73,26 +76,30 @@ async function untilInProcessList(server: MariadbServer, condition: string): Pro
   await until(async () => (await server.query(asked)).length > 0);
 }
 
-/** Settles when a statement waits for a row lock: any of the engine's, so there should be one that can. */
+/**
+ * Settles when a statement waits for a row lock of the engine; no other test may cause such waits meanwhile.
+ */
 export async function untilLocked(server: MariadbServer, engine = 'VAMOS'): Promise<void> {
   await until(async () => (await lockWaits(server, engine)) > 0);
 }
 
 /**
- * How many statements wait for a row lock of the engine. It is its own state of this moment: whoever releases a lock has
- * ended the waits for it when its statement is answered. (information_schema.INNODB_TRX shows what was a tenth of a second ago.)
+ * Returns how many statements wait for a row lock of the engine, at this moment: when a statement is answered
+ * that released a lock, the waits for that lock have ended. (information_schema.INNODB_TRX shows the state of
+ * a tenth of a second ago.)
  */
 export async function lockWaits(server: MariadbServer, engine: string): Promise<number> {
   if (engine === 'VAMOS') return (await server.host!.counters())['operationsParked']!;
   if (engine !== 'InnoDB') throw new Error(`${engine} does not tell which statements wait`);
   const [row] = await server.query('SHOW ENGINE INNODB STATUS');
-  // Before the transactions stand those of the last deadlock.
+  // The transactions of the last deadlock stand before the present ones.
   const transactions = String(row!['Status']).split('LIST OF TRANSACTIONS FOR EACH SESSION')[1]!;
   return transactions.match(/^LOCK WAIT /gm)?.length ?? 0;
 }
 
 /**
- * Settles when InnoDB has purged what transactions removed that have ended. While a snapshot of it is open, it does not.
+ * Settles when InnoDB has purged what ended transactions removed. While a snapshot of it is open, it does
+ * not.
  */
 export async function untilPurged(server: MariadbServer): Promise<void> {
   await server.query('CREATE TABLE IF NOT EXISTS test.purged (id INT) ENGINE=InnoDB');
@@ -103,7 +110,8 @@ export async function untilPurged(server: MariadbServer): Promise<void> {
     )!;
     return { next: Number(next), purged: Number(purged) };
   };
-  // The status shows which transactions the purge has begun with. It begins with the second one when the first one's is done.
+  // The status shows which transactions the purge has begun with. It begins with the second when it has
+  // finished the first.
   for (let round = 0; round < 2; round++) {
     await server.query('INSERT INTO test.purged VALUES (1)');
     await server.query('DELETE FROM test.purged');
@@ -112,12 +120,13 @@ export async function untilPurged(server: MariadbServer): Promise<void> {
   }
 }
 
-/** How many of the connections wait for the lock of a table's definition. */
+/** Returns how many of the connections wait for the lock of a table's definition. */
 export async function definitionWaits(server: MariadbServer, ids: readonly number[]): Promise<number> {
   const rows = await server.query(
     `SELECT TID FROM information_schema.PROCESSLIST WHERE ID IN (${ids.join()}) AND STATE LIKE 'Waiting for table %'`,
   );
-  // The server goes on to show this of a thread that has the lock, until that runs again: then it sleeps no more.
+  // The server still shows this state of a thread that got the lock, until the thread runs again: then it no
+  // longer sleeps.
   return rows.filter(({ TID }) => isSleeping(server.pid, Number(TID))).length;
 }
 

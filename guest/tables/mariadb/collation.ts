@@ -3,7 +3,7 @@ import { escapeZeros } from '../../../src/protocol/keys.js';
 import { characterSetOf } from './text.js';
 import { GENERAL_CI, SWEDISH_CI } from './weights.js';
 
-/** The weights that a string is compared by. */
+/** Returns the weights by which a string is compared. */
 type Order = (text: string) => Uint8Array;
 
 const FLAG_SMALLER = 1;
@@ -17,13 +17,13 @@ const REPLACEMENT = 0xfffd;
 export interface SortedColumn {
   name: string;
   collation: string;
-  /** CHAR, whose values count as filled up with spaces. */
+  /** The column is a CHAR, whose values count as filled up with spaces. */
   isPadded: boolean;
 }
 
 /**
- * The bytes of a string in an index under a MariaDB collation (FORMATS.md, "MariaDB's columns").
- * @param prefixCharacters of so many first characters (bytes, in a binary column); 0: of all
+ * Returns the bytes of a string in an index under a MariaDB collation (FORMATS.md, "MariaDB's columns").
+ * @param prefixCharacters how many first characters (bytes, in a binary column) are taken; 0: all
  * @throws VamosError BAD_REQUEST: a collation whose weights only MariaDB knows
  */
 export function sortKey(
@@ -54,8 +54,8 @@ export function sortKey(
 const BYTE_ORDERED = /^(utf8mb4|utf8mb3|latin\d|ascii|cp125\d|koi8[ru]|greek|hebrew|tis620)_/;
 
 /**
- * Whether strings compare as their bytes do, the shorter one filled up with spaces unless the collation has NO PAD: then a
- * host can compare them.
+ * Says whether strings compare as their bytes do, with the shorter one filled up with spaces unless the
+ * collation has NO PAD. Then a host can compare them.
  */
 export function comparesAsBytes({ collation, isPadded }: Omit<SortedColumn, 'name'>): boolean {
   if (collation === 'binary') return true;
@@ -90,11 +90,11 @@ function make(collation: string): Order | undefined {
 
 const upperAscii = (codePoint: number): number =>
   codePoint >= 0x61 && codePoint <= 0x7a ? codePoint - 0x20 : codePoint;
-/** The byte of a latin1 character. */
+/** Returns the byte of a latin1 character. */
 const latin1Byte = (codePoint: number): number =>
   codePoint < 256 ? codePoint : characterSetOf('latin1').encode(String.fromCodePoint(codePoint))[0]!;
 
-/** Weights of one character. */
+/** Functions that give the weight of one character, by collation. */
 const formulas: Record<string, (codePoint: number) => number> = {
   ascii_bin: (codePoint) => codePoint,
   latin1_bin: latin1Byte,
@@ -109,9 +109,9 @@ const formulas: Record<string, (codePoint: number) => number> = {
 };
 
 /**
- * Weights compared as if the pad followed for ever: a run of pads, the endless one at the end too, is the pad and a byte that
- * says whether what follows the run is smaller, nothing, or larger; then the run's length, inverted where a longer run is the
- * smaller string.
+ * Returns weights that compare as if the pad followed for ever. A run of pads, including the endless one at
+ * the end, becomes the pad and a byte that says whether what follows the run is smaller, nothing, or larger;
+ * then the run's length, inverted where a longer run is the smaller string.
  */
 function padded(weights: Uint8Array, pad: Uint8Array): Buffer {
   const key: number[] = [];

@@ -6,7 +6,7 @@ const GROUP_DIGITS = 9;
 const BYTES_OF_DIGITS = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
 const SIGN = 0x80;
 
-/** Digits of each group, from the left: `whole` before the point, the others behind it. */
+/** The digits of each group from the left: `whole` before the point, `fraction` behind it. */
 function groupsOf(digits: number, scale: number): { whole: number[]; fraction: number[] } {
   const whole = digits - scale;
   const full = (count: number) => new Array<number>(Math.floor(count / GROUP_DIGITS)).fill(GROUP_DIGITS);
@@ -14,7 +14,7 @@ function groupsOf(digits: number, scale: number): { whole: number[]; fraction: n
   return { whole: [...rest(whole), ...full(whole)], fraction: [...full(scale), ...rest(scale)] };
 }
 
-/** The value as text with all digits of its scale, as mysql2 gives it. */
+/** Returns the value as text with all digits of its scale, as mysql2 gives it. */
 export function decimalOf(raw: Uint8Array, digits: number, scale: number): string {
   const bytes = Buffer.from(asBuffer(raw));
   const isNegative = (bytes[0]! & SIGN) === 0;
@@ -34,7 +34,10 @@ export function decimalOf(raw: Uint8Array, digits: number, scale: number): strin
   return isNegative ? `-${text}` : text;
 }
 
-/** @throws VamosError BAD_REQUEST: no decimal, or one with more digits than the column has */
+/**
+ * Returns the bytes of a decimal.
+ * @throws VamosError BAD_REQUEST: the value is no decimal, or has more digits than the column
+ */
 export function packedDecimal(value: string | number, digits: number, scale: number): Buffer {
   const [, sign, wholeText, fractionText = ''] =
     /^([+-]?)(\d+)(?:\.(\d*))?$/.exec(String(value).trim()) ?? [];
@@ -60,17 +63,17 @@ export function packedDecimal(value: string | number, digits: number, scale: num
   return bytes;
 }
 
-/** Most digits of a decimal that a host computes with. */
+/** The most digits of a decimal that a host computes with. */
 const MAX_SUMMED_DIGITS = 36;
 
-/** Digits and scale of a DECIMAL column that a host can compute with, by its type's name. */
+/** Returns digits and scale of a DECIMAL column, by its type's name, if a host can compute with it. */
 export function decimalShape(typeName: string): { digits: number; scale: number } | undefined {
   const [, digits, scale] = /^mariadb:decimal\((\d+),(\d+)\)/i.exec(typeName) ?? [];
   if (digits === undefined || Number(digits) > MAX_SUMMED_DIGITS) return undefined;
   return { digits: Number(digits), scale: Number(scale) };
 }
 
-/** A decimal from its value times 10^scale. */
+/** Returns the text of a decimal, from its value times 10^scale. */
 export function decimalText(value: bigint, scale: number): string {
   const digits = String(value < 0n ? -value : value).padStart(scale + 1, '0');
   const sign = value < 0n ? '-' : '';

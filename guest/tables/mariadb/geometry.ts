@@ -6,7 +6,7 @@ export type Geometry = { x: number; y: number } | Geometry[] | null;
 
 const MAX_DEPTH = 32;
 
-/** Well-known binary behind four bytes of spatial reference (OGC 06-103r4, section 8). */
+/** Reads well-known binary behind four bytes of spatial reference (OGC 06-103r4, section 8). */
 export function geometryOf(raw: Uint8Array): Geometry {
   if (raw.length === 0) return null;
   const reader = { bytes: asBuffer(raw), offset: 4 };

@@ -12,7 +12,10 @@ export function packedInet4(text: string): Uint8Array {
   return Uint8Array.from(text.split('.'), Number);
 }
 
-/** RFC 5952, mapped and compatible IPv4 addresses with their dotted part, as MariaDB writes them. */
+/**
+ * Writes an address as RFC 5952 does, with mapped and compatible IPv4 addresses dotted, as MariaDB writes
+ * them.
+ */
 export function inet6Of(raw: Uint8Array): string {
   const words = Array.from({ length: 8 }, (_, number) => raw[2 * number]! * 256 + raw[2 * number + 1]!);
   const isFirstZero = words.slice(0, 5).every((word) => word === 0);
@@ -60,8 +63,9 @@ const GROUPS = [
 ] as const;
 
 /**
- * UUIDs of versions 1 to 5 stand in the record with their groups reversed, so that those made by one machine follow one
- * another; the others as they are. Which it is shows in the bits of version and variant.
+ * Reads a UUID. Those of versions 1 to 5 stand in the record with their groups reversed, so that UUIDs made
+ * by one machine follow one another; the others stand as they are. The bits of version and variant tell
+ * which.
  */
 export function uuidOf(raw: Uint8Array): string {
   const bytes = looksReversed(raw)

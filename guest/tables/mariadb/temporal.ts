@@ -9,18 +9,18 @@ const DATETIME_OFFSET = 0x80_0000_0000;
 const TIME_OFFSET = 0x80_0000;
 const MAX_TIME_SECONDS = 838 * 3600 + 59 * 60 + 59;
 
-/** Bytes that a fraction of so many digits takes. */
+/** Returns the bytes that a fraction of this many digits takes. */
 export function fractionBytes(digits: number): number {
   return (digits + 1) >> 1;
 }
 
-/** A fraction of a second in microseconds, from its bytes. */
+/** Reads a fraction of a second in microseconds. */
 function readFraction(bytes: Buffer, offset: number, digits: number): number {
   const length = fractionBytes(digits);
   return length === 0 ? 0 : bytes.readUIntBE(offset, length) * 10 ** (6 - 2 * length);
 }
 
-/** Cut to the column's digits, as the server does. */
+/** Writes a fraction, cut to the column's digits as the server does. */
 function writeFraction(bytes: Buffer, offset: number, digits: number, microseconds: number): void {
   const length = fractionBytes(digits);
   if (length === 0) return;
@@ -28,7 +28,10 @@ function writeFraction(bytes: Buffer, offset: number, digits: number, microsecon
   bytes.writeUIntBE(Math.floor(cut / 10 ** (6 - 2 * length)), offset, length);
 }
 
-/** year × 512 + month × 32 + day; a zero month or day, as `0000-00-00` has, makes an invalid Date, as with mysql2. */
+/**
+ * Reads a date, packed as year × 512 + month × 32 + day. A zero month or day, as `0000-00-00` has, makes an
+ * invalid Date, as with mysql2.
+ */
 export function dateOf(packed: number): Date {
   const month = (packed >> 5) & 15;
   const day = packed & 31;
@@ -62,7 +65,7 @@ export function packedDateTime(date: Date, digits: number): Buffer {
   return bytes;
 }
 
-/** Seconds since 1970; 0 is `0000-00-00 00:00:00`. */
+/** Reads seconds since 1970; 0 is `0000-00-00 00:00:00`. */
 export function timestampOf(raw: Uint8Array, digits: number): Date {
   const bytes = asBuffer(raw);
   const seconds = bytes.readUInt32BE(0);
@@ -79,7 +82,7 @@ export function packedTimestamp(date: Date, digits: number): Buffer {
   return bytes;
 }
 
-/** `[-]hh:mm:ss[.ffffff]` */
+/** Reads a time as `[-]hh:mm:ss[.ffffff]`. */
 export function timeOf(raw: Uint8Array, digits: number): string {
   const length = 3 + fractionBytes(digits);
   const unit = 2 ** (8 * (length - 3));
@@ -116,7 +119,7 @@ function localDate(
   milliseconds: number,
 ): Date {
   const date = new Date(2000, month - 1, 1, hours, minutes, seconds, milliseconds);
-  // Apart, since the constructor takes years below 100 for those of the 20th century.
+  // The year is set separately, since the constructor takes years below 100 for those of the 20th century.
   date.setFullYear(year, month - 1, day);
   return date;
 }

@@ -5,11 +5,11 @@ import { VamosError } from '../../../src/protocol/errors.js';
 export interface CharacterSet {
   readonly name: string;
   decode(bytes: Uint8Array): string;
-  /** @throws VamosError BAD_REQUEST: characters that the set doesn't have, or a set that can only be read */
+  /** @throws VamosError BAD_REQUEST: the set doesn't have a character, or can only be read */
   encode(text: string): Uint8Array;
 }
 
-/** MariaDB's names that are not those of TextDecoder. */
+/** TextDecoder's names of character sets that MariaDB names differently. */
 const LABELS: Record<string, string> = {
   latin2: 'iso-8859-2',
   latin5: 'windows-1254',
@@ -38,13 +38,16 @@ const LABELS: Record<string, string> = {
   utf16le: 'utf-16le',
 };
 
-/** 0x80 to 0x9f of MariaDB's latin1, which is Windows-1252. (Node 20's own decoder takes them for ISO 8859-1's.) */
+/**
+ * The characters 0x80 to 0x9f of MariaDB's latin1, which is Windows-1252. (Node 20's own decoder takes them
+ * for ISO 8859-1's.)
+ */
 const LATIN1_HIGH = '€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ';
 
 const UTF8 = new Set(['utf8mb4', 'utf8mb3', 'utf8']);
 const known = new Map<string, CharacterSet>();
 
-/** The character set of a collation: the first word of its name. */
+/** Returns the character set of a collation: the first word of its name. */
 export function characterSetOf(collation: string): CharacterSet {
   const name = collation.split('_')[0]!;
   const found = known.get(name) ?? make(name);
@@ -96,7 +99,10 @@ function decoderOf(name: string): TextDecoder | undefined {
   }
 }
 
-/** What each single byte stands for; sets of more bytes a character can be written in those alone. */
+/**
+ * Maps characters to their single bytes. In sets with more bytes a character only these characters can be
+ * written.
+ */
 function singleBytes(decode: (bytes: Uint8Array) => string): Map<string, number> {
   const bytesOf = new Map<string, number>();
   for (let byte = 0; byte < 256; byte++) {

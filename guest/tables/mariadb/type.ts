@@ -16,15 +16,17 @@ import {
 } from './temporal.js';
 import { characterSetOf } from './text.js';
 
-/** What a column of a table that MariaDB made is stored as. */
+/** How a column is stored in a table that MariaDB made. */
 interface StoredColumn {
   kind: ColumnKind;
-  /** `mariadb:` and the type as `SHOW COLUMNS` says it, then ` collate NAME` and ` generated` where they hold. */
+  /**
+   * `mariadb:` and the type as `SHOW COLUMNS` says it, then ` collate NAME` and ` generated` where they hold.
+   */
   type: string;
   widthBytes: number;
 }
 
-/** How its values turn into what mysql2 gives, and back. */
+/** Turns stored values into what mysql2 gives, and back. */
 interface Mapping {
   decode: (raw: never) => unknown;
   encode: (value: never) => RawValue;
@@ -32,15 +34,15 @@ interface Mapping {
 
 const PREFIX = 'mariadb:';
 
-/** Columns of the engine's own, which no statement shows. */
+/** Says whether a column is one of the engine's own, which no statement shows. */
 export function isHiddenColumn(name: string): boolean {
   return name.startsWith('.');
 }
 
 /**
- * The column's type with values as mysql2 maps them: integers and floats as number (64 bits: a string where a number would
- * lose digits), DECIMAL, TIME and text as string, JSON as what it says, DATE, DATETIME and TIMESTAMP as Date, binary types and BIT as Buffer,
- * geometry as objects.
+ * Returns the column's type with values as mysql2 maps them: integers and floats as number (64 bits: a string
+ * where a number would lose digits), DECIMAL, TIME and text as string, JSON as what it says, DATE, DATETIME
+ * and TIMESTAMP as Date, binary types and BIT as Buffer, geometry as objects.
  * @returns undefined for a column that another connector made
  */
 export function mariadbType(column: StoredColumn): AnyColumnType | undefined {
@@ -180,12 +182,12 @@ function text(collation: string): Mapping {
   );
 }
 
-/** 'one','it''s two' */
+/** Reads labels such as 'one','it''s two'. */
 function labelsOf(parameters: string): string[] {
   return [...parameters.matchAll(/'((?:[^']|'')*)'/g)].map(([, label]) => label!.replaceAll("''", "'"));
 }
 
-/** 0 stands for the empty string of a value that was not valid. */
+/** Makes the mapping of an ENUM. 0 stands for the empty string of a value that was not valid. */
 function enumeration(labels: string[]): Mapping {
   return mapping(
     (raw: number) => (raw === 0 ? '' : labels[raw - 1]),

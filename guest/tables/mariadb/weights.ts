@@ -1,7 +1,7 @@
 /**
- * Weights of characters that are not their own code point, as MariaDB's WEIGHT_STRING gives them. Each word is a run:
- * distance from the start of the run before, how many (with `+` the weights count up, with `=` they are all the same), and
- * the first weight; all numbers in base 36.
+ * Reads the weights of characters that are not their own code point, as MariaDB's WEIGHT_STRING gives them.
+ * Each word is a run: the distance from the start of the run before, how many (with `+` the weights count up,
+ * with `=` they are all the same), and the first weight. All numbers are in base 36.
  */
 function weights(runs: string): ReadonlyMap<number, number> {
   const map = new Map<number, number>();
@@ -16,7 +16,7 @@ function weights(runs: string): ReadonlyMap<number, number> {
   return map;
 }
 
-/** utf8mb4_general_ci and utf8mb3_general_ci, of the basic plane. */
+/** The weights of utf8mb4_general_ci and utf8mb3_general_ci, in the basic plane. */
 export const GENERAL_CI = weights(
   '2p+q:1t 2c:po b=6:1t 7:1v 1=4:1x 4=4:21 5+2:26 2=4:27 6=4:2d 4:2h 2:2b 1=6:1t 6:5i 1:1v 1=4:1x 4=4:21 ' +
     '4:5s 1+2:26 2=4:27 5:60 1=4:2d 4:2h 1:66 1:2h 1=6:1t 6=8:1v 8=2:1w 3:7k 1=a:1x a=8:1z 8=2:20 3:86 1=a:21 ' +
@@ -40,7 +40,7 @@ export const GENERAL_CI = weights(
     '2:q1 2:q1 ac+g:6lc o0+q:792 175d+q:1ee9',
 );
 
-/** latin1_swedish_ci, by byte. */
+/** The weights of latin1_swedish_ci, by byte. */
 export const SWEDISH_CI = weights(
   '2p+q:1t 2n=4:1t 4:2k 1+2:2j 2:1v 1=4:1x 4=4:21 4:1w 1+2:26 2=3:27 3:2l 3=3:2d 3=2:2h 4=4:1t 4:2k 1+2:2j ' +
     '2:1v 1=4:1x 4=4:21 4:1w 1+2:26 2=3:27 3:2l 2:60 1=3:2d 3=2:2h 2:66',

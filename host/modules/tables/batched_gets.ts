@@ -61,7 +61,7 @@ export class BatchedGets implements NonNullable<ModuleSession['batch']> {
       const version = reader.uint32();
       return reader.pos <= offset + length ? this.#session.host.catalogue.find(number, version) : undefined;
     } catch {
-      return undefined; // return undefined; // The frame ends here.
+      return undefined; // The frame ends here.
     }
   }
 }

@@ -181,7 +181,7 @@ export class Connection implements ChannelHandlers {
       case FrameKind.GOODBYE:
         this.#abandon(fromGoodbye(this.channel.address, vamos.Goodbye.decode(body)));
         break;
-      case FrameKind.WELCOME: // // the answer to a Hello that was sent again
+      case FrameKind.WELCOME: // the answer to a Hello that was sent again
       case FrameKind.PONG:
         break;
       default:
