@@ -43,7 +43,10 @@ export async function listenChannel(
     case 'vsock':
       return new SocketListener(address, target, accept, options);
     case 'local':
-      throw new VamosError('BAD_ADDRESS', `channel address '${address}': a local: address can't be listened on`);
+      throw new VamosError(
+        'BAD_ADDRESS',
+        `channel address '${address}': a local: address can't be listened on`,
+      );
   }
 }
 
