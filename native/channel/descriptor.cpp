@@ -34,7 +34,7 @@ ErrorCode codeOfErrno(int error) {
       return ErrorCode::CHANNEL_ABSENT;
     case EBUSY:
     case EADDRINUSE:
-    case EAGAIN:  // a UNIX listener whose backlog is full
+    case EAGAIN:  // a UNIX listener's backlog is full
       return ErrorCode::CHANNEL_BUSY;
     case EACCES:
     case EPERM:
@@ -132,7 +132,7 @@ void finishConnect(const Descriptor& socket, const std::string& what) {
 
 Descriptor listenUnix(const std::string& path) {
   const sockaddr_un address = unixAddress(path);
-  // Between the look at an old socket file and its removal nobody else may put a living one there.
+  // No other process may put a living socket file there between the look at an old one and its removal.
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   const Descriptor lock(open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!lock.isOpen() || flock(lock.get(), LOCK_EX) != 0) throwErrno(path);

@@ -1,4 +1,4 @@
-// Opens what a channel runs over. All descriptors are nonblocking and close-on-exec; all functions throw
+// Opens the descriptors that channels run over. All are nonblocking and close-on-exec; all functions throw
 // ChannelError.
 #pragma once
 
@@ -14,29 +14,31 @@ namespace vamos {
 class ChannelError : public std::runtime_error {
  public:
   ChannelError(ErrorCode code, const std::string& message) : std::runtime_error(message), code(code) {}
-  // With the code that fits `error`, an errno: "`what`: its text".
+  // Makes an error with the code that fits `error`, an errno, and the text "`what`: its text".
   static ChannelError ofErrno(int error, const std::string& what);
 
   ErrorCode code;
 };
 
-// A virtio-serial port in the guest: /dev/virtio-ports/NAME. A UNIX socket may stand in its place.
+// Opens a virtio-serial port in the guest: /dev/virtio-ports/NAME. A UNIX socket may stand in its place.
 Descriptor openPort(const std::string& path);
 
 Descriptor connectUnix(const std::string& path);
 
-// Begins to connect to `cid` (2: the host, 1: this machine). Once writable, ask finishConnect.
+// Begins to connect to `cid` (2: the host, 1: this machine). Once the descriptor is writable, ask
+// finishConnect.
 Descriptor beginConnectVsock(uint32_t cid, uint32_t port);
 void finishConnect(const Descriptor& socket, const std::string& what);
 
-// Replaces a socket file that nobody listens on; CHANNEL_BUSY where somebody does. Only this user may
-// connect.
+// Listens at a path. Replaces a socket file on which no process listens; CHANNEL_BUSY where one does. Only
+// this user may connect.
 Descriptor listenUnix(const std::string& path);
 Descriptor listenVsock(uint32_t port);
 
 inline constexpr uint32_t kAnyCid = UINT32_MAX;
 
-// The next waiting connection, if any. From a vsock listener only those of `cid`; others are turned away.
+// Accepts the next waiting connection, if any. A vsock listener accepts only connections from `cid`; others
+// are turned away.
 Descriptor acceptFrom(const Descriptor& listener, uint32_t cid);
 
 }  // namespace vamos

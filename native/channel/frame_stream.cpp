@@ -13,7 +13,7 @@ namespace vamos {
 namespace {
 
 constexpr size_t kStageBytes = 64 << 10;
-// One turn of the event loop reads so much at most, so that one busy channel does not starve the others.
+// The most that one turn of the event loop reads, so that one busy channel does not starve the others.
 constexpr size_t kTurnBytes = 1 << 20;
 // A read from a virtio-serial port returns at most one page.
 constexpr size_t kPortReadBytes = 4096;
@@ -61,7 +61,7 @@ void FrameStream::read(uint64_t nowMs) {
     bytesReceived_ += count;
     const size_t inBody = std::min(count, room.size());
     endIfUnreadable(reader_.take(inBody, {stage, count - inBody}, nowMs));
-    // Less than asked for: there is no more. Saves the call that would say so.
+    // This was less than asked for, so there is no more. It saves the call that would say so.
     if (count < std::min(room.size() + kStageBytes, mostAtOnceBytes_)) return;
   }
 }
@@ -77,7 +77,7 @@ ChannelError FrameStream::writeFailure() const {
 }
 
 void FrameStream::endByErrno(int error) {
-  // EIO: a terminal whose other end is gone.
+  // EIO comes from a terminal whose other end is gone.
   const bool isClosed =
       error == 0 || error == ECONNRESET || error == EPIPE || error == EIO || error == ENODEV;
   end_ = isClosed ? closedByPeer(reader_.isMidFrame()) : ioError(error, "reading");

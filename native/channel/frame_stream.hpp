@@ -10,8 +10,8 @@
 
 namespace vamos {
 
-// Frames over one nonblocking descriptor: a socket, or a virtio-serial port. Knows no event loop: its owner
-// polls the descriptor and calls read(), flush() and checkTime().
+// Frames over one nonblocking descriptor: a socket, or a virtio-serial port. It knows no event loop: its
+// owner polls the descriptor and calls read(), flush() and checkTime().
 class FrameStream {
  public:
   FrameStream(Descriptor descriptor, FrameReaderOptions options, FrameReceiver& receiver);
@@ -23,14 +23,14 @@ class FrameStream {
   // Whether to poll for writing.
   bool wantsFlush() const { return writer_.bufferedBytes() > 0; }
 
-  // Reads what has come, up to about 1 MiB, and hands its frames over. What is left shows in the next poll.
+  // Reads what has come, up to about 1 MiB, and hands its frames over. The next poll shows if more is left.
   void read(uint64_t nowMs);
   void checkTime(uint64_t nowMs);
   std::optional<uint64_t> nextCheckMs() const { return reader_.nextCheckMs(); }
 
   // Set once nothing more will come.
   const std::optional<ChannelError>& end() const { return end_; }
-  // Writing failed: read() what the peer has sent before, if anybody wants it; then this is why it ended.
+  // Writing failed. First read() what the peer has sent, if it is wanted; then this is why the stream ended.
   bool hasWriteFailed() const { return writer_.error() != 0; }
   ChannelError writeFailure() const;
 

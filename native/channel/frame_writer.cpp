@@ -16,13 +16,14 @@ namespace vamos {
 namespace {
 
 constexpr size_t kPageBytes = 4096;
-// The virtio_console driver moves at most so much a write.
+// The most that the virtio_console driver moves in a write.
 constexpr size_t kMaxPortWriteBytes = 32 << 10;
-// From here on a port's frame takes the pipe. In a guest under TCG, kicks a frame by writes and by the pipe:
-// 33,000 bytes 1.6 and 1.0, 256 KiB 6.4 and 1.0, 1 MiB 25 and 1.0, 4 MiB 65 and 2.8; the guest's time is the
-// same but for 4 MiB (1.4 times by the pipe). Below, a write is one kick already and needs one call less.
+// From this size on a port's frame goes through the pipe. In a guest under TCG, kicks a frame by writes and
+// by the pipe: 33,000 bytes 1.6 and 1.0, 256 KiB 6.4 and 1.0, 1 MiB 25 and 1.0, 4 MiB 65 and 2.8; the guest's
+// time is the same but for 4 MiB (1.4 times by the pipe). Below, a write is one kick already and needs one
+// call less.
 constexpr size_t kSpliceFromBytes = kMaxPortWriteBytes + 1;
-// One page a slot. 2 MiB hold a frame of 1 MiB with its header, but only root may have them.
+// Sizes to try, of a page a slot. 2 MiB hold a frame of 1 MiB with its header, but only root may have them.
 constexpr int kPipeSizesBytes[] = {2 << 20, 1 << 20};
 
 bool isSocket(int descriptor) {
@@ -153,8 +154,8 @@ size_t FrameWriter::spliceToPort(std::span<const uint8_t> bytes) {
     if (portHasNoPeer()) error_ = EPIPE;
     return 0;
   }
-  // No splice to this port (EINVAL), or the driver found no room in its queue after it had emptied the pipe
-  // (0): nothing of this went out, and the bytes are still here.
+  // This port can't splice (EINVAL), or the driver found no room in its queue after it had emptied the pipe
+  // (0): none of this was sent, and the bytes are still here.
   canSplice_ = moved == 0;
   pipeIn_ = {};
   pipeOut_ = {};
@@ -175,7 +176,7 @@ bool FrameWriter::openPipe() {
   return true;
 }
 
-// A port whose host end is gone takes nothing, and says so only here.
+// A port whose host end is gone takes nothing, and shows it only here.
 bool FrameWriter::portHasNoPeer() const {
   pollfd state{.fd = descriptor_.get(), .events = POLLOUT, .revents = 0};
   return poll(&state, 1, 0) > 0 && (state.revents & POLLHUP) != 0;

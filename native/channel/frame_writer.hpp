@@ -25,9 +25,9 @@ class FrameWriter {
   void send(uint8_t kind, std::span<const uint8_t> body);
   void flush();
 
-  // Taken by send() and not by the operating system.
+  // Bytes that send() took and the operating system has not taken.
   size_t bufferedBytes() const { return bufferedBytes_; }
-  // The errno that ended writing; 0 before. Nothing is sent or buffered after.
+  // The errno that ended writing, or 0. After an error nothing is sent or buffered.
   int error() const { return error_; }
 
   uint64_t framesSent() const { return framesSent_; }
@@ -38,7 +38,7 @@ class FrameWriter {
   struct Free {
     void operator()(uint8_t* bytes) const { std::free(bytes); }
   };
-  // Bytes that wait, whole frames but for the first ones' beginnings.
+  // Bytes that wait: whole frames, except that the beginning of the first may have been sent.
   struct Chunk {
     std::unique_ptr<uint8_t[], Free> bytes;
     size_t capacity;
@@ -55,7 +55,7 @@ class FrameWriter {
   size_t spliceToPort(std::span<const uint8_t> bytes);
   bool openPipe();
   bool portHasNoPeer() const;
-  // The count of a system call's result; an error is kept, EAGAIN is 0.
+  // Returns the count of a system call's result; an error is kept, EAGAIN counts as 0.
   size_t taken(ssize_t result);
 
   const Descriptor& descriptor_;
@@ -64,7 +64,7 @@ class FrameWriter {
   std::deque<Chunk> chunks_;
   size_t bufferedBytes_ = 0;
   int error_ = 0;
-  // Pages of the first chunk that wait in the pipe.
+  // The pipe in which pages of the first chunk wait.
   Descriptor pipeIn_;
   Descriptor pipeOut_;
   size_t pipeCapacity_ = 0;

@@ -29,7 +29,7 @@ __attribute__((target("rdrnd"))) uint64_t readRandomNumber() {
   return number;
 }
 
-// Intel's manual, CPUID, leaf 1.
+// Asks CPUID, leaf 1 (Intel's manual).
 bool hasRandomNumbers() {
   unsigned eax = 0;
   unsigned ebx = 0;
@@ -38,7 +38,7 @@ bool hasRandomNumbers() {
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_RDRND) != 0;
 }
 
-// 0 where the processor has none.
+// Returns 0 where the processor has no such number.
 uint64_t processorsNumber() {
   static const bool hasNumbers = hasRandomNumbers();
   return hasNumbers ? readRandomNumber() : 0;
@@ -67,7 +67,7 @@ uint64_t freshNumber() {
 
 std::string freshBytes(size_t count) {
   std::string bytes(count, '\0');
-  // So few come immediately and whole, unless the system has just started.
+  // So few bytes come immediately and whole, unless the system has just started.
   for (size_t done = 0; done < count;) {
     const ssize_t more = getrandom(bytes.data() + done, count - done, 0);
     if (more > 0) done += static_cast<size_t>(more);

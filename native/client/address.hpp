@@ -14,8 +14,8 @@ struct OpenChannel {
   Resync resync = Resync::Never;
 };
 
-// The connector's end of an address (unix:PATH, virtio-serial:NAME, vsock:CID:PORT). One attempt, given up
-// with CHANNEL_ABSENT at the deadline or soon after isStopping. Throws ChannelError.
+// Opens the connector's end of an address (unix:PATH, virtio-serial:NAME, vsock:CID:PORT), in one attempt,
+// which is given up with CHANNEL_ABSENT at the deadline or soon after isStopping. Throws ChannelError.
 OpenChannel openChannel(const std::string& address, TimePoint deadline, const std::atomic<bool>& isStopping);
 
 }  // namespace vamos::client

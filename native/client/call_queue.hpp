@@ -12,17 +12,17 @@ namespace vamos::client {
 class CallQueue {
  public:
   bool isEmpty() const { return calls_.empty(); }
-  // What its calls count; those that are done count until the next batch is taken.
+  // Bytes that its calls count; those that are done count until the next batch is taken.
   uint64_t bytes() const { return bytes_; }
-  // Whether there is one that does not just wait for others to go with.
+  // Whether any call may not wait for others to share its frame.
   bool isUrgent() const;
   const std::vector<CallPointer>& calls() const { return calls_; }
 
   void push(CallPointer call);
   // Takes what goes into one frame. A call for which the window has no room holds back its own stream only,
-  // so that a small COMMIT gets past bulk.
+  // so that a small COMMIT gets past large calls.
   void takeBatch(uint64_t maxBytes, const InFlight& inFlight, std::vector<CallPointer>& batch);
-  // Takes all out; the caller puts those back that stay.
+  // Takes all calls out; the caller puts those back that stay.
   std::vector<CallPointer> takeAll();
 
  private:

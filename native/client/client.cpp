@@ -11,11 +11,11 @@
 namespace vamos::client {
 namespace {
 
-// Until a host says what it allows.
+// The largest frame until a host says what it allows.
 constexpr uint64_t kFirstMaxFrameBytes = 1 << 20;
 // While more than this waits to be sent, send() waits too.
 constexpr uint64_t kMaxQueuedBytes = 16 << 20;
-// So much waits for no more.
+// A batch of this size is sent without waiting for more.
 constexpr uint64_t kWorthAFrameBytes = 32 << 10;
 
 }  // namespace
@@ -66,7 +66,7 @@ uint32_t Client::Implementation::connect(uint32_t timeoutMs, Failure& failure) {
   const auto nothing = std::make_shared<Call>(0, std::vector<Request>(), options, false);
   Lock lock(mutex_);
   callersInside_++;
-  // It pauses shorter where somebody waits.
+  // It pauses shorter while a thread waits.
   if (!connection_) wakeKeeper();
   await(lock, nothing,
         [](const Implementation& client, const Call&) { return client.connection_ != nullptr; });
@@ -86,7 +86,7 @@ void Client::Implementation::renewSession(std::string_view session, std::string 
   Lock lock(mutex_);
   if (session != session_) return;
   const Failure error{ErrorCode::SESSION_STALE, std::move(reason)};
-  // A copy: what it refers to is the member that is cleared.
+  // This is a copy, since it would otherwise refer to the member that is cleared.
   if (const std::shared_ptr<Connection> connection = connection_) {
     loseSession(lock, connection, error, true);
   } else {
@@ -156,7 +156,7 @@ bool Client::Implementation::wait(const CallPointer& call) {
     callersInside_++;
     counters_.waits++;
     await(lock, call, [](const Implementation&, const Call&) { return false; });
-    // The host has not been told yet that it was cancelled.
+    // The host has not been told of the cancellation yet.
     if (connection_ && !connection_->cancelled.empty()) flush(lock);
     callersInside_--;
   }
@@ -213,7 +213,7 @@ bool Client::Implementation::isRefused(Call& call) {
     call.isDone = true;
     return true;
   }
-  // Nobody waits for it, and what it would end has ended.
+  // No thread waits for it, and what it would end has ended.
   if (!connection_ && (isHopeless_ || call.isLater)) return call.fail(lastError_);
   return false;
 }
@@ -229,7 +229,7 @@ void Client::Implementation::await(Lock& lock, const CallPointer& call, IsOver i
     TimePoint until = expiryOf(*call);
     if (!call->isSent() && (timekeeper_ == nullptr || timekeeper_ == call.get())) {
       timekeeper_ = call.get();
-      // Without room it is the reader's, when an answer has made some.
+      // If there is no room the reader sends it, when an answer has made some.
       if (isDue()) flush(lock);
       if (call->isSent() || call->isDone) continue;
       if (!isDue()) until = std::min(until, gatherUntil());
@@ -243,8 +243,8 @@ void Client::Implementation::await(Lock& lock, const CallPointer& call, IsOver i
   if (reader_ == call.get()) passReader(lock);
 }
 
-// Alone a call gains nothing by waiting. While a frame is in flight others are likely to come; so they are
-// between an answer and the next read: who was just answered is about to make the next call.
+// A lone call gains nothing by waiting. While a frame is in flight others are likely to come, and so they are
+// between an answer and the next read: the thread that was just answered is about to make its next call.
 bool Client::Implementation::gathers() const {
   if (connection_->inFlight.isQuiet()) return isReaderToCome() && !hasGathered();
   return !isDue();
@@ -274,7 +274,8 @@ void Client::Implementation::passTime() {
   wakeKeeper();
 }
 
-// The bytes of the session that a commit was sent in. It has not ended: the call would have, too.
+// Returns the bytes of the session that a commit was sent in. That session has not ended, since the call
+// would have ended with it.
 std::string Client::Implementation::sessionOf(const Call& call) const {
   return call.isCommit && call.isSent() ? session_ : std::string();
 }

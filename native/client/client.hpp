@@ -20,12 +20,12 @@ namespace vamos::client {
 
 struct Options {
   std::string address;  // unix:PATH, virtio-serial:NAME, vsock:CID:PORT
-  std::string program;  // for the host's status, at most 200 bytes
+  std::string program;  // shown in the host's status, at most 200 bytes
   std::string token;
-  uint32_t connectTimeoutMs = 5000;  // that a call waits for a session to be there
+  uint32_t connectTimeoutMs = 5000;  // how long a call waits for a session
   uint32_t replyWindowBytes = 16 << 20;
-  // While a frame is unanswered calls gather, to go together when its answers are there, or so long after it
-  // at the latest. 0: they go at once, while fewer frames are in flight than the host allows.
+  // While a frame is unanswered calls gather, to go together when its answers have come, or this long after
+  // it at the latest. 0: they are sent immediately, while fewer frames are in flight than the host allows.
   uint32_t gatherUs = 0;
   uint32_t maxReconnectDelayMs = 2000;
   uint32_t pingIntervalMs = 5000;
@@ -37,13 +37,13 @@ struct Request {
 };
 
 struct CallOptions {
-  uint32_t timeoutMs = 0;  // 0: none. Then DEADLINE_EXCEEDED, and the host is told
+  uint32_t timeoutMs = 0;  // then DEADLINE_EXCEEDED, and the host is told; 0: no deadline
   uint32_t epoch = 0;      // not 0: fails with SESSION_LOST, unsent, once this session is over
-  // Nobody waits for it soon (the next window of a cursor), and it is to go when its gathering is over all
-  // the same. Of other calls the thread that waits sees to that.
+  // No thread waits for the call soon (it asks for the next window of a cursor), and it must be sent all the
+  // same when its gathering is over. For other calls the waiting thread ensures that.
   bool isAhead = false;
-  // Lost with its session it fails with OUTCOME_UNKNOWN. After CANCELLED and DEADLINE_EXCEEDED it may have
-  // been done, too: LAST_COMMIT on its stream tells. The failure's detail is the session to ask about.
+  // If its session is lost the call fails with OUTCOME_UNKNOWN. After CANCELLED and DEADLINE_EXCEEDED it may
+  // have been done, too: LAST_COMMIT on its stream tells. The failure's detail is the session to ask about.
   bool isCommit = false;
 };
 
@@ -55,11 +55,11 @@ using CallPointer = std::shared_ptr<Call>;
 
 struct Counters {
   uint64_t requests = 0;
-  uint64_t frames = 0;  // of requests
+  uint64_t frames = 0;  // frames of requests
   uint64_t framesReceived = 0;
   uint64_t bytesSent = 0;
   uint64_t bytesReceived = 0;
-  uint64_t waits = 0;  // times a thread waited for an answer
+  uint64_t waits = 0;  // how often a thread waited for an answer
   uint64_t parked = 0;
   uint64_t reconnects = 0;
   uint64_t systemCalls = 0;
@@ -69,27 +69,28 @@ class Client {
  public:
   // Connects in the background, again and again; calls wait for it as Options say.
   explicit Client(Options options);
-  ~Client();  // ends the session with GOODBYE; what has no answer fails with CANCELLED
+  ~Client();  // ends the session with GOODBYE; unanswered calls fail with CANCELLED
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  // Waits for a session: its number (1 for the first, one more after each loss), or 0 and why not.
+  // Waits for a session. Returns its number (1 for the first, one more after each loss), or 0 and why there
+  // is none.
   uint32_t connect(uint32_t timeoutMs, Failure& failure);
-  // The session that calls sent now will travel in. What was learnt of the host or reserved in an earlier one
-  // is to be forgotten: this guest's memory may have been rolled back since.
+  // The number of the session that calls sent now will travel in. What was learnt of the host or reserved in
+  // an earlier one must be forgotten: this guest's memory may have been rolled back since.
   uint32_t epoch() const;
-  // The bytes of the session that the next connection is in: others after renewSession, or where the host
+  // The bytes of the session that the next connection is in. They change with renewSession, or when the host
   // says that this guest's memory was rolled back.
   std::string session() const;
-  // Ends the session that has these bytes and begins another one, which the host takes for another
-  // connector's: this guest's memory was rolled back. Nothing where that session was replaced already.
+  // Ends the session that has these bytes because this guest's memory was rolled back, and begins another
+  // one, which the host takes for another connector's. Does nothing if that session was replaced already.
   void renewSession(std::string_view session, std::string reason);
-  // How often a session with other bytes was begun since this guest's memory had been rolled back. What was
+  // How often a session with other bytes was begun because this guest's memory had been rolled back. What was
   // under way when this rises may have been done in the state that is gone; LAST_COMMIT about the session
   // that was left last tells whether a stream committed there.
   uint32_t renewals() const;
   std::string formerSession() const;
-  // The longest body of a call, and of all requests of a chain with 64 bytes each.
+  // The longest body of a call, and of all requests of a chain with 64 bytes more for each.
   uint32_t maxBodyBytes() const;
 
   uint32_t openStream();
@@ -97,14 +98,15 @@ class Client {
   // Requests of one stream run in order. A chain stops at its first failure. Never waits for an answer (it
   // waits for room in the window).
   CallPointer send(uint32_t stream, std::vector<Request> chain, CallOptions options = {});
-  // Sends it with the next frame, or after a few milliseconds by itself: its answer is not wanted (the end of
-  // a transaction that only read, an unlock, the close of a cursor), or not soon.
+  // Sends the call with the next frame, or after a few milliseconds by itself: its answer is not wanted (the
+  // end of a transaction that only read, an unlock, the close of a cursor), or not soon.
   CallPointer sendLater(uint32_t stream, std::vector<Request> chain, CallOptions options = {});
 
-  // Waits for the answers to all its requests, or the failure of the one that failed (the ones behind it did
-  // not run). True: no failure. The bodies' bytes live as long as the call.
+  // Waits for the answers to all requests of the call, or for the first failure (the requests behind it did
+  // not run). Returns true if there is no failure. The bodies' bytes live as long as the call.
   bool wait(const CallPointer& call);
-  // Fails it with CANCELLED and tells the host; from any thread. Its waiting thread goes on at once.
+  // Fails the call with CANCELLED and tells the host; from any thread. The thread that waits for the call
+  // goes on immediately.
   void cancel(const CallPointer& call);
 
   Counters counters() const;
@@ -116,10 +118,10 @@ class Client {
   std::unique_ptr<Implementation> implementation_;
 };
 
-// Of a call that wait() has returned for.
+// The body of a reply. wait() must have returned for the call.
 std::string_view replyBody(const CallPointer& call, size_t index);
 const Failure& failureOf(const CallPointer& call);
-// Which request of the chain failed.
+// The number of the request in the chain that failed.
 size_t failedIndex(const CallPointer& call);
 
 }  // namespace vamos::client

@@ -45,7 +45,7 @@ Connection::Event Connection::poll(TimePoint deadline, bool wantsWrite) {
     pollCalls_++;
     if (::read(kickEvent_.get(), &count, sizeof count) > 0) isKicked_.store(false);
   }
-  // What has come goes first: it may say why nothing can be written.
+  // What has come is read first: it may say why nothing can be written.
   if ((states[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0) return Event::Readable;
   return states[0].revents != 0 ? Event::Writable : Event::None;
 }
@@ -108,7 +108,7 @@ std::optional<Failure> greet(Connection& connection, const wire::Hello& hello, T
     const TimePoint now = Clock::now();
     if (now >= deadline) return Failure{ErrorCode::NO_WELCOME, "no host answered in time"};
     if (now >= resendAt) {
-      // A former one that has not gone out yet is enough.
+      // An earlier Hello that has not been sent yet is enough.
       if (!connection.wantsFlush()) connection.send(wire::FrameKind::HELLO, body);
       resendAt = now + std::chrono::milliseconds(resendMs);
       resendMs = std::min(resendMs + kFirstResendMs, kLastResendMs);

@@ -20,22 +20,22 @@ class Connection {
  public:
   Connection(OpenChannel channel, const wire::Hello& hello);
 
-  // The reader's.
+  // For the reader:
 
   enum class Event : uint8_t { None, Readable, Writable };
   // Waits until there is something to read, or room to write if that is wanted, or until kick() or the
   // deadline.
   Event poll(TimePoint deadline, bool wantsWrite);
-  // Takes apart what has come, into `incoming`.
+  // Takes what has come apart, into `incoming`.
   void read();
   Incoming incoming;
 
-  // The sender's.
+  // For the sender:
 
   void send(wire::FrameKind::Number kind, std::string_view body);
   void flush() { stream_.flush(); }
   bool wantsFlush() const { return stream_.wantsFlush(); }
-  // Lets go what is buffered, for a moment. Last of all.
+  // Sends what is buffered, for a moment. To be called last.
   void finish();
   // What ended writing, if anything did.
   std::optional<Failure> writeEnd() const;
@@ -43,7 +43,7 @@ class Connection {
   // Any thread's: makes poll() return.
   void kick();
 
-  // Guarded by the client's mutex.
+  // Guarded by the client's mutex:
 
   InFlight inFlight;
   uint64_t maxFrameBytes = 0;
@@ -51,18 +51,18 @@ class Connection {
   uint64_t creditedBytes = 0;
   bool isChannelFull = false;
   std::optional<Failure> writeFailure;
-  std::vector<std::pair<uint32_t, CallPointer>> cancelled;  // the host is to be told
+  std::vector<std::pair<uint32_t, CallPointer>> cancelled;  // requests of which the host must be told
   std::optional<std::string> owedPong;
   bool owesPing = false;
   uint32_t unansweredPings = 0;
   const TimePoint startedAt = Clock::now();
-  const std::string session;  // its bytes
+  const std::string session;  // the session's bytes
 
   bool owesCredit(uint32_t replyWindowBytes) const {
     return receivedBytes - creditedBytes > replyWindowBytes / 2;
   }
 
-  // For counters: system calls and bytes since this was asked last.
+  // What system calls moved since this was asked last, for counters.
   struct Moved {
     uint64_t bytes = 0;
     uint64_t systemCalls = 0;
@@ -80,7 +80,7 @@ class Connection {
 };
 
 // Says Hello, again and again (a virtio-serial port drops what is sent while no host end is connected), until
-// the Welcome comes. Nothing: it did, and the connection's `incoming.welcome` says it.
+// the Welcome comes. Returns nothing when it came: the connection's `incoming.welcome` has it.
 std::optional<Failure> greet(Connection& connection, const wire::Hello& hello, TimePoint deadline,
                              const std::atomic<bool>& isStopping);
 

@@ -16,11 +16,11 @@
 
 namespace vamos::client {
 
-// Threads meet under one mutex, which nobody holds during a system call. Two roles are outside it, each one
-// thread's at a time: the sender's (who writes frames; calls that come meanwhile go with its next one) and
-// the reader's (who polls the channel and settles what it reads). A thread that waits for its answer is the
-// reader where no other is, and hands the role on when it has its answer. Before it waits it sends what has
-// gathered. The keeper, a thread of our own, connects, and reads while nobody waits.
+// Threads meet under one mutex, which no thread holds during a system call. Two roles are outside it, and one
+// thread at a time has each: the sender writes frames (calls that come meanwhile go with its next one), the
+// reader polls the channel and settles what it reads. A thread that waits for its answer is the reader if no
+// other is, and hands the role on when it has its answer. Before it waits it sends what has gathered. The
+// keeper, a thread of our own, connects, and reads while no thread waits.
 class Client::Implementation {
  public:
   explicit Implementation(Options options);
@@ -39,7 +39,7 @@ class Client::Implementation {
   void cancel(const CallPointer& call);
   Counters counters() const;
   std::string describe() const;
-  // In a child that was forked off: the channel and its threads are the parent's.
+  // This process is a child that was forked off: the channel and its threads are the parent's.
   bool isForeign() const;
 
  private:
@@ -51,26 +51,27 @@ class Client::Implementation {
   void await(Lock& lock, const CallPointer& call, IsOver isOver);
   std::string sessionOf(const Call& call) const;
   TimePoint expiryOf(const Call& call) const;
-  // True: it is over its time, and has failed.
+  // Returns true if the call's time is over, and has then failed it.
   bool expire(Call& call);
   void addWaiter(Call& call);
   void removeWaiter(Call& call);
-  // A call has ended, or something has changed for it: its thread is to look.
+  // Notes that the call's thread must look at it: it has ended, or something has changed for it.
   void wakeLater(Call& call);
   void wakeAllWaiters();
-  // Leaves the mutex, then wakes whoever is to wake.
+  // Leaves the mutex, then wakes the threads that were noted.
   void leave(Lock& lock);
 
-  // Whether a call that was just issued is left for others to share its frame, for a moment.
+  // Whether a call that was just issued waits a moment for others to share its frame.
   bool gathers() const;
-  // It sends before it reads, and sees to what gathers then.
+  // A reader will send before it reads, and will look after what gathers.
   bool isReaderToCome() const { return reader_ != nullptr && !isReading_; }
-  // Whether what waits is to go as soon as there is room.
+  // Whether what waits must be sent as soon as there is room.
   bool isDue() const;
-  // Whether it is enough, or the frame before has been unanswered for so long that no answer need be near.
+  // Whether enough has gathered, or the frame before has been unanswered for so long that no answer need be
+  // near.
   bool hasGathered() const;
   TimePoint gatherUntil() const;
-  // Somebody else keeps the time of what has not been sent; if nobody waits for it, the keeper.
+  // Hands the task of timing unsent calls to another waiting thread; if there is none, to the keeper.
   void passTime();
 
   // The roles: roles.cpp. These leave the mutex for a while.
@@ -80,7 +81,7 @@ class Client::Implementation {
   void readOnce(Lock& lock, TimePoint deadline);
   void settle(Connection& connection);
   void drain(Lock& lock, const std::shared_ptr<Connection>& connection);
-  // Somebody who waits reads next; if nobody does, the role is free.
+  // Makes a waiting thread the next reader; if there is none, the role is free.
   void passReader(Lock& lock);
   void renewIfStale(const Failure& error);
   void loseSession(Lock& lock, const std::shared_ptr<Connection>& connection, Failure error, bool isBroken);
@@ -102,32 +103,32 @@ class Client::Implementation {
   std::atomic<bool> isClosing_{false};
 
   mutable std::mutex mutex_;
-  std::shared_ptr<Connection> connection_;  // while there is a session
+  std::shared_ptr<Connection> connection_;  // set while there is a session
   std::atomic<uint32_t> epoch_{1};          // written under the mutex
-  std::string session_;                     // its bytes; others after a rollback of this guest's memory
-  std::string formerSession_;               // those that it had before
+  std::string session_;                     // changes after a rollback of this guest's memory
+  std::string formerSession_;               // the bytes that it had before
   std::atomic<uint32_t> renewals_{0};       // written under the mutex
   uint64_t maxFrameBytes_;
   CallQueue queue_;
-  std::vector<Call*> waiters_;  // calls that are not done and have a thread that waits
-  // What leave() does.
+  std::vector<Call*> waiters_;  // calls that are not done and have a waiting thread
+  // Threads and calls that leave() wakes:
   std::vector<CallPointer> toWake_;
   std::shared_ptr<Connection> toKick_;
   bool wakesKeeper_ = false;
 
   const void* reader_ = nullptr;  // the call whose thread reads, or the keeper (this)
-  bool isReading_ = false;        // it waits for the channel; else it is on its way there
+  bool isReading_ = false;        // the reader waits for the channel; else it is on its way there
   bool isSending_ = false;
-  TimePoint sentAt_;  // the last frame of requests
-  // The call whose thread, or the keeper (this), sees to it that what gathers goes in time, while the reader
-  // may sleep longer.
+  TimePoint sentAt_;  // the time of the last frame of requests
+  // The call whose thread (or the keeper: this) sends in time what gathers, while the reader may sleep
+  // longer.
   const void* timekeeper_ = nullptr;
   uint32_t callersInside_ = 0;
   Counters counters_;
-  // While there is no session.
+  // While there is no session:
   TimePoint lostAt_ = Clock::now();
   Failure lastError_{ErrorCode::NO_WELCOME, "no session yet"};
-  std::string trouble_;      // of its storage, which the host said goodbye with: why there is none, likely
+  std::string trouble_;      // the trouble of its storage that the host said goodbye with: the likely reason
   bool isHopeless_ = false;  // that error does not pass by itself
 
   // The sender's: frames on their way.
@@ -135,7 +136,7 @@ class Client::Implementation {
   std::vector<std::pair<wire::FrameKind::Number, std::string>> controlFrames_;
   std::string requestFrame_;
 
-  // What the keeper goes by, under the mutex.
+  // What the keeper looks at, under the mutex:
   uint64_t callsSent_ = 0;
   bool hasLater_ = false;   // calls were issued with sendLater since the keeper has looked
   bool isTicking_ = false;  // the keeper looks every few milliseconds

@@ -9,7 +9,7 @@
 
 namespace vamos::client {
 
-// What one session has sent and not been answered: the numbers of its requests, its window, its frames in
+// What one session has sent and what is not answered: the numbers of its requests, its window, its frames in
 // flight.
 class InFlight {
  public:
@@ -17,9 +17,9 @@ class InFlight {
   explicit InFlight(const wire::Welcome& limits);
 
   bool maySend() const { return framesInFlight_ < maxFramesInFlight_; }
-  // None with a request that is neither answered nor reported parked.
+  // No frame has a request that is neither answered nor reported parked.
   bool isQuiet() const { return framesInFlight_ == 0; }
-  // Bulk leaves the last eighth of the window to small calls, a COMMIT for instance.
+  // Whether the window has room. Large calls leave its last eighth to small ones, such as a COMMIT.
   bool hasRoom(uint64_t batchBytes, uint64_t callBytes) const;
   size_t requestCount() const { return slots_.size() - freeIds_.size(); }
 
@@ -29,13 +29,13 @@ class InFlight {
 
   struct Answered {
     CallPointer call;  // nothing: no such request is open
-    size_t index = 0;  // which request of the call's
+    size_t index = 0;  // the request's place in the call
   };
   Answered settle(uint32_t id);
-  // False: no such request is open, or it was reported before.
+  // Notes that a request waits. Returns false if no such request is open, or it was reported before.
   bool park(uint32_t id);
   bool isOpen(uint32_t id, const Call& call) const;
-  // Of all that is open; a call may be there several times.
+  // Takes the calls of all open requests; a call may be there several times.
   std::vector<CallPointer> takeAll();
 
  private:
@@ -54,7 +54,7 @@ class InFlight {
   uint32_t maxFramesInFlight_ = 0;
   uint32_t framesInFlight_ = 0;
   uint64_t unansweredBytes_ = 0;
-  std::vector<Slot> slots_;  // of request id 1, 2, …
+  std::vector<Slot> slots_;  // slots of request ids 1, 2, …
   std::vector<uint32_t> freeIds_;
 };
 

@@ -17,7 +17,7 @@ namespace vamos::client {
 // ends the session.
 class Incoming final : public FrameReceiver {
  public:
-  // Frames before the WELCOME or GOODBYE that echoes the nonce belong to a session before ours.
+  // Frames before the WELCOME or GOODBYE that echoes the nonce belong to an earlier session.
   explicit Incoming(std::string nonce) : nonce_(std::move(nonce)) {}
 
   void onFrame(uint8_t kind, std::span<const uint8_t> body, std::unique_ptr<uint8_t[]> owned) override;
@@ -29,20 +29,20 @@ class Incoming final : public FrameReceiver {
     Failure failure;
   };
 
-  std::optional<wire::Welcome> welcome;  // stays
-  // Requests that are open: more answers than these break the protocol. Set before they are sent, by any
-  // thread.
+  std::optional<wire::Welcome> welcome;  // is not cleared
+  // The number of open requests: more answers than these break the protocol. Any thread sets it before it
+  // sends them.
   std::atomic<size_t> openRequests{0};
 
-  // Since clear().
+  // What came since clear():
   uint64_t frames = 0;
   uint64_t replyBytes = 0;
   std::vector<uint32_t> parked;
   std::vector<Answer> answers;
   bool hasPing = false;
-  std::string ping;  // of the last one: its body
+  std::string ping;  // the body of the last one
   std::optional<Failure> end;
-  bool isBroken = false;  // the end is ours: what the host sent makes no sense
+  bool isBroken = false;  // we end the session: what the host sent makes no sense
   void clear();
 
  private:

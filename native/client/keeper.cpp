@@ -1,4 +1,4 @@
-// The thread that connects, and looks after the session while nobody waits.
+// The keeper: the thread that connects, and looks after the session while no thread waits.
 #include <pthread.h>
 
 #include <algorithm>
@@ -17,9 +17,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kTick(5);    // in which what sendLater() left is sent
-constexpr milliseconds kLook(100);  // at the session, while others read it; and how long nobody must send
-constexpr milliseconds kIdleLook(5000);  // at a session that nobody uses
+constexpr milliseconds kTick(5);         // how often it sends what sendLater() left
+constexpr milliseconds kLook(100);       // how often it looks at a session that others read
+constexpr milliseconds kIdleLook(5000);  // how often it looks at a session that is not used
 constexpr uint32_t kFirstPauseMs = 50;
 constexpr uint32_t kPauseWhileAwaitedMs = 250;
 constexpr uint32_t kMaxUnansweredPings = 3;
@@ -82,7 +82,7 @@ void Client::Implementation::tryConnect() {
       return stayWithout(std::move(*failure));
     Lock lock(mutex_);
     if (session_ == connection->session) return beginSession(lock, connection);
-    // It was renewed meanwhile.
+    // The session was renewed meanwhile.
     leave(lock);
     stayWithout({ErrorCode::SESSION_LOST, "the session was renewed"});
   } catch (const ChannelError& error) {
@@ -101,7 +101,7 @@ void Client::Implementation::beginSession(Lock& lock, const std::shared_ptr<Conn
   maxFrameBytes_ = welcome.maxFrameBytes;
   if (hadSession_) counters_.reconnects++;
   hadSession_ = true;
-  failedAttempts_++;  // forgotten once the session has stood for a while
+  failedAttempts_++;  // forgotten once the session has lasted for a while
   connection_ = connection;
   isHopeless_ = false;
   callsSeenAt_ = Clock::now();
@@ -134,7 +134,8 @@ void Client::Implementation::stayWithout(Failure error) {
   leave(lock);
 }
 
-// Before the next attempt: longer each time, shorter where somebody waits, and not the same for all guests.
+// Waits before the next attempt: longer each time, shorter while a thread waits, and not the same for all
+// guests.
 void Client::Implementation::pause() {
   const TimePoint begin = Clock::now();
   std::minstd_rand random(std::random_device{}());
@@ -167,7 +168,7 @@ void Client::Implementation::lookAfter(Lock& lock) {
   const bool isIdle = !isTicking_ && now - callsSeenAt_ >= kLook;
   if (timekeeper_ == this && !queue_.isUrgent()) timekeeper_ = nullptr;
   const bool keepsTime = timekeeper_ == this;
-  // What is due and still here waits for an answer to make room.
+  // What is due and has not been sent waits for an answer to make room.
   const bool isStuck = connection->isChannelFull || connection->writeFailure || (keepsTime && isDue());
   if (reader_ == nullptr && (isIdle || isStuck)) {
     reader_ = this;
@@ -181,8 +182,8 @@ void Client::Implementation::lookAfter(Lock& lock) {
   keeperSignal_.waitUntil(until);
 }
 
-// Only while an answer is awaited: a ping costs a transition like any frame. Counts pings, not time: a
-// process that stood still must first get to read what came meanwhile.
+// Sends a ping, only while an answer is awaited: a ping costs a transition like any frame. It counts pings,
+// not time: a process that stood still must first get to read what came meanwhile.
 void Client::Implementation::ping(Lock& lock, const std::shared_ptr<Connection>& connection, TimePoint now) {
   if (options_.pingIntervalMs == 0) return;
   if (connection->inFlight.requestCount() == 0) {

@@ -1,4 +1,4 @@
-// Who writes, and who reads.
+// The roles of the sender and the reader.
 #include <algorithm>
 #include <utility>
 
@@ -12,7 +12,7 @@ using wire::FrameKind;
 static constexpr size_t kKeptBytes = 1 << 20;
 
 void Client::Implementation::flush(Lock& lock) {
-  // A sender looks again before it stops.
+  // The sender looks again before it stops.
   if (isSending_) return;
   while (connection_ && takeFrames(*connection_)) {
     const std::shared_ptr<Connection> connection = connection_;
@@ -26,17 +26,17 @@ void Client::Implementation::flush(Lock& lock) {
     counters_.systemCalls += moved.systemCalls;
     connection->isChannelFull = connection->wantsFlush();
     connection->writeFailure = connection->writeEnd();
-    // The next session's frames are not held up by what became of the last one's.
+    // The next session's frames must not wait for what became of the last session's.
     if (connection_ != connection) continue;
     if (!connection->isChannelFull && !connection->writeFailure) continue;
-    // Only a reader gets on with it, one that knows.
+    // Only a reader that knows of this can go on with it.
     toKick_ = connection;
     if (reader_ == nullptr) wakeKeeper();
     return;
   }
 }
 
-// What can be sent now, for sendFrames().
+// Takes what can be sent now, for sendFrames().
 bool Client::Implementation::takeFrames(Connection& connection) {
   if (connection.isChannelFull || connection.writeFailure) return false;
   if (!queue_.isEmpty() && connection.inFlight.maySend() && isDue()) {
@@ -72,8 +72,9 @@ bool Client::Implementation::takeFrames(Connection& connection) {
   return !batch_.empty() || !controlFrames_.empty();
 }
 
-// Without the mutex, as the sender. Control frames first: a request that was made after a cancel must not
-// come before it, for the wait that it ends may be what the request would close a circle with.
+// Sends, as the sender and without the mutex. Control frames come first: a request that was made after a
+// cancellation must not be sent before it, since it could close a circle with the wait that the cancellation
+// ends.
 void Client::Implementation::sendFrames(Connection& connection) {
   for (const auto& [kind, body] : controlFrames_) connection.send(kind, body);
   controlFrames_.clear();
@@ -118,14 +119,14 @@ void Client::Implementation::readOnce(Lock& lock, TimePoint deadline) {
   if (connection_ != connection) return;
   Incoming& incoming = connection->incoming;
   if (event == Event::Readable) settle(*connection);
-  // Said by the host or by the channel; else by a write, now that what came before it has been read.
+  // The host or the channel said why; else it was a write, now that what came before it has been read.
   if (mustRead && !incoming.end) incoming.end = connection->writeFailure;
   if (incoming.end) return loseSession(lock, connection, *incoming.end, incoming.isBroken);
   if (event == Event::Writable) drain(lock, connection);
 }
 
-// The host refuses a request as stale that this guest made in a state before its memory was rolled back, or
-// after: it may have been done before. And who gave up a commit may want to ask what became of it.
+// Adds the session to a failure that may mean that the request was done: one that the host refuses as stale,
+// which this guest made before or after its memory was rolled back, or a commit that its caller gave up.
 static void explain(Failure& failure, const Call& call, Connection& connection) {
   const ErrorCode code = failure.code;
   if (code == ErrorCode::SESSION_STALE) {
@@ -168,7 +169,7 @@ void Client::Implementation::settle(Connection& connection) {
   }
 }
 
-// There is room to write.
+// Writes, since there is room.
 void Client::Implementation::drain(Lock& lock, const std::shared_ptr<Connection>& connection) {
   if (isSending_) return;
   isSending_ = true;
@@ -186,7 +187,8 @@ void Client::Implementation::drain(Lock& lock, const std::shared_ptr<Connection>
 void Client::Implementation::passReader(Lock& lock) {
   reader_ = nullptr;
   if (!connection_) return;
-  // The latest is the most likely to be answered soon: one that waits long for a lock would only wake others.
+  // The latest waiter is the most likely to be answered soon: one that waits long for a lock would only wake
+  // others.
   for (auto waiter = waiters_.rbegin(); waiter != waiters_.rend(); ++waiter) {
     if ((*waiter)->isDone) continue;
     reader_ = *waiter;
@@ -194,7 +196,7 @@ void Client::Implementation::passReader(Lock& lock) {
   }
   flush(lock);
   if (reader_ != nullptr || !connection_) return;
-  // Nobody else would write the rest of a frame, or send what the reader saw to.
+  // No other thread would write the rest of a frame, or send what the reader looked after.
   if (connection_->isChannelFull || connection_->writeFailure) wakeKeeper();
   if (timekeeper_ == nullptr && !queue_.isEmpty()) passTime();
 }
@@ -220,7 +222,7 @@ void Client::Implementation::loseSession(Lock& lock, const std::shared_ptr<Conne
       queue_.push(std::move(call));
     }
   }
-  // Those that are not done wait for the next session now.
+  // Calls that are not done wait for the next session now.
   wakeAllWaiters();
   toKick_ = connection;
   wakeKeeper();

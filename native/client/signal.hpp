@@ -16,7 +16,7 @@ using Clock = std::chrono::steady_clock;
 using TimePoint = Clock::time_point;
 inline constexpr TimePoint kNever = TimePoint::max();
 
-// Wakes one thread. It stays set until that thread has taken it, and costs a system call only where the
+// Wakes one thread. The signal stays set until that thread has taken it, and costs a system call only if the
 // thread sleeps.
 class Signal {
  public:
@@ -25,7 +25,7 @@ class Signal {
     syscall(SYS_futex, &word_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
   }
 
-  // Takes it. False: not set by then.
+  // Waits for the signal and takes it. Returns false if it was not set by then.
   bool waitUntil(TimePoint deadline) {
     while (true) {
       uint32_t seen = kSet;

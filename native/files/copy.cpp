@@ -27,7 +27,7 @@ Errno writeAll(int target, const char* data, size_t lengthBytes) {
   return 0;
 }
 
-// target: -1: reads alone.
+// Reads in pieces, and writes them to `target` unless it is -1.
 Errno readPieces(int source, const Part& part, int target, Content& content) {
   const uint64_t lengthBytes = part.lengthBytes.value_or(std::numeric_limits<uint64_t>::max());
   std::vector<char> piece(pieceBytes);
@@ -56,7 +56,7 @@ Errno copyContent(int source, Part part, const std::string& target, uint32_t mod
   Descriptor made(::open(target.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
   if (!made.isOpen()) return errno;
   Errno failure = readPieces(source, part, made.get(), content);
-  // The mode at open is less what the umask says.
+  // The mode at open was reduced by the umask.
   if (failure == 0 && ::fchmod(made.get(), mode) != 0) failure = errno;
   const Errno closed = made.close();
   if (failure == 0) failure = closed;

@@ -14,16 +14,16 @@ struct Content {
   uint32_t crc32c = 0;
 };
 
-// Part of a file: from an offset on, to its end if there is no length.
+// A part of a file: from an offset on, to the file's end if there is no length.
 struct Part {
   uint64_t offset = 0;
   std::optional<uint64_t> lengthBytes;
 };
 
-// Reads a part of a file; fewer bytes where the file ends before.
+// Reads a part of a file, fewer bytes where the file ends before.
 Errno readContent(int source, Part part, Content& content);
-// The same, and writes them to a new file of this mode. EEXIST: there is one. What an error leaves is
-// removed.
+// Does the same, and writes the part to a new file of this mode. EEXIST: there is one. What an error leaves
+// is removed.
 Errno copyContent(int source, Part part, const std::string& target, uint32_t mode, Content& content);
 // Gives the open file one more name. EEXIST: there is one; EXDEV, EMLINK, EPERM: it has to be copied.
 Errno linkFile(int source, const std::string& target);

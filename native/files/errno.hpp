@@ -2,7 +2,7 @@
 
 namespace vamos::files {
 
-// 0, or what errno said.
+// The result of a call: 0, or the errno.
 using Errno = int;
 
 }  // namespace vamos::files

@@ -17,7 +17,7 @@ namespace {
 
 Timestamp timestamp(const statx_timestamp& time) { return {time.tv_sec, time.tv_nsec}; }
 
-// Ranges [first, end) that one system call can do, and their length.
+// Ranges [first, end) that one system call can serve, and their length.
 struct Run {
   size_t end;
   size_t lengthBytes;
@@ -86,7 +86,7 @@ Errno writeRun(int descriptor, const std::optional<uint64_t>& offset, const uint
   return 0;
 }
 
-// As the kernel writes it (getdents64); glibc has no name for it without extensions.
+// A directory entry as the kernel writes it (getdents64); glibc has no name for it without extensions.
 struct KernelEntry {
   static constexpr size_t lengthAt = 16, typeAt = 18, nameAt = 19;
 };
@@ -123,7 +123,7 @@ Errno File::read(const std::vector<Range>& ranges, ReadReply& reply) {
   if (!offsetsFit(ranges)) return EINVAL;
   const size_t headBytes = ranges.size() * 4;
   const size_t allocatedBytes = headBytes + totalBytes(ranges);
-  // Not cleared: pages that the file does not fill are never touched.
+  // The memory is not cleared: pages that the file does not fill are never touched.
   reply.bytes.reset(static_cast<uint8_t*>(std::malloc(std::max<size_t>(allocatedBytes, 1))));
   if (!reply.bytes) return ENOMEM;
   uint8_t* const bytes = reply.bytes.get();
@@ -183,7 +183,7 @@ Errno File::truncate(uint64_t lengthBytes) {
 }
 
 Errno File::readDirectory(size_t windowBytes, std::string& entries, bool& atEnd) {
-  // The kernel's record of the longest name; ours of the same entry is always shorter.
+  // The size of the kernel's record of the longest name; ours of the same entry is always shorter.
   constexpr size_t recordBytes = 19 + 255 + 1 + 7;
   std::array<char, 32 * 1024> records;
   atEnd = false;

@@ -33,11 +33,11 @@ struct FileStat {
   Timestamp accessed, modified, changed, born;
 };
 
-// Of what a descriptor stands for, O_PATH ones too.
+// Reads the state of what a descriptor stands for, including O_PATH ones.
 Errno statDescriptor(int descriptor, FileStat& stat);
 
 struct Range {
-  std::optional<uint64_t> offset;  // none: at the file's own position, which moves on
+  std::optional<uint64_t> offset;  // nothing: at the file's own position, which moves on
   uint32_t lengthBytes = 0;
 };
 
@@ -56,13 +56,13 @@ class File {
  public:
   explicit File(Descriptor descriptor) : descriptor_(std::move(descriptor)) {}
 
-  // Body of a READ reply: a u32 byte count for each range, then the bytes. Ranges that follow one another are
-  // one system call. A range is short only at the end of the file.
+  // Reads the body of a READ reply: a u32 byte count for each range, then the bytes. Ranges that follow one
+  // another take one system call. A range is short only at the end of the file.
   Errno read(const std::vector<Range>& ranges, ReadReply& reply);
 
-  // `data` holds the ranges' bytes, one after another. Unless it must be whole, a failure after some bytes is
-  // told by a short `writtenBytes` (the next write fails with it). The sync follows only when all was
-  // written.
+  // Writes. `data` holds the ranges' bytes, one after another. Unless all must be written, a failure after
+  // some bytes shows as a short `writtenBytes` (the next write fails with it). The sync follows only when all
+  // was written.
   Errno write(const std::vector<Range>& ranges, const uint8_t* data, SyncKind sync, bool mustBeWhole,
               uint64_t& writtenBytes);
 
@@ -70,7 +70,7 @@ class File {
   Errno truncate(uint64_t lengthBytes);
   Errno stat(FileStat& stat) const { return statDescriptor(descriptor_.get(), stat); }
 
-  // Entries of a DirectoryWindow, at most `windowBytes` (1024 or more) of them.
+  // Reads entries of a DirectoryWindow, at most `windowBytes` (1024 or more) of them.
   Errno readDirectory(size_t windowBytes, std::string& entries, bool& atEnd);
 
   Errno close() { return descriptor_.close(); }

@@ -37,7 +37,7 @@ Errno systemFlags(uint32_t flags, uint64_t& system) {
       (flags & ~(OpenFlag::Read | OpenFlag::Directory | OpenFlag::NoFollow))) {
     return EINVAL;
   }
-  // O_NONBLOCK: a FIFO in the root must not hold the thread; regular files don't know it.
+  // O_NONBLOCK: a FIFO in the root must not hold the thread. It has no effect on regular files.
   system = O_NONBLOCK | O_NOCTTY | (reads && writes ? O_RDWR : writes ? O_WRONLY : O_RDONLY);
   if (flags & OpenFlag::Append) system |= O_APPEND;
   if (flags & OpenFlag::Create) system |= O_CREAT;

@@ -18,7 +18,7 @@ struct CloseDirectory {
 
 Errno removeEntry(int parent, const char* name, int depth, size_t& budget, bool& removed);
 
-// Until the directory is empty or the budget is spent.
+// Removes until the directory is empty or the budget is spent.
 Errno removeEntries(int parent, const char* name, int depth, size_t& budget) {
   if (depth == maxDepth) return ENAMETOOLONG;
   const int descriptor = ::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -41,7 +41,8 @@ Errno removeEntries(int parent, const char* name, int depth, size_t& budget) {
   return 0;
 }
 
-// Somebody else may remove the same tree: what is gone already is no failure.
+// Removes an entry. Another process may remove the same tree, so it is no failure if the entry is gone
+// already.
 Errno removeEntry(int parent, const char* name, int depth, size_t& budget, bool& removed) {
   if (::unlinkat(parent, name, 0) != 0 && errno != ENOENT) {
     if (errno != EISDIR) return errno;

@@ -7,7 +7,7 @@
 
 #include "wire/bytes.hpp"
 
-// Batches of rows and keys as they travel: src/protocol/FORMATS.md.
+// Batches of rows and keys in the form in which they travel: src/protocol/FORMATS.md.
 namespace vamos {
 
 constexpr size_t maxKeyBytes = 16 << 10;
@@ -15,11 +15,11 @@ constexpr size_t maxRowBytes = 64 << 20;
 constexpr size_t maxIndexes = 256;
 constexpr uint32_t missingRow = 0xFFFFFFFF;
 
-// One index entry of a row. Views point into the batch.
+// A row's entry in one index. Views point into the batch.
 struct Entry {
   std::string_view key;
   std::string_view covered;
-  bool hasNull = false;  // the key has a NULL part, so it is not checked for uniqueness
+  bool hasNull = false;  // The key has a NULL part, so it is not checked for uniqueness.
 };
 
 struct OldRow {
@@ -32,8 +32,8 @@ struct NewRow {
   std::vector<Entry> entries;
 };
 
-// Each takes the next item from the reader; false if its bytes break the format or a limit. The entries'
-// storage is reused from call to call.
+// Each function takes the next item from the reader, and returns false if its bytes break the format or a
+// limit. The entries' storage is reused from call to call.
 bool readNewRow(Reader& reader, size_t indexCount, NewRow& row);
 bool readOldRow(Reader& reader, size_t indexCount, OldRow& row);
 bool readKey(Reader& reader, std::string_view& key);

@@ -10,8 +10,8 @@ namespace vamos {
 
 static_assert(std::endian::native == std::endian::little, "wire integers are little-endian");
 
-// Reads bytes that anyone may have sent: no read goes past the end; the first that would makes `failed` true,
-// and from then on all reads give zeros and empty strings. The views point into the bytes given.
+// Reads bytes that any program may have sent. No read goes past the end: the first that would makes `failed`
+// true, and from then on all reads give zeros and empty strings. The views point into the bytes given.
 class Reader {
  public:
   explicit Reader(std::string_view bytes, size_t offset = 0) : bytes_(bytes), offset_(offset) {
@@ -32,7 +32,7 @@ class Reader {
     return taken;
   }
 
-  // u32 length, then so many bytes; a length over the limit fails.
+  // Reads a u32 length, then that many bytes; a length over the limit fails.
   std::string_view lengthPrefixed(size_t limitBytes) {
     const uint32_t lengthBytes = u32();
     if (lengthBytes > limitBytes) fail();

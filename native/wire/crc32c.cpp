@@ -32,7 +32,7 @@ constexpr Table makeTable() {
 
 constexpr Table table = makeTable();
 
-// Eight bytes a step, for processors without the instruction.
+// Takes eight bytes a step, for processors without the instruction.
 uint32_t portable(const uint8_t* data, size_t lengthBytes, uint32_t crc) {
   if constexpr (std::endian::native == std::endian::little) {
     for (; lengthBytes >= 8; data += 8, lengthBytes -= 8) {

@@ -5,7 +5,7 @@
 
 namespace vamos {
 
-// CRC-32C (Castagnoli). To go on from earlier bytes, give their result as `before`.
+// Returns the CRC-32C (Castagnoli) of some bytes. To go on from earlier bytes, give their result as `before`.
 uint32_t crc32c(const void* data, size_t lengthBytes, uint32_t before = 0);
 
 }  // namespace vamos

@@ -21,10 +21,10 @@ class Descriptor {
 
   int get() const { return number_; }
   bool isOpen() const { return number_ >= 0; }
-  // Gives it away.
+  // Gives the descriptor away.
   int release() { return std::exchange(number_, -1); }
 
-  // 0, or what errno said: errors of network and quota file systems may show only here.
+  // Closes. Returns 0 or the errno: errors of network and quota file systems may show only here.
   int close() {
     const int number = release();
     return number >= 0 && ::close(number) != 0 ? errno : 0;

@@ -39,17 +39,17 @@ std::span<const uint8_t> lastBytes(std::span<const uint8_t> bytes, size_t count)
   return bytes.last(std::min(count, bytes.size()));
 }
 
-// What stands at a place of a broken stream.
+// Whether something stands at a place of a broken stream.
 enum class Verdict : uint8_t { No, Incomplete, Yes };
 
 struct Judgement {
   Verdict verdict;
-  // Of whole frames before the place where it was decided.
+  // Bytes of the whole frames before the place where it was decided.
   size_t wholeBytes;
 };
 
-// Whether whole frames of `kind` stand at the beginning of `bytes`: one for WELCOME; for HELLO nothing else
-// may follow, except the beginning of one more.
+// Judges whether whole frames of `kind` stand at the beginning of `bytes`: one for WELCOME; for HELLO nothing
+// else may follow, except the beginning of one more.
 Judgement judgePreamble(std::span<const uint8_t> bytes, uint8_t kind) {
   size_t whole = 0;
   while (whole < bytes.size()) {
@@ -72,7 +72,7 @@ Judgement judgePreamble(std::span<const uint8_t> bytes, uint8_t kind) {
 
 struct Found {
   Verdict verdict;
-  // Of the preamble, of the first place that may still become one, or of the end.
+  // The place of the preamble, else the first place that may still become one, else the end.
   size_t offset;
 };
 
@@ -83,8 +83,8 @@ Found findPreamble(std::span<const uint8_t> bytes, uint8_t kind) {
     const auto [verdict, wholeBytes] = judgePreamble(bytes.subspan(at), kind);
     if (verdict == Verdict::Yes) return {verdict, at};
     if (verdict == Verdict::Incomplete && best.verdict == Verdict::No) best = {verdict, at};
-    // Whole frames that lead to nothing lead there from each of them: looking once keeps a long row of them
-    // from taking quadratic time.
+    // Whole frames that lead to no preamble do so from each of them, so they are skipped together. Otherwise
+    // a long row of them would take quadratic time.
     at = text.find(kMagic[0], at + std::max<size_t>(wholeBytes, 1));
   }
   return best;
@@ -167,7 +167,7 @@ void FrameReader::parse(std::span<const uint8_t> bytes, uint64_t nowMs) {
         break;
       case State::Body: {
         if (body_ == nullptr) {
-          // Whole in what came: no buffer of its own.
+          // The whole body has come, so it needs no buffer of its own.
           if (bytes.size() >= header_.lengthBytes) {
             const auto body = bytes.first(header_.lengthBytes);
             bytes = bytes.subspan(body.size());
@@ -284,11 +284,11 @@ void FrameReader::findHelloInBody(uint64_t nowMs) {
   restart(std::move(bytes), nowMs);
 }
 
-// `bytes` begin with a preamble that checks.
+// Begins anew with `bytes`, which begin with a preamble that checks.
 void FrameReader::restart(std::vector<uint8_t> bytes, uint64_t nowMs) {
   hunted_ = {};
   state_ = State::Header;
-  // From its WELCOME on, what comes to a connector is one process's, whole.
+  // From its WELCOME on, all that comes to a connector is from one process, and whole.
   if (options_.resync == Resync::WelcomeFirst)
     options_.resync = Resync::Never;
   else

@@ -1,4 +1,5 @@
-// Frames: what is written to a channel at once. A fixed header, then the body (a message of vamos.proto).
+// Frames: the units that are written to a channel. Each is a fixed header, then the body (a message of
+// vamos.proto).
 //
 //   0  u32 magic         "VAM1"
 //   4  u8  version       1
@@ -6,10 +7,11 @@
 //   6  u16 flags         0
 //   8  u32 length        of the body
 //  12  u32 body check    CRC-32C of the body
-//  16  u32 sequence      0 for a connection's first frame, one more for each; HELLO and WELCOME may begin
-//  anywhere 20  u32 header check  CRC-32C of bytes 0 to 19
+//  16  u32 sequence      0 for a connection's first frame, then one more for each
+//                        (HELLO and WELCOME may begin anywhere)
+//  20  u32 header check  CRC-32C of bytes 0 to 19
 //
-// All integers little-endian. The checks find accidents (a writer killed in mid-frame, bytes lost while a
+// All integers are little-endian. The checks find accidents (a writer killed in mid-frame, bytes lost while a
 // port had no reader), not attacks: every length is checked on its own.
 #pragma once
 
@@ -42,30 +44,32 @@ struct FrameHeader {
 using FrameHeaderBytes = std::array<uint8_t, kFrameHeaderBytes>;
 
 FrameHeaderBytes encodeFrameHeader(uint8_t kind, std::span<const uint8_t> body, uint32_t sequence);
-// Nothing where magic, version, flags or header check are wrong.
+// Returns nothing where magic, version, flags or header check are wrong.
 std::optional<FrameHeader> decodeFrameHeader(std::span<const uint8_t, kFrameHeaderBytes> bytes);
 
-// What a FrameReader finds.
+// Gets what a FrameReader finds.
 class FrameReceiver {
  public:
-  // `body` lies in `owned` where that is set (and may be kept with it), else it is gone after the call.
+  // A whole frame came. `body` lies in `owned` where that is set (and may be kept with it), else it is gone
+  // after the call.
   virtual void onFrame(uint8_t kind, std::span<const uint8_t> body, std::unique_ptr<uint8_t[]> owned) = 0;
   // The HELLO that comes next is from a new process, which began behind a broken or stalled frame.
   virtual void onNewPeer() = 0;
-  // HelloAnytime: what comes makes no sense in this connection. Its sender may be a connector that speaks in
-  // a session of another host, and does not know that the port leads here now. Once in kTellMs at most.
+  // HelloAnytime: the bytes that come make no sense in this connection. Their sender may be a connector that
+  // speaks in a session of another host, and does not know that the port leads here now. This is called at
+  // most once in kTellMs.
   virtual void onUnreadable() {}
 
  protected:
   ~FrameReceiver() = default;
 };
 
-// Whether bytes that don't check may be skipped, and for what. A virtio-serial port tells neither end that
-// the process at the other has changed, so a stream may break off in mid-frame and begin anew.
+// Whether bytes that make no sense may be skipped, and up to what. A virtio-serial port tells neither end
+// that the process at the other has changed, so a stream may break off within a frame and begin anew.
 enum class Resync : uint8_t {
-  Never,         // sockets: a bad frame is the end
+  Never,         // sockets: a bad frame ends the stream
   HelloAnytime,  // host end of a port: a HELLO begins a new session
-  WelcomeFirst,  // connector end of a port: replies to a former process may stand before the first WELCOME
+  WelcomeFirst,  // connector end of a port: replies to an earlier process may precede the first WELCOME
 };
 
 struct FrameReaderOptions {
@@ -73,8 +77,8 @@ struct FrameReaderOptions {
   Resync resync = Resync::Never;
 };
 
-// Takes a stream apart into frames, under any chunking. Read from the stream into bodyRoom() as far as there
-// is any (so that the bulk of a big body is moved once), what is beyond it into a buffer for take().
+// Takes a stream apart into frames, however it is cut. Read from the stream into bodyRoom() as far as there
+// is any (so that the bulk of a big body is moved once), and what is beyond it into a buffer for take().
 //
 // HelloAnytime: a frame that is not whole after kStallMs is under suspicion: does its newest part end in
 // HELLO frames? A new process sends nothing else before its WELCOME, so data that merely hold a HELLO don't
@@ -82,19 +86,19 @@ struct FrameReaderOptions {
 class FrameReader {
  public:
   static constexpr uint64_t kStallMs = 1000;
-  // Bytes that don't check are skipped for so long, and so many, before the reader gives up.
+  // The reader gives up when it has skipped bytes that make no sense for this time, or this many of them.
   static constexpr uint64_t kHuntMs = 5000;
   static constexpr uint64_t kHuntBytes = 64u << 20;
   static constexpr uint64_t kTellMs = 1000;
 
   FrameReader(FrameReaderOptions options, FrameReceiver& receiver);
 
-  // The part of the current body that has not come; empty between frames. Valid until the next call.
+  // Room for the part of the current body that has not come; empty between frames. Valid until the next call.
   std::span<uint8_t> bodyRoom();
   // The first `count` bytes of bodyRoom() have been filled, then `more` came. `nowMs` is of any monotonic
   // clock. Returns false once the stream has failed: see errorCode().
   bool take(size_t count, std::span<const uint8_t> more, uint64_t nowMs);
-  // When checkTime() wants to be called, if nothing comes before.
+  // When checkTime() must be called, if nothing comes before.
   std::optional<uint64_t> nextCheckMs() const;
   bool checkTime(uint64_t nowMs);
 
@@ -111,7 +115,7 @@ class FrameReader {
   void acceptHeader(std::span<const uint8_t, kFrameHeaderBytes> bytes, uint64_t nowMs);
   void allocateBody();
   void finishBody(std::span<const uint8_t> body, std::unique_ptr<uint8_t[]> owned, uint64_t nowMs);
-  // `suspect` does not check: the end, or the beginning of a hunt.
+  // `suspect` makes no sense: ends the stream, or begins a hunt for a preamble.
   void reject(std::span<const uint8_t> suspect, const char* what, uint64_t nowMs);
   void hunt(std::span<const uint8_t> bytes, uint64_t nowMs);
   void tellUnreadable(uint64_t nowMs);

@@ -19,7 +19,7 @@ void flipSign(std::string& key, size_t at) {
   key[at] = static_cast<char>(static_cast<unsigned char>(key[at]) ^ sign);
 }
 
-// IEEE 754: the order of the numbers becomes that of the bytes, -0 as 0.
+// Appends an IEEE 754 number so that the order of the bytes is that of the numbers, -0 as 0.
 void appendFloat(std::string& key, std::string_view data) {
   const size_t start = key.size();
   appendReversed(key, data);
@@ -72,7 +72,7 @@ void appendValue(std::string& key, ColumnKind kind, std::string_view data) {
   }
 }
 
-// A BYTES part, up to its end. False: it has none.
+// Takes a BYTES part, up to its end. Returns false if it has none.
 bool takeEscaped(std::span<char>& key, char mask, std::string_view& data) {
   size_t sizeBytes = 0;
   for (size_t at = 0; at < key.size(); at++) {
@@ -168,7 +168,7 @@ bool skipEscaped(PartReader& reader) {
   return false;
 }
 
-// A level of PAD SPACE: FORMATS.md, MariaDB's columns.
+// Skips a level of PAD SPACE: FORMATS.md, MariaDB's columns.
 bool skipPadded(PartReader& reader, std::string_view pad) {
   for (bool isPad = false; reader.takeUnit(pad, isPad);) {
     if (!isPad) continue;

@@ -18,7 +18,7 @@ namespace vamos::wire {
 template <typename T, typename M>
 concept Is = std::same_as<std::remove_const_t<T>, M>;
 
-// Writes what differs from its default.
+// Writes the fields that differ from their defaults.
 class FieldWriter {
  public:
   explicit FieldWriter(std::string& out) : writer_(out) {}
@@ -132,7 +132,7 @@ class FieldReader {
     }
   }
 
-  // Throws protozero::exception.
+  // Decodes a message. Throws protozero::exception.
   template <typename Message>
   static void read(std::string_view bytes, Message& message) {
     protozero::pbf_reader reader(bytes.data(), bytes.size());

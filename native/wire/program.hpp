@@ -5,7 +5,7 @@
 
 namespace vamos {
 
-// Programs: src/protocol/FORMATS.md says what each instruction takes and gives.
+// The instructions of programs. src/protocol/FORMATS.md says what each takes and gives.
 enum class Instruction : uint8_t {
   COLUMN = 0x01,
   DECIMAL = 0x02,
@@ -42,6 +42,6 @@ constexpr size_t maxProgramBytes = 64 << 10;
 constexpr size_t maxProgramDepth = 256;
 constexpr unsigned maxIntegerBits = 126;
 constexpr size_t maxAggregates = 256;
-constexpr size_t maxAggregateProgramBytes = 256 << 10;  // of a request's aggregates together
+constexpr size_t maxAggregateProgramBytes = 256 << 10;  // all programs of a request's aggregates
 
 }  // namespace vamos

@@ -6,7 +6,7 @@
 namespace vamos {
 namespace {
 
-// Width of a fixed column; 0: variable; nothing: no such kind.
+// Returns the width of a fixed column, 0 for a variable one, and nothing if there is no such kind.
 std::optional<uint32_t> fixedWidth(const Column& column) {
   switch (static_cast<ColumnKind>(column.kind)) {
     case ColumnKind::INT8:
@@ -99,7 +99,7 @@ bool RowLayout::project(std::string_view row, std::span<const uint32_t> columns,
 
 std::string RowLayout::change(std::string_view row, std::span<const ColumnValue> values) const {
   std::string changed(row.substr(0, variableOffset_));
-  // Of the variable columns, in order: what is to stand in them, if not what does.
+  // New values of the variable columns, in order; nothing: the column keeps its value.
   std::vector<std::optional<std::string_view>> variable;
   for (const ColumnValue& value : values) {
     const Place& place = columns_[value.column];

@@ -29,28 +29,28 @@ enum class ColumnKind : uint32_t {
 
 struct Column {
   uint32_t kind = 0;        // ColumnKind; any number may come from outside
-  uint32_t widthBytes = 0;  // of FIXED; BYTES, BLOB: the most it may have, 0 for no limit of its own
+  uint32_t widthBytes = 0;  // FIXED: its width; BYTES, BLOB: the most it may have, 0 for no limit of its own
   bool isNullable = false;
 };
 
-// What is to stand in a column of a row.
+// A new value for a column of a row.
 struct ColumnValue {
   uint32_t column = 0;
   bool isNull = false;
-  std::string_view bytes;  // as they stand in the row
+  std::string_view bytes;  // the value as it stands in the row
 };
 
 constexpr size_t maxColumns = 4096;
 
-// Where the columns of a row stand: src/protocol/FORMATS.md.
+// Knows where the columns of a row stand: src/protocol/FORMATS.md.
 class RowLayout {
  public:
-  // Nothing, if a kind is unknown, a width is over the limits or there are too many columns.
+  // Makes a layout. Nothing, if a kind is unknown, a width is over the limits or there are too many columns.
   static std::optional<RowLayout> make(std::span<const Column> columns);
 
   size_t columnCount() const { return columns_.size(); }
   ColumnKind kind(uint32_t column) const { return columns_[column].kind; }
-  // Of a fixed column; 0: variable.
+  // The width of a fixed column; 0: variable.
   uint32_t widthBytes(uint32_t column) const { return columns_[column].widthBytes; }
 
   bool isNullable(uint32_t column) const { return columns_[column].isNullable; }
@@ -60,21 +60,21 @@ class RowLayout {
   // Whether all lengths and offsets in the row agree with one another and with the row's length.
   bool isValid(std::string_view row) const;
 
-  // Of a valid row.
+  // Whether a column is NULL. The row must be valid.
   static bool isNull(std::string_view row, uint32_t column) {
     return ((static_cast<uint8_t>(row[column / 8]) >> (column % 8)) & 1) != 0;
   }
   std::string_view value(std::string_view row, uint32_t column) const { return data(row, columns_[column]); }
 
-  // Appends the row of a table with just these columns, in this order. False, with nothing appended, if the
-  // row is not valid; each column number must be below columnCount().
+  // Appends the row of a table with just these columns, in this order. Returns false, with nothing appended,
+  // if the row is not valid. Each column number must be below columnCount().
   bool project(std::string_view row, std::span<const uint32_t> columns, std::string& out) const;
 
-  // A valid row of zeros and empty values.
+  // Returns a valid row of zeros and empty values.
   std::string emptyRow() const { return std::string(variableOffset_, '\0'); }
 
-  // The row with these values in the place of its own; it must be valid, and bytes of fixed columns of their
-  // width.
+  // Returns the row with these values in the place of its own. It must be valid, and values of fixed columns
+  // must have their width.
   std::string change(std::string_view row, std::span<const ColumnValue> values) const;
 
  private:
@@ -100,8 +100,8 @@ class RowLayout {
 
   std::vector<Place> columns_;
   uint32_t variableCount_ = 0;
-  uint32_t endsOffset_ = 0;      // of the end offsets
-  uint32_t variableOffset_ = 0;  // of the variable part
+  uint32_t endsOffset_ = 0;      // where the end offsets begin
+  uint32_t variableOffset_ = 0;  // where the variable part begins
 };
 
 }  // namespace vamos

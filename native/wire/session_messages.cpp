@@ -4,9 +4,9 @@
 
 namespace vamos::wire {
 
-// More than any window has room for.
+// More ids than any window has room for.
 static constexpr size_t kMaxIds = 1 << 20;
-// Of what a connector may send, which only the tests' hosts read.
+// A limit for what a connector may send, which only the tests' hosts read.
 static constexpr size_t kMaxRequests = 1 << 18;
 
 template <typename Visitor, Is<Hello> Message>
@@ -99,7 +99,7 @@ Reply readReply(protozero::pbf_reader reader) {
       case protozero::tag_and_type(kFailure, Type::length_delimited):
         reply.failure = {};
         FieldReader::read(view(reader), reply.failure);
-        // A failure that says it is none is one all the same.
+        // A failure whose code is OK is a failure all the same.
         if (reply.failure.code == ErrorCode::OK) reply.failure.code = ErrorCode::INTERNAL;
         break;
       default:
@@ -128,7 +128,7 @@ bool RequestBatch::decode(std::string_view bytes, RequestBatch& message) {
 }
 
 void appendRequest(std::string& batch, const Request& request) {
-  // All its fields but the body are small: their length is known once they are written.
+  // All its fields but the body are small, and their length is known once they are written.
   std::string head;
   FieldWriter writer(head);
   Request bodiless = request;

@@ -7,8 +7,8 @@
 
 #include "protocol/error_code.hpp"
 
-// The messages of src/protocol/vamos.proto, bodies of frames; what they mean stands there. As in tables.hpp,
-// decode() is false for bytes that are no such message or break a limit.
+// The messages of src/protocol/vamos.proto, which are the bodies of frames; their meaning stands there. As in
+// tables.hpp, decode() returns false for bytes that are no such message or break a limit.
 namespace vamos::wire {
 
 // Kinds of frames: FrameKind of vamos.proto.
@@ -62,7 +62,7 @@ struct Welcome {
   static bool decode(std::string_view bytes, Welcome& message);
 };
 
-// The body stands where it was, or in the bytes that were decoded.
+// A request. Its body stands where it was, or in the bytes that were decoded.
 struct Request {
   uint32_t id = 0;
   uint32_t stream = 0;
@@ -79,7 +79,7 @@ struct RequestBatch {
   static bool decode(std::string_view bytes, RequestBatch& message);
 };
 
-// A batch is made by appending its fields. A body is copied once.
+// Appends a request to a batch, which is made this way. The body is copied once.
 void appendRequest(std::string& batch, const Request& request);
 void appendReceivedBytes(std::string& batch, uint64_t receivedBytes);
 
@@ -91,19 +91,19 @@ struct Failure {
 
 struct Reply {
   uint32_t id = 0;
-  std::string_view body;  // stands in the bytes that were decoded
-  Failure failure;        // OK: none
+  std::string_view body;  // in the bytes that were decoded
+  Failure failure;        // OK: there is no failure
 };
 
 struct ReplyBatch {
   std::vector<Reply> replies;
 
   std::string encode() const;
-  // False also for more than `most` replies.
+  // Returns false also for more than `most` replies.
   static bool decode(std::string_view bytes, size_t most, ReplyBatch& message);
 };
 
-// As one of a ReplyBatch, which is made by appending its replies.
+// Appends a reply to a ReplyBatch, which is made this way.
 void appendReply(std::string& batch, const Reply& reply);
 
 struct Parked {

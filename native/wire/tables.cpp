@@ -5,11 +5,11 @@
 
 namespace vamos::wire {
 
-// Of a reply.
+// The most elements of a list in a reply.
 static constexpr size_t kMaxListed = 1 << 16;
 static constexpr size_t maxAggregates = 4096;
 static constexpr size_t maxRanges = 4096;
-// Parts of an index and of the primary key.
+// The most parts of an index and of the primary key together.
 static constexpr size_t maxStatistics = 64;
 
 template <typename Visitor, Is<Column> Message>

@@ -8,10 +8,11 @@
 #include "protocol/tables_enums.hpp"
 #include "wire/row.hpp"
 
-// The messages of src/protocol/tables.proto that C++ uses; what they mean stands there.
+// The messages of src/protocol/tables.proto that C++ uses; their meaning stands there.
 //
-// encode() leaves out what has its default. decode() takes bytes that anyone may have sent: false where they
-// are no such message or break a limit. Numbers of enumerations come as they are, known or not.
+// encode() leaves out fields that have their default. decode() takes bytes that any program may have sent,
+// and returns false where they are no such message or break a limit. Numbers of enumerations come as they
+// are, known or not.
 namespace vamos::wire {
 
 struct Column {
@@ -325,7 +326,7 @@ struct CloseCursor {
 };
 
 struct Rows {
-  std::string_view window;  // stands in the bytes that were decoded
+  std::string_view window;  // in the bytes that were decoded
   uint32_t cursor = 0;
   uint64_t count = 0;
   bool lastUnlocked = false;
@@ -394,7 +395,7 @@ struct Estimated {
 
 struct WriteBlob {
   uint64_t blob = 0;
-  std::string_view data;  // stands where the caller has it
+  std::string_view data;  // in the caller's memory
   bool discard = false;
 
   std::string encode() const;
@@ -420,7 +421,7 @@ struct ReadBlob {
 };
 
 struct BlobRead {
-  std::string_view data;  // stands in the bytes that were decoded
+  std::string_view data;  // in the bytes that were decoded
 
   std::string encode() const;
   static bool decode(std::string_view bytes, BlobRead& message);
