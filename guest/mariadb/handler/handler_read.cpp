@@ -114,27 +114,27 @@ ulonglong ha_vamos::limitRows() const {
   return rows + std::min<ulonglong>(offset ? offset->val_uint() : 0, left);
 }
 
-// Little where few rows are wanted: LIMIT, and reads that lock what they meet. A statement that changes all
-// rows in the bounds locks no more for having them in larger windows, unless it gives back what it didn't
-// want.
+// Few rows where few are wanted: LIMIT, and reads that lock what they meet. A statement that changes all rows
+// in the bounds locks no more for having them in larger windows, unless it gives back what it didn't want.
 ha_vamos::FirstWindow ha_vamos::firstWindow() const {
   THD* thd = ha_thd();
   const uint32_t usual = variables::windowBytes(thd);
-  SELECT_LEX* select = table->pos_in_table_list ? table->pos_in_table_list->select_lex : nullptr;
-  Item* limit = select ? select->limit_params.select_limit : nullptr;
-  if (lock_ != wire::Lock::NO_LOCK) {
-    const int command = thd_sql_command(thd);
-    const bool wantsAll = (command == SQLCOM_UPDATE || command == SQLCOM_DELETE) && !limit &&
-                          !thd->lex->query_tables->next_global && !givesRowsBack();
-    return {wantsAll ? usual : 1, 0};
-  }
-  // Rows that are sorted or summed up are read all the same.
+  const SELECT_LEX* select = table->pos_in_table_list ? table->pos_in_table_list->select_lex : nullptr;
   const ulonglong rows = limitRows();
   const JOIN_TAB* use = table->reginfo.join_tab;
-  const bool isLimited = rows != HA_POS_ERROR && select->group_list.elements == 0 && !select->with_sum_func &&
+  // Rows that are sorted or summed up are read all the same.
+  const bool isLimited = rows <= maxFirstRows && select->group_list.elements == 0 && !select->with_sum_func &&
                          !(use && use->table == table && (use->filesort || use->join->need_tmp));
-  if (!isLimited || rows > maxFirstRows) return {usual, 0};
-  return {variables::maxWindowBytes(thd), static_cast<uint32_t>(std::max<ulonglong>(rows, 1))};
+  const FirstWindow limited{variables::maxWindowBytes(thd),
+                            static_cast<uint32_t>(std::max<ulonglong>(rows, 1))};
+  if (lock_ == wire::Lock::NO_LOCK) return isLimited ? limited : FirstWindow{usual, 0};
+  const bool isOnlyTable = !thd->lex->query_tables->next_global;
+  // Of one row of this table a join may make as many as are wanted.
+  if (isLimited && isOnlyTable) return limited;
+  const int command = thd_sql_command(thd);
+  const bool wantsAll = (command == SQLCOM_UPDATE || command == SQLCOM_DELETE) && isOnlyTable &&
+                        !(select && select->limit_params.select_limit) && !givesRowsBack();
+  return {wantsAll ? usual : 1, 0};
 }
 
 // Whether the server takes just so many rows of such a read: nothing of them is left for it to check.
@@ -162,7 +162,8 @@ wire::OpenCursor ha_vamos::scanRequest(uint32_t index, wire::Bounds bounds, bool
   request.windowBytes = first.bytes;
   request.firstRows = first.rows;
   // It ends by itself then, and needs no close.
-  if (alone && first.rows != 0 && takesAllRows()) request.limitRows = first.rows;
+  if (alone && lock_ == wire::Lock::NO_LOCK && first.rows != 0 && takesAllRows())
+    request.limitRows = first.rows;
   return request;
 }
 

@@ -64,10 +64,12 @@ int Cursor::take(const Reply& reply) {
   return 0;
 }
 
-// Locking windows double from what came; others grow faster, to as much as the channel takes well.
+// Locking windows double from what came, but begin small behind a first one that had all rows of a LIMIT;
+// others grow faster, to as much as the channel takes well.
 uint32_t Cursor::nextWindowBytes(Session& session) {
   const uint32_t most = variables::maxWindowBytes(session.thd());
-  const auto came = static_cast<uint32_t>(std::min<size_t>(window_.size(), most));
+  const size_t size = windowBytes_ == 0 ? 0 : window_.size();
+  const auto came = static_cast<uint32_t>(std::min<size_t>(size, most));
   windowBytes_ = std::min(isLocking_ ? std::max(came, 1u) * 2 : std::max(windowBytes_, 1024u) * 4, most);
   return windowBytes_;
 }

@@ -337,9 +337,9 @@ FetchOperation::Step FetchOperation::lockedEnd() {
   return again;
 }
 
-// Under READ COMMITTED a secondary index's entries of others that have not ended are waited for, as InnoDB
-// does. (It leaves such rows out of an UPDATE's scan of the primary key, so there nothing is waited for.)
-bool FetchOperation::looksAtGaps() const { return locksGaps() || !isPrimary(); }
+// Under READ COMMITTED, too, InnoDB waits for what others have inserted and not committed: its entries can be
+// seen there. Only the scan of an UPDATE passes over such rows.
+bool FetchOperation::looksAtGaps() const { return locksGaps() || !cursor->options.semiConsistent; }
 
 FetchOperation::Step FetchOperation::lockGap(const KeyRange& gap) {
   const Wait wait = cursor->options.wait;

@@ -35,6 +35,7 @@ void RowWriter::undo() {
     transaction_->removedBlobs.resize(removedBlobs_);
   } else {
     transaction_->writes().PopSavePoint();
+    for (const std::string& key : freeKeys_) transaction_->unlockRow(key, lockMark_);
   }
 }
 
@@ -99,6 +100,7 @@ RowWriter::Step RowWriter::lockKeysBefore() {
 
 RowWriter::Step RowWriter::lockAndCheckAfter(uint32_t number, const Budget& budget) {
   const std::string_view primaryKey = after.entries[0].key;
+  freeKeys_.clear();
   for (const uint32_t i : indexes) {
     if (kind_ == WriteKind::UPDATE && !isNewEntry(i)) continue;
     const IndexLayout& index = table_->indexes[i];
@@ -111,6 +113,7 @@ RowWriter::Step RowWriter::lockAndCheckAfter(uint32_t number, const Budget& budg
     const Step step = isChecked ? lockAndCheckUnique(key, i, number, budget)
                                 : lock(transaction_->lockInsert(key, ifLocked(wait_)));
     if (step != Step::OK) return step;
+    if (!hasWritten_) freeKeys_.push_back(key);
   }
   return Step::OK;
 }

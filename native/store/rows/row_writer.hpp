@@ -65,6 +65,7 @@ class RowWriter {
   uint64_t lockMark_ = 0;    // before the first lock
   size_t removedBlobs_ = 0;  // before the first row
   bool hasWritten_ = false;
+  std::vector<std::string> freeKeys_;  // of the first row: locked to be inserted
   rocksdb::PinnableSlice value_;
 };
 

@@ -124,6 +124,75 @@ describe.each(['VAMOS', 'InnoDB'])('%s', (engine) => {
     },
   );
 
+  test.each([
+    'SELECT * FROM t FOR UPDATE',
+    'SELECT * FROM t LOCK IN SHARE MODE',
+    'DELETE FROM t WHERE w = 5',
+  ])(
+    'at READ COMMITTED a scan waits for a row that another transaction is inserting, and an UPDATE does not: %s',
+    async (statement) => {
+      for (const session of [one, two])
+        await session.sql('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED');
+      await one.sql('BEGIN', 'INSERT INTO t VALUES (9, 90, 900, 0)');
+      await two.sql('UPDATE t SET w = 1 WHERE w = 5');
+      await impatient(two);
+      expect(await two.code(statement)).toBe(LOCKED);
+    },
+  );
+
+  test.each(['(9, 90, 100, 0)', '(8, 80, 800, 0), (9, 90, 100, 0)'])(
+    'an INSERT that a unique value refuses leaves the lock of that value, and none of its own keys: %s',
+    async (rows) => {
+      await one.sql('BEGIN');
+      expect(await one.code(`INSERT INTO t VALUES ${rows}`)).toBe('ER_DUP_ENTRY');
+      await impatient(two);
+      await two.sql(
+        'INSERT INTO t VALUES (8, 80, 801, 0)',
+        'INSERT INTO t VALUES (9, 90, 901, 0)',
+        'UPDATE t SET w = 1 WHERE id = 1',
+      );
+      expect(await two.code('UPDATE t SET u = 101 WHERE id = 1')).toBe(LOCKED);
+      expect(await two.code('DELETE FROM t WHERE id = 1')).toBe(LOCKED);
+    },
+  );
+
+  test('an INSERT that the primary key refuses leaves its row locked for reading', async () => {
+    await one.sql('BEGIN');
+    expect(await one.code('INSERT INTO t VALUES (1, 90, 900, 0)')).toBe('ER_DUP_ENTRY');
+    await impatient(two);
+    await two.sql('SELECT * FROM t WHERE id = 1 LOCK IN SHARE MODE');
+    expect(await two.code('UPDATE t SET w = 1 WHERE id = 1')).toBe(LOCKED);
+  });
+
+  test.each(['READ COMMITTED', 'REPEATABLE READ'])('LIMIT locks as many rows at %s', async (level) => {
+    for (const session of [one, two]) await session.sql(`SET SESSION TRANSACTION ISOLATION LEVEL ${level}`);
+    await one.sql('INSERT INTO t SELECT seq, seq, seq * 100, seq FROM seq_6_to_40');
+    for (const statement of [
+      'SELECT * FROM t ORDER BY id LIMIT 9 FOR UPDATE',
+      'SELECT * FROM t ORDER BY id LIMIT 5, 4 FOR UPDATE',
+      'SELECT * FROM t WHERE w < 100 ORDER BY id LIMIT 9 FOR UPDATE',
+      'SELECT * FROM t FORCE INDEX (v) WHERE v < 20 LIMIT 9 FOR UPDATE',
+      'UPDATE t SET w = w + 1 ORDER BY id LIMIT 9',
+      'DELETE FROM t ORDER BY id LIMIT 9',
+    ]) {
+      await one.sql('BEGIN', statement);
+      const free = await two.sql('SELECT id FROM t FOR UPDATE SKIP LOCKED');
+      expect(free, statement).toHaveLength(38 - 9);
+      await one.sql('ROLLBACK');
+    }
+  });
+
+  test.each(['id = 7', 'u = 300', 'u = 300 AND w = 5', 'id IN (7, 70)'])(
+    'a locking read of a unique key that is not there keeps others from inserting it: %s',
+    async (condition) => {
+      await one.sql('BEGIN', `SELECT * FROM t WHERE ${condition} FOR UPDATE`);
+      await impatient(two);
+      expect(await two.code('INSERT INTO t VALUES (7, 70, 300, 0)')).toBe(LOCKED);
+      await one.sql('COMMIT');
+      await two.sql('INSERT INTO t VALUES (7, 70, 300, 0)');
+    },
+  );
+
   test('an UPDATE that loses a deadlock says so itself', async () => {
     await one.sql('BEGIN', 'SELECT * FROM t WHERE v BETWEEN 60 AND 70 FOR UPDATE');
     await two.sql('BEGIN', 'SELECT * FROM t WHERE v BETWEEN 80 AND 90 FOR UPDATE');
