@@ -46,10 +46,9 @@ const READ_COMMITTED = [
   'DELETE FROM t WHERE id = $id',
   'DELETE t FROM t JOIN (SELECT $id AS id) d USING (id)',
   'INSERT INTO t VALUES ($new, $k, 0, 9$new)',
-  // Where the last row is refused for its unique value, VAMOS keeps the locks of both rows' keys, and InnoDB, which has removed the
-  // rows, does not: no other connection wants these keys.
-  'INSERT INTO t VALUES (5$own$new, $k, 0, $id)',
-  'INSERT INTO t VALUES (6$own$new, $k, 0, 8$new), (7$own$new, $k, 0, $id)',
+  // Refused for the unique value of the last row.
+  'INSERT INTO t VALUES (5$new, $k, 0, $id)',
+  'INSERT INTO t VALUES (6$new, $k, 0, 8$new), (7$new, $k, 0, $id)',
   'INSERT INTO t VALUES ($new, $k, 0, 9$new) ON DUPLICATE KEY UPDATE v = v + 7',
 ];
 // Where InnoDB locks gaps, how far these reach depends on rows that were deleted and are not purged yet: rows stay.
@@ -168,12 +167,15 @@ async function runSchedule(
       planned.unshift(
         { connection: 0, text: 'BEGIN' },
         { connection: 0, text: 'SELECT * FROM other' },
-        { connection: 1, text: fillIn(pick(DEFINITIONS, rebuilt.definition), { connection: 1, ...rebuilt }) },
-        { connection: 0, text: fillIn(pick(rows, rebuilt.form), { connection: 0, ...rebuilt }) },
+        { connection: 1, text: fillIn(pick(DEFINITIONS, rebuilt.definition), rebuilt) },
+        { connection: 0, text: fillIn(pick(rows, rebuilt.form), rebuilt) },
       );
     }
     for (const { connection, text } of planned) {
       if (places[0]!.pending.has(connection)) continue;
+      // It ends its connection's transaction first, for which a change of the table may have waited: whether that change is done
+      // before the snapshot is taken or after it is a matter of moments.
+      if (text.startsWith('START TRANSACTION') && places[0]!.pending.size > 0) continue;
       script.push(`${connection}: ${text}`);
       statements++;
       for (const place of places) ask(place, connection, text);
@@ -212,15 +214,13 @@ async function runSchedule(
   }
 }
 
-/** @param step.connection whose number is in keys of its own */
-function fillIn(form: string, { connection, id, k }: { connection: number; id: number; k: number }): string {
+function fillIn(form: string, { id, k }: { id: number; k: number }): string {
   const row = pick(ROWS, id);
   // Some new rows, some that are there.
   const fresh = row + (id % 4 === 0 ? 0 : (id % 3) + 1);
   return form
     .replaceAll('$id', String(row))
     .replaceAll('$k', String(k))
-    .replaceAll('$own', String(connection))
     .replaceAll('$new', String(fresh))
     .replaceAll('$text', `'${id}'`);
 }

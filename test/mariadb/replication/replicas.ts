@@ -64,7 +64,7 @@ async function freePort(): Promise<number> {
 /** Makes the reader's server a replica of the writer's, which listens on the port. START SLAVE is left to do. */
 export async function follow(reader: Session, writer: Session, port: number): Promise<void> {
   await writer.sql(
-    "CREATE USER replica@'127.0.0.1'",
+    "CREATE USER IF NOT EXISTS replica@'127.0.0.1'",
     "GRANT REPLICATION SLAVE ON *.* TO replica@'127.0.0.1'",
   );
   await reader.sql(
