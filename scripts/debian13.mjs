@@ -1,7 +1,9 @@
 // Tries VAMOS on Debian 13, in a chroot that mmdebstrap makes, on a machine that runs Debian 12 (as root):
 //   npm run test:debian13
+//   npm run test:debian13 -- carry demo     some of it: carry, demo, tests
 // The chroot stays in the cache; the tree is brought up to date in it and built with what Debian 13 has (RocksDB 9.10, g++ 14,
-// Node 20.19). Checkpoints then go from one release to the other and back, under load at each step, and none may lose a transfer.
+// Node 20.19). `carry`: checkpoints go from one release to the other and back, under load at each step, and none may lose a
+// transfer. `demo` and `tests` run the two commands of README there.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -12,6 +14,7 @@ const PACKAGES = [
   'ca-certificates',
   'nodejs',
   'npm',
+  'git',
   'g++',
   'make',
   'cmake',
@@ -31,13 +34,32 @@ const WAYS = [
   ['13', 'new-3', 'new-2'],
 ];
 
-async function main() {
+const PARTS = { carry, demo, tests };
+
+async function main(parts) {
   if (process.getuid() !== 0)
     throw new StepError('A chroot takes root: run this with sudo, or on Debian 13 itself.');
   const started = Date.now();
   const chroot = await debian13();
   await copyTree(path.join(chroot, 'vamos'));
   await inside(chroot, ['node', 'scripts/setup.mjs', 'build'], 'build on Debian 13');
+  for (const part of parts) await PARTS[part](chroot);
+  console.log(`Debian 13: ${parts.join(', ')} passed (${seconds(started)}).`);
+}
+
+async function demo(chroot) {
+  const { output } = await inside(chroot, ['npm', 'run', 'demo', '--', '--quick'], 'the demo on Debian 13');
+  console.log(output.trimEnd());
+}
+
+async function tests(chroot) {
+  // A test asks git for the files of the tree.
+  await inside(chroot, ['sh', '-c', 'git init -q . && git add -A'], 'git init');
+  const { output } = await inside(chroot, ['npm', 'test'], 'npm test on Debian 13');
+  console.log(output.trimEnd().split('\n').slice(-20).join('\n'));
+}
+
+async function carry(chroot) {
   const bank = path.join(chroot, 'vamos/build/carry');
   rmSync(bank, { recursive: true, force: true });
   mkdirSync(bank, { recursive: true });
@@ -53,7 +75,7 @@ async function main() {
         : await inside(chroot, ['node', ...step('build/carry').filter(Boolean)], title);
     console.log(`${title}: ${output.trim()}`);
   }
-  console.log(`Checkpoints of Debian 12 open on Debian 13, and those of 13 on 12 (${seconds(started)}).`);
+  console.log('Checkpoints of Debian 12 open on Debian 13, and those of 13 on 12.');
 }
 
 /** The chroot's folder, made where it is missing. */
@@ -88,18 +110,23 @@ async function copyTree(target) {
   }
 }
 
-/** Runs a program in the chroot's tree, with mounts that go with it. */
+/** Runs a program in the chroot's tree, with mounts that go with it. It trusts the certificates that this machine trusts. */
 function inside(chroot, command, title) {
   const script =
     'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount -t tmpfs tmpfs "$0/tmp" && ' +
-    'cp /etc/resolv.conf /etc/hosts "$0/etc/" && exec chroot "$0" sh -c \'cd /vamos && exec "$@"\' sh "$@"';
+    'cp /etc/resolv.conf /etc/hosts "$0/etc/" && cp -L /etc/ssl/certs/ca-certificates.crt "$0/etc/ssl/certs/" && ' +
+    'exec chroot "$0" sh -c \'cd /vamos && exec "$@"\' sh "$@"';
   return run('unshare', ['--mount', 'sh', '-c', script, chroot, ...command], { title });
 }
 
 try {
   if (spawnSync('mmdebstrap', ['--version']).error !== undefined)
     throw new StepError('mmdebstrap is missing: node scripts/setup.mjs demo installs it.');
-  await main();
+  const wanted = process.argv.slice(2);
+  const unknown = wanted.filter((part) => !(part in PARTS));
+  if (unknown.length > 0)
+    throw new StepError(`${unknown.join(', ')}: not one of ${Object.keys(PARTS).join(', ')}`);
+  await main(wanted.length > 0 ? wanted : Object.keys(PARTS));
 } catch (error) {
   if (!(error instanceof StepError)) throw error;
   console.error(error.message);

@@ -246,8 +246,9 @@ export const pluginSources = () =>
       'native/protocol',
       'native/wire',
       'guest/doctor',
+      'package.json',
     ],
-    /\.(cpp|hpp|txt)$/,
+    /\.(cpp|hpp|txt|json)$/,
   );
 
 /** Configures and builds targets for build/mariadb's server in a folder. */

@@ -15,15 +15,23 @@ if (major < 20 || (major === 20 && minor < 17)) {
 }
 const { RUNTIME_PACKAGES, mariadb, plugin } = await import('./mariadb.mjs');
 const { packageMariadb } = await import('./package_mariadb.mjs');
+const { ENGINE, clangVersion, debian, forgetLeftOut, isReference, leaveOut, packageName } =
+  await import('./debian.mjs');
 const { StepError, filesBelow, fingerprint, root, run, seconds, unlessCurrent } =
   await import('./shared.mjs');
 
-// What each purpose needs of Debian 12. The guest image's own packages are fetched by `vamos vm` itself.
+// What each purpose needs of Debian, by the names of Debian 12. The guest image's own packages are fetched by `vamos vm` itself.
 const BUILD = ['g++', 'make', 'cmake', 'librocksdb-dev', 'libprotozero-dev'];
 // The channel addon polls on Node's own event loop: its header comes with most installations of Node, else from Debian.
 if (!existsSync(path.resolve(process.execPath, '../../include/node/uv.h'))) BUILD.push('libuv1-dev');
 const VM = ['qemu-system-x86', 'mmdebstrap', 'e2fsprogs'];
-const CHECK = ['clang-14', 'clang-format-14', 'clang-tidy-14', 'libclang-rt-14-dev', 'doctest-dev'];
+const CHECK = [
+  `clang-${clangVersion}`,
+  `libclang-rt-${clangVersion}-dev`,
+  'doctest-dev',
+  // Other versions format and judge otherwise.
+  ...(isReference ? [`clang-format-${clangVersion}`, `clang-tidy-${clangVersion}`] : []),
+];
 const PACKAGES = {
   build: BUILD,
   demo: [...BUILD, ...VM],
@@ -40,19 +48,38 @@ if (!(purpose in PACKAGES)) {
 try {
   const started = Date.now();
   const changed = [
-    await debianPackages(PACKAGES[purpose]),
+    await debianPackages(PACKAGES[purpose].map(packageName)),
     await npmPackages(),
     await native(),
     await typescript(),
-    purpose !== 'build' && (await mariadb()),
-    purpose !== 'build' && (await plugin()),
-    purpose !== 'build' && (await packageMariadb()),
+    purpose !== 'build' && (await engine()),
   ];
   if (changed.includes(true)) console.log(`Set up in ${seconds(started)}.`);
 } catch (error) {
   if (!(error instanceof StepError)) throw error;
   console.error(`\nThe set-up stopped. ${error.message}`);
   process.exit(1);
+}
+
+/**
+ * The storage engine with a server for it. On a release whose sources have no MariaDB of which all is there, it is left out, and
+ * the rest runs; benchmarks are of nothing without it.
+ */
+async function engine() {
+  forgetLeftOut();
+  let isNew;
+  try {
+    isNew = await mariadb();
+  } catch (error) {
+    if (!(error instanceof StepError) || isReference || purpose === 'bench') throw error;
+    leaveOut(
+      ENGINE,
+      `Debian ${debian} as this machine gets it has no MariaDB with its source: ${error.message}`,
+    );
+    return false;
+  }
+  const made = [isNew, await plugin(), await packageMariadb()];
+  return made.includes(true);
 }
 
 /** The packages of the list that dpkg does not have installed. */
@@ -68,7 +95,7 @@ async function debianPackages(packages) {
   if (process.env.VAMOS_SKIP_PACKAGES === '1') return false;
   if (spawnSync('apt-get', ['--version']).error !== undefined) {
     throw new StepError(
-      `This machine has no apt-get: the set-up knows Debian 12. Install the counterparts of these packages yourself, ` +
+      `This machine has no apt-get: the set-up knows Debian. Install the counterparts of these packages yourself, ` +
         `then run it again with VAMOS_SKIP_PACKAGES=1:\n  ${packages.join(' ')}`,
     );
   }
@@ -95,7 +122,7 @@ async function debianPackages(packages) {
   throw new StepError(
     [
       unknown.length > 0
-        ? `The package sources of this machine have no ${unknown.join(', ')} (Debian 12 main has them; see /etc/apt).`
+        ? `The package sources of this machine have no ${unknown.join(', ')} (Debian's main has them; see /etc/apt).`
         : `apt-get could not install ${missing.join(' ')}.`,
       ...(lists instanceof StepError ? [`The package lists can't be fetched: is this machine offline?`] : []),
       outcome.message,
@@ -184,6 +211,7 @@ function typescript() {
       'lab',
       'bench',
       'test',
+      'examples',
       'tsconfig.json',
       'scripts/generate.mjs',
       'scripts/contract',

@@ -26,9 +26,12 @@ apt-get -q -o APT::Sandbox::User=root download "$kernel" busybox-static
 dpkg-deb -x busybox-static_*.deb busybox
 cp busybox/bin/busybox "$1/usr/lib/vamos/busybox"
 dpkg-deb -x linux-image-*.deb kernel
-version=$(ls kernel/lib/modules)
+# Debian 13 keeps them below usr.
+modules=kernel/lib/modules
+test -d "$modules" || modules=kernel/usr/lib/modules
+version=$(ls "$modules")
 mv kernel/boot/vmlinuz-* vmlinuz
-cp -a kernel/lib/modules "$1/usr/lib/"
+cp -a "$modules" "$1/usr/lib/"
 echo "$version" > kernel-version
 chroot "$1" depmod "$version"
 rm -rf busybox kernel ./*.deb

@@ -8,6 +8,7 @@ export {
   MARIADB_CHANNEL,
   MARIADB_LOG,
   MARIADB_PORT,
+  enginePackage,
   mariadbPackages,
   startMariadb,
   type MariadbOptions,

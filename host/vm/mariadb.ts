@@ -30,6 +30,7 @@ export const MARIADB_PORT = 3306;
 /** The log of mariadbd in the guest, which all starts append to. */
 export const MARIADB_LOG = '/var/log/mariadbd.log';
 
+const PACKAGE_FOLDER = path.join(packageRoot, 'build/package');
 const START_TIMEOUT_MS = 180_000;
 /** Server packages, which all get the plugin's version. */
 const PACKAGES = [
@@ -40,21 +41,26 @@ const PACKAGES = [
   'mariadb-common',
 ];
 
+/** The engine's package that `npm run package:mariadb` made; undefined if there is none. */
+export async function enginePackage(): Promise<string | undefined> {
+  const names = await readdir(PACKAGE_FOLDER).catch(() => []);
+  return names.find((name) => name.endsWith('.deb'));
+}
+
 /**
  * Returns what an image with MariaDB and the engine's package is built of. The server's version is the one
  * that the package in build/package depends on.
  * @throws VmError BAD_OPTION if the package is not made
  */
 export async function mariadbPackages(): Promise<Required<Pick<ImageOptions, 'packages' | 'packageFiles'>>> {
-  const folder = path.join(packageRoot, 'build/package');
-  const [name] = (await readdir(folder).catch(() => [])).filter((each) => each.endsWith('.deb'));
+  const name = await enginePackage();
   if (name === undefined) {
     throw new VmError(
       'BAD_OPTION',
-      `no package in ${folder}: run 'npm run package:mariadb' in ${packageRoot}`,
+      `no package in ${PACKAGE_FOLDER}: run 'npm run package:mariadb' in ${packageRoot}`,
     );
   }
-  const file = path.join(folder, name);
+  const file = path.join(PACKAGE_FOLDER, name);
   const depends = await runTool('dpkg-deb', ['--field', file, 'Depends']);
   const version = /mariadb-server-core \(= ([^)]+)\)/.exec(depends)?.[1];
   if (version === undefined) throw new VmError('BAD_OPTION', `${file} does not say which server it is for`);
