@@ -5,8 +5,8 @@ import type { Book } from './book.js';
 /** Half of them in each of the two tables `accounts` and `savings`. */
 export const ACCOUNTS = 60;
 const FUNDS = 1000;
-/** Rows of one entry in `events`: all are there, or none. */
-export const PARTS = 3;
+/** Rows of one entry in `events`, of which all are there, or none: few, or more than a store commits as they come. */
+const PARTS = { few: 3, many: 100 };
 /** The second row of a client's tally. */
 export const TWIN = 1000;
 /** What an entry that is rolled back to a savepoint is numbered from. */
@@ -51,6 +51,8 @@ export class Bank {
   /** Which client wrote which tally entries, since the last audit. */
   readonly #tallied = new Map<number, number[]>();
   readonly #kinds = new Map<number, 'journal' | 'event' | 'tally'>();
+  /** Of each event. */
+  readonly #parts = new Map<number, number>();
 
   constructor(readonly book: Book) {}
 
@@ -85,11 +87,20 @@ export class Bank {
     await query(`INSERT INTO tallies VALUES ${tallies.join(', ')}`);
   }
 
-  /** A transaction begins that writes a row of `journal`, or PARTS rows of `events`. @returns its number */
-  begin(kind: 'journal' | 'event'): number {
+  /** A transaction begins that writes a row of `journal`. @returns its number */
+  beginMove(): number {
     const id = this.book.take();
-    this.#kinds.set(id, kind);
+    this.#kinds.set(id, 'journal');
     return id;
+  }
+
+  /** A transaction begins that writes so many rows of `events`. */
+  beginEvent(size: keyof typeof PARTS): { id: number; parts: number } {
+    const id = this.book.take();
+    const parts = PARTS[size];
+    this.#kinds.set(id, 'event');
+    this.#parts.set(id, parts);
+    return { id, parts };
   }
 
   /** A transaction begins that adds its number to both rows of the client's tally. */
@@ -157,12 +168,14 @@ export class Bank {
       const id = Number(row['event']);
       found.add(id);
       if (this.#kinds.get(id) !== 'event') faults.push(`there is an event ${id}, which was never made`);
+      const parts = this.#parts.get(id) ?? 0;
       const isWhole =
-        Number(row['parts']) === PARTS &&
-        Number(row['kinds']) === PARTS &&
+        Number(row['parts']) === parts &&
+        Number(row['kinds']) === parts &&
         Number(row['lowest']) === 0 &&
-        Number(row['highest']) === PARTS - 1;
-      if (!isWhole) faults.push(`event ${id} is there with ${row['parts']} rows, ${row['kinds']} parts`);
+        Number(row['highest']) === parts - 1;
+      if (!isWhole)
+        faults.push(`event ${id} is there with ${row['parts']} rows, ${row['kinds']} of ${parts} parts`);
     }
     for (const [id, outcome] of this.book.outcomes) {
       if (this.#kinds.get(id) === 'tally') continue;

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type mysql from 'mysql2/promise';
 import type { Choices } from '../../../bench/order_entry/random.js';
-import { DECOY, PARTS, TWIN, tableOf, type Bank } from './bank.js';
+import { DECOY, TWIN, tableOf, type Bank } from './bank.js';
 import { Client, type Move } from './client.js';
 
 /** Errors after which the client can't know whether its commit was done. */
@@ -151,20 +151,20 @@ export class MysqlClient extends Client {
     }
   }
 
-  #begin(kind: 'journal' | 'event' | 'tally', phase: Attempt['phase']): Attempt {
-    const id = kind === 'tally' ? this.bank.beginTally(this.number) : this.bank.begin(kind);
+  #begin(id: number, phase: Attempt['phase']): Attempt {
     this.#attempt = { id, phase };
     return this.#attempt;
   }
 
   /** An insert of several rows that is a transaction of its own. */
   async #event(connection: mysql.Connection): Promise<Attempt> {
-    const attempt = this.#begin('event', 'committing');
-    const rows = Array.from({ length: PARTS }, (_, part) => `(${attempt.id}, ${part})`).join(', ');
+    const { id, parts } = this.bank.beginEvent(this.choices.isOneIn(4) ? 'many' : 'few');
+    const attempt = this.#begin(id, 'committing');
+    const rows = Array.from({ length: parts }, (_, part) => `(${id}, ${part})`).join(', ');
     const isSelected = this.choices.isOneIn(3);
     await connection.query(
       isSelected
-        ? `INSERT INTO events SELECT ${attempt.id}, seq FROM seq_0_to_${PARTS - 1}`
+        ? `INSERT INTO events SELECT ${id}, seq FROM seq_0_to_${parts - 1}`
         : `INSERT INTO events VALUES ${rows}`,
     );
     return attempt;
@@ -173,7 +173,7 @@ export class MysqlClient extends Client {
   /** A change of two rows that is a transaction of its own; of a kind that is wrong if it is done twice. */
   async #tally(connection: mysql.Connection): Promise<Attempt> {
     const isUpsert = this.choices.isOneIn(3);
-    const attempt = this.#begin('tally', 'committing');
+    const attempt = this.#begin(this.bank.beginTally(this.number), 'committing');
     const changes = `times = times + 1, total = total + ${attempt.id}, last = ${attempt.id}`;
     const [one, twin] = [this.number, this.number + TWIN];
     await connection.query(
@@ -189,7 +189,7 @@ export class MysqlClient extends Client {
     options: { locksFirst?: boolean; inOneTable?: boolean; savepoint?: boolean },
   ): Promise<Attempt> {
     const move = options.inOneTable ? this.chooseMoveInTable() : this.chooseMove();
-    const attempt = this.#begin('journal', 'open');
+    const attempt = this.#begin(this.bank.beginMove(), 'open');
     await connection.query('START TRANSACTION');
     if (options.savepoint) {
       await connection.query('SAVEPOINT unmoved');
@@ -226,7 +226,7 @@ export class MysqlClient extends Client {
   }
 
   async #undone(connection: mysql.Connection): Promise<Attempt> {
-    const attempt = this.#begin('journal', 'open');
+    const attempt = this.#begin(this.bank.beginMove(), 'open');
     await connection.query('START TRANSACTION');
     await this.#move(connection, attempt.id, this.chooseMove());
     attempt.isRolledBack = true;
@@ -235,7 +235,7 @@ export class MysqlClient extends Client {
   }
 
   async #twoPhases(connection: mysql.Connection): Promise<Attempt> {
-    const attempt = this.#begin('journal', 'open');
+    const attempt = this.#begin(this.bank.beginMove(), 'open');
     const xid = `'${attempt.id}'`;
     await connection.query(`XA START ${xid}`);
     await this.#move(connection, attempt.id, this.chooseMove());

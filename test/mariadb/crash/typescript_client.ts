@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Choices } from '../../../bench/order_entry/random.js';
 import { VamosError, type Table, type TableDefinition, type Vamos } from '../../../entry/guest.js';
 import type { Tables } from '../../../guest/tables/index.js';
-import { DECOY, PARTS, TABLES, TWIN, tableOf, type Bank } from './bank.js';
+import { DECOY, TABLES, TWIN, tableOf, type Bank } from './bank.js';
 import { Client, type Move } from './client.js';
 
 type AnyTable = Table<TableDefinition>;
@@ -67,9 +67,9 @@ export class TypescriptClient extends Client {
   }
 
   #event(how: 'rows' | 'chain' | 'transaction'): Promise<boolean> {
-    const id = this.bank.begin('event');
+    const { id, parts } = this.bank.beginEvent(this.choices.isOneIn(4) ? 'many' : 'few');
     const events = this.#table('events');
-    const rows = Array.from({ length: PARTS }, (_, part) => ({ event: id, part }));
+    const rows = Array.from({ length: parts }, (_, part) => ({ event: id, part }));
     return this.#attempt(id, () => {
       if (how === 'rows') return events.writeRows(rows);
       if (how === 'transaction') {
@@ -101,7 +101,7 @@ export class TypescriptClient extends Client {
   #transfer({ retries = 0, savepoint = false }): Promise<boolean> {
     const move = this.chooseMove();
     const decoy = this.chooseMove();
-    const id = this.bank.begin('journal');
+    const id = this.bank.beginMove();
     return this.#attempt(id, () =>
       this.#tables.transaction(
         async (transaction) => {
@@ -134,7 +134,7 @@ export class TypescriptClient extends Client {
   }
 
   async #undone(): Promise<boolean> {
-    const id = this.bank.begin('journal');
+    const id = this.bank.beginMove();
     const move = this.chooseMove();
     try {
       await using transaction = this.#tables.begin();
