@@ -18,7 +18,7 @@ constexpr size_t kTurnBytes = 1 << 20;
 // A read from a virtio-serial port returns at most one page.
 constexpr size_t kPortReadBytes = 4096;
 
-size_t mostAtOnce(int descriptor) {
+size_t mostInOneRead(int descriptor) {
   struct stat status;
   const bool isSocket = fstat(descriptor, &status) == 0 && S_ISSOCK(status.st_mode);
   return isSocket ? SIZE_MAX : kPortReadBytes;
@@ -38,7 +38,7 @@ ChannelError ioError(int error, const std::string& what) {
 
 FrameStream::FrameStream(Descriptor descriptor, FrameReaderOptions options, FrameReceiver& receiver)
     : descriptor_(std::move(descriptor)),
-      mostAtOnceBytes_(mostAtOnce(descriptor_.get())),
+      maxReadBytes_(mostInOneRead(descriptor_.get())),
       reader_(options, receiver),
       writer_(descriptor_) {}
 
@@ -62,7 +62,7 @@ void FrameStream::read(uint64_t nowMs) {
     const size_t inBody = std::min(count, room.size());
     endIfUnreadable(reader_.take(inBody, {stage, count - inBody}, nowMs));
     // This was less than asked for, so there is no more. It saves the call that would say so.
-    if (count < std::min(room.size() + kStageBytes, mostAtOnceBytes_)) return;
+    if (count < std::min(room.size() + kStageBytes, maxReadBytes_)) return;
   }
 }
 

@@ -43,7 +43,7 @@ class FrameStream {
   void endIfUnreadable(bool isReadable);
 
   Descriptor descriptor_;
-  const size_t mostAtOnceBytes_;
+  const size_t maxReadBytes_;
   FrameReader reader_;
   FrameWriter writer_;
   std::optional<ChannelError> end_;

@@ -46,7 +46,7 @@ Client::Implementation::~Implementation() {
     }
   }
   wakeAllWaiters();
-  toKick_ = connection;
+  connectionToWake_ = connection;
   wakesKeeper_ = true;
   leave(lock);
   if (keeper_.joinable()) keeper_.join();
@@ -172,7 +172,7 @@ void Client::Implementation::cancel(const CallPointer& call) {
     for (const uint32_t id : call->ids) connection_->cancelled.emplace_back(id, call);
   }
   if (reader_ == call.get()) {
-    toKick_ = connection_;
+    connectionToWake_ = connection_;
   } else if (call->waiterIndex != Call::kNotWaiting) {
     wakeLater(*call);
   } else {
@@ -318,11 +318,11 @@ void Client::Implementation::wakeAllWaiters() {
 void Client::Implementation::leave(Lock& lock) {
   std::vector<CallPointer> calls;
   if (!toWake_.empty()) calls.swap(toWake_);
-  const std::shared_ptr<Connection> kicked = std::move(toKick_);
+  const std::shared_ptr<Connection> woken = std::move(connectionToWake_);
   const bool wakesKeeper = std::exchange(wakesKeeper_, false);
   lock.unlock();
   for (const CallPointer& call : calls) call->signal.set();
-  if (kicked) kicked->kick();
+  if (woken) woken->wake();
   if (wakesKeeper) keeperSignal_.set();
 }
 

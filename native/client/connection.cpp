@@ -25,15 +25,15 @@ uint64_t nowMs() {
 Connection::Connection(OpenChannel channel, const wire::Hello& hello)
     : incoming(hello.nonce),
       session(hello.session),
-      kickEvent_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      wakeEvent_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       stream_(std::move(channel.descriptor), {.resync = channel.resync}, incoming) {
-  if (!kickEvent_.isOpen()) throw ChannelError::ofErrno(errno, "eventfd");
+  if (!wakeEvent_.isOpen()) throw ChannelError::ofErrno(errno, "eventfd");
 }
 
 Connection::Event Connection::poll(TimePoint deadline, bool wantsWrite) {
   const auto events = static_cast<short>(wantsWrite ? POLLIN | POLLOUT : POLLIN);
   pollfd states[] = {{.fd = stream_.descriptor(), .events = events, .revents = 0},
-                     {.fd = kickEvent_.get(), .events = POLLIN, .revents = 0}};
+                     {.fd = wakeEvent_.get(), .events = POLLIN, .revents = 0}};
   pollCalls_++;
   const auto left = std::max(Clock::duration::zero(), deadline - Clock::now());
   timespec timeout{};
@@ -43,7 +43,7 @@ Connection::Event Connection::poll(TimePoint deadline, bool wantsWrite) {
   if (states[1].revents != 0) {
     uint64_t count;
     pollCalls_++;
-    if (::read(kickEvent_.get(), &count, sizeof count) > 0) isKicked_.store(false);
+    if (::read(wakeEvent_.get(), &count, sizeof count) > 0) isWoken_.store(false);
   }
   // What has come is read first: it may say why nothing can be written.
   if ((states[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0) return Event::Readable;
@@ -79,10 +79,10 @@ std::optional<Failure> Connection::writeEnd() const {
   return Failure{error.code, error.what()};
 }
 
-void Connection::kick() {
-  if (isKicked_.exchange(true)) return;
+void Connection::wake() {
+  if (isWoken_.exchange(true)) return;
   const uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = write(kickEvent_.get(), &one, sizeof one);
+  [[maybe_unused]] const ssize_t written = write(wakeEvent_.get(), &one, sizeof one);
 }
 
 Connection::Moved Connection::movedByReader() {

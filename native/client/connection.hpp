@@ -23,7 +23,7 @@ class Connection {
   // For the reader:
 
   enum class Event : uint8_t { None, Readable, Writable };
-  // Waits until there is something to read, or room to write if that is wanted, or until kick() or the
+  // Waits until there is something to read, or room to write if that is wanted, or until wake() or the
   // deadline.
   Event poll(TimePoint deadline, bool wantsWrite);
   // Takes what has come apart, into `incoming`.
@@ -41,7 +41,7 @@ class Connection {
   std::optional<Failure> writeEnd() const;
 
   // Any thread's: makes poll() return.
-  void kick();
+  void wake();
 
   // Guarded by the client's mutex:
 
@@ -71,8 +71,8 @@ class Connection {
   Moved movedBySender();
 
  private:
-  Descriptor kickEvent_;
-  std::atomic<bool> isKicked_{false};
+  Descriptor wakeEvent_;
+  std::atomic<bool> isWoken_{false};
   FrameStream stream_;
   uint64_t pollCalls_ = 0;
   Moved readerBefore_;

@@ -113,7 +113,7 @@ class Client::Implementation {
   std::vector<Call*> waiters_;  // calls that are not done and have a waiting thread
   // Threads and calls that leave() wakes:
   std::vector<CallPointer> toWake_;
-  std::shared_ptr<Connection> toKick_;
+  std::shared_ptr<Connection> connectionToWake_;
   bool wakesKeeper_ = false;
 
   const void* reader_ = nullptr;  // the call whose thread reads, or the keeper (this)

@@ -47,7 +47,7 @@ void Client::Implementation::startKeeper() {
 
 void Client::Implementation::wakeKeeper() {
   wakesKeeper_ = true;
-  if (reader_ == this) toKick_ = connection_;
+  if (reader_ == this) connectionToWake_ = connection_;
 }
 
 void Client::Implementation::keep() {

@@ -30,7 +30,7 @@ void Client::Implementation::flush(Lock& lock) {
     if (connection_ != connection) continue;
     if (!connection->isChannelFull && !connection->writeFailure) continue;
     // Only a reader that knows of this can go on with it.
-    toKick_ = connection;
+    connectionToWake_ = connection;
     if (reader_ == nullptr) wakeKeeper();
     return;
   }
@@ -224,7 +224,7 @@ void Client::Implementation::loseSession(Lock& lock, const std::shared_ptr<Conne
   }
   // Calls that are not done wait for the next session now.
   wakeAllWaiters();
-  toKick_ = connection;
+  connectionToWake_ = connection;
   wakeKeeper();
   const bool saysGoodbye = isBroken && !isSending_;
   leave(lock);
