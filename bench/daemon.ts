@@ -9,11 +9,11 @@ import { packageRoot } from '../src/native.js';
 const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 30_000;
 
-/** The host daemon as its user starts it: a process of its own, serving one guest. */
+/** The host daemon as its user starts it: a process of its own that serves one guest. */
 export class HostDaemon {
   #process: ChildProcess | undefined;
 
-  /** @param logFile all that it says goes there too */
+  /** @param logFile gets all that the daemon prints */
   constructor(
     private readonly root: string,
     private readonly channel: string,
@@ -21,7 +21,9 @@ export class HostDaemon {
     private readonly logFile?: string,
   ) {}
 
-  /** The process that serves the guest: the supervisor's only child. Undefined while none runs. */
+  /**
+   * Returns the process that serves the guest: the supervisor's only child; undefined while there is none.
+   */
   async workerPid(): Promise<number | undefined> {
     const pid = this.#process?.pid;
     if (pid === undefined) return undefined;
@@ -34,7 +36,7 @@ export class HostDaemon {
     const args = ['host', '--root', this.root, '--channel', this.channel, '--control', this.control];
     const child = spawn(process.execPath, [cli, ...args, '--log-level', 'warn'], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      // Ctrl-C is the demo's to handle: it closes things in their order.
+      // The demo handles Ctrl-C itself, and closes things in their order.
       detached: true,
     });
     this.#process = child;
@@ -65,7 +67,7 @@ export class HostDaemon {
     await Promise.race([serving, timeout]);
   }
 
-  /** Drains, syncs, ends. */
+  /** Lets the daemon drain, sync and end. */
   async stop(): Promise<void> {
     const child = this.#process;
     this.#process = undefined;

@@ -1,13 +1,13 @@
-/** From a description of a plot to its SVG, without a browser. */
+/** Makes a plot's SVG from its description, without a browser. */
 import * as vega from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
 
-/** A plot as its figure describes it: what all have in common is added here. */
+/** A plot as its figure describes it: what all plots have in common is added here. */
 export type Plot = Omit<Extract<TopLevelSpec, object>, 'config' | '$schema' | 'background' | 'padding'> & {
   title: { text: string; subtitle: string[] };
 };
 
-/** Bars, lines and points of plots that stand on white and on dark pages. */
+/** Settings for bars, lines and points of plots that stand on white and on dark pages. */
 const CONFIG: NonNullable<TopLevelSpec['config']> = {
   font: 'Helvetica, Arial, sans-serif',
   title: {
@@ -64,7 +64,10 @@ function textWidth(
   );
 }
 
-/** The same plot always gives the same text, on every machine: so vega neither asks a canvas nor fonts for widths. */
+/**
+ * Draws a plot. The same plot always gives the same text, on every machine, so vega asks neither a canvas nor
+ * fonts for widths.
+ */
 export async function draw(plot: Plot): Promise<string> {
   const spec = { ...plot, background: 'white', padding: 16, config: CONFIG } as TopLevelSpec;
   textMetrics.width = textWidth;

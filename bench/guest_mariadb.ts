@@ -5,8 +5,8 @@ import { startMariadb, type MariadbOptions, type Vm } from '../host/vm/index.js'
 const CONNECT_TIMEOUT_MS = 20_000;
 
 /**
- * InnoDB at its best for small commits: a pool that holds everything, pages written only when they must be, no
- * statistics gathered while it is measured. Every commit is synced, as on the other side.
+ * Settings for InnoDB at its best for small commits: a pool that holds everything, pages written only when
+ * they must be, no statistics gathered while it is measured. Every commit is synced, as on the other side.
  */
 export const TUNED_INNODB = [
   '--innodb-buffer-pool-size=128M',
@@ -35,7 +35,7 @@ export class GuestMariadb {
     private readonly options: MariadbOptions,
   ) {}
 
-  /** @param port of this machine, which leads to MariaDB's in the guest */
+  /** @param port a port of this machine, which leads to MariaDB's in the guest */
   static async start(vm: Vm, port: number, options: MariadbOptions = {}): Promise<GuestMariadb> {
     await startMariadb(vm, options);
     return new GuestMariadb(vm, port, options);
@@ -53,7 +53,7 @@ export class GuestMariadb {
     return connection;
   }
 
-  /** Numbers of SHOW GLOBAL STATUS, by their names in lower case. */
+  /** Returns the numbers of SHOW GLOBAL STATUS, by their names in lower case. */
   async status(): Promise<Record<string, number>> {
     const connection = this.#connections[0] ?? (await this.connect());
     const [rows] = await connection.query<RowDataPacket[]>(
@@ -65,8 +65,8 @@ export class GuestMariadb {
   }
 
   /**
-   * Ends it in order and starts it again: it has nothing in memory then.
-   * @param between done while it is down
+   * Ends the server in order and starts it again, with nothing in memory.
+   * @param between runs while it is down
    */
   async restart(between: () => Promise<void>): Promise<void> {
     await this.stop();
@@ -74,7 +74,7 @@ export class GuestMariadb {
     await startMariadb(this.vm, this.options);
   }
 
-  /** Ends it in order, its data written. */
+  /** Ends the server in order, with its data written. */
   async stop(): Promise<void> {
     await (await this.connect()).query('SHUTDOWN');
     this.disconnect();
@@ -87,7 +87,7 @@ export class GuestMariadb {
   }
 }
 
-/** A TCP port of this machine that nobody listens on. */
+/** Returns a TCP port of this machine that is not in use. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();

@@ -8,7 +8,7 @@ import * as restore from './restore/command.js';
 import * as sysbench from './sysbench/command.js';
 import * as transitions from './transitions/command.js';
 
-/** One folder a benchmark. */
+/** The benchmarks, a folder each. */
 const BENCHMARKS: { register(program: Command): void }[] = [
   channel,
   demo,

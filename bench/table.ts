@@ -1,4 +1,4 @@
-/** Lines of cells as text: the first column to the left, the others to the right, two spaces between them. */
+/** Formats lines of cells: the first column to the left, the others to the right, two spaces between them. */
 export function alignColumns(lines: readonly (readonly string[])[]): string {
   const widths = lines[0]!.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)));
   return lines
@@ -10,7 +10,7 @@ export function alignColumns(lines: readonly (readonly string[])[]): string {
     .join('\n');
 }
 
-/** Lines of cells under headings, in sections that have a title each and a stroke before them. */
+/** Formats three significant digits, without an exponent. */
 export function alignSections(
   sections: readonly (readonly [string, readonly string[]])[],
   lines: string[][],

@@ -41,7 +41,8 @@ async function run(options: ChannelOptions): Promise<void> {
     try {
       rows.push(...(await MEASURES[transport](showProgress)));
     } catch (error) {
-      // Without a VM the other rows are of use; asked for by name, it must not be passed over.
+      // Without a VM the other rows are still of use; but a transport that was asked for by name must not be
+      // passed over.
       if (transport !== 'virtio-serial' || options.transport) throw error;
       missing.push(`${transport}: ${error instanceof Error ? error.message : String(error)}`);
     }

@@ -6,7 +6,7 @@ import type { HostModule } from '../../src/rpc/contract.js';
 import { RpcServer } from '../../src/rpc/host/server.js';
 
 const { FrameKind } = vamos;
-/** Body of the hello that asks for the bare echo; the protocol's own never has so few bytes. */
+/** The body of the hello that asks for the bare echo; the protocol's own hello never has so few bytes. */
 const BARE = Buffer.from('bare');
 const RESEND_MS = 100;
 const MAX_TRIES = 50;
@@ -22,7 +22,9 @@ const echoModule: HostModule = {
   close: () => Promise.resolve(),
 };
 
-/** The host end of the measurement: an RpcServer, or to whoever asks for it every frame sent back as it came. */
+/**
+ * The host end of the measurement: an RpcServer, or for a connector that asks for it an echo of every frame.
+ */
 export class EchoHost {
   readonly #server = new RpcServer([echoModule]);
 
@@ -31,7 +33,7 @@ export class EchoHost {
       onFrame: (kind: vamos.FrameKind, body) => {
         if (kind !== FrameKind.HELLO) channel.send(kind, body);
         else if (Buffer.compare(body, BARE) === 0) channel.send(FrameKind.WELCOME, body);
-        // This hello is spent, but a connector says it again until it is welcome.
+        // This hello is lost, but a connector says it again until it is welcome.
         else this.#server.accept(channel);
       },
       onClose: () => undefined,
@@ -67,7 +69,7 @@ export class BareEcho {
     });
   }
 
-  /** The host ends a channel on which rpc was spoken before, so the first try may fail. */
+  /** Opens a channel. The host ends one on which rpc was spoken before, so the first attempt may fail. */
   static async open(open: () => Promise<Channel>): Promise<BareEcho> {
     for (let triesLeft = MAX_TRIES; ; triesLeft--) {
       try {

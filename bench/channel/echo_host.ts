@@ -1,4 +1,4 @@
-/** The host end as a process of its own: `node echo_host.js ADDRESS`; stops when its parent is gone. */
+/** The host end as a process of its own: `node echo_host.js ADDRESS`. It stops when its parent is gone. */
 import { listenChannel } from '../../src/channel/index.js';
 import { EchoHost } from './echo.js';
 

@@ -9,12 +9,12 @@ import { packageRoot } from '../../src/native.js';
 import { type ChannelRow, type Figures, measureChannel, type SubjectName } from './measure.js';
 
 const PORT = 'vamos.bench';
-/** What measure.js needs beside the guest's copy of the program, and where it goes in the guest. */
+/** Packages that measure.js needs beside the guest's copy of the program. */
 const PACKAGES = ['benchmark', 'lodash/lodash.js', 'lodash/package.json', 'platform'];
 const MODULES = '/tmp/bench';
 const MEASURE_TIMEOUT_MS = 120_000;
 
-/** The same from within a guest, over virtio-serial, with the transitions counted. */
+/** Measures from within a guest, over virtio-serial, with the transitions counted. */
 export async function measureInGuest(
   startHost: (address: string) => Promise<ChildProcess>,
   onProgress: (message: string) => void,

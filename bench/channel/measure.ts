@@ -19,14 +19,14 @@ const MAX_SECONDS = 1.5;
 
 export const IN_FLIGHT = [1, 16, 256];
 export const SUBJECTS = ['bare', 'rpc'] as const;
-/** The channel alone, one frame a request, or VAMOS's rpc over it. */
+/** What is measured: the channel alone with one frame a request, or VAMOS's rpc over it. */
 export type SubjectName = (typeof SUBJECTS)[number];
 
 export interface Figures {
   roundTripsPerSecond: number;
-  /** Of the above: relative, in percent, at 95 % confidence. */
+  /** The margin of error of the above in percent, at 95 % confidence. */
   marginPercent: number;
-  /** All that were made, warm-up included. */
+  /** All requests that were made, including the warm-up. */
   requests: number;
   requestsPerFrame: number;
   /** System calls of the connector's end; local: has none. */
@@ -39,15 +39,15 @@ export interface Figures {
 
 export interface ChannelRow {
   transport: string;
-  /** Requests under way at once, each of a stream of its own. */
+  /** Requests that are under way simultaneously, each of a stream of its own. */
   inFlight: number;
   rpc: Figures;
   bare: Figures;
 }
 
-/** Something that makes round trips, and what it has counted so far. */
+/** A subject that makes round trips and counts what they cost. */
 interface Subject {
-  /** One request after the other on that many streams, `rounds` on each. */
+  /** Makes one request after the other on that many streams, `rounds` on each. */
   run(inFlight: number, rounds: number): Promise<void>;
   requests(): number;
   requestFrames(): number;
@@ -55,7 +55,7 @@ interface Subject {
   close(): Promise<void>;
 }
 
-/** All rows of a transport. */
+/** Measures all rows of a transport. */
 export async function measureChannel(
   transport: string,
   measure: (name: SubjectName, inFlight: number) => Promise<Figures>,
@@ -72,7 +72,7 @@ export async function measureChannel(
 }
 
 /**
- * Round trips of 64 bytes over a channel of its own.
+ * Measures round trips of 64 bytes over a channel of its own.
  * @param modules a folder whose node_modules holds `benchmark`, where it is not installed beside this file
  */
 export async function measureFigures(
@@ -137,7 +137,7 @@ function bareSubject(echo: BareEcho): Subject {
   };
 }
 
-/** `work` as the one test of a suite; resolves to its figures. */
+/** Runs `work` as the only test of a suite; resolves to its figures. */
 function runSuite(work: () => Promise<void>, modules: string | undefined): Promise<Benchmark> {
   const require = createRequire(modules === undefined ? import.meta.url : pathToFileURL(`${modules}/`));
   const { Suite } = require('benchmark') as typeof Benchmark;

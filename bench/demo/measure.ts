@@ -11,9 +11,9 @@ const SETTLE_TIMEOUT_MS = 15_000;
 export interface Mode {
   name: ReportRow['mode'];
   address: string;
-  /** The virtio device whose transitions count, and nothing else. */
+  /** The virtio device whose transitions count, and no others. */
   device: StorageDevice;
-  /** Between close and open, so that the next open finds an empty block cache. */
+  /** Runs between close and open, so that the next open finds an empty block cache. */
   restart?: () => Promise<void>;
 }
 
@@ -28,7 +28,7 @@ export async function measure(
 ): Promise<ReportRow[]> {
   const program = new GuestProgram(vm, mode.address, scale);
   const rows: ReportRow[] = [];
-  // Whatever waits for the program then fails.
+  // What waits for the program then fails.
   const stop = () => {
     program.kill();
   };
@@ -77,7 +77,10 @@ async function measureOne(vm: Vm, mode: Mode, phase: Phase, program: GuestProgra
   };
 }
 
-/** Nobody pays for what the operation before, or opening the store, left to be written: waits until the disk rests. */
+/**
+ * Waits until the disk rests, so that no operation pays for what the operation before, or opening the store,
+ * left to be written.
+ */
 export async function settle(vm: Vm): Promise<void> {
   const deadline = performance.now() + SETTLE_TIMEOUT_MS;
   let before: number | undefined;
@@ -95,7 +98,7 @@ async function diskWrites(vm: Vm): Promise<number> {
   return devices.find(({ device }) => device === 'data')?.stats.wr_operations ?? 0;
 }
 
-/** The guest's, its data written. */
+/** Drops the guest's page cache, after its data were written. */
 export async function dropPageCache(vm: Vm): Promise<void> {
   await guestShell(vm, 'sync; echo 3 > /proc/sys/vm/drop_caches');
 }

@@ -7,21 +7,23 @@ export interface OrderEntryRow {
   mode: 'split' | 'unsplit';
   transactions: number;
   statements: number;
-  /** Deadlocks and lock wait timeouts, after which the transaction was made again. */
+  /** Deadlocks and lock wait timeouts, after which the transaction was run again. */
   retried: number;
-  /** Of the channel's device and the data disk together: mariadbd uses both. */
+  /** Transitions of the channel's device and the data disk together: mariadbd uses both. */
   kicks: number;
   interrupts: number;
-  /** What the plugin asked of the host, and the frames that it took; 0 of InnoDB. */
+  /** Requests of the plugin to the host, and the frames that they took; 0 for InnoDB. */
   requests: number;
   frames: number;
-  /** VAMOS: over the channel, with frame headers. InnoDB: written to and read from the data disk. */
+  /**
+   * VAMOS: bytes over the channel, with frame headers. InnoDB: bytes written to and read from the data disk.
+   */
   bytesToHost: number;
   bytesToGuest: number;
   seconds: number;
 }
 
-/** What an operation costs in transitions, the engines side by side. */
+/** Formats a line for each operation, with the engines side by side. */
 export function renderOrderEntry(rows: readonly OrderEntryRow[]): string {
   const headings = ['kicks', 'interrupts', 'per tx'];
   const cells = (row: OrderEntryRow) => [

@@ -53,7 +53,7 @@ export const PRODUCTS = 1000;
 const FIRST_DAY = Date.UTC(2020, 0, 1);
 const STATUSES = ['new', 'paid', 'packed', 'shipped', 'returned'] as const;
 
-/** Numbers from 0 to below 1 (the generator mulberry32): fixed by the seed, on every machine. */
+/** Returns numbers from 0 to below 1 (the generator mulberry32), fixed by the seed, on every machine. */
 export function randomNumbers(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -78,7 +78,7 @@ export class RowMaker {
     this.#text = this.#pool.toString('base64');
   }
 
-  /** A whole number from 0 to below `limit`. */
+  /** Returns a whole number from 0 to below `limit`. */
   below(limit: number): number {
     return Math.floor(this.#random() * limit);
   }
@@ -103,7 +103,7 @@ export class RowMaker {
     };
   }
 
-  /** One to seven lines. */
+  /** Returns one to seven lines. */
   lines(order: number): LineRow[] {
     return Array.from({ length: 1 + this.below(7) }, (_, index) => ({
       order,
@@ -127,7 +127,7 @@ export class RowMaker {
 export class Checksum {
   readonly #hash = createHash('sha256');
 
-  /** Each value as its type, its length and its bytes. */
+  /** Adds each value as its type, its length and its bytes. */
   row(row: object): this {
     for (const value of Object.values(row) as unknown[]) {
       if (value instanceof Uint8Array) this.#add('b', value);

@@ -13,7 +13,7 @@ import {
 
 /** How much each operation does. */
 export interface Scale {
-  /** Line items to load, at least; orders have four on average. */
+  /** The least number of line items to load; orders have four on average. */
   lines: number;
   loadBatchRows: number;
   inserts: number;
@@ -77,13 +77,13 @@ export interface Session {
  */
 export interface Phase {
   name: string;
-  /** Runs with nothing in memory: guest's page cache dropped, the store just opened. */
+  /** Runs with nothing in memory: the guest's page cache is dropped, and the store was just opened. */
   isCold?: boolean;
   run(session: Session, checksum: Checksum): Promise<number>;
   verify?(session: Session, checksum: Checksum): Promise<void>;
 }
 
-/** Orders beyond the loaded ones, apart for each operation that adds some. */
+/** Where the ids of added orders begin, separate for each operation that adds some. */
 const ADDED = { single: 1_000_000, streams: 2_000_000, batch: 3_000_000, chain: 4_000_000 };
 const SEED = { load: 1, single: 2, streams: 3, batch: 4, chain: 5, point: 6, range: 7, update: 8, file: 9 };
 const MIB = 1024 * 1024;
@@ -102,7 +102,7 @@ function* firstOrders(scale: Scale): Generator<{ id: number; lines: LineRow[] },
 
 const orderCounts = new Map<Scale, number>();
 
-/** How many orders `load` makes at this scale. */
+/** Returns how many orders `load` makes at this scale. */
 function orderCount(scale: Scale): number {
   const known = orderCounts.get(scale);
   if (known !== undefined) return known;
@@ -201,7 +201,10 @@ async function fullScan({ lines, scale }: Session, checksum: Checksum): Promise<
   return 1;
 }
 
-/** Each reads orders of a customer with a lock; their changes and the commit go together. */
+/**
+ * Runs transactions that each read orders of a customer with a lock; their changes and the commit go
+ * together.
+ */
 async function updates({ vamos, orders, scale }: Session): Promise<number> {
   const maker = new RowMaker(SEED.update);
   for (let index = 0; index < scale.updates; index += 1) {

@@ -28,7 +28,7 @@ export class GuestProgram {
     return (await this.#ask({ do: 'run', phase })) as RunResult;
   }
 
-  /** The checksum of what the operation left behind. */
+  /** Returns the checksum of what the operation left behind. */
   async verify(phase: string): Promise<string> {
     return (await this.#ask({ do: 'verify', phase })).checksum ?? '';
   }

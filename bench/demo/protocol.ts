@@ -1,9 +1,9 @@
 /**
- * What the demo and its program in the guest say to each other: a JSON text a line, one answer to each request, in
- * order. So the demo can switch the transition counters on and off exactly around each operation.
+ * What the demo and its program in the guest say to each other: a JSON text a line, with one answer to each
+ * request, in order. So the demo can switch the transition counters on and off exactly around each operation.
  */
 export type Request =
-  /** Connects and opens the tables, which the first one makes. */
+  /** Connects and opens the tables, which the first operation makes. */
   | { do: 'open' }
   | { do: 'run'; phase: string }
   /** Reads back what the operation wrote. */
@@ -15,10 +15,10 @@ export interface RunResult {
   seconds: number;
   requests: number;
   frames: number;
-  /** Over the channel, with frame headers. */
+  /** Bytes over the channel, with frame headers. */
   bytesToHost: number;
   bytesToGuest: number;
-  /** Of a read. */
+  /** The checksum of a read. */
   checksum?: string;
 }
 

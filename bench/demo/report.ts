@@ -6,14 +6,16 @@ export interface ReportRow {
   operation: string;
   mode: 'split' | 'unsplit';
   statements: number;
-  /** Virtqueue notifications, guest to host, of the one device that carries storage in this mode. */
+  /** Virtqueue notifications, guest to host, of the only device that carries storage in this mode. */
   kicks: number;
-  /** The notifications back. */
+  /** The notifications from host to guest. */
   interrupts: number;
-  /** What the connector asked for, and the frames that it took. */
+  /** Requests of the connector, and the frames that they took. */
   requests: number;
   frames: number;
-  /** Split: over the channel, with frame headers. Unsplit: written to and read from the data disk. */
+  /**
+   * Split: bytes over the channel, with frame headers. Unsplit: bytes written to and read from the data disk.
+   */
   bytesToHost: number;
   bytesToGuest: number;
   /** SHA-256 of what was read, or of what a write left behind. */
@@ -24,7 +26,9 @@ export interface Report {
   machine: string;
   accelerator: string;
   versions: Record<string, string>;
-  /** One program, split and unsplit; then order entry on two engines of MariaDB, which have an `engine`. */
+  /**
+   * One program, split and unsplit; then order entry on two engines of MariaDB, whose rows have an `engine`.
+   */
   rows: (ReportRow | OrderEntryRow)[];
 }
 
@@ -44,7 +48,9 @@ export function pairUp(rows: readonly ReportRow[]): Pair[] {
   return pairs;
 }
 
-/** Operations whose statements or checksums differ between the modes, or that ran in one mode only. */
+/**
+ * Returns operations whose statements or checksums differ between the modes, or that ran in one mode only.
+ */
 export function differences(rows: readonly ReportRow[]): string[] {
   const pairs = pairUp(rows);
   const found = pairs

@@ -23,7 +23,7 @@ const OPERATIONS = Object.keys(TITLES) as GrowthOperation[];
 
 const msAStatement = (row: GrowthRow): number => row.ms / row.count;
 
-/** Milliseconds a statement: a line for each size, both engines side by side. */
+/** Formats milliseconds a statement: a line for each size, both engines side by side. */
 export function renderGrowth(rows: readonly GrowthRow[], cacheBytes: number): string {
   const find = (engine: GrowthEngine, operation: GrowthOperation, tableBytes: number): number =>
     msAStatement(

@@ -13,7 +13,10 @@ import {
 const MB = 1_000_000;
 const MIB = 2 ** 20;
 const FIRST_BYTES = 10 * MB;
-/** What a row takes with its three index entries, about: the row's 100 bytes of text, its numbers, and its keys. */
+/**
+ * About what a row takes with its three index entries: the row's 100 bytes of text, its numbers, and its
+ * keys.
+ */
 const ROW_BYTES = 240;
 const LOAD_ROWS = 20_000;
 const INSERT_STATEMENTS = 10;
@@ -21,7 +24,10 @@ const INSERT_ROWS = 500;
 const POINT_READS = 1000;
 const RANGE_READS = 100;
 const RANGE_ROWS = 100;
-/** Values of the column whose ranges are read, for each row: RANGE_ROWS rows lie in a range of this width times as many. */
+/**
+ * Values of the column whose ranges are read, for each row: RANGE_ROWS rows lie in a range of this width
+ * times as many.
+ */
 const VALUES_A_ROW = 16;
 
 const ENGINES: readonly GrowthEngine[] = ['VAMOS', 'InnoDB'];
@@ -63,7 +69,7 @@ export async function runGrowth(options: GrowthOptions): Promise<void> {
   if (options.plot !== undefined) await writeFile(options.plot, await draw(plotGrowth(rows, cacheBytes)));
 }
 
-/** From 10 MB on, each twice the one before, up to `lastBytes`. */
+/** Returns sizes from 10 MB on, each twice the one before, up to `lastBytes`. */
 function sizes(lastBytes: number): number[] {
   const result: number[] = [];
   for (let bytes = FIRST_BYTES; bytes < lastBytes; bytes *= 2) result.push(bytes);
@@ -115,10 +121,16 @@ async function measureAt(
 
 const tableOf = (engine: GrowthEngine): string => `growth_${engine.toLowerCase()}`;
 
-/** A one-to-one scramble of 32 bits, so that rows which are inserted together lie far apart (Knuth's multiplicative hash). */
+/**
+ * Scrambles 32 bits one to one, so that rows which are inserted together lie far apart (Knuth's
+ * multiplicative hash).
+ */
 const idOf = (number: string): string => `(${number} * 2654435761 MOD 4294967296)`;
 
-/** Rows with numbers from `first`; all keys lie at random places, the same in each engine. */
+/**
+ * Returns an INSERT of rows with numbers from `first`; all keys lie at random places, the same in each
+ * engine.
+ */
 function insertText(table: string, first: number, count: number): string {
   const number = `(seq + ${first})`;
   const id = idOf(number);
@@ -127,7 +139,7 @@ function insertText(table: string, first: number, count: number): string {
     HEX(${spread} * 65599), REPEAT(CHAR(97 + ${number} MOD 26), 100) FROM seq_0_to_${count - 1}`;
 }
 
-/** The same sequence for each engine: a linear congruential generator (Numerical Recipes). */
+/** Returns the same sequence for each engine: a linear congruential generator (Numerical Recipes). */
 function numbers(seed: number): (below: number) => number {
   let state = seed >>> 0;
   return (below) => {

@@ -1,8 +1,8 @@
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 
 /**
- * The consistency conditions of clause 3.3.2, each as a query for what breaks it. Condition 11 holds of the database as
- * loaded only, see `initialViolations`.
+ * The consistency conditions of clause 3.3.2, each as a query for what breaks it. Condition 11 holds only for
+ * the database as loaded, see `initialViolations`.
  */
 const CONDITIONS: Record<number, string> = {
   1: `SELECT w_id, w_ytd, SUM(d_ytd) AS other FROM warehouse JOIN district ON d_w_id = w_id
@@ -41,14 +41,17 @@ const CONDITIONS: Record<number, string> = {
       HAVING other <> total`,
 };
 
-/** What was delivered to each customer. */
+/** A query for what was delivered to each customer. */
 const DELIVERED = `SELECT o_w_id, o_d_id, o_c_id, SUM(ol_amount) AS delivered FROM orders
   JOIN order_line ON ol_w_id = o_w_id AND ol_d_id = o_d_id AND ol_o_id = o_id
   WHERE ol_delivery_d IS NOT NULL GROUP BY o_w_id, o_d_id, o_c_id`;
 
 export const CONDITION_COUNT = Object.keys(CONDITIONS).length;
 
-/** @returns a line for each condition that does not hold */
+/**
+ * Checks the conditions.
+ * @returns a line for each that does not hold
+ */
 export async function violations(connection: Connection): Promise<string[]> {
   const found: string[] = [];
   for (const [number, query] of Object.entries(CONDITIONS)) {
@@ -58,7 +61,7 @@ export async function violations(connection: Connection): Promise<string[]> {
   return found;
 }
 
-/** Condition 11, of the database as loaded: so many orders of each district are delivered. */
+/** Checks condition 11, of the database as loaded: this many orders of each district are delivered. */
 export async function initialViolations(connection: Connection, delivered: number): Promise<string[]> {
   const [rows] = await connection.query<RowDataPacket[]>(
     `SELECT d_w_id, d_id,

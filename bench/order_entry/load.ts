@@ -4,13 +4,16 @@ import { type Scale, tableDefinitions } from './schema.js';
 
 const SEED = 20_101;
 const ROWS_PER_INSERT = 250;
-/** Of ten orders, so many are delivered at the start (clause 4.3.3.1: 2,100 of 3,000). */
+/** How many of ten orders are delivered at the start (clause 4.3.3.1: 2,100 of 3,000). */
 const DELIVERED_TENTHS = 7;
 const ORIGINAL = 'ORIGINAL';
 
 type Row = (string | number | Date | null)[];
 
-/** Makes the nine tables in the connection's database and fills them (clause 4.3.3.1). The same rows every time. */
+/**
+ * Makes the nine tables in the connection's database and fills them (clause 4.3.3.1). The rows are the same
+ * every time.
+ */
 export async function load(connection: Connection, engine: string | undefined, scale: Scale): Promise<void> {
   for (const definition of tableDefinitions(engine)) await connection.query(definition);
   for (const [table, rows] of generate(scale)) {
@@ -65,7 +68,7 @@ function* generate(scale: Scale): Generator<[table: string, rows: Row[]]> {
   }
 }
 
-/** One order a customer, in random order. */
+/** Yields one order a customer, in random order. */
 function* orders(
   choices: Choices,
   warehouse: number,
@@ -134,7 +137,7 @@ function tax(choices: Choices): string {
   return choices.decimal(0, 2000, 4);
 }
 
-/** One in ten names itself an original, somewhere within. */
+/** Returns random data, of which one in ten contains the word that marks an original. */
 function data(choices: Choices): string {
   const text = choices.text(26, 50);
   if (!choices.isOneIn(10)) return text;

@@ -7,7 +7,7 @@ const MAX_NAMES = 1000;
 /** The run's constant C of clause 2.1.6; any will do. */
 const NON_UNIFORM_CONSTANT = 123;
 
-/** Clause 4.3.2.3. */
+/** Makes a last name (clause 4.3.2.3). */
 export function lastName(number: number): string {
   const digits = String(number % MAX_NAMES).padStart(3, '0');
   return [...digits].map((digit) => SYLLABLES[Number(digit)]!).join('');
@@ -21,7 +21,7 @@ export class Choices {
     this.#next = randomNumbers(seed);
   }
 
-  /** A whole number, both ends included. */
+  /** Returns a whole number, both ends included. */
   between(from: number, to: number): number {
     return from + Math.floor(this.#next() * (to - from + 1));
   }
@@ -45,7 +45,7 @@ export class Choices {
     return this.#nonUniform(1, items);
   }
 
-  /** A name that some customer of each district has. */
+  /** Returns a name that some customer of each district has. */
   customerName({ customers }: Scale): string {
     return lastName(this.#nonUniform(0, Math.min(customers, MAX_NAMES) - 1));
   }
@@ -62,7 +62,9 @@ export class Choices {
     return Array.from({ length }, () => this.between(0, 9)).join('');
   }
 
-  /** A decimal as text, `scale` digits after the point; the ends are counted in its last digit. */
+  /**
+   * Returns a decimal as text, with `scale` digits after the point; the ends are counted in its last digit.
+   */
   decimal(from: number, to: number, scale: number): string {
     return (this.between(from, to) / 10 ** scale).toFixed(scale);
   }

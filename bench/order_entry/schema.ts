@@ -8,13 +8,16 @@
 export interface Scale {
   warehouses: number;
   districts: number;
-  /** A district; as many orders at the start, of which three in ten are undelivered. */
+  /** Customers of a district. It has as many orders at the start, of which three in ten are undelivered. */
   customers: number;
-  /** Each is in stock at each warehouse. */
+  /** Items, each of which is in stock at each warehouse. */
   items: number;
 }
 
-/** Clause 1.3. `engine` as CREATE TABLE names it; undefined: each server's default. */
+/**
+ * Returns the table definitions of clause 1.3. `engine` as CREATE TABLE names it; undefined: each server's
+ * default.
+ */
 export function tableDefinitions(engine: string | undefined): string[] {
   const options = `${engine === undefined ? '' : `ENGINE=${engine} `}DEFAULT CHARSET=utf8mb4`;
   const address = (prefix: string): string => `
@@ -67,7 +70,7 @@ export function tableDefinitions(engine: string | undefined): string[] {
 
 const DISTRICT_NUMBERS = Array.from({ length: 10 }, (_, index) => String(index + 1).padStart(2, '0'));
 
-/** The column of `stock` for a district. */
+/** Returns the column of `stock` for a district. */
 export function districtColumn(district: number): string {
   return `s_dist_${DISTRICT_NUMBERS[district - 1]}`;
 }

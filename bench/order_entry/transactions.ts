@@ -2,17 +2,20 @@ import type { Connection, RowDataPacket } from 'mysql2/promise';
 import type { Choices } from './random.js';
 import { districtColumn, type Scale } from './schema.js';
 
-/** One of the five transactions, with its input: the same however often it is made again. */
+/** One of the five transactions, with its input, which stays the same however often it is run again. */
 export interface Transaction {
   type: TransactionType;
-  /** Between START TRANSACTION and COMMIT. False: to be rolled back, as the application wants it. */
+  /**
+   * Runs between START TRANSACTION and COMMIT. Returns false if it must be rolled back, as the application
+   * wants it.
+   */
   run(connection: Connection): Promise<boolean>;
 }
 
 export const TRANSACTION_TYPES = ['new order', 'payment', 'order status', 'delivery', 'stock level'] as const;
 export type TransactionType = (typeof TRANSACTION_TYPES)[number];
 
-/** Makes a transaction's input. `home`: the terminal's warehouse. */
+/** Makes a transaction's input. `home` is the terminal's warehouse. */
 export function makeTransaction(
   type: TransactionType,
   choices: Choices,
@@ -38,14 +41,20 @@ async function select(connection: Connection, sql: string, values: unknown[]): P
   return rows;
 }
 
-/** @throws Error where there is no row: the database lost one */
+/**
+ * Reads one row.
+ * @throws Error where there is none: the database lost it
+ */
 async function selectOne(connection: Connection, sql: string, values: unknown[]): Promise<Row> {
   const [row] = await select(connection, sql, values);
   if (row === undefined) throw new Error(`no row: ${sql} [${values.join(', ')}]`);
   return row;
 }
 
-/** Clause 2.4: an order of 5 to 15 items; one in a hundred names an item that is not there, and is rolled back. */
+/**
+ * Clause 2.4: an order of 5 to 15 items; one in a hundred names an item that does not exist, and is rolled
+ * back.
+ */
 function newOrder(choices: Choices, home: number, scale: Scale): Transaction['run'] {
   const district = choices.between(1, scale.districts);
   const customer = choices.customer(scale);
@@ -56,7 +65,7 @@ function newOrder(choices: Choices, home: number, scale: Scale): Transaction['ru
     items.set(choices.item(scale), { quantity: choices.between(1, 10), supplier });
   }
   if (choices.isOneIn(100)) items.set(scale.items + 1, { quantity: 1, supplier: home });
-  // In one order, so that two of them seldom wait for each other in a circle.
+  // Items are taken in one order, so that two transactions seldom wait for each other in a circle.
   const lines = [...items].map(([item, line]) => ({ item, ...line })).sort((a, b) => a.item - b.item);
   const isLocal = lines.every(({ supplier }) => supplier === home);
 
@@ -103,7 +112,7 @@ function newOrder(choices: Choices, home: number, scale: Scale): Transaction['ru
       for (const row of stock) info.set(Number(row.s_i_id), row.info!);
       const ordered = `CASE s_i_id ${'WHEN ? THEN ? '.repeat(supplied.length)}END`;
       const quantities = supplied.flatMap(({ item, quantity }) => [item, quantity]);
-      // Assigned from left to right: what comes first still sees the old quantity.
+      // Assignments go from left to right: the first ones still see the old quantity.
       await connection.query(
         `UPDATE stock SET s_ytd = s_ytd + ${ordered}, s_order_cnt = s_order_cnt + 1, s_remote_cnt = s_remote_cnt + ?,
            s_quantity = s_quantity - ${ordered} + IF(s_quantity - ${ordered} >= 10, 0, 91)
@@ -126,7 +135,10 @@ function otherWarehouse(choices: Choices, home: number, { warehouses }: Scale): 
   return ((home - 1 + choices.between(1, warehouses - 1)) % warehouses) + 1;
 }
 
-/** A customer by number, or, of six in ten, by last name: then the middle one of those that have it. */
+/**
+ * A customer by number, or, in six of ten cases, by last name: then the middle one of the customers that have
+ * it.
+ */
 interface CustomerChoice {
   warehouse: number;
   district: number;
@@ -141,7 +153,7 @@ function chooseCustomer(choices: Choices, warehouse: number, district: number, s
 
 const CUSTOMER_COLUMNS = 'c_id, c_first, c_middle, c_last, c_credit, c_credit_lim, c_discount, c_balance';
 
-/** `lock`: FOR UPDATE, or nothing. */
+/** Finds the customer. `lock`: FOR UPDATE, or nothing. */
 async function findCustomer(connection: Connection, choice: CustomerChoice, lock: string): Promise<Row> {
   const { warehouse, district, id, name } = choice;
   if (name === undefined) {
@@ -161,7 +173,7 @@ async function findCustomer(connection: Connection, choice: CustomerChoice, lock
   return middle;
 }
 
-/** Clause 2.5; of fifteen in a hundred the customer is one of another warehouse. */
+/** Clause 2.5; in fifteen of a hundred cases the customer is one of another warehouse. */
 function payment(choices: Choices, home: number, scale: Scale): Transaction['run'] {
   const district = choices.between(1, scale.districts);
   const isRemote = choices.between(1, 100) <= 15;

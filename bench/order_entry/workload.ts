@@ -4,7 +4,7 @@ import type { Scale } from './schema.js';
 import { makeTransaction, type Transaction, type TransactionType } from './transactions.js';
 
 const SEED = 70_707;
-/** Deadlock, and lock wait timeout. */
+/** The error numbers of a deadlock and a lock wait timeout. */
 const RETRYABLE = new Set([1213, 1205]);
 
 /** The mix of clause 5.2.4.2: a deck of cards, each dealt once in random order. */
@@ -17,16 +17,16 @@ export const MIX: readonly TransactionType[] = [
 ];
 
 export interface WorkloadResult {
-  /** Committed, or rolled back because the application wanted it. */
+  /** Transactions that committed, or were rolled back because the application wanted it. */
   transactions: Record<TransactionType, number>;
-  /** Deadlocks and lock wait timeouts, after which the transaction was made again. */
+  /** Deadlocks and lock wait timeouts, after which the transaction was run again. */
   retried: number;
-  /** Of those, lock wait timeouts. */
+  /** How many of these were lock wait timeouts. */
   lockTimeouts: number;
   seconds: number;
 }
 
-/** How much is to be done: a number of decks by each terminal, or what the time gives. */
+/** How much to do: a number of decks by each terminal, or as many as the time allows. */
 export interface Load {
   deck: readonly TransactionType[];
   decks: number;
@@ -34,7 +34,10 @@ export interface Load {
   seconds?: number;
 }
 
-/** Each connection is a terminal that deals decks of transactions without think times, all simultaneously. */
+/**
+ * Runs each connection as a terminal that deals decks of transactions without think times, all
+ * simultaneously.
+ */
 export async function runTerminals(
   connections: readonly Connection[],
   scale: Scale,

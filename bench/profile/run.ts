@@ -81,7 +81,7 @@ async function profile(
   return { engine, ...namedInstructions(byAddress, symbols, statements) };
 }
 
-/** Instructions for a statement. */
+/** Instructions for a statement, by function. */
 export interface Profile {
   engine: EngineName;
   byFile: Map<string, number>;
@@ -107,8 +107,9 @@ export function namedInstructions(
 }
 
 /**
- * What each engine's instructions are, by file, then by function. Of several engines those functions come first of which
- * the last engine executes most instructions more, or fewer, than the first; of one, those of which it executes most.
+ * Formats each engine's instructions by file, then by function. With several engines those functions come
+ * first of which the last engine executes most instructions more, or fewer, than the first; with one, those
+ * of which it executes most.
  */
 export function renderProfiles(profiles: readonly Profile[], lines: number): string {
   const first = profiles.length > 1 ? profiles[0] : undefined;

@@ -18,12 +18,12 @@ export interface Mapping {
 
 export interface Symbol {
   address: bigint;
-  /** 0 where it is not known: as far as the next one. */
+  /** 0 where it is not known: then it reaches to the next one. */
   size: bigint;
   name: string;
 }
 
-/** Lines of /proc/PID/maps (proc_pid_maps(5)) that are executable files. */
+/** Parses lines of /proc/PID/maps (proc_pid_maps(5)) that are executable files. */
 export function parseMaps(text: string): Mapping[] {
   return text.split('\n').flatMap((line) => {
     const [, start, end, offset, file] =
@@ -38,7 +38,7 @@ export function parseMaps(text: string): Mapping[] {
   });
 }
 
-/** Functions of `nm --print-size` or of /proc/kallsyms, by address. */
+/** Parses functions of `nm --print-size` or of /proc/kallsyms, and sorts them by address. */
 export function parseSymbols(text: string): Symbol[] {
   const symbols = text.split('\n').flatMap((line) => {
     const [, address, size, name] = /^([0-9a-f]{8,}) (?:([0-9a-f]{8,}) )?[tTwWiu] (.+)$/.exec(line) ?? [];
@@ -52,7 +52,7 @@ export function parseSymbols(text: string): Symbol[] {
   );
 }
 
-/** The one that an address is in. */
+/** Returns the function that an address is in. */
 export function findSymbol(symbols: readonly Symbol[], address: bigint): string | undefined {
   let [low, high] = [0, symbols.length];
   while (low < high) {
@@ -66,7 +66,7 @@ export function findSymbol(symbols: readonly Symbol[], address: bigint): string 
 
 interface ProgramFile {
   symbols: Symbol[];
-  /** Addresses of symbols less their places in the file, for what is executable. */
+  /** Addresses of executable symbols less their places in the file. */
   addressOffset: bigint;
 }
 
@@ -99,7 +99,7 @@ export class GuestSymbols {
     return new GuestSymbols(kernel, maps, files);
   }
 
-  /** As far as it is known. */
+  /** Names the function at an address, as far as it is known. */
   name(address: bigint): { file: string; name: string } {
     if (address >= KERNEL_START) return { file: 'kernel', name: findSymbol(this.kernel, address) ?? '' };
     const mapping = this.maps.find(({ start, end }) => start <= address && address < end);
@@ -129,10 +129,10 @@ async function readProgram(file: string): Promise<ProgramFile> {
   const run = async (tool: string, args: string[]) =>
     (await promisify(execFile)(tool, args, { maxBuffer: 1 << 28 })).stdout;
   const nm = ['--defined-only', '--demangle', '--print-size', file];
-  // What is stripped has dynamic symbols only.
+  // A stripped file has only dynamic symbols.
   let symbols = parseSymbols(await run('nm', nm).catch(() => ''));
   if (symbols.length === 0) symbols = parseSymbols(await run('nm', ['--dynamic', ...nm]).catch(() => ''));
-  // LOAD 0x0a5000 0x00000000000a5000 …, flags R E: offset in the file, virtual address.
+  // A line is such as: LOAD 0x0a5000 0x00000000000a5000 …, flags R E: offset in the file, virtual address.
   const headers = await run('readelf', ['--program-headers', '--wide', file]);
   const [, offset, address] = /^ +LOAD +0x([0-9a-f]+) 0x([0-9a-f]+) .* R E /m.exec(headers) ?? [];
   return { symbols, addressOffset: BigInt(`0x${address ?? '0'}`) - BigInt(`0x${offset ?? '0'}`) };

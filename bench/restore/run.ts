@@ -11,7 +11,7 @@ const MIB = 2 ** 20;
 const MB = 1_000_000;
 const ENGINES = ['VAMOS', 'InnoDB'];
 const TABLES = ['people', 'positions', 'payments'];
-/** What a person takes in the dump, with two positions and twelve payments. */
+/** The bytes that a person takes in the dump, with two positions and twelve payments. */
 const PERSON_BYTES = 1000;
 
 export interface RestoreOptions {
@@ -80,7 +80,7 @@ export async function runRestore({ megabytes, cacheMib, repetitions }: RestoreOp
 
 const inSeconds = (ms: number) => (ms / 1000).toFixed(1);
 
-/** Tables that are filled with the same rows each time. */
+/** Returns statements that make the tables and fill them with the same rows each time. */
 function schema(people: number): string[] {
   const payments = people * 12;
   return [

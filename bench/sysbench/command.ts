@@ -21,7 +21,7 @@ export function register(program: Command): void {
     .addOption(new Option('--test <names...>', 'only these').choices(tests).default(tests, 'all'))
     .addOption(new Option('--engine <names...>', 'only these').choices(ENGINES).default([...ENGINES], 'all'))
     .addOption(
-      new Option('--threads <numbers...>', 'connections at once')
+      new Option('--threads <numbers...>', 'simultaneous connections')
         .argParser((text: string, before: number[] | undefined) => [
           ...(before === THREADS ? [] : (before ?? [])),
           threadCount(text),

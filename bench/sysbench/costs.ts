@@ -6,9 +6,9 @@ import type { MariadbServer } from '../../lab/mariadb/server.js';
 export interface Costs {
   /** CPU time of mariadbd, user and system. */
   serverMs: number;
-  /** The same of the host's worker; 0: there is none. */
+  /** CPU time of the host's worker; 0: there is none. */
   workerMs: number;
-  /** Over the channel. */
+  /** Requests over the channel. */
   requests: number;
   frames: number;
 }

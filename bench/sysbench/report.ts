@@ -16,14 +16,17 @@ export interface SysbenchRow {
   transactionsPerSecond: number;
   /** The mean of its rounds' 95th percentiles. */
   p95Ms: number;
-  /** Deadlocks and lock timeouts, made again. */
+  /** Deadlocks and lock timeouts, after which sysbench made the transaction again. */
   retried: number;
-  /** Each for a transaction: processor time of mariadbd and of the host's worker; the channel's requests and frames. */
+  /**
+   * Costs of a transaction: processor time of mariadbd and of the host's worker; the channel's requests and
+   * frames.
+   */
   serverMicroseconds: number;
   workerMicroseconds: number;
   requests: number;
   frames: number;
-  /** Transactions a second of each round: how far they lie apart tells how noisy the machine was. */
+  /** Transactions a second of each round; how far they differ shows how noisy the machine was. */
   rounds: number[];
 }
 
@@ -58,7 +61,7 @@ function round(value: number, digits: number): number {
   return Number(value.toFixed(digits));
 }
 
-/** A line for each test and number of threads, the engines side by side. */
+/** Formats a line for each test and number of threads, the engines side by side. */
 export function renderTable(rows: readonly SysbenchRow[]): string {
   const engines = ENGINES.filter((engine) => rows.some((row) => row.engine === engine));
   const others = engines.includes('vamos') ? engines.filter((engine) => engine !== 'vamos') : [];
@@ -91,7 +94,7 @@ export function renderTable(rows: readonly SysbenchRow[]): string {
   return alignColumns(lines);
 }
 
-/** Of mariadbd, and of the worker where it has a part in it. */
+/** Formats the CPU time of mariadbd, and of the worker where it has a part in it. */
 function cpuText(engine: EngineName, row: SysbenchRow | undefined): string {
   if (row === undefined) return '-';
   const server = row.serverMicroseconds.toFixed(0);

@@ -23,22 +23,25 @@ interface Scale {
 
 const FULL: Scale = { size: { tables: 4, rows: 50_000 }, rounds: 2, roundSeconds: 6 };
 const QUICK: Scale = { size: { tables: 4, rows: 10_000 }, rounds: 1, roundSeconds: 2 };
-/** Between two samples: what an engine still writes in the background is not the next one's to bear. */
+/**
+ * The pause between two samples, so that one does not pay for what the engine before still writes in the
+ * background.
+ */
 const REST_MS = 500;
 
-/** Enough for all tables, whatever holds them. */
+/** Enough memory for all tables, in every engine. */
 const CACHE_BYTES = 512 * 2 ** 20;
 const SERVER_ARGUMENTS = [
-  // What Debian's packages set.
+  // These are set by Debian's packages.
   '--character-set-server=utf8mb4',
   '--max-connections=200',
   `--innodb-buffer-pool-size=${CACHE_BYTES}`,
   '--innodb-log-file-size=512M',
-  // The default of each engine, and what their comparison stands on: every commit is synced.
+  // This is the default of each engine, and the basis of the comparison: every commit is synced.
   '--innodb-flush-log-at-trx-commit=1',
   '--loose-rocksdb-flush-log-at-trx-commit=1',
 ];
-/** As sysbench's CREATE TABLE names them. */
+/** The engines' names in sysbench's CREATE TABLE. */
 const ENGINE_CLAUSES: Record<EngineName, string> = { vamos: 'VAMOS', innodb: 'InnoDB', rocksdb: 'ROCKSDB' };
 
 export interface SysbenchOptions {
@@ -113,7 +116,7 @@ async function makeTables(server: MariadbServer, engine: EngineName, size: Table
   return target;
 }
 
-/** One test with all engines, which take turns. */
+/** Runs one test with all engines, which take turns. */
 async function measure(
   targets: ReadonlyMap<EngineName, Target>,
   test: TestName,
@@ -124,7 +127,7 @@ async function measure(
   const engines = [...targets.keys()];
   const samples = new Map<EngineName, MeasuredSample[]>(engines.map((engine) => [engine, []]));
   for (let round = 0; round < scale.rounds; round++) {
-    // Each round starts with another one.
+    // Each round starts with another engine.
     const order = engines.map((_, index) => engines[(index + round) % engines.length]!);
     for (const engine of order) {
       const target = targets.get(engine)!;
@@ -153,7 +156,10 @@ function describeMachine() {
     memoryGiB: Math.round(os.totalmem() / 2 ** 30),
     kernel: os.release(),
     node: process.version,
-    /** Of the last minute when the run ended; its own share is about its processes that want a CPU at once. */
+    /**
+     * The load of the last minute when the run ended. The run itself adds about as much as its processes that
+     * want a CPU simultaneously.
+     */
     loadAverage: os.loadavg()[0],
   };
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 
-/** The scripts that sysbench brings, by the name that people call them. */
+/** The scripts that sysbench brings, by the names that people use. */
 export const TESTS = {
   point_select: 'oltp_point_select',
   read_only: 'oltp_read_only',
@@ -11,18 +11,18 @@ export const TESTS = {
 } as const;
 export type TestName = keyof typeof TESTS;
 
-/** Its tables: how many, and the rows in each. */
+/** The number of tables, and the rows in each. */
 export interface TableSize {
   tables: number;
   rows: number;
 }
 
-/** Where its tables are. */
+/** Where the tables are. */
 export interface Target {
   socketPath: string;
   user: string;
   database: string;
-  /** As CREATE TABLE names it. */
+  /** The engine's name in CREATE TABLE. */
   engine: string;
   size: TableSize;
 }
@@ -39,7 +39,7 @@ export async function sysbenchVersion(): Promise<string> {
   return (await sysbench(['--version'])).trim().replace(/^sysbench /, '');
 }
 
-/** Makes the tables and fills them; a secondary index comes when the rows are in. */
+/** Makes the tables and fills them; the secondary index is made when the rows are in. */
 export async function prepare(target: Target): Promise<void> {
   await sysbench(['oltp_read_write', ...places(target), `--threads=${target.size.tables}`, 'prepare']);
 }
@@ -49,7 +49,7 @@ export async function dropTables(target: Target): Promise<void> {
 }
 
 /**
- * For so many seconds; deletes by their number.
+ * Runs a test for this many seconds, or a number of deletes.
  * @throws Error with what sysbench said, for errors other than deadlocks and lock timeouts
  */
 export async function runTest(
@@ -68,8 +68,8 @@ export async function runTest(
 }
 
 /**
- * The same for all engines: in a time that is given, who is faster comes sooner to rows that are gone, which cost it
- * less. A seventh of so many deletes finds its row gone.
+ * Returns how many rows to delete, the same for all engines: in a given time the faster one would come sooner
+ * to rows that are gone, which cost it less. A seventh of these deletes find their row gone.
  */
 function deleteCount({ tables, rows }: TableSize, threads: number): number {
   return Math.round(Math.min(tables * rows * 0.3, threads * 5000));
@@ -78,7 +78,8 @@ function deleteCount({ tables, rows }: TableSize, threads: number): number {
 function places({ socketPath, user, database, engine, size }: Target): string[] {
   return [
     '--db-driver=mysql',
-    // Deadlock, record changed since last read, lock wait timeout: what an application makes again.
+    // Deadlock, record changed since last read, lock wait timeout: after these an application runs the
+    // transaction again.
     '--mysql-ignore-errors=1213,1020,1205',
     `--mysql-socket=${socketPath}`,
     `--mysql-user=${user}`,
@@ -89,7 +90,7 @@ function places({ socketPath, user, database, engine, size }: Target): string[] 
   ];
 }
 
-/** The end of sysbench's own report. */
+/** Parses the end of sysbench's own report. */
 export function parseSample(output: string): Sample {
   const number = (pattern: RegExp): number => {
     const text = pattern.exec(output)?.[1];
@@ -113,7 +114,7 @@ function sysbench(args: string[]): Promise<string> {
     }
     child.once('error', reject);
     child.once('close', (code, signal) => {
-      // It goes on with fewer threads, and ends with 0, when one of them met an error.
+      // After an error in a thread sysbench goes on with the others, and ends with 0.
       const fatal = output.split('\n').filter((line) => line.startsWith('FATAL'));
       if (code === 0 && fatal.length === 0) return resolve(output);
       const why =

@@ -1,4 +1,4 @@
-/** Rows and choices of the workloads: the same every time and for every engine. */
+/** Rows and choices of the workloads, the same every time and for every engine. */
 import { createHash } from 'node:crypto';
 import { randomNumbers } from '../demo/orders.js';
 
@@ -14,14 +14,14 @@ function makePool(): string {
   return Buffer.from(bytes).toString('base64');
 }
 
-/** The payload that a client sends for the row with this id: ASCII text. */
+/** Returns the payload that a client sends for the row with this id: ASCII text. */
 export function payload(id: number, bytes: number): string {
   pool ??= makePool();
   const start = Math.imul(id, 2_654_435_761) >>> 0;
   return pool.slice(start % (pool.length - bytes)).slice(0, bytes);
 }
 
-/** Whole numbers from 1 to `limit`; a seed gives the same ones every time. */
+/** Returns whole numbers from 1 to `limit`; a seed gives the same ones every time. */
 export function choices(seed: number, count: number, limit: number): number[] {
   const next = randomNumbers(seed);
   return Array.from({ length: count }, () => 1 + Math.floor(next() * limit));
@@ -30,7 +30,10 @@ export function choices(seed: number, count: number, limit: number): number[] {
 /** Rows of one result, as mysql2 gives them with `rowsAsArray`. */
 export type ResultRows = readonly (readonly unknown[])[];
 
-/** Over rows of results in whatever order they come: an engine may return them in its own. */
+/**
+ * A checksum over rows of results that does not depend on their order, since an engine may return them in its
+ * own.
+ */
 export class RowChecksum {
   readonly #digests: string[] = [];
 
@@ -50,7 +53,7 @@ export class RowChecksum {
   }
 }
 
-/** One checksum of several, in their order. */
+/** Makes one checksum of several, in their order. */
 export function checksumOf(parts: readonly string[]): string {
   return createHash('sha256').update(parts.join('\n')).digest('hex').slice(0, 16);
 }

@@ -3,14 +3,14 @@ import { TUNED_INNODB } from '../guest_mariadb.js';
 import type { EngineName, TransitionRow } from './result.js';
 
 export interface Engine {
-  /** As CREATE TABLE names it. */
+  /** The engine's name in CREATE TABLE. */
   clause: string;
   channel: TransitionRow['channel'];
-  /** Of mariadbd. */
+  /** Arguments of mariadbd. */
   args: readonly string[];
 }
 
-/** Saved at a shutdown and loaded at the next start, InnoDB's pool would not be cold after one. */
+/** If InnoDB saved its pool at a shutdown and loaded it at the next start, it would not be cold after one. */
 const COLD_POOL = ['--innodb-buffer-pool-dump-at-shutdown=OFF', '--innodb-buffer-pool-load-at-startup=OFF'];
 
 export const ENGINE_SETTINGS: Record<EngineName, Engine> = {
@@ -21,5 +21,5 @@ export const ENGINE_SETTINGS: Record<EngineName, Engine> = {
   vamos: { clause: 'VAMOS', channel: 'virtio-serial', args: COLD_POOL },
 };
 
-/** In each connection, whatever the engine: multi-range reads and joins by batched keys. */
+/** Settings of each connection, whatever the engine: multi-range reads and joins by batched keys. */
 export const SESSION_SETTINGS = `SET SESSION optimizer_switch = 'mrr=on,mrr_cost_based=off,join_cache_bka=on', join_cache_level = 6`;

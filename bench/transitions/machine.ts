@@ -1,4 +1,4 @@
-/** The guest that all engines run in, its host daemon, and what there is to know of them. */
+/** The guest that all engines run in, its host daemon, and facts about both. */
 import { execFile } from 'node:child_process';
 import { copyFile, mkdir, mkdtemp, readFile, rm, statfs, writeFile } from 'node:fs/promises';
 import os from 'node:os';
@@ -30,7 +30,7 @@ export interface MachineOptions {
   accelerator: 'auto' | 'kvm' | 'tcg';
   /** A ha_vamos.so for the guest instead of the package's. */
   plugin?: string;
-  /** For a profile. */
+  /** Set for a profile. */
   countInstructions?: 'by-address';
 }
 
@@ -91,7 +91,7 @@ export class BenchMachine {
     return new BenchMachine(directory, image, { ...place, vm, daemon });
   }
 
-  /** What a report says of the machine and of what runs on it. */
+  /** Returns what a report says of the machine and of what runs on it. */
   async describe(): Promise<{ machine: string; versions: Record<string, string> }> {
     const { version } = JSON.parse(await readFile(path.join(packageRoot, 'package.json'), 'utf8')) as {
       version: string;
@@ -109,7 +109,7 @@ export class BenchMachine {
     };
   }
 
-  /** How many times longer the guest takes for the same work of its processor than this machine. */
+  /** Returns how many times longer the guest takes for the same work of its processor than this machine. */
   async slowdown(): Promise<number> {
     const program =
       'const start = performance.now(); let x = 1; for (let i = 0; i < 3e7; i++) x = (Math.imul(x, 1664525) + i) | 0;' +
@@ -119,7 +119,10 @@ export class BenchMachine {
     return Math.max(1, there / here);
   }
 
-  /** @returns the folder with what guest, QEMU, MariaDB and the host daemon said */
+  /**
+   * Saves logs.
+   * @returns the folder with what guest, QEMU, MariaDB and the host daemon printed
+   */
   async saveLogs(): Promise<string> {
     const { vm } = this.place;
     const logs = await mkdtemp(path.join(os.tmpdir(), 'vamos-transitions-log-'));
@@ -134,13 +137,13 @@ export class BenchMachine {
 
   async stop(): Promise<void> {
     await this.place.daemon.stop();
-    // Its disk goes with it: nothing is left to write.
+    // Its disk is removed too, so nothing need be written.
     await this.place.vm.kill();
     await rm(this.#directory, { recursive: true, force: true });
   }
 }
 
-/** On a real disk: a sync to memory would cost nothing. */
+/** Makes the folder on a real disk: a sync to memory would cost nothing. */
 async function makeDirectory(): Promise<string> {
   const isInMemory = MEMORY_FILE_SYSTEMS.has((await statfs(os.tmpdir())).type);
   return mkdtemp(path.join(isInMemory ? '/var/tmp' : os.tmpdir(), 'vamos-transitions-'));

@@ -9,20 +9,20 @@ import type { EngineServer } from './server.js';
 import type { TableDefinition } from './tables.js';
 import { SCALES, type Run, type Workload } from './workloads.js';
 
-/** Of one repetition; a statement that hangs must not hang the run. */
+/** The limit for one repetition; a statement that hangs must not hang the run. */
 const TIMEOUT_MS = 600_000;
 
 interface Repetition {
   counts: PhaseCounts;
   instructions: Instructions | undefined;
   hostCpu: HostCpuTimes;
-  /** What SHOW STATUS grew by. */
+  /** Returns by how much a number of SHOW STATUS grew. */
   status: (name: string) => number;
   seconds: number;
   checksum: string;
 }
 
-/** All repetitions of a workload with rows of one size. */
+/** Measures all repetitions of a workload with rows of one size. */
 export class Measurement {
   readonly #repetitions: Repetition[] = [];
 
@@ -134,7 +134,10 @@ async function measureOne(
   };
 }
 
-/** @throws the signal's reason; Error when it takes longer than anything that works */
+/**
+ * Waits for the work.
+ * @throws the signal's reason; Error when it takes longer than anything that works
+ */
 async function inTime<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
   const timer = new AbortController();
   const end = sleep(TIMEOUT_MS, undefined, { signal: AbortSignal.any([signal, timer.signal]) }).then(

@@ -2,7 +2,10 @@ import { ENGINES, WORKLOADS, type TransitionReport, type TransitionRow } from '.
 
 const keyOf = ({ workload, rowBytes, engine }: TransitionRow): string => `${workload} ${rowBytes} ${engine}`;
 
-/** What was measured now takes the place of what was measured before; the rest stays, in the order of the workloads. */
+/**
+ * Puts what was measured now in the place of what was measured before; the rest stays, in the order of the
+ * workloads.
+ */
 export function mergeReports(before: TransitionReport | undefined, now: TransitionReport): TransitionReport {
   const rows = new Map((before?.rows ?? []).map((row) => [keyOf(row), row]));
   for (const row of now.rows) rows.set(keyOf(row), row);
@@ -22,7 +25,10 @@ function inOrder(one: TransitionRow, other: TransitionRow): number {
   );
 }
 
-/** Workloads whose engines gave different results, each as a line of text. Of one scale only: another does other work. */
+/**
+ * Returns workloads whose engines gave different results, each as a line of text. Only rows of one scale are
+ * compared, since another scale does other work.
+ */
 export function checksumDifferences(rows: readonly TransitionRow[]): string[] {
   const groups = new Map<string, TransitionRow[]>();
   for (const row of rows) {

@@ -12,8 +12,8 @@ import {
 export const DURABLE_PEERS = ['innodb', 'innodb-tuned', 'aria'] as const satisfies readonly EngineName[];
 
 /**
- * What a transition costs in the model, in cycles: by itself, and with what it does to caches and scheduling (SplitX,
- * WIOV 2011).
+ * What a transition costs in the model, in cycles: by itself, and with what it does to caches and scheduling
+ * (SplitX, WIOV 2011).
  */
 export const TRANSITION_CYCLES = [2_000, 10_000] as const;
 
@@ -24,7 +24,7 @@ export interface Group {
   rows: ReadonlyMap<EngineName, TransitionRow>;
 }
 
-/** In the order of workloads, row sizes and engines, whatever the order of the rows. */
+/** Groups rows in the order of workloads, row sizes and engines, whatever the order of the rows. */
 export function groupsOf(rows: readonly TransitionRow[]): Group[] {
   return WORKLOADS.flatMap((workload) => {
     const ofWorkload = rows.filter((row) => row.workload === workload);
@@ -37,18 +37,18 @@ export function groupsOf(rows: readonly TransitionRow[]): Group[] {
   });
 }
 
-/** Undefined where it was not measured. */
+/** Returns undefined where it was not measured. */
 export function median(values: readonly number[]): number | undefined {
   return values.length === 0 ? undefined : spread(values).median;
 }
 
-/** Of a statement, by the median; undefined where it was not measured. */
+/** Returns the median for a statement; undefined where it was not measured. */
 export function medianAStatement(row: TransitionRow, values: readonly number[]): number | undefined {
   const value = median(values);
   return value === undefined ? undefined : value / row.statements;
 }
 
-/** Kicks and interrupts of each repetition. */
+/** Returns kicks and interrupts of each repetition, added up. */
 export function transitionsOf({ kicks, interrupts }: TransitionRow): number[] {
   return kicks.map((count, repetition) => count + (interrupts[repetition] ?? 0));
 }
@@ -73,12 +73,12 @@ export interface Improvement {
   workload: WorkloadName;
   rowBytes: number;
   peer: EngineName;
-  /** Of the model; undefined for measured time. */
+  /** The model's cycles a transition; undefined for measured time. */
   transitionCycles: number | undefined;
   factor: number;
 }
 
-/** By measured time where times mean something, else by the model. */
+/** Compares by measured time where times mean something, else by the model. */
 export function improvements(groups: readonly Group[], accelerator: 'kvm' | 'tcg'): Improvement[] {
   const costs = accelerator === 'kvm' ? [undefined] : TRANSITION_CYCLES;
   const found: Improvement[] = [];
@@ -100,7 +100,7 @@ export function improvements(groups: readonly Group[], accelerator: 'kvm' | 'tcg
   return found;
 }
 
-/** The durable engine of today with the fewest transitions a statement. */
+/** Returns the durable engine of today with the fewest transitions a statement. */
 export function bestDurablePeer({ rows }: Group): { engine: EngineName; transitions: number } | undefined {
   let best: { engine: EngineName; transitions: number } | undefined;
   for (const engine of DURABLE_PEERS) {
@@ -113,7 +113,7 @@ export function bestDurablePeer({ rows }: Group): { engine: EngineName; transiti
   return best;
 }
 
-/** `64 B`, `8 KiB`: sizes of rows, which are round. */
+/** Names a row size, which is round: `64 B`, `8 KiB`. */
 export function sizeName(bytes: number): string {
   if (bytes < 1024) return `${bytes} B`;
   const [value, unit] = bytes < 1 << 20 ? [bytes / 1024, 'KiB'] : [bytes / (1 << 20), 'MiB'];

@@ -1,4 +1,4 @@
-/** How it is measured, for whoever reads the figures. */
+/** Explains to readers of the figures how they are measured. */
 export const NOTES = `Transitions: kicks (guest to hypervisor) and interrupts (back) of the channel's virtio-serial device and the
 virtio-blk data disk together, whichever engine is measured; the network device that the client's statements take does not
 count. Every engine has a server and a data folder of its own. Connections and tables are open before it is measured.

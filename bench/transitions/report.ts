@@ -16,7 +16,7 @@ import { NOTES } from './notes.js';
 import { compareWithTargets } from './targets.js';
 import { WORKLOAD_LIST } from './workloads.js';
 
-/** As plots and tables call them. */
+/** The engines' names in plots and tables. */
 export const ENGINE_TITLES = {
   innodb: 'InnoDB',
   'innodb-tuned': 'InnoDB, tuned',
@@ -51,7 +51,7 @@ export function renderReport(report: TransitionReport): string {
   return `${sections.join('\n\n')}\n`;
 }
 
-/** One line of where and when: beneath plots, too. */
+/** Returns a line that says where and when it was measured; plots show it, too. */
 export function measuredOn({ accelerator, date, rows }: TransitionReport): string {
   const quick = rows.filter(({ scale }) => scale === 'quick').length;
   const scale = quick === 0 ? '' : quick === rows.length ? ', quick run' : ', in part from a quick run';
@@ -73,7 +73,10 @@ function describe(report: TransitionReport): string {
   return lines.map((line) => `- ${line}`).join('\n');
 }
 
-/** @param names how many columns are names, to the left; numbers stand to the right */
+/**
+ * Formats a table.
+ * @param names how many columns are names, to the left; numbers stand to the right
+ */
 function table(head: readonly string[], lines: readonly (readonly string[])[], names = 1): string {
   const rule = head.map((_, column) => (column < names ? ':--' : '--:'));
   return [head, rule, ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n');

@@ -23,44 +23,49 @@ export const WORKLOADS = [
 ] as const;
 export type WorkloadName = (typeof WORKLOADS)[number];
 
-/** `quick` does less of each workload: its counts compare with those of `quick` only. */
+/** `quick` does less of each workload, so its counts compare only with those of `quick`. */
 export type ScaleName = 'full' | 'quick';
 
 /** One workload with rows of one size on one engine. */
 export interface TransitionRow {
   workload: WorkloadName;
-  /** All columns of a row together. */
+  /** The bytes of all columns of a row. */
   rowBytes: number;
   engine: EngineName;
-  /** What carries the engine's storage. */
+  /** The device that carries the engine's storage. */
   channel: 'virtio-blk' | 'virtio-serial';
   connections: number;
-  /** A repetition's. */
+  /** Statements of a repetition. */
   statements: number;
-  /** Median. VAMOS: requests to the host; the others: operations (read, write, flush) of the data disk. */
+  /**
+   * The median. VAMOS: requests to the host; the others: operations (read, write, flush) of the data disk.
+   */
   requests: number;
-  /** Guest to hypervisor, of the channel's device and the data disk together. */
+  /** Guest to hypervisor, on the channel's device and the data disk together. */
   kicks: number[];
-  /** Hypervisor to guest, of the same devices. */
+  /** Hypervisor to guest, on the same devices. */
   interrupts: number[];
   /** Kernel and user together; empty where they can't be counted. */
   guestInstructions: number[];
-  /** Of what the statements returned, or of what they left in the tables: the same for all engines. */
+  /**
+   * The checksum of what the statements returned, or of what they left in the tables; the same for all
+   * engines.
+   */
   checksum: string;
 
   scale: ScaleName;
   /** Bytes of the rows that the statements are about: written, scanned or looked up. */
   dataBytes: number;
-  /** Kicks and interrupts of the data disk alone: for VAMOS what mariadbd itself caused there. */
+  /** Kicks and interrupts of the data disk alone; for VAMOS those that mariadbd itself caused. */
   dataDiskTransitions: number[];
   requestCounts: number[];
-  /** Sent by the guest; empty on virtio-blk. */
+  /** Frames that the guest sent; empty on virtio-blk. */
   frames: number[];
-  /** Received by the guest; empty on virtio-blk. */
+  /** Frames that the guest received; empty on virtio-blk. */
   framesReceived: number[];
-  /** VAMOS: over the channel, with frame headers. The others: written to the data disk. */
+  /** VAMOS: bytes over the channel, with frame headers. The others: bytes written to the data disk. */
   bytesToHost: number[];
-  /** VAMOS: over the channel, with frame headers. The others: read from the data disk. */
+  /** VAMOS: bytes over the channel, with frame headers. The others: bytes read from the data disk. */
   bytesToGuest: number[];
   /** Empty where they can't be counted. */
   guestKernelInstructions: number[];
@@ -83,12 +88,12 @@ export interface TransitionReport {
   date: string;
   /** How many times longer the guest takes for the same work of its processor than this machine. */
   guestSlowdown: number;
-  /** What vamos_gather_us was set to; under TCG its default times the slowdown. */
+  /** The value of vamos_gather_us; under TCG its default times the slowdown. */
   gatherUs: number;
   rows: TransitionRow[];
 }
 
-/** Of the transitions of one statement: kicks and interrupts together. */
+/** Returns the transitions of one statement: kicks and interrupts together. */
 export function transitionsAStatement({ kicks, interrupts, statements }: TransitionRow): number[] {
   return kicks.map((count, repetition) => (count + (interrupts[repetition] ?? 0)) / statements);
 }
@@ -99,7 +104,7 @@ export interface Spread {
   maximum: number;
 }
 
-/** @throws RangeError of no values */
+/** @throws RangeError if there are no values */
 export function spread(values: readonly number[]): Spread {
   if (values.length === 0) throw new RangeError('no values');
   const sorted = [...values].sort((one, other) => one - other);

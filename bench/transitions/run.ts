@@ -1,4 +1,4 @@
-/** All workloads on all engines, in one guest. */
+/** Runs all workloads on all engines, in one guest. */
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -30,12 +30,18 @@ export interface TransitionOptions extends MachineOptions {
   engine: EngineName[];
 }
 
-/** Figures of the quick run are apart: they compare with those of quick runs only. */
+/**
+ * Returns the file for results. Figures of the quick run are separate, since they compare with those of quick
+ * runs only.
+ */
 export function resultsFile({ json, quick }: Pick<TransitionOptions, 'json' | 'quick'>): string {
   return json ?? path.join(packageRoot, 'bench/results', quick ? 'quick' : '', 'transitions.json');
 }
 
-/** @returns the exit status: 0, or 1 where something failed or results differ */
+/**
+ * Runs the benchmark.
+ * @returns the exit status: 0, or 1 where something failed or results differ
+ */
 export async function runTransitions(options: TransitionOptions): Promise<number> {
   const benchmark = new Benchmark(options);
   const stop = new AbortController();
@@ -65,7 +71,7 @@ class Benchmark {
   readonly #started = performance.now();
   #machine: BenchMachine | undefined;
   #report: TransitionReport | undefined;
-  /** What is being done, for whoever waits or asks why it failed. */
+  /** What is being done, for a user who waits or asks why it failed. */
   step = '';
 
   constructor(options: TransitionOptions) {
@@ -111,7 +117,7 @@ class Benchmark {
     await tasks.run();
   }
 
-  /** Remembers the step, and says it with the time since the start. */
+  /** Remembers the step, and prints it with the time since the start. */
   #reporter(what: string, show: (text: string) => void): (message: string) => void {
     return (message) => {
       this.step = `${what}: ${message}`;
@@ -139,7 +145,7 @@ class Benchmark {
       }
     }
     const chosen = WORKLOAD_LIST.filter(({ name }) => this.#options.workload.includes(name));
-    // Cold ones take turns, so that a cold start serves them all: each has tables of its own.
+    // Cold workloads take turns, so that one cold start serves them all: each has tables of its own.
     const cold = chosen.filter(({ isCold }) => isCold);
     const groups = [...chosen.filter(({ isCold }) => !isCold).map((workload) => [workload]), cold];
     for (const group of groups) {
@@ -152,7 +158,7 @@ class Benchmark {
     await server.stop();
   }
 
-  /** They take turns, and so do the sizes of their rows. */
+  /** Measures workloads, which take turns, and so do the sizes of their rows. */
   async #measureWorkloads(
     server: EngineServer,
     engine: EngineName,
@@ -192,7 +198,10 @@ class Benchmark {
     return merged;
   }
 
-  /** @returns the exit status */
+  /**
+   * Prints the report.
+   * @returns the exit status
+   */
   async print(): Promise<number> {
     const { rows, guestSlowdown, gatherUs, accelerator } = await this.#save();
     console.log(`\n${renderTargets(rows)}\n`);

@@ -11,15 +11,18 @@ import { ENGINE_SETTINGS, SESSION_SETTINGS } from './engines.js';
 import type { EngineName } from './result.js';
 import { makeStatements, type TableDefinition } from './tables.js';
 
-/** One each: a server finds VAMOS tables of its databases on the host, whichever server made them. */
+/**
+ * Each engine has a database of its own: a server finds VAMOS tables of its databases on the host, whichever
+ * server made them.
+ */
 const databaseOf = (engine: EngineName): string => `transitions_${engine.replace('-', '_')}`;
 
 export interface ServerPlace {
   vm: Vm;
-  /** Of this machine, which leads to MariaDB's in the guest. */
+  /** A port of this machine, which leads to MariaDB's in the guest. */
   port: number;
   daemon: HostDaemon;
-  /** The daemon's, where VAMOS tables are. */
+  /** The daemon's root, where VAMOS tables are. */
   root: string;
   /** The data disk's file on the host. */
   dataDisk: string;
@@ -40,7 +43,10 @@ export class EngineServer {
     this.#mariadb = mariadb;
   }
 
-  /** @param args of mariadbd beside the engine's */
+  /**
+   * Starts a server.
+   * @param args arguments of mariadbd beside the engine's
+   */
   static async start(place: ServerPlace, engine: EngineName, args: readonly string[]): Promise<EngineServer> {
     const options = { args: [...ENGINE_SETTINGS[engine].args, ...args], dataFolder: engine };
     const mariadb = await GuestMariadb.start(place.vm, place.port, options);
@@ -50,7 +56,7 @@ export class EngineServer {
     return new EngineServer(place, engine, mariadb);
   }
 
-  /** Makes and fills those that are not there yet. */
+  /** Makes and fills the tables that do not exist yet. */
   async makeTables(tables: readonly TableDefinition[], onProgress: (what: string) => void): Promise<void> {
     const missing = tables.filter(({ name }) => !this.#filled.has(name));
     if (missing.length === 0) return;
@@ -67,8 +73,9 @@ export class EngineServer {
   }
 
   /**
-   * Connections whose tables are open, on a disk that rests.
-   * @param isCold with nothing of these tables in memory: neither in the engine nor in the page caches of guest and host
+   * Opens connections with open tables, on a disk that rests.
+   * @param isCold with nothing of these tables in memory: neither in the engine nor in the page caches of
+   * guest and host
    */
   async prepare(count: number, tables: readonly TableDefinition[], isCold: boolean): Promise<Connection[]> {
     if (isCold && tables.some(({ name }) => this.#touched.has(name))) {
@@ -79,7 +86,7 @@ export class EngineServer {
     while (connections.length < count) {
       const connection = await this.#mariadb.connect(databaseOf(this.#engine));
       await connection.query(SESSION_SETTINGS);
-      // Opens a table without a look at its rows.
+      // This opens a table without a look at its rows.
       for (const { name } of tables) await connection.query(`SELECT * FROM ${name} LIMIT 0`);
       connections.push(connection);
     }
@@ -93,7 +100,7 @@ export class EngineServer {
     return this.#mariadb.status();
   }
 
-  /** Where the engine's storage has a process of its own. */
+  /** Returns the worker's process, if the engine's storage has one of its own. */
   workerPid(): Promise<number | undefined> {
     return this.#engine === 'vamos' ? this.place.daemon.workerPid() : Promise.resolve(undefined);
   }
@@ -112,7 +119,7 @@ export class EngineServer {
     return this.#mariadb.stop();
   }
 
-  /** A new worker has an empty block cache. */
+  /** Restarts the daemon: a new worker has an empty block cache. */
   async #restartDaemon(): Promise<void> {
     if (this.#engine !== 'vamos') return;
     await this.place.daemon.stop();
@@ -129,7 +136,7 @@ export class EngineServer {
   }
 }
 
-/** Clean pages of these files leave this machine's page cache, for which nobody need be root. */
+/** Drops clean pages of these files from this machine's page cache, which does not take root's rights. */
 async function dropFromPageCache(files: readonly string[]): Promise<void> {
   await Promise.all(
     files.map(async (file) => {

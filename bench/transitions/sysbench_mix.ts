@@ -1,7 +1,7 @@
 /**
- * The statements of sysbench's oltp_read_write (1.0.20, its defaults), said by this program's own client so that all that
- * is counted in the guest is the server. Each connection has a part of the table to itself: what it reads and leaves
- * then does not depend on who was first, and can be compared across engines.
+ * The statements of sysbench's oltp_read_write (1.0.20, its defaults), sent by this program's own client so
+ * that only the server is counted in the guest. Each connection has a part of the table to itself: what it
+ * reads and leaves then does not depend on the order of the connections, and can be compared across engines.
  */
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { randomNumbers } from '../demo/orders.js';
@@ -11,7 +11,7 @@ import { payload } from './data.js';
 const POINT_SELECTS = 10;
 const RANGE_ROWS = 100;
 const SEED = 13_000;
-/** Deadlock, and lock wait timeout. */
+/** The error numbers of a deadlock and a lock wait timeout. */
 const RETRYABLE = new Set([1213, 1205]);
 /** BEGIN, ten points, four ranges, two updates, a delete, an insert, COMMIT. */
 export const MIX_STATEMENTS = 1 + POINT_SELECTS + 4 + 4 + 1;
@@ -27,19 +27,19 @@ const RANGES = [
 
 export interface Mix {
   rows: number;
-  /** Of each connection. */
+  /** Transactions of each connection. */
   transactions: number;
   repetition: number;
 }
 
 interface Transaction {
   points: number[];
-  /** First rows of the ranges. */
+  /** The first rows of the ranges. */
   ranges: number[];
   changed: { k: number; c: number; replaced: number };
 }
 
-/** All at once: each connection makes its transactions one after another. */
+/** Runs all connections simultaneously: each makes its transactions one after another. */
 export async function runMix(
   connections: readonly Connection[],
   mix: Mix,

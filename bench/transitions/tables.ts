@@ -1,18 +1,21 @@
 /**
- * The tables that the workloads stand on. Each engine holds the same columns; payloads are VARBINARY, which every engine
- * keeps as it keeps its rows (no BLOB, which some keep apart).
+ * The tables for the workloads. Each engine holds the same columns; payloads are VARBINARY, which every
+ * engine stores with the row (no BLOB, which some store separately).
  */
 
-/** What a table of the benchmark is made of and filled with, by its name. */
+/** A table of the benchmark: its columns and its contents. */
 export interface TableDefinition {
   name: string;
   /** Columns and keys, as CREATE TABLE has them. */
   columns: string;
-  /** Fills it in the server, with nothing but the sequence engine: INSERT … SELECT. Absent: it starts empty. */
+  /**
+   * A statement that fills the table in the server, with nothing but the sequence engine: INSERT … SELECT.
+   * Without it the table starts empty.
+   */
   fill?: string;
 }
 
-/** What makes and fills a table. */
+/** Returns statements that make and fill a table. */
 export function makeStatements({ name, columns, fill }: TableDefinition, engineClause: string): string[] {
   return [
     `CREATE TABLE ${name} (${columns}) ENGINE=${engineClause}`,
@@ -20,15 +23,15 @@ export function makeStatements({ name, columns, fill }: TableDefinition, engineC
   ];
 }
 
-/** id, number, amount, version: four bytes each. */
+/** Four bytes each for id, number, amount and version. */
 const FIXED_BYTES = 16;
-/** Of these rows one in a hundred has a given `number`. */
+/** How many values `number` has: one row in a hundred has a given one. */
 export const NUMBERS = 100;
 export const AMOUNTS = 100_000;
 
 export const payloadBytes = (rowBytes: number): number => rowBytes - FIXED_BYTES;
 
-/** Rows of one size. `number` has no index; each of its values is in one row of a hundred. */
+/** A table of rows of one size. `number` has no index; each of its values is in one row of a hundred. */
 export function rowsTable(name: string, rowBytes: number, rows = 0): TableDefinition {
   const length = payloadBytes(rowBytes);
   return {
@@ -54,7 +57,7 @@ export function customersTable(rows: number): TableDefinition {
   };
 }
 
-/** Each of some customer, none of them near the one before. */
+/** A table of orders, each of some customer, with neighbours of different customers. */
 export function ordersTable(rows: number, customers: number): TableDefinition {
   return {
     name: 'orders',
@@ -65,7 +68,7 @@ export function ordersTable(rows: number, customers: number): TableDefinition {
   };
 }
 
-/** As sysbench's oltp tests make it. */
+/** A table as sysbench's oltp tests make it. */
 export function sysbenchTable(rows: number): TableDefinition {
   return {
     name: 'sbtest',
@@ -75,7 +78,7 @@ export function sysbenchTable(rows: number): TableDefinition {
   };
 }
 
-/** A query whose one row says what a table holds, the same for the same rows in whatever order. */
+/** Returns a query whose only row says what a table holds, the same for the same rows in whatever order. */
 export function contentQuery(table: string, columns: readonly string[], where = 'TRUE'): string {
   return `SELECT COUNT(*), BIT_XOR(CRC32(CONCAT_WS(',', ${columns.join(', ')}))), SUM(CRC32(CONCAT_WS('-', ${columns.join(', ')})))
     FROM ${table} WHERE ${where}`;

@@ -1,10 +1,10 @@
 import { alignColumns, short } from '../table.js';
 import { spread, transitionsAStatement, type TransitionRow, type WorkloadName } from './result.js';
 
-/** What VAMOS is to reach over virtio-serial: transitions a statement, by the median. */
+/** A goal for VAMOS over virtio-serial: transitions a statement, by the median. */
 export interface Target {
   workload: WorkloadName;
-  /** Where there are several. */
+  /** Set where there are several row sizes. */
   rowBytes: number;
   atMost: number;
 }
@@ -31,7 +31,7 @@ export const TARGETS: readonly Target[] = [
 ];
 
 export interface TargetResult extends Target {
-  /** Median of the measured repetitions, or undefined where it was not measured. */
+  /** The median of the measured repetitions, or undefined where it was not measured. */
   measured: number | undefined;
   isReached: boolean;
 }

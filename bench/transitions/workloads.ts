@@ -1,4 +1,4 @@
-/** What is measured: W1 to W13. */
+/** The workloads that are measured: W1 to W13. */
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 import type { RowChecksum } from './data.js';
 import { choices, payload, type ResultRows } from './data.js';
@@ -19,14 +19,14 @@ import {
 export interface Scale {
   inserts: number;
   batches: number;
-  /** Of a scanned table, whatever the size of its rows. */
+  /** Bytes of a scanned table, whatever the size of its rows. */
   scanBytes: number;
   points: number;
   updates: number;
-  /** Of each of the connections. */
+  /** Inserts of each of the connections. */
   concurrentInserts: number;
   customers: number;
-  /** Of each of the connections. */
+  /** Transactions of each of the connections. */
   mixTransactions: number;
 }
 
@@ -53,20 +53,20 @@ export const SCALES: Record<ScaleName, Scale> = {
   },
 };
 
-/** At least; a row of the benchmark's results has a value for each. */
+/** The least number of repetitions; a row of the benchmark's results has a value for each. */
 export const REPETITIONS = 3;
 
 /** One repetition of a workload with rows of one size. */
 export interface Run {
   rowBytes: number;
   scale: Scale;
-  /** From 0. Writes go to keys that no other repetition has. */
+  /** The number of the repetition, from 0. Writes go to keys that no other repetition has. */
   repetition: number;
 }
 
 export interface Workload {
   name: WorkloadName;
-  /** What a statement of it is. */
+  /** Describes a statement of the workload. */
   title: string;
   rowSizes: readonly number[];
   connections: number;
@@ -74,13 +74,13 @@ export interface Workload {
   isCold: boolean;
   tables(rowBytes: number, scale: Scale): TableDefinition[];
   statements(run: Run): number;
-  /** Of the rows that its statements are about. */
+  /** Bytes of the rows that its statements are about. */
   dataBytes(run: Run): number;
-  /** Before it is measured. */
+  /** Runs before it is measured. */
   warmUp?(connection: Connection, run: Run): Promise<void>;
-  /** What is measured. Adds the results of reads to the checksum. */
+  /** Does what is measured. Adds the results of reads to the checksum. */
   perform(connections: readonly Connection[], run: Run, checksum: RowChecksum): Promise<void>;
-  /** After it was measured: a query for what it left behind. */
+  /** Returns a query, to run after the measurement, for what it left behind. */
   content?(run: Run): string;
 }
 
@@ -96,12 +96,15 @@ const MIX_ROWS = 8000;
 const MIX_ROW_BYTES = 188;
 const MIX_CONNECTIONS = 8;
 const CONCURRENT_CONNECTIONS = 16;
-/** Of a hundred, for the filter without an index; and how many the aggregates are over. */
+/**
+ * The value (of a hundred) that the filter without an index selects; and how many of them the aggregates are
+ * over.
+ */
 const FILTERED_NUMBER = 42;
 const AGGREGATED_NUMBERS = 10;
 
 const scannedRows = ({ scanBytes }: Scale, rowBytes: number): number => Math.floor(scanBytes / rowBytes);
-/** A table of the workload's own: nothing else has read it. */
+/** A table of the workload's own, which no other workload has read. */
 const rowsOf = (workload: WorkloadName, rowBytes: number): string =>
   `${workload}_rows_${rowBytes}`.toLowerCase();
 const filledTable =
@@ -112,7 +115,7 @@ const filledTable =
 
 type Value = string | number;
 
-/** As mysql2 writes it into an INSERT: number, amount and version follow from the id. */
+/** Returns a row's values for an INSERT by mysql2: number, amount and version follow from the id. */
 function rowValues(id: number, rowBytes: number): Value[] {
   return [id, id % 100, (id * 31) % 1000, 0, payload(id, payloadBytes(rowBytes))];
 }
@@ -122,7 +125,7 @@ async function read(connection: Connection, sql: string, values: Value[] = []): 
   return rows;
 }
 
-/** Inserts of one row each, in autocommit. */
+/** Inserts one row each, in autocommit. */
 async function insertRows(
   connection: Connection,
   table: string,
@@ -147,7 +150,7 @@ const selectPoints =
 const pointsBytes = ({ rowBytes, scale }: Run): number => scale.points * rowBytes;
 const tableBytes = ({ rowBytes, scale }: Run): number => scannedRows(scale, rowBytes) * rowBytes;
 
-/** The keys of a repetition's writes: from one number, not including the other. */
+/** Returns the keys of a repetition's writes: from one number to below another. */
 function written(count: number, { repetition }: Run): [from: number, to: number] {
   return [1 + repetition * count, 1 + (repetition + 1) * count];
 }
@@ -311,7 +314,7 @@ export const WORKLOAD_LIST: readonly Workload[] = [
     statements: ({ scale }) => scale.points,
     dataBytes: pointsBytes,
     async warmUp(connection, { rowBytes }) {
-      // A sum that no engine knows without reading each row.
+      // No engine knows this sum without reading each row.
       await connection.query(`SELECT BIT_XOR(CRC32(payload)) FROM ${rowsOf('W10', rowBytes)}`);
     },
     perform: selectPoints('W10'),

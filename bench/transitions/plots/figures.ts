@@ -23,7 +23,7 @@ const ENGINE_COLOURS: Record<EngineName, string> = {
   vamos: '#0072B2',
 };
 const DARK = '#333333';
-/** Logarithms know no zero: what is less stands here. */
+/** A logarithm has no zero: smaller values are drawn here. */
 const LEAST = 0.01;
 const LOGARITHMIC = { type: 'log', nice: false, padding: 14 };
 const LOGARITHMIC_AXIS = {
@@ -32,7 +32,7 @@ const LOGARITHMIC_AXIS = {
 };
 const README_ROW_BYTES = 1024;
 
-/** In few words, where there is no room for more. */
+/** Short titles, where there is no room for more. */
 const SHORT_TITLES: Partial<Record<WorkloadName, string>> = {
   W1: 'INSERT of a row',
   W2: 'INSERT of 100 rows',
@@ -79,7 +79,7 @@ export function overview(report: TransitionReport): Plot | undefined {
         series,
         x: Math.max(value, LEAST),
         labelX: isLeast ? Math.max(value, LEAST) : largest,
-        // The best engine's label says which it is; the tuned one's own would stand in its way.
+        // The label of the best engine says which it is; the tuned one's own would cover it.
         label:
           series === tuned
             ? ''
@@ -93,7 +93,7 @@ export function overview(report: TransitionReport): Plot | undefined {
   if (values.length === 0) return undefined;
   const lines = [...new Set(values.map(({ line }) => line))];
   const numbers = values.map((point) => point.x);
-  // Room for the labels.
+  // The domain leaves room for the labels.
   const domain = [Math.min(...numbers) / 40, Math.max(...numbers) * 12];
   const y = {
     field: 'line',
@@ -124,7 +124,7 @@ export function overview(report: TransitionReport): Plot | undefined {
     mark: { type: 'point', opacity: 1, ...mark },
     encoding: { y, x, color, shape },
   });
-  // Beside the ends of a line: the least to the left.
+  // Labels stand beside the ends of a line: the least to the left.
   const labels = (isLeast: boolean) => ({
     transform: [{ filter: `datum.isLeast === ${isLeast} && datum.label !== ''` }],
     mark: { type: 'text', align: isLeast ? 'right' : 'left', dx: isLeast ? -10 : 11, fontSize: 11 },
@@ -155,7 +155,7 @@ export function overview(report: TransitionReport): Plot | undefined {
   } as unknown as Plot;
 }
 
-/** With rows of 1 KiB, where there are some. */
+/** Takes the group with rows of 1 KiB of each workload, where there is one. */
 function oneOfEachWorkload(groups: readonly Group[]): Group[] {
   return [...new Set(groups.map(({ workload }) => workload))].map((workload) => {
     const ofWorkload = groups.filter((group) => group.workload === workload);

@@ -4,7 +4,7 @@ import type { TransitionReport } from '../result.js';
 import { draw, type Plot } from '../../draw.js';
 import { improvement, overview, switches, work } from './figures.js';
 
-/** The files and what is in them. */
+/** The files, each with the function that describes its figure. */
 const FIGURES: Record<string, (report: TransitionReport) => Plot | undefined> = {
   'transitions.svg': overview,
   'switches.svg': switches,
