@@ -99,6 +99,7 @@ void Client::Implementation::renewSession(std::string_view session, std::string 
 void Client::Implementation::renewIfStale(const Failure& error) {
   if (error.code != ErrorCode::SESSION_STALE) return;
   formerSession_ = std::exchange(session_, freshBytes(wire::kSessionBytes));
+  stamps_ = {};
   renewals_++;
   for (CallPointer& call : queue_.takeAll()) {
     if (!call->isCommit) {

@@ -13,6 +13,7 @@
 #include "client/call_queue.hpp"
 #include "client/client.hpp"
 #include "client/connection.hpp"
+#include "client/frame_stamps.hpp"
 
 namespace vamos::client {
 
@@ -80,6 +81,7 @@ class Client::Implementation {
   void sendFrames(Connection& connection);
   void readOnce(Lock& lock, TimePoint deadline);
   void settle(Connection& connection);
+  bool isOfAnotherState(const Incoming& incoming) const;
   void drain(Lock& lock, const std::shared_ptr<Connection>& connection);
   // Makes a waiting thread the next reader; if there is none, the role is free.
   void passReader(Lock& lock);
@@ -107,6 +109,7 @@ class Client::Implementation {
   std::atomic<uint32_t> epoch_{1};          // written under the mutex
   std::string session_;                     // changes after a rollback of this guest's memory
   std::string formerSession_;               // the bytes that it had before
+  FrameStamps stamps_;                      // those of the session's frames
   std::atomic<uint32_t> renewals_{0};       // written under the mutex
   uint64_t maxFrameBytes_;
   CallQueue queue_;
@@ -135,6 +138,7 @@ class Client::Implementation {
   std::vector<CallPointer> batch_;
   std::vector<std::pair<wire::FrameKind::Number, std::string>> controlFrames_;
   std::string requestFrame_;
+  uint32_t requestStamp_ = 0;
 
   // What the keeper looks at, under the mutex:
   uint64_t callsSent_ = 0;

@@ -16,6 +16,7 @@ class InFlight {
   InFlight() = default;
   explicit InFlight(const wire::Welcome& limits);
 
+  uint32_t maxFrames() const { return maxFramesInFlight_; }
   bool maySend() const { return framesInFlight_ < maxFramesInFlight_; }
   // No frame has a request that is neither answered nor reported parked.
   bool isQuiet() const { return framesInFlight_ == 0; }

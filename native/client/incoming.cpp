@@ -46,6 +46,7 @@ void Incoming::clear() {
   replyBytes = 0;
   parked.clear();
   answers.clear();
+  stamps.clear();
   hasPing = false;
 }
 
@@ -78,6 +79,7 @@ void Incoming::takeReplies(std::string_view body, std::unique_ptr<uint8_t[]> own
   if (!wire::ReplyBatch::decode(body, most - std::min(most, answers.size()), batch_)) {
     return refuse(ErrorCode::BAD_FRAME, "a frame of replies makes no sense");
   }
+  stamps.push_back(batch_.stamp);
   const std::shared_ptr<const uint8_t[]> frame(std::move(owned));
   for (wire::Reply& reply : batch_.replies) {
     Answer answer{.id = reply.id, .failure = std::move(reply.failure)};

@@ -75,6 +75,7 @@ void Client::Implementation::tryConnect() {
       const Lock lock(mutex_);
       hello.session = session_;
       hello.epoch = epoch_;
+      hello.stamps = stamps_.all();
     }
     const auto connection =
         std::make_shared<Connection>(openChannel(options_.address, deadline, isClosing_), hello);
@@ -98,6 +99,7 @@ void Client::Implementation::tryConnect() {
 void Client::Implementation::beginSession(Lock& lock, const std::shared_ptr<Connection>& connection) {
   const wire::Welcome& welcome = *connection->incoming.welcome;
   connection->inFlight = InFlight(welcome);
+  stamps_.keepNewest();
   maxFrameBytes_ = welcome.maxFrameBytes;
   if (hadSession_) counters_.reconnects++;
   hadSession_ = true;

@@ -43,6 +43,7 @@ bool Client::Implementation::takeFrames(Connection& connection) {
     queue_.takeBatch(maxFrameBytes_ - wire::kBatchOverheadBytes, connection.inFlight, batch_);
     if (!batch_.empty()) {
       connection.inFlight.add(batch_);
+      requestStamp_ = stamps_.next(connection.inFlight.maxFrames());
       connection.incoming.openRequests = connection.inFlight.requestCount();
       connection.creditedBytes = connection.receivedBytes;
       counters_.frames++;
@@ -93,6 +94,7 @@ void Client::Implementation::sendFrames(Connection& connection) {
       call->requests = {};
     }
     wire::appendReceivedBytes(requestFrame_, connection.creditedBytes);
+    wire::appendStamp(requestFrame_, requestStamp_);
     connection.send(FrameKind::REQUESTS, requestFrame_);
     batch_.clear();
     if (requestFrame_.capacity() > kKeptBytes) requestFrame_ = {};
@@ -137,12 +139,25 @@ static void explain(Failure& failure, const Call& call, Connection& connection) 
   if (mayBeDone && call.isCommit) failure.detail = connection.session;
 }
 
+// What answers frames that this guest never sent answers what it did before its memory was rolled back.
+bool Client::Implementation::isOfAnotherState(const Incoming& incoming) const {
+  return !std::all_of(incoming.stamps.begin(), incoming.stamps.end(),
+                      [this](uint32_t stamp) { return stamps_.mayBeLast(stamp); });
+}
+
 void Client::Implementation::settle(Connection& connection) {
   Incoming& incoming = connection.incoming;
   if (incoming.frames > 0) connection.unansweredPings = 0;
   counters_.framesReceived += incoming.frames;
   connection.receivedBytes += incoming.replyBytes;
   if (incoming.hasPing) connection.owedPong = incoming.ping;
+  if (isOfAnotherState(incoming)) {
+    incoming.clear();
+    incoming.end =
+        Failure{ErrorCode::SESSION_STALE,
+                "the host answers requests that this guest has not made: its memory was rolled back"};
+    return;
+  }
   bool makesSense = true;
   for (const uint32_t id : incoming.parked) makesSense = connection.inFlight.park(id) && makesSense;
   counters_.parked += incoming.parked.size();

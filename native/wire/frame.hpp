@@ -7,8 +7,8 @@
 //   6  u16 flags         0
 //   8  u32 length        of the body
 //  12  u32 body check    CRC-32C of the body
-//  16  u32 sequence      0 for a connection's first frame, then one more for each
-//                        (HELLO and WELCOME may begin anywhere)
+//  16  u32 sequence      one more than in the frame before
+//                        (HELLO, at a random place, and WELCOME begin anew)
 //  20  u32 header check  CRC-32C of bytes 0 to 19
 //
 // All integers are little-endian. The checks find accidents (a writer killed in mid-frame, bytes lost while a

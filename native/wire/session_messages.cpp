@@ -18,6 +18,7 @@ void fields(Visitor& visit, Message& message) {
   visit(5, message.token);
   visit(6, message.program);
   visit(7, message.replyWindowBytes);
+  visit(8, message.stamps, kMaxIds);
 }
 
 template <typename Visitor, Is<Welcome> Message>
@@ -44,6 +45,7 @@ template <typename Visitor, Is<RequestBatch> Message>
 void fields(Visitor& visit, Message& message) {
   visit(1, message.requests, kMaxRequests);
   visit(2, message.receivedBytes);
+  visit(3, message.stamp);
 }
 
 template <typename Visitor, Is<Failure> Message>
@@ -78,6 +80,7 @@ void fields(Visitor& visit, Message& message) {
 namespace {
 
 constexpr uint32_t kReplies = 1;  // of ReplyBatch
+constexpr uint32_t kReplyStamp = 2;
 enum ReplyField : uint32_t { kId = 1, kBody = 2, kFailure = 3 };
 
 std::string_view view(protozero::pbf_reader& reader) {
@@ -146,6 +149,10 @@ void appendReceivedBytes(std::string& batch, uint64_t receivedBytes) {
   if (receivedBytes != 0) protozero::pbf_writer(batch).add_uint64(2, receivedBytes);
 }
 
+void appendStamp(std::string& batch, uint32_t stamp) {
+  if (stamp != 0) protozero::pbf_writer(batch).add_uint32(3, stamp);
+}
+
 void appendReply(std::string& batch, const Reply& reply) {
   protozero::pbf_writer replies(batch);
   protozero::pbf_writer writer(replies, kReplies);
@@ -160,14 +167,20 @@ void appendReply(std::string& batch, const Reply& reply) {
 std::string ReplyBatch::encode() const {
   std::string bytes;
   for (const Reply& reply : replies) appendReply(bytes, reply);
+  if (stamp != 0) protozero::pbf_writer(bytes).add_uint32(kReplyStamp, stamp);
   return bytes;
 }
 
 bool ReplyBatch::decode(std::string_view bytes, size_t most, ReplyBatch& message) {
   message.replies.clear();
+  message.stamp = 0;
   try {
     protozero::pbf_reader reader(bytes.data(), bytes.size());
     while (reader.next()) {
+      if (reader.tag_and_type() == protozero::tag_and_type(kReplyStamp, protozero::pbf_wire_type::varint)) {
+        message.stamp = static_cast<uint32_t>(reader.get_uint64());
+        continue;
+      }
       if (reader.tag_and_type() !=
           protozero::tag_and_type(kReplies, protozero::pbf_wire_type::length_delimited)) {
         reader.skip();

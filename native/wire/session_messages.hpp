@@ -45,6 +45,7 @@ struct Hello {
   std::string token;
   std::string program;
   uint32_t replyWindowBytes = 0;
+  std::vector<uint32_t> stamps;
 
   std::string encode() const;
   static bool decode(std::string_view bytes, Hello& message);
@@ -75,6 +76,7 @@ struct Request {
 struct RequestBatch {
   std::vector<Request> requests;
   uint64_t receivedBytes = 0;
+  uint32_t stamp = 0;
 
   static bool decode(std::string_view bytes, RequestBatch& message);
 };
@@ -82,6 +84,7 @@ struct RequestBatch {
 // Appends a request to a batch, which is made this way. The body is copied once.
 void appendRequest(std::string& batch, const Request& request);
 void appendReceivedBytes(std::string& batch, uint64_t receivedBytes);
+void appendStamp(std::string& batch, uint32_t stamp);
 
 struct Failure {
   ErrorCode code = ErrorCode::OK;
@@ -97,6 +100,7 @@ struct Reply {
 
 struct ReplyBatch {
   std::vector<Reply> replies;
+  uint32_t stamp = 0;
 
   std::string encode() const;
   // Returns false also for more than `most` replies.

@@ -154,6 +154,13 @@ export const MUTATIONS = [
     replacement: '  if (call.epoch > epoch_) {',
     native: 'client_loss_test',
   },
+  {
+    name: 'the client of C++ takes answers to frames that it has not sent',
+    file: 'native/client/roles.cpp',
+    text: 'if (isOfAnotherState(incoming)) {',
+    replacement: 'if (isOfAnotherState(incoming) && incoming.answers.empty()) {',
+    native: 'client_loss_test',
+  },
   // TypeScript: client, host, daemon.
   {
     name: 'the client sends a call of a session that is over',
@@ -165,9 +172,16 @@ export const MUTATIONS = [
   {
     name: 'an older connection takes its session back',
     file: 'src/rpc/host/server.ts',
-    text: 'if (old.session.isLaterThan(hello.epoch)) throw staleHello();',
+    text: 'if (old?.session.isLaterThan(hello.epoch)) throw staleHello();',
     replacement: '',
     vitest: 'test/rpc/hostile.test.ts',
+  },
+  {
+    name: 'a connector whose memory was rolled back takes its session back',
+    file: 'src/rpc/host/server.ts',
+    text: 'if (lastStamp !== 0 && !hello.stamps.includes(lastStamp)) throw staleHello();',
+    replacement: '',
+    vitest: 'test/rpc/rolled_back.test.ts',
   },
   {
     name: 'the host takes any token',

@@ -3,9 +3,24 @@ import { VamosError } from '../../src/protocol/errors.js';
 import { Connection } from '../../src/rpc/connector/connection.js';
 import type { CallOptions, RpcStream } from '../../src/rpc/contract.js';
 import { greet } from '../../src/rpc/connector/handshake.js';
+import { FrameStamps } from '../../src/rpc/connector/frame_stamps.js';
 import { CallQueue, PendingCall } from '../../src/rpc/connector/pending_call.js';
 
 const WINDOW_BYTES = 1 << 20;
+
+/** A session as its connector left it to its double. */
+export interface Left {
+  session: Uint8Array;
+  /** Of the last request frame that has come to the host; 0: none has. */
+  lastStamp: number;
+}
+
+/** Of frames that the host forgets, as one does that was restarted since. */
+class NoStamps extends FrameStamps {
+  override next(): number {
+    return 0;
+  }
+}
 
 /**
  * A connector that speaks in another one's session, which that one has lost and does not know of. To the host the two are one
@@ -20,17 +35,44 @@ export class Double {
     private readonly open: () => Promise<Channel>,
     private readonly session: Uint8Array,
     private readonly epoch: number,
+    private readonly stamps: FrameStamps,
   ) {}
 
-  /** @param epoch higher than that of the session which the other connector has lost */
-  static async connect(open: () => Promise<Channel>, session: Uint8Array, epoch: number): Promise<Double> {
-    const greeting = { session, epoch, token: '', program: 'double', replyWindowBytes: WINDOW_BYTES };
+  /**
+   * @param epoch higher than that of the session which the other connector has lost
+   * @param isForgotten the host remembers the commits of this connector, and no frames
+   */
+  static async connect(
+    open: () => Promise<Channel>,
+    left: Left,
+    epoch: number,
+    isForgotten = false,
+  ): Promise<Double> {
+    const known = left.lastStamp === 0 ? [] : [left.lastStamp];
+    const stamps = isForgotten ? new NoStamps(known) : new FrameStamps(known);
+    return Double.#connect(open, left.session, epoch, stamps);
+  }
+
+  static async #connect(
+    open: () => Promise<Channel>,
+    session: Uint8Array,
+    epoch: number,
+    stamps: FrameStamps,
+  ): Promise<Double> {
+    const greeting = {
+      session,
+      epoch,
+      token: '',
+      program: 'double',
+      replyWindowBytes: WINDOW_BYTES,
+      stamps: stamps.all,
+    };
     const channel = await open();
     const connection = await greet(channel, greeting, 60_000, new AbortController().signal, (welcome) => {
       const owner = { onRoom: () => undefined, onEnd: () => undefined };
-      return new Connection(channel, welcome, session, WINDOW_BYTES, 0, owner);
+      return new Connection(channel, welcome, { id: session, stamps }, WINDOW_BYTES, 0, owner);
     });
-    return new Double(connection, open, session, epoch);
+    return new Double(connection, open, session, epoch, stamps);
   }
 
   /** A stream with a number that the other connector uses, too. */
@@ -60,7 +102,7 @@ export class Double {
     for (;;) {
       try {
         // As long as the host has the session it refuses one that begins anew.
-        const unused = await Double.connect(this.open, this.session, this.epoch);
+        const unused = await Double.#connect(this.open, this.session, this.epoch, this.stamps);
         unused.#destroy();
         return;
       } catch (error) {

@@ -150,6 +150,21 @@ test('a hello said again is only welcomed again', async () => {
   stranger.channel.close();
 });
 
+test('a hello may have as many stamps as a hello has room for, and a frame any stamp', async () => {
+  await using rig = await startRig();
+  const stamps = Array.from({ length: 10_000 }, (_, index) => 2 ** 32 - 1 - index);
+  const stranger = await Stranger.connect(rig, { stamps });
+  stranger.requests([{ id: 1, stream: 1, method: Method.ECHO, body: bytes('x') }], 0, 2 ** 32 - 1);
+  await until(() => stranger.replies.length === 1);
+  expect(stranger.stamps).toEqual([2 ** 32 - 1]);
+  stranger.channel.close();
+  const refused = await Stranger.connect(rig, {
+    session: new Uint8Array(16).fill(6),
+    stamps: [...stamps, ...stamps],
+  });
+  expect(await refused.end()).toBe('FRAME_TOO_LARGE');
+});
+
 test.each([
   ['said again behind requests', {}],
   ['with another nonce and the epoch of a session that is in use', { nonce: new Uint8Array(16).fill(1) }],

@@ -10,6 +10,8 @@ const SESSION = new Uint8Array(16).fill(5);
 export class Stranger {
   readonly replies: vamos.IReply[] = [];
   readonly parked: number[] = [];
+  /** Of the frames of replies. */
+  readonly stamps: number[] = [];
   largestFrameBytes = 0;
   receivedBytes = 0;
   goodbye: string | undefined;
@@ -30,7 +32,9 @@ export class Stranger {
         if (kind === FrameKind.PARKED) stranger.parked.push(...vamos.Parked.decode(body).ids);
         if (kind === FrameKind.WELCOME) stranger.isWelcome = true;
         if (kind === FrameKind.REPLIES) {
-          stranger.replies.push(...vamos.ReplyBatch.decode(body).replies);
+          const { replies, stamp } = vamos.ReplyBatch.decode(body);
+          stranger.replies.push(...replies);
+          stranger.stamps.push(stamp);
           stranger.receivedBytes += body.length;
         }
         if (kind === FrameKind.GOODBYE) stranger.goodbye = ErrorCode[vamos.Goodbye.decode(body).code];
@@ -55,8 +59,10 @@ export class Stranger {
     this.channel.send(FrameKind.HELLO, vamos.Hello.encode({ ...usual, ...hello }).finish());
   }
 
-  requests(requests: vamos.IRequest[], receivedBytes = 0): void {
-    this.channel.send(FrameKind.REQUESTS, vamos.RequestBatch.encode({ requests, receivedBytes }).finish());
+  /** @param stamp 0: none, as an earlier connector has it */
+  requests(requests: vamos.IRequest[], receivedBytes = 0, stamp = 0): void {
+    const batch = { requests, receivedBytes, stamp };
+    this.channel.send(FrameKind.REQUESTS, vamos.RequestBatch.encode(batch).finish());
   }
 
   cancel(...ids: number[]): void {

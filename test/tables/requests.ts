@@ -51,13 +51,13 @@ export class Requests {
     return this.stream.call(Method.SAVEPOINT, body);
   }
 
-  prepare(xid: string, fields: vamos.tables.IPrepare = {}): Promise<Uint8Array> {
-    const body = vamos.tables.Prepare.encode({ xid: Buffer.from(xid), ...fields }).finish();
+  prepare(xid: string | Uint8Array, fields: vamos.tables.IPrepare = {}): Promise<Uint8Array> {
+    const body = vamos.tables.Prepare.encode({ xid: Buffer.from(xid as string), ...fields }).finish();
     return this.stream.call(Method.PREPARE, body);
   }
 
-  endPrepared(how: 'COMMIT' | 'ROLLBACK', xid: string): Promise<Uint8Array> {
-    const body = vamos.tables.EndPrepared.encode({ xid: Buffer.from(xid) }).finish();
+  endPrepared(how: 'COMMIT' | 'ROLLBACK', xid: string | Uint8Array): Promise<Uint8Array> {
+    const body = vamos.tables.EndPrepared.encode({ xid: Buffer.from(xid as string) }).finish();
     return this.stream.call(Method[`${how}_PREPARED`], body);
   }
 

@@ -15,6 +15,8 @@ export class SilentGuest {
   stream!: RpcStream;
   /** As its last hello has it. */
   session: Uint8Array = new Uint8Array();
+  /** Of its last frame of requests that was not lost. */
+  lastStamp = 0;
   readonly #place: Place;
   #channel!: Channel;
   #isDeaf = false;
@@ -63,9 +65,11 @@ export class SilentGuest {
     const send = channel.send.bind(channel);
     channel.send = (kind, body) => {
       if (kind === Number(HELLO)) this.session = vamos.Hello.decode(body).session;
-      if (!this.#isDeaf) return send(kind, body);
-      if (kind === Number(REQUESTS)) this.#lost++;
-      return true;
+      if (kind === Number(REQUESTS)) {
+        if (this.#isDeaf) this.#lost++;
+        else this.lastStamp = vamos.RequestBatch.decode(body).stamp;
+      }
+      return this.#isDeaf || send(kind, body);
     };
     this.#channel = channel;
     return channel;

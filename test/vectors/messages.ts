@@ -135,6 +135,7 @@ const MESSAGES: [string, { finish(): Uint8Array }][] = [
       token: 't',
       program: 'p',
       replyWindowBytes: 3,
+      stamps: [1, 2 ** 32 - 1],
     }),
   ],
   [
@@ -156,6 +157,7 @@ const MESSAGES: [string, { finish(): Uint8Array }][] = [
         { id: 200, stream: 2, method: 289 },
       ],
       receivedBytes: 2 ** 33,
+      stamp: 2 ** 32 - 1,
     }),
   ],
   [
@@ -165,6 +167,7 @@ const MESSAGES: [string, { finish(): Uint8Array }][] = [
         { id: 1, body: bytes('body') },
         { id: 2, failure: { code: 100, message: 'twice', detail: bytes('d') } },
       ],
+      stamp: 2 ** 32 - 1,
     }),
   ],
   ['Parked', vamos.Parked.encode({ ids: [1, 200] })],

@@ -87,6 +87,7 @@ class HostEnd final : public FrameReceiver {
     Batch& batch = batches_.emplace_back();
     batch.frame = expect(wire::FrameKind::REQUESTS);
     REQUIRE(wire::RequestBatch::decode(batch.frame, batch.message));
+    lastStamp = batch.message.stamp;
     return &batch;
   }
 
@@ -108,6 +109,7 @@ class HostEnd final : public FrameReceiver {
                        .maxFramesInFlight = 2,
                        .worker = "worker"};
   wire::Hello hello;
+  uint32_t lastStamp = 0;  // of the last frame of requests
 
   void welcome() {
     const std::string body = expect(wire::FrameKind::HELLO);
@@ -118,11 +120,13 @@ class HostEnd final : public FrameReceiver {
   void reply(uint32_t id, std::string_view body) {
     wire::ReplyBatch batch;
     batch.replies.push_back({.id = id, .body = body, .failure = {}});
+    batch.stamp = lastStamp;
     send(wire::FrameKind::REPLIES, batch.encode());
   }
   void fail(uint32_t id, ErrorCode code, std::string message = "asked to") {
     wire::ReplyBatch batch;
     batch.replies.push_back({.id = id, .body = {}, .failure = {code, std::move(message), "detail"}});
+    batch.stamp = lastStamp;
     send(wire::FrameKind::REPLIES, batch.encode());
   }
   // Answers each request with its body, in frames as they came, until the connector goes.
@@ -132,7 +136,7 @@ class HostEnd final : public FrameReceiver {
       if (frame->kind != wire::FrameKind::REQUESTS) continue;
       wire::RequestBatch batch;
       REQUIRE(wire::RequestBatch::decode(frame->body, batch));
-      wire::ReplyBatch replies;
+      wire::ReplyBatch replies{.replies = {}, .stamp = batch.stamp};
       for (const auto& request : batch.requests) {
         replies.replies.push_back({.id = request.id, .body = request.body, .failure = {}});
       }

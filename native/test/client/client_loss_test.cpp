@@ -350,6 +350,54 @@ TEST_CASE("a host that knows a later state of the session gets another one, with
   CHECK(client.formerSession() == former);
 }
 
+TEST_CASE("a hello names the frames that may be the last one that came, since the welcome before") {
+  Place place;
+  Client client(place.options());
+  auto host = place.welcome();
+  connect(client);
+  CHECK(host->hello.stamps.empty());
+  std::vector<uint32_t> stamps;
+  for (int count = 0; count < 4; count++) {
+    const CallPointer call = client.send(client.openStream(), {{1, "q"}});
+    const auto batch = host->expectRequests();
+    stamps.push_back(batch->message.stamp);
+    CHECK(batch->message.stamp != 0);
+    // An earlier host says nothing of stamps.
+    host->lastStamp = 0;
+    host->reply(batch->requests()[0].id, "a");
+    CHECK(client.wait(call));
+  }
+  host->die();
+  host = place.welcome();
+  CHECK(host->hello.stamps == std::vector<uint32_t>(stamps.end() - 3, stamps.end()));
+  host->die();
+  host = place.welcome();
+  CHECK(host->hello.stamps == std::vector<uint32_t>(stamps.end() - 1, stamps.end()));
+  CHECK(client.renewals() == 0);
+}
+
+TEST_CASE("an answer to a frame that this connector has not sent is none: another session begins") {
+  Place place;
+  Client client(place.options());
+  auto host = place.welcome();
+  connect(client);
+  const std::string former = host->hello.session;
+  const CallPointer first = client.send(client.openStream(), {{1, "q"}});
+  host->reply(host->expectRequests()->requests()[0].id, "a");
+  CHECK(client.wait(first));
+  const CallPointer commit = client.send(client.openStream(), {{1, ""}}, {.isCommit = true});
+  const auto batch = host->expectRequests();
+  host->lastStamp ^= 1;
+  host->reply(batch->requests()[0].id, "done in another state of the guest");
+  CHECK_FALSE(client.wait(commit));
+  CHECK(codeOf(commit) == ErrorCode::OUTCOME_UNKNOWN);
+  CHECK(client::failureOf(commit).detail == former);
+  const auto next = place.welcome();
+  CHECK(next->hello.session != former);
+  CHECK(next->hello.stamps.empty());
+  CHECK(client.renewals() == 1);
+}
+
 TEST_CASE("a host that answers pings may take its time") {
   Place place;
   client::Options options = place.options();

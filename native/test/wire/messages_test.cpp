@@ -49,6 +49,7 @@ std::optional<std::string> copyRequests(std::string_view bytes) {
   std::string written;
   for (const Request& request : batch.requests) appendRequest(written, request);
   appendReceivedBytes(written, batch.receivedBytes);
+  appendStamp(written, batch.stamp);
   return written;
 }
 
@@ -170,6 +171,7 @@ TEST_CASE("fields have the values that TypeScript gave them") {
   CHECK(replies.replies[1].failure.code == ErrorCode::DUPLICATE_KEY);
   CHECK(replies.replies[1].failure.message == "twice");
   CHECK(replies.replies[1].failure.detail == "d");
+  CHECK(replies.stamp == UINT32_MAX);
   CHECK_FALSE(ReplyBatch::decode(batch, 1, replies));
 }
 

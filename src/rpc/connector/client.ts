@@ -4,6 +4,7 @@ import type { Channel, ChannelCounters } from '../../channel/channel.js';
 import { freshBytes } from '../../channel/fresh_bytes.js';
 import { VamosError } from '../../protocol/errors.js';
 import { Connection } from './connection.js';
+import { FrameStamps } from './frame_stamps.js';
 import type { CallOptions, RpcStream } from '../contract.js';
 import { greet } from './handshake.js';
 import { BATCH_OVERHEAD_BYTES, MIN_WINDOW_BYTES, OVERHEAD_BYTES } from '../limits.js';
@@ -67,6 +68,7 @@ export class RpcClient {
     Pick<RpcClientOptions, 'pingIntervalMs'>;
   /** The session's bytes. They change after a rollback of this guest's memory. */
   #session = freshBytes(SESSION_BYTES);
+  #stamps = new FrameStamps();
   readonly #queue = new CallQueue();
   readonly #closing = new AbortController();
   #connection: Connection | undefined;
@@ -253,11 +255,20 @@ export class RpcClient {
     const timeoutMs = Math.ceil(Math.max(1, Math.min(connectTimeoutMs, untilMs - performance.now())));
     await greet(
       channel,
-      { session: this.#session, epoch: this.#epoch, token, program, replyWindowBytes },
+      {
+        session: this.#session,
+        epoch: this.#epoch,
+        token,
+        program,
+        replyWindowBytes,
+        stamps: this.#stamps.all,
+      },
       timeoutMs,
       this.#closing.signal,
       (welcome) => {
-        const connection = new Connection(channel, welcome, this.#session, replyWindowBytes, pingIntervalMs, {
+        this.#stamps.keepNewest();
+        const session = { id: this.#session, stamps: this.#stamps };
+        const connection = new Connection(channel, welcome, session, replyWindowBytes, pingIntervalMs, {
           onRoom: () => {
             this.#scheduleFlush();
           },
@@ -288,6 +299,7 @@ export class RpcClient {
     if (error.code !== 'SESSION_STALE') return;
     const session = this.#session;
     this.#session = freshBytes(SESSION_BYTES);
+    this.#stamps = new FrameStamps();
     this.#renewals++;
     for (const call of this.#queue.remove((waiting) => waiting.isCommit)) call.lose(error, session);
   }

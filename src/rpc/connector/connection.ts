@@ -2,6 +2,7 @@ import type { Channel, ChannelHandlers } from '../../channel/channel.js';
 import { VamosError } from '../../protocol/errors.js';
 import { vamos } from '../../protocol/generated/messages.js';
 import { fromGoodbye } from './handshake.js';
+import type { FrameStamps } from './frame_stamps.js';
 import { BATCH_OVERHEAD_BYTES } from '../limits.js';
 import type { CallQueue, PendingCall } from './pending_call.js';
 
@@ -25,6 +26,13 @@ interface SentRequest {
   frame: SentFrame;
   bytes: number;
   isParked: boolean;
+}
+
+/** What goes on when a connection has ended. */
+export interface ConnectorSession {
+  /** Its 16 bytes. */
+  readonly id: Uint8Array;
+  readonly stamps: FrameStamps;
 }
 
 /** What a connection asks of the client that owns it. */
@@ -70,8 +78,7 @@ export class Connection implements ChannelHandlers {
   constructor(
     readonly channel: Channel,
     welcome: vamos.Welcome,
-    /** The session's bytes. */
-    private readonly session: Uint8Array,
+    private readonly session: ConnectorSession,
     private readonly replyWindowBytes: number,
     pingIntervalMs: number,
     private readonly owner: ConnectionOwner,
@@ -167,7 +174,7 @@ export class Connection implements ChannelHandlers {
     switch (kind) {
       case FrameKind.REPLIES:
         this.#receivedBytes += body.length;
-        for (const reply of vamos.ReplyBatch.decode(body).replies) this.#settle(reply);
+        this.#settleAll(vamos.ReplyBatch.decode(body));
         if (this.#stale) this.#abandon(this.#stale);
         else this.owner.onRoom();
         break;
@@ -187,6 +194,12 @@ export class Connection implements ChannelHandlers {
       default:
         throw new VamosError('BAD_FRAME', `${this.channel.address}: the host sent a frame of kind ${kind}`);
     }
+  }
+
+  /** What answers frames that this guest never sent answers what it did before its memory was rolled back. */
+  #settleAll({ replies, stamp }: vamos.ReplyBatch): void {
+    if (this.session.stamps.mayBeLast(stamp)) for (const reply of replies) this.#settle(reply);
+    else this.#stale = staleReplies(this.channel.address);
   }
 
   #settle(reply: vamos.IReply): void {
@@ -211,7 +224,7 @@ export class Connection implements ChannelHandlers {
       return;
     }
     this.#stale = error;
-    call.lose(error, this.session);
+    call.lose(error, this.session.id);
   }
 
   #park(id: number): void {
@@ -265,9 +278,10 @@ export class Connection implements ChannelHandlers {
     this.#framesInFlight++;
     this.requestFrames++;
     this.#creditedBytes = this.#receivedBytes;
+    const stamp = this.session.stamps.next(this.#maxFramesInFlight);
     this.#send(
       FrameKind.REQUESTS,
-      vamos.RequestBatch.encode({ requests, receivedBytes: this.#receivedBytes }).finish(),
+      vamos.RequestBatch.encode({ requests, receivedBytes: this.#receivedBytes, stamp }).finish(),
     );
   }
 
@@ -316,7 +330,14 @@ export class Connection implements ChannelHandlers {
     clearInterval(this.#pingTimer);
     const sent = [...this.#unanswered.values()];
     this.#unanswered.clear();
-    for (const { call } of sent) call.lose(error, this.session);
+    for (const { call } of sent) call.lose(error, this.session.id);
     this.owner.onEnd(error);
   }
+}
+
+function staleReplies(address: string): VamosError {
+  return new VamosError(
+    'SESSION_STALE',
+    `${address}: the host answers requests that this guest has not made: its memory was rolled back`,
+  );
 }

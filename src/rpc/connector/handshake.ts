@@ -15,6 +15,7 @@ export interface Greeting {
   token: string;
   program: string;
   replyWindowBytes: number;
+  stamps: readonly number[];
 }
 
 /**
@@ -33,7 +34,9 @@ export function greet<Opened extends ChannelHandlers>(
 ): Promise<Opened> {
   return new Promise((resolve, reject) => {
     const nonce = freshBytes(16);
-    const hello = vamos.Hello.encode({ version: PROTOCOL_VERSION, nonce, ...greeting }).finish();
+    const { stamps, ...others } = greeting;
+    const fields = { version: PROTOCOL_VERSION, nonce, ...others, stamps: [...stamps] };
+    const hello = vamos.Hello.encode(fields).finish();
     let resendMs = FIRST_RESEND_MS;
     let resendTimer: NodeJS.Timeout;
 

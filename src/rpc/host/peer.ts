@@ -221,11 +221,11 @@ function reasonOf({ code, message }: vamos.Goodbye): VamosError | undefined {
   return new VamosError('SESSION_LOST', `the connector ended the session: ${message.slice(0, 1000)}`);
 }
 
-/** The error for a Hello of a connector that is in an earlier state than the host knows it in. */
+/** The error for a Hello of a connector that is in another state than the host knows it in. */
 export function staleHello(): VamosError {
   return new VamosError(
     'SESSION_STALE',
-    "the host knows a later state of this session: the guest's memory was rolled back",
+    "the host knows another state of this session: the guest's memory was rolled back",
   );
 }
 

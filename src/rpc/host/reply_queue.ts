@@ -80,12 +80,15 @@ export class ReplyQueue {
     this.#creditedBytes = receivedBytes;
   }
 
-  /** Sends what the window allows, one frame at a time. */
-  flush(): void {
+  /**
+   * Sends what the window allows, one frame at a time.
+   * @param stamp that of the last request frame that has come
+   */
+  flush(stamp: number): void {
     for (;;) {
       const batch = this.#takeBatch();
       if (batch.length === 0) return;
-      const frame = encode(batch);
+      const frame = encode(batch, stamp);
       this.#sentBytes += frame.length;
       this.channel.send(vamos.FrameKind.REPLIES, frame);
       for (const { onSent } of batch) onSent();
@@ -120,13 +123,11 @@ export class ReplyQueue {
 }
 
 /** Encodes a ReplyBatch. Its parts may stand one after another, each as a message of its own. */
-function encode(batch: readonly QueuedReply[]): Uint8Array {
-  const first = batch[0]!.message;
-  if (batch.length === 1 && first instanceof Uint8Array) return first;
+function encode(batch: readonly QueuedReply[], stamp: number): Uint8Array {
   const replies: vamos.IReply[] = [];
   const parts: Uint8Array[] = [];
   for (const { message } of batch) (message instanceof Uint8Array ? parts : replies).push(message as never);
-  const frame = vamos.ReplyBatch.encode({ replies }).finish();
+  const frame = vamos.ReplyBatch.encode({ replies, stamp }).finish();
   return parts.length === 0 ? frame : Buffer.concat([...parts, frame]);
 }
 

@@ -4,6 +4,7 @@ import { type ErrorName, VamosError } from '../../protocol/errors.js';
 import { vamos } from '../../protocol/generated/messages.js';
 import type { HostModule } from '../contract.js';
 import { MAX_FRAME_BYTES, PROTOCOL_VERSION } from '../limits.js';
+import { LastStamps } from './last_stamps.js';
 import { Peer, staleHello, type PeerServer } from './peer.js';
 import { Session, type SessionLimits } from './session.js';
 import { addCounters, count, noCounters, RequestStatistics, type ServerStatistics } from './statistics.js';
@@ -64,6 +65,7 @@ export class RpcServer {
   readonly #statistics = new RequestStatistics();
   /** Sessions by id, each until all that it held is released. */
   readonly #sessions = new Map<string, { session: Session; peer: Peer }>();
+  readonly #lastStamps = new LastStamps();
   readonly #pastChannels = noCounters();
   readonly #sessionsEnded: Partial<Record<ErrorName, number>> = {};
   readonly #peerServer: PeerServer;
@@ -164,8 +166,11 @@ export class RpcServer {
       throw new VamosError('BAD_TOKEN', 'the host wants another token');
     }
     const id = Buffer.from(hello.session).toString('hex');
-    for (let old = this.#sessions.get(id); old !== undefined; old = this.#sessions.get(id)) {
-      if (old.session.isLaterThan(hello.epoch)) throw staleHello();
+    for (let old = this.#sessions.get(id); ; old = this.#sessions.get(id)) {
+      if (old?.session.isLaterThan(hello.epoch)) throw staleHello();
+      const lastStamp = old?.session.lastStamp ?? this.#lastStamps.of(id);
+      if (lastStamp !== 0 && !hello.stamps.includes(lastStamp)) throw staleHello();
+      if (!old) break;
       const reason = new VamosError('SESSION_LOST', 'the connector connected again');
       if (old.peer !== peer) void old.peer.close(reason);
       await old.session.end(reason);
@@ -179,7 +184,7 @@ export class RpcServer {
     const { epoch, program } = hello;
     const session = new Session(
       peer.channel,
-      { id, epoch, program, replyWindowBytes },
+      { id, epoch, program, replyWindowBytes, lastStamp: hello.stamps.at(-1) ?? 0 },
       this.#modules,
       this.#limits,
       this.#statistics,
@@ -202,7 +207,9 @@ export class RpcServer {
   }
 
   #forget(session: Session): void {
-    if (this.#sessions.get(session.id)?.session === session) this.#sessions.delete(session.id);
+    if (this.#sessions.get(session.id)?.session !== session) return;
+    this.#sessions.delete(session.id);
+    this.#lastStamps.remember(session.id, session.lastStamp);
   }
 
   #tell(kind: 'begin' | 'end', session: Session, peer: Peer, error: VamosError | undefined): void {

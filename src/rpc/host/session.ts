@@ -44,6 +44,8 @@ export interface SessionIdentity {
   epoch: number;
   program: string;
   replyWindowBytes: number;
+  /** The stamp of the last request frame in an earlier connection of the session; 0: none is known. */
+  lastStamp: number;
 }
 
 /**
@@ -76,6 +78,7 @@ export class Session implements HostSession {
   /** Set while replies wait for the rest of their chains. */
   #flushTimer: NodeJS.Timeout | undefined;
   #isDraining = false;
+  #lastStamp: number;
   /** The connector has sent something since Welcome. */
   #isInUse = false;
   #ended: Promise<void> | undefined;
@@ -96,6 +99,7 @@ export class Session implements HostSession {
     this.id = identity.id;
     this.epoch = identity.epoch;
     this.program = identity.program;
+    this.#lastStamp = identity.lastStamp;
     this.maxFrameBytes = Math.min(limits.maxFrameBytes, Math.floor(identity.replyWindowBytes / 2));
     this.#replies = new ReplyQueue(channel, this.maxFrameBytes, identity.replyWindowBytes);
     try {
@@ -131,6 +135,11 @@ export class Session implements HostSession {
     return epoch < this.epoch || (epoch === this.epoch && this.#isInUse);
   }
 
+  /** The stamp of the last request frame; 0: an earlier version of the connector gives none. */
+  get lastStamp(): number {
+    return this.#lastStamp;
+  }
+
   /**
    * Takes a frame of requests.
    * @throws VamosError where the frame breaks the protocol, so that the session must end
@@ -138,6 +147,7 @@ export class Session implements HostSession {
   takeRequests(body: Uint8Array): void {
     this.#isInUse = true;
     const batch = decodeRequests(body, Math.floor(this.limits.requestWindowBytes / OVERHEAD_BYTES));
+    if (batch.stamp !== 0) this.#lastStamp = batch.stamp;
     this.#replies.credit(batch.receivedBytes);
     if (batch.requests.length > 0) {
       this.statistics.requestFrames++;
@@ -515,7 +525,7 @@ export class Session implements HostSession {
     clearTimeout(this.#flushTimer);
     this.#flushTimer = undefined;
     if (this.#ended) return;
-    this.#replies.flush();
+    this.#replies.flush(this.#lastStamp);
     if (this.#owesAllFrames && this.#parked > 0) this.#reportParked();
     if (this.#heldStreams.size === 0 || !this.#mayStart) return;
     const held = [...this.#heldStreams];

@@ -17,6 +17,7 @@ export function decode<Message>(type: { decode(body: Uint8Array): Message }, bod
 
 const REQUESTS_TAG = (1 << 3) | 2;
 const RECEIVED_BYTES_TAG = 2 << 3;
+const STAMP_TAG = 3 << 3;
 /** The tags of Request's fields. */
 const ID_TAG = 1 << 3;
 const STREAM_TAG = 2 << 3;
@@ -31,6 +32,8 @@ const MAX_KEPT_RATIO = 16;
 export interface DecodedRequests {
   requests: FrameRequest[];
   receivedBytes: number;
+  /** The frame's stamp; 0: an earlier version of the connector gives none. */
+  stamp: number;
 }
 
 /**
@@ -40,6 +43,7 @@ export interface DecodedRequests {
 export function decodeRequests(frame: Uint8Array, maxRequests: number): DecodedRequests {
   const requests: FrameRequest[] = [];
   let receivedBytes = 0;
+  let stamp = 0;
   try {
     const reader = protobuf.Reader.create(frame);
     while (reader.pos < reader.len) {
@@ -51,11 +55,13 @@ export function decodeRequests(frame: Uint8Array, maxRequests: number): DecodedR
         requests.push(decodeRequest(reader));
       } else if (tag === RECEIVED_BYTES_TAG) {
         receivedBytes = Number(reader.uint64());
+      } else if (tag === STAMP_TAG) {
+        stamp = reader.uint32();
       } else {
         reader.skipType(tag & 7);
       }
     }
-    return { requests, receivedBytes };
+    return { requests, receivedBytes, stamp };
   } catch (cause) {
     throw badFrame(cause);
   }

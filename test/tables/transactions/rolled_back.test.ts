@@ -7,7 +7,7 @@ import { vamos } from '../../../src/protocol/generated/messages.js';
 import type { RpcClient } from '../../../src/rpc/connector/client.js';
 import { Double } from '../../rpc/double.js';
 import { Place } from '../place.js';
-import { Requests } from '../requests.js';
+import { inTransaction, Requests } from '../requests.js';
 import { SilentGuest } from '../silent_guest.js';
 
 const notes = defineTable({ name: 'notes', columns: { id: t.uint32() }, primaryKey: ['id'] });
@@ -22,7 +22,10 @@ async function code(call: Promise<unknown>): Promise<string> {
   );
 }
 
-describe('a guest whose memory was rolled back, of which the host knows what it did since', () => {
+describe.each([
+  ['what it did since', false],
+  ['its commits since and, as one that was restarted, no more', true],
+])('a guest whose memory was rolled back, of which the host knows %s', (_, isForgotten) => {
   let place: Place;
   let guest: SilentGuest;
   let table: Table<typeof notes>;
@@ -40,7 +43,7 @@ describe('a guest whose memory was rolled back, of which the host knows what it 
 
   /** What the guest did between the snapshot and the rollback to it. */
   async function before(work: (requests: Requests, double: Double) => Promise<void>): Promise<void> {
-    const double = await Double.connect(() => connectChannel(place.address), guest.session, 2);
+    const double = await Double.connect(() => connectChannel(place.address), guest, 2, isForgotten);
     const stream = double.stream(guest.stream.id);
     const host: Host = { stream: () => stream };
     await work(new Requests(host as RpcClient, table), double);
@@ -110,6 +113,47 @@ describe('a guest whose memory was rolled back, of which the host knows what it 
     expect(await ids()).toEqual([1, 2, 101, 102]);
   });
 
+  // Their commits' numbers say nothing.
+  describe.skipIf(isForgotten)('and that goes by no number', () => {
+    it('does not make again a transaction that it may have made before on another stream of its pool', async () => {
+      guest.fallSilent();
+      guest.loseConnection();
+      await before(async (_, double) => {
+        const stream = double.stream(guest.stream.id + 5);
+        const requests = new Requests({ stream: () => stream } as unknown as RpcClient, table);
+        await requests.insert({ id: 100 }, { commitNumber: 1 });
+      });
+      guest.comeBack();
+      const outcome = code(
+        guest.tables.transaction((transaction) => transaction.table(table).writeRow({ id: 2 })),
+      );
+      expect(await outcome).toBe('OUTCOME_UNKNOWN');
+      expect(await ids()).toEqual([1, 100]);
+    });
+
+    it('prepares no transaction again that it may have prepared before', async () => {
+      const requests = new Requests(guest.client, table);
+      await requests.begin();
+      await requests.insert({ id: 2 }, inTransaction());
+      guest.fallSilent();
+      const outcome = code(requests.prepare('xid'));
+      await guest.hasSent(1);
+      guest.loseConnection();
+      await before(async (again) => {
+        await again.begin();
+        await again.insert({ id: 100 }, inTransaction());
+        await again.prepare('xid');
+        await again.endPrepared('COMMIT', 'xid');
+      });
+      guest.comeBack();
+      expect(await outcome).toBe('SESSION_LOST');
+      await guest.tables.list();
+      // Who asks learns that it may have been.
+      expect(guest.client.renewals).toBe(1);
+      expect(await ids()).toEqual([1, 100]);
+    });
+  });
+
   it('does not make again a transaction that was open when another stream found the rollback', async () => {
     let runs = 0;
     let goOn = (): void => undefined;
@@ -144,7 +188,7 @@ describe('a guest whose memory was rolled back, of which the host knows what it 
     guest.loseConnection();
     while (guest.client.epoch === 1) await new Promise(setImmediate);
     const outcome = code(table.writeRow({ id: 2 }));
-    const double = await Double.connect(() => connectChannel(place.address), guest.session, 7);
+    const double = await Double.connect(() => connectChannel(place.address), guest, 7, isForgotten);
     const stream = double.stream(guest.stream.id);
     const requests = new Requests({ stream: () => stream } as unknown as RpcClient, table);
     await requests.insert({ id: 100 }, { commitNumber: 2, commitToken: Buffer.from('other') });
@@ -216,7 +260,8 @@ describe('a guest whose memory was rolled back, of which the host knows what it 
       await requests.insert({ id: id + 1, note: 'of the time since' });
     });
     guest.comeBack();
-    expect(await outcome).toBe('SESSION_LOST');
+    // A host that knows more than commits tells the guest what has happened: the chain may have been sent before.
+    expect(await outcome).toBe(isForgotten ? 'SESSION_LOST' : 'OUTCOME_UNKNOWN');
     expect((await (await place.tables.open('one')).rndScan().all()).length).toBe(2);
     await one.writeRow({ note: 'third' });
   });
@@ -225,7 +270,7 @@ describe('a guest whose memory was rolled back, of which the host knows what it 
     const first = Buffer.from(guest.session).toString('hex');
     guest.fallSilent();
     guest.loseConnection();
-    const double = await Double.connect(() => connectChannel(place.address), guest.session, 7);
+    const double = await Double.connect(() => connectChannel(place.address), guest, 7, isForgotten);
     const stream = double.stream(9);
     await stream.call(vamos.tables.Method.BEGIN, new Uint8Array());
     guest.comeBack();
