@@ -6,6 +6,11 @@ import type { Folder } from '../../lab/daemon/daemon.js';
 const { HELLO, REQUESTS } = vamos.FrameKind;
 const WRITES: ReadonlySet<number> = new Set([vamos.tables.Method.INSERT, vamos.tables.Method.UPDATE]);
 
+export interface LastPrepared {
+  stream: number;
+  xid: Buffer;
+}
+
 export interface LastWrite {
   stream: number;
   commitNumber: number;
@@ -15,8 +20,13 @@ export interface LastWrite {
 export class Between {
   session: Uint8Array = new Uint8Array();
   epoch = 0;
+  /** Of the last frame of requests that was handed on. */
+  lastStamp = 0;
   /** The last one of rows that committed by itself, or was to. */
   lastWrite: LastWrite | undefined;
+  /** The last transaction that was prepared, or was to be. */
+  lastPrepared: LastPrepared | undefined;
+  /** Commits of rows, and preparations. */
   lost = 0;
   readonly address: string;
   readonly #hostAddress: string;
@@ -78,7 +88,9 @@ export class Between {
     guest.setHandlers({
       onFrame: (kind, body) => {
         this.#note(kind, body);
-        if (!this.#isDeaf) host.send(kind, body);
+        if (this.#isDeaf) return;
+        if (kind === Number(REQUESTS)) this.lastStamp = vamos.RequestBatch.decode(body).stamp;
+        host.send(kind, body);
       },
       onClose: () => {
         host.close();
@@ -98,6 +110,10 @@ export class Between {
     if (kind === HELLO) ({ session: this.session, epoch: this.epoch } = vamos.Hello.decode(body));
     if (kind !== REQUESTS) return;
     for (const { method, stream, body: write } of vamos.RequestBatch.decode(body).requests) {
+      if (method === vamos.tables.Method.PREPARE) {
+        this.lastPrepared = { stream: stream!, xid: Buffer.from(vamos.tables.Prepare.decode(write!).xid) };
+        if (this.#isDeaf) this.lost++;
+      }
       if (!WRITES.has(method!)) continue;
       const commitNumber = Number(vamos.tables.Write.decode(write!).scope?.commitNumber ?? 0);
       if (commitNumber === 0) continue;

@@ -92,7 +92,7 @@ void Session::forgetTransaction() {
   }
   begun_ = dead_ = locked_ = wrote_ = wantsSnapshot_ = inStatement_ = statementSent_ = leavesNumber_ = false;
   stopListening();
-  prepared_.clear();
+  prepared_.reset();
   dropUnsent();
   discardBlobs(newBlobs_);
   savepoints_.clear();
@@ -119,11 +119,15 @@ int Session::commit() {
   if (dead_) {
     isRaised_ = false;
     error = HA_ERR_LOCK_DEADLOCK;
-  } else if (!prepared_.empty()) {
+  } else if (prepared_) {
     const uint32_t waitMs = variables::connectTimeoutMs() + variables::requestTimeoutMs(thd_);
     client::Failure failure;
-    if (endPrepared(stream_, prepared_, true, variables::durability(thd_), waitMs, failure) ==
-        Ended::NOT_YET) {
+    const Ended ended =
+        endPrepared(stream_, prepared_->bytes(), true, variables::durability(thd_), waitMs, failure);
+    if (ended == Ended::BEFORE) {
+      // Else it is done: this server alone ends it.
+      error = checkRolledBack();
+    } else if (ended == Ended::NOT_YET) {
       failure.code = ErrorCode::OUTCOME_UNKNOWN;
       failure.message = "prepared, and committed as soon as the host daemon is back: " + failure.message;
       error = fail(failure);
@@ -211,6 +215,14 @@ int Session::checkRolledBack(const CommitMark& mark) {
   renewals_ = renewals;
   // It is done where it was sent in that state, and then in none again.
   return isKnown && !isDone ? 0 : failUnknown();
+}
+
+int Session::checkRolledBack() {
+  const uint32_t renewals = host().renewals();
+  if (renewals == renewals_) return 0;
+  renewals_ = renewals;
+  fail({ErrorCode::OUTCOME_UNKNOWN, "the guest's memory was rolled back", {}});
+  return failUnknown();
 }
 
 // The number is taken when the commit is sent, and given back where the commit was surely not made: one that
@@ -382,9 +394,9 @@ wire::Scope Session::commitScope(const CommitMark& mark) const {
 
 void Session::rollback() {
   takeRowsBack(0);
-  if (!prepared_.empty()) {
+  if (prepared_) {
     client::Failure ignored;
-    endPrepared(stream_, prepared_, false, wire::Durability::SYNCED, ROLLBACK_WAIT_MS, ignored);
+    endPrepared(stream_, prepared_->bytes(), false, wire::Durability::SYNCED, ROLLBACK_WAIT_MS, ignored);
   }
   rollbackOnHost();
   forgetTransaction();
@@ -403,6 +415,7 @@ int Session::prepare(const std::string& xid) {
     const bool isWhole = !begun_;
     const uint32_t epoch = isWhole ? connect(true) : epoch_;
     if (epoch == 0) return raise(errorOfLast());
+    if (const int error = checkRolledBack()) return raise(error);
     if (!waiting_.empty() && exceedsFrame(END_BYTES)) {
       if (const int error = flush()) return raise(error);
       continue;
@@ -411,12 +424,13 @@ int Session::prepare(const std::string& xid) {
     options.timeoutMs = timeoutMs();
     options.epoch = epoch;
     epoch_ = epoch;
+    std::optional<PreparedXid> prepared(xid);
     const client::CallPointer call = host().send(
         stream_, chain(Method::PREPARE, wire::Prepare{xid, variables::durability(thd_)}.encode()), options);
     if (waitFor(call, true)) {
       dropSent();
       forgetTransaction();
-      prepared_ = xid;
+      prepared_.emplace(xid);
       wrote_ = true;
       if (thd_->rgi_slave) {
         std::lock_guard lock(mutex_);
@@ -428,6 +442,12 @@ int Session::prepare(const std::string& xid) {
     if (!isLost(failure.code) && !isGivenUp(failure.code)) {
       return raise(failedChain(isWhole, client::failedIndex(call), failure));
     }
+    // The next session tells whether it is this transaction that the host may have under the xid.
+    if (isLost(failure.code)) {
+      prepared.reset();
+      connect(false);
+    }
+    if (const int error = checkRolledBack()) return raise(isWhole ? error : die(error));
     // It may be prepared: not any more.
     client::Failure ignored;
     const Ended ended =

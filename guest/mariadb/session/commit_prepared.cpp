@@ -10,6 +10,8 @@
 #include <atomic>
 #include <cstring>
 #include <mutex>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "mariadb/engine/errors.hpp"
@@ -39,15 +41,22 @@ struct Unfinished {
 
 std::mutex mutex;  // of what follows
 std::vector<Unfinished> unfinished;
+std::multiset<std::string> ofConnections;  // the xids of PreparedXid
+// XA transactions that were prepared before the guest's memory was rolled back, for the server's clients to
+// end.
+std::vector<XID> leftBehind;
 std::vector<XID> recovered;  // that the server has not taken yet
 bool isListed = false;
 
 std::mutex finishing;  // one thread does what is remembered
 std::atomic<size_t> unfinishedCount{0};
+std::atomic<bool> hasLeftBehind{false};
 std::atomic<bool> missedRecovery{false};
+std::atomic<uint32_t> renewalsSeen{0};  // of the sessions with the host, whose leftovers were ended
 
 Ended tryToEnd(const Unfinished& end, uint32_t timeoutMs, client::Failure& failure) {
   const uint64_t untilMs = nowMs() + timeoutMs;
+  const uint32_t renewals = host().renewals();
   for (bool isFirst = true;; isFirst = false) {
     const uint64_t leftMs = std::max<uint64_t>(untilMs - std::min(untilMs, nowMs()), 1);
     client::CallOptions options;
@@ -59,7 +68,10 @@ Ended tryToEnd(const Unfinished& end, uint32_t timeoutMs, client::Failure& failu
         host().send(end.stream, {{method, wire::EndPrepared{end.xid, end.durability}.encode()}}, options);
     if (host().wait(call)) return Ended::NOW;
     failure = client::failureOf(call);
-    if (failure.code == ErrorCode::PREPARED_MISSING) return isFirst ? Ended::BEFORE : Ended::NOW;
+    if (failure.code == ErrorCode::PREPARED_MISSING) {
+      // What was sent before a rollback of the guest's memory was noticed has not been done.
+      return isFirst || host().renewals() != renewals ? Ended::BEFORE : Ended::NOW;
+    }
     if (failure.code != ErrorCode::SESSION_LOST || leftMs == 1) return Ended::NOT_YET;
   }
 }
@@ -116,12 +128,62 @@ void recoverLate() {
   }
 }
 
+// The guest's memory was rolled back. What the server had prepared since, and not ended, is in no binary log
+// any more: it is rolled back.
+void endLeftBehind() {
+  const uint32_t renewals = host().renewals();
+  if (renewals == renewalsSeen) return;
+  std::vector<XID> list;
+  client::Failure failure;
+  if (!listPrepared(RETRY_MS, list, failure)) return;
+  size_t count = 0;
+  std::lock_guard lock(mutex);
+  leftBehind.clear();
+  for (XID& xid : list) {
+    const std::string bytes = bytesOf(xid);
+    const bool isKnown = ofConnections.contains(bytes) ||
+                         std::any_of(unfinished.begin(), unfinished.end(),
+                                     [&bytes](const Unfinished& end) { return end.xid == bytes; });
+    if (isKnown) continue;
+    if (xid.get_my_xid() == 0) {
+      leftBehind.push_back(xid);
+      continue;
+    }
+    unfinished.push_back({serviceStream(), bytes, false, wire::Durability::SYNCED});
+    unfinishedCount = unfinished.size();
+    ++count;
+  }
+  hasLeftBehind = !leftBehind.empty();
+  renewalsSeen = renewals;
+  if (count > 0) {
+    sql_print_warning(
+        "VAMOS: the guest's memory was rolled back; %zu transactions that were prepared after the state in "
+        "which "
+        "it is now are rolled back, too",
+        count);
+  }
+}
+
+// The server does not take one whose xid a connection uses for a transaction that it has begun, so they are
+// given to it again and again.
+void showLeftBehind() {
+  std::lock_guard lock(mutex);
+  for (XID& xid : leftBehind) xid_cache_insert(&xid);
+}
+
+void forgetLeftBehind(const XID& ended) {
+  std::lock_guard lock(mutex);
+  std::erase_if(leftBehind, [&ended](const XID& xid) { return bytesOf(xid) == bytesOf(ended); });
+  hasLeftBehind = !leftBehind.empty();
+}
+
 uint32_t byXidTimeoutMs() { return variables::connectTimeoutMs() + variables::requestTimeoutMs(current_thd); }
 
 int endByXid(XID* xid, bool isCommit) {
   THD* thd = current_thd;
   const uint32_t stream = thd ? Session::of(thd).stream() : serviceStream();
   client::Failure failure;
+  forgetLeftBehind(*xid);
   switch (
       endPrepared(stream, bytesOf(*xid), isCommit, variables::durability(thd), byXidTimeoutMs(), failure)) {
     case Ended::NOW:
@@ -136,6 +198,16 @@ int endByXid(XID* xid, bool isCommit) {
 }
 
 }  // namespace
+
+PreparedXid::PreparedXid(std::string xid) : bytes_(std::move(xid)) {
+  std::lock_guard lock(mutex);
+  ofConnections.insert(bytes_);
+}
+
+PreparedXid::~PreparedXid() {
+  std::lock_guard lock(mutex);
+  ofConnections.erase(ofConnections.find(bytes_));
+}
 
 std::string bytesOf(const XID& xid) {
   std::string bytes(HEADER_BYTES, '\0');
@@ -174,11 +246,17 @@ Ended endPrepared(uint32_t stream, const std::string& xid, bool isCommit, wire::
   return ended;
 }
 
+bool hasPreparedToFinish() {
+  return unfinishedCount > 0 || missedRecovery || hasLeftBehind || host().renewals() != renewalsSeen;
+}
+
 void finishPrepared() {
-  if (unfinishedCount == 0 && !missedRecovery) return;
+  if (!hasPreparedToFinish()) return;
   std::unique_lock turn(finishing, std::try_to_lock);
   if (!turn) return;
   if (missedRecovery.exchange(false)) recoverLate();
+  endLeftBehind();
+  if (hasLeftBehind) showLeftBehind();
   std::vector<Unfinished> ends;
   {
     std::lock_guard lock(mutex);

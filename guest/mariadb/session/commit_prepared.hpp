@@ -18,14 +18,32 @@ namespace vamos::mariadb {
 std::string bytesOf(const XID& xid);
 bool xidOf(std::string_view bytes, XID& xid);
 
+// The xid under which a connection prepares a transaction, until it has ended that. While one lives the
+// host's transaction of that xid is this server's; what the host has of others was prepared by another
+// server, or by this one before its guest's memory was rolled back.
+class PreparedXid {
+ public:
+  explicit PreparedXid(std::string xid);
+  ~PreparedXid();
+  PreparedXid(const PreparedXid&) = delete;
+  PreparedXid& operator=(const PreparedXid&) = delete;
+
+  const std::string& bytes() const { return bytes_; }
+
+ private:
+  const std::string bytes_;
+};
+
+// BEFORE: nobody knows by whom, nor how.
 enum class Ended { NOW, BEFORE, NOT_YET };
 
 // Waits so long for the host; NOT_YET (see failure): this is remembered, and done when the host is back.
 Ended endPrepared(uint32_t stream, const std::string& xid, bool isCommit, wire::Durability durability,
                   uint32_t timeoutMs, client::Failure& failure);
-// Does what is remembered, if anything; and what a start without the host left undone. Called when there is a
-// session, before statements use it.
+// Does what is remembered, if anything; and what a start without the host, or a rollback of the guest's
+// memory, left undone. Called when there is a session, before statements use it.
 void finishPrepared();
+bool hasPreparedToFinish();
 size_t unfinishedPrepared();
 
 // The handlerton's.

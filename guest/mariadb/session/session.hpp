@@ -14,6 +14,7 @@
 
 #include "client/client.hpp"
 #include "mariadb/session/added_rows.hpp"
+#include "mariadb/session/commit_prepared.hpp"
 #include "wire/tables.hpp"
 
 namespace vamos::mariadb {
@@ -276,6 +277,8 @@ class Session {
   // Before a commit is sent in the session that is there. Where this guest's memory was rolled back since the
   // last one, the host is asked whether the commit, or one behind it, was made in the state that is gone.
   int checkRolledBack(const CommitMark& mark);
+  // A transaction that is prepared leaves no number by which the host could tell whether it was made before.
+  int checkRolledBack();
   void noteStored(const CommitMark& mark);
   wire::Scope commitScope(const CommitMark& mark) const;
   bool isWholeTransaction() const;
@@ -305,7 +308,7 @@ class Session {
   // How many renewed sessions it has asked the host about: one is renewed when the guest's memory was rolled
   // back.
   uint32_t renewals_;
-  std::string prepared_;
+  std::optional<PreparedXid> prepared_;
   uint32_t statement_ = 0;
   bool inStatement_ = false;
   bool statementSent_ = false;  // writes of this statement may be on the host

@@ -72,7 +72,7 @@ void SessionWatch::run() {
 // Statements finish them, too, before they use a session, but those that wait already for the locks of such a
 // transaction can't, and on an idle server there are none.
 void SessionWatch::finishPreparedIfConnected() {
-  if (unfinishedPrepared() == 0) return;
+  if (!hasPreparedToFinish()) return;
   client::Failure ignored;
   if (host().connect(1, ignored) != 0) finishPrepared();
 }

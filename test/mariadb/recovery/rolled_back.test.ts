@@ -47,7 +47,7 @@ const outcomeOf = (call: Promise<unknown>): Promise<string> =>
 /** What the guest did between the snapshot and the rollback to it: rows that commit with these numbers of the stream. */
 async function before(table: string, rows: AnyRow[], { stream, commitNumber }: LastWrite): Promise<void> {
   const opened = await new Tables(client, client.stream()).open(`test/${table}`);
-  const double = await Double.connect(() => connectChannel(host.channel), between.session, between.epoch + 1);
+  const double = await Double.connect(() => connectChannel(host.channel), between, between.epoch + 1, true);
   const rpcStream = double.stream(stream);
   const requests = new Requests({ stream: () => rpcStream } as unknown as RpcClient, opened);
   for (const [index, row] of rows.entries()) {
