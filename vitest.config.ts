@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // Of hanging alone: a machine that others use, too, may be ten times slower than a quiet one.
+    // A limit against hanging only: a machine that others use, too, may be ten times slower than a quiet one.
     testTimeout: 120_000,
     hookTimeout: 180_000,
     expect: { poll: { timeout: 60_000 } },

@@ -12,7 +12,7 @@ for (const entry of ['one order', 'two orders', 'three orders']) {
   await files.appendFile('journal/current.txt', `${entry}\n`, { flush: true });
 }
 
-// Whoever reads sees the former file or the new one, never a part.
+// A reader sees the former file or the new one, never a part.
 const text = await files.readFile('journal/current.txt', { encoding: 'utf8' });
 await files.writeFile('journal/next.txt', text.toUpperCase(), { flush: true });
 await files.rename('journal/next.txt', 'journal/current.txt');

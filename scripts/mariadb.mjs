@@ -175,7 +175,7 @@ async function make(folder, version, apt, downloads) {
   await checkVersions(folder);
 }
 
-/** Of a source package, only what a plugin includes. */
+/** Unpacks only those files of a source package that a plugin includes. */
 async function sourceHeaders(archive, headers) {
   await mkdir(headers, { recursive: true });
   const wanted = ['include', 'sql/*.h', 'wsrep-lib/include', 'wsrep-lib/wsrep-API/v26'];

@@ -30,9 +30,9 @@ import { showProgress, type OnProgress } from './progress.js';
 import { differences, renderTraffic, renderTransitions, type Report, type ReportRow } from './report.js';
 
 export interface DemoOptions {
-  /** Where to write the figures. */
+  /** The file to write the figures to. */
   json?: string;
-  /** A tenth of the work, to see whether it runs. */
+  /** Does a tenth of the work, to see whether it runs. */
   quick?: boolean;
   accelerator: 'auto' | 'kvm' | 'tcg';
 }
@@ -41,7 +41,7 @@ const CHANNEL = 'vamos.demo';
 const DATA_DISK_MIB = 2048;
 const MEMORY_FILE_SYSTEMS = new Set([0x01021994, 0x858458f6]);
 
-/** @returns the exit status: 0, or 1 where the modes disagree or the demo failed */
+/** Runs the demo. @returns the exit status: 0, or 1 where the modes disagree or the demo failed */
 export async function runDemo(options: DemoOptions): Promise<number> {
   const demo = new Demo(options);
   const stop = new AbortController();
@@ -69,10 +69,10 @@ class Demo {
   #directory = '';
   #isOnRealDisk = true;
   #image: Image | undefined;
-  /** Of MariaDB and the storage engine; undefined where the set-up had to leave it out. */
+  /** Packages of MariaDB and the storage engine; undefined where the set-up had to leave them out. */
   #engine: Awaited<ReturnType<typeof mariadbPackages>> | undefined;
   #vm: Vm | undefined;
-  /** One for the program, one for MariaDB: each has its own root. */
+  /** One daemon for the program and one for MariaDB: each has its own root. */
   readonly #daemons: HostDaemon[] = [];
   #mariadbPort = 0;
   readonly #rows: ReportRow[] = [];
@@ -200,7 +200,7 @@ class Demo {
     return daemon;
   }
 
-  /** On a real disk: a sync to memory would cost nothing. */
+  /** Makes the folder on a real disk: a sync to memory would cost nothing. */
   async #makeDirectory(): Promise<void> {
     for (const folder of [os.tmpdir(), '/var/tmp']) {
       this.#isOnRealDisk = !MEMORY_FILE_SYSTEMS.has((await statfs(folder)).type);
@@ -211,7 +211,7 @@ class Demo {
     }
   }
 
-  /** @returns the exit status */
+  /** Prints the report. @returns the exit status */
   print(report: Report): number {
     const { machine, accelerator, versions } = report;
     const names = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
@@ -250,7 +250,7 @@ class Demo {
 
   async cleanUp(): Promise<void> {
     await Promise.all(this.#daemons.map((daemon) => daemon.stop()));
-    // Its disk goes with it: nothing is left to write.
+    // Its disk is removed too, so nothing need be written.
     await this.#vm?.kill();
     if (this.#directory !== '') await rm(this.#directory, { recursive: true, force: true });
   }

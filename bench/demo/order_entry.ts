@@ -36,7 +36,7 @@ export const SCALES: Record<'full' | 'quick', Scale & { mixDecks: number; single
   quick: { warehouses: 1, districts: 10, customers: 30, items: 200, mixDecks: 1, singles: 1 },
 };
 
-/** Each engine's order entry, one after the other; then a new server, with nothing cached, reads what both hold. */
+/** Runs each engine's order entry, one after the other; then a new server, with nothing cached, reads what both hold. */
 export async function measureOrderEntry(
   vm: Vm,
   server: GuestMariadb,

@@ -48,7 +48,7 @@ export function renderOrderEntry(rows: readonly OrderEntryRow[]): string {
   );
 }
 
-/** What an operation sends, and how often transactions were made again, VAMOS first. */
+/** Formats what an operation sends, and how often transactions were run again, VAMOS first. */
 export function renderOrderEntryTraffic(rows: readonly OrderEntryRow[]): string {
   const headings = ['to host', 'to guest'];
   const cells = (row: OrderEntryRow) => [size(row.bytesToHost), size(row.bytesToGuest)];

@@ -1,4 +1,4 @@
-/** Told of each step, and with a count, many times, how far the step is. */
+/** Called at each step, and with a count many times within it, which says how far the step is. */
 export type OnProgress = (step: string, count?: string) => void;
 
 /** Shows steps as the output of a task. Counts are for a terminal, where they change in place; a log gets a line a step. */

@@ -64,7 +64,7 @@ void instrument(qemu_plugin_id_t /*id*/, qemu_plugin_tb* translated) {
   qemu_plugin_register_vcpu_tb_exec_cb(translated, is_kernel ? count_kernel : count_user,
                                        QEMU_PLUGIN_CB_NO_REGS, reinterpret_cast<void*>(instructions));
   if (blocks == nullptr) return;
-  // Several vCPUs translate at once. A block that is translated again, as QEMU does at times, is there again.
+  // Several vCPUs translate simultaneously. A block that is translated again is listed again.
   const std::uint64_t index = blocks->count.fetch_add(1);
   if (index >= max_blocks) return;
   Block& block = blocks->list[index];

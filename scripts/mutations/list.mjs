@@ -24,7 +24,7 @@ export const MUTATIONS = [
     native: 'power_loss_test',
   },
   {
-    // Of the two places where the log is synced the second one closes a race that no test can bring about.
+    // The log is synced in two places; the second closes a race that no test can bring about.
     name: 'neither a table nor the next log waits for the sync of the log before',
     file: 'native/store/transactions/database.cpp',
     text: '  rocks.listeners.push_back(syncer);',

@@ -63,7 +63,7 @@ const TESTS: LinkTest[] = [
     },
   },
   {
-    name: 'bulk both ways at once does not lock up',
+    name: 'bulk in both directions simultaneously does not lock up',
     async run({ connector, host }) {
       const body = pattern(300_000, 1);
       for (let i = 0; i < 40; i++) {
@@ -190,7 +190,7 @@ const TESTS: LinkTest[] = [
     },
   },
   {
-    name: 'destroy closes at once, and onClose comes once and later',
+    name: 'destroy closes immediately, and onClose comes once and later',
     async run({ connector }) {
       connector.channel.destroy();
       assert.equal(connector.closes.length, 0);

@@ -25,7 +25,7 @@ export interface LoadReport {
   wrong: number;
   /** By number. */
   errors: Record<string, number>;
-  /** Of any call, answered or not. */
+  /** How long the longest call took, answered or not. */
   longestMs: number;
   /** After the beginning. */
   lastAnswerMs: number;

@@ -112,7 +112,7 @@ describe('threads of a native program that share one channel to a host', () => {
       await rm(place.socket);
       await new Promise<void>((resolve) => nonsense.listen(place.socket, resolve));
       await delay(1_500);
-      // Those that are connected have been given up.
+      // The connections that exist have been given up.
       await new Promise((resolve) => nonsense.close(resolve));
       await place.startHost();
       const report = await loading;

@@ -196,7 +196,7 @@ test.each([
   expect(refusal(text)).toMatch(message);
 });
 
-test('all that is wrong is told at once, a line each', () => {
+test('all errors of a configuration are reported together, a line each', () => {
   expect(refusal('metrics: here\nlogLevel: loud').split('\n')).toHaveLength(2);
 });
 

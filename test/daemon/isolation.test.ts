@@ -134,7 +134,7 @@ test("garbage on a guest's channel ends that channel alone: its other connectors
   expect((await daemon.reporting('first')).report.server.sessions).toHaveLength(1);
 });
 
-test('when the supervisor is killed, its workers end, and a new daemon serves the same roots at once', async () => {
+test('when the supervisor is killed, its workers end, and a new daemon serves the same roots', async () => {
   const daemon = await startTwo();
   const pids = [(await daemon.serving('first')).pid, (await daemon.serving('second')).pid];
   daemon.process.kill('SIGKILL');

@@ -117,7 +117,7 @@ const anyPath = fc.oneof(
     'loop/b',
   ),
 );
-/** Of what is moved: a link that comes to stand in a freshPath has another code than Node's in mkdir -p beneath it. */
+/** Paths to move, without links: mkdir -p beneath a link that was moved to a freshPath has another code than Node's. */
 const movedPath = anyPath.filter((name) => !['link', 'dangling', 'loop'].includes(name));
 /** No symbolic links: beneath one that leads nowhere, mkdir -p of Node says ENOTDIR. */
 const freshPath = fc.constantFrom('a', 'b', 'a/b', 'a/c', 'a/b/c', 'b/a', 'c', 'a/', 'a//b', 'b/c/d/e');

@@ -5,7 +5,7 @@ import { connect, type Table, type TableDefinition, type Vamos } from '../../ent
 import { useServer } from './suite.js';
 
 type Row = Record<string, unknown>;
-/** Of a table that was opened by its name. */
+/** A table that was opened by its name. */
 type AnyTable = Table<TableDefinition>;
 
 const server = useServer({ args: ['--default-time-zone=SYSTEM'] });

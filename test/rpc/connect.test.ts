@@ -53,7 +53,7 @@ test('closing a stream leaves the others alone', async () => {
   expect(await vamos.tables.list()).toEqual(['orders']);
 });
 
-test('an address that leads nowhere is refused at once or when time is up', async () => {
+test('an address that leads nowhere is refused immediately or when time is up', async () => {
   expect(await codeOf(connect('carrier-pigeon:coo'))).toBe('BAD_ADDRESS');
   const absent = `unix:${path.join(folder, 'nobody')}`;
   expect(await codeOf(connect(absent, { connectTimeoutMs: 50 }))).toBe('CHANNEL_ABSENT');

@@ -111,7 +111,7 @@ test('a report of parked requests is no longer than a frame may be', async () =>
   stranger.channel.close();
 });
 
-test('two hellos at once leave no session behind', async () => {
+test('two hellos together leave no session behind', async () => {
   await using rig = await startRig();
   const session = new Uint8Array(16).fill(6);
   const old = await Stranger.connect(rig, { session });

@@ -250,7 +250,7 @@ test('for a connector that takes no replies no more requests start than its queu
   stranger.channel.close();
 });
 
-test('no more requests of a connector run at once than its limit, parked ones aside', async () => {
+test('no connector has more requests run simultaneously than its limit, not counting parked ones', async () => {
   await using rig = await startRig({ server: { maxRunning: 10 } });
   const parked = Array.from({ length: 20 }, () => rig.client.stream().call(Method.WAIT, bytes('lock')));
   await until(() => rig.probe.waitingCount === 20);

@@ -12,7 +12,7 @@ import { RpcServer, type RpcServerOptions } from '../../src/rpc/host/server.js';
 
 /** Methods of the probe module (number 7). */
 export const Method = {
-  /** Answers with its body, at once. */
+  /** Answers with its body, immediately. */
   ECHO: 0x701,
   /** Answers with its body in a later turn. */
   ECHO_LATER: 0x702,

@@ -27,7 +27,7 @@ function keepSilent(channel: Channel): Silent {
   return silent;
 }
 
-test('a channel more than maxChannels is closed at once, and one that closes makes room', async () => {
+test('a channel more than maxChannels is closed immediately, and one that closes makes room', async () => {
   await using rig = await startRig({ transport: 'unix', server: { maxChannels: 2 } });
   const second = keepSilent(await rig.open());
   await until(() => rig.hostEnds.length === 2);

@@ -79,7 +79,7 @@ test('a chain resolves to the bodies of all its replies', async () => {
   expect(await stream.chain([])).toEqual([]);
 });
 
-test('what does not fit a frame fails at once and is not sent', async () => {
+test('what does not fit a frame fails immediately and is not sent', async () => {
   await using rig = await startRig({ server: { maxFrameBytes: 100_000 } });
   const stream = rig.client.stream();
   expect(stream.maxBodyBytes).toBeLessThan(100_000);

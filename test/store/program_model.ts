@@ -6,7 +6,7 @@ import { ColumnKind, type ColumnLayout, type RawValue } from '../../src/protocol
 export type Value = bigint | number | Buffer | boolean | null;
 export interface Row {
   values: RawValue[];
-  /** Of the columns that hold a DECIMAL. */
+  /** Values of the columns that hold a DECIMAL. */
   decimals: Map<number, bigint | null>;
 }
 

@@ -55,7 +55,7 @@ describe.each(MODES)('auto-increment, %s', (mode) => {
     await place.tables.drop('events');
   });
 
-  it('of many at once are all different', async () => {
+  it('of many simultaneous writes are all different', async () => {
     const writing = Array.from({ length: 200 }, (_, number) => (number % 2 ? table : theirs).writeRow({}));
     const ids = (await Promise.all(writing)).map((row) => row.id);
     expect(new Set(ids).size).toBe(200);

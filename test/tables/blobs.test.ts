@@ -164,7 +164,7 @@ describe.each(MODES)('blobs, %s', (mode) => {
     expect((await (await table.get(2))!.data!.bytes()).length).toBe(200_000);
   });
 
-  it('gives a blob one owner, also where two rows want it at once; one that fails gives it back', async () => {
+  it('gives a blob one owner, even where two rows want it simultaneously; a row that fails gives it back', async () => {
     const body = vamos.tables.WriteBlob.encode({ blob: 0, data: bytes(70_000) }).finish();
     const reply = await place.client.stream().call(vamos.tables.Method.WRITE_BLOB, body);
     const reference = { blob: Number(vamos.tables.BlobWritten.decode(reply).blob), lengthBytes: 70_000 };

@@ -46,7 +46,7 @@ describe.each(MODES)('definitions, %s', (mode) => {
     await place.tables.drop('notes');
   });
 
-  it('opens a table or makes it, also where several do so at once', async () => {
+  it('opens a table or makes it, even where several connectors do so simultaneously', async () => {
     const others = await Promise.all([place.connect(), place.connect()]);
     const tables = [place.tables, ...others.map((client) => place.stream(client))];
     const opened = await Promise.all(tables.map((each) => each.openOrCreate(notes)));

@@ -85,7 +85,7 @@ it('what a root keeps of a truncated table is small, however large its definitio
   for (const { value } of kept) expect(value.length).toBeLessThan(KIB);
 });
 
-it('a change of definitions that is given up leaves at once, though another is before it', async () => {
+it('a change of definitions that is given up fails immediately, though another is before it', async () => {
   await using place = await Place.make('unsplit', { definitionTimeoutMs: 600_000 });
   const rows = await place.tables.create(
     defineTable({ name: 'rows', columns: { id: t.int32() }, primaryKey: ['id'] }),
@@ -128,7 +128,7 @@ it('a lock timeout longer than any timer waits for the lock', async () => {
   await holder.call(Method.OPEN_CURSOR, scan(true));
   const waiting = code(waiter.call(Method.OPEN_CURSOR, scan(false)));
   await place.until(({ operationsParked }) => operationsParked === 1);
-  // A timer that is too long for Node fires at once.
+  // A timer that is too long for Node fires immediately.
   await delay(100);
   expect((await place.statistics()).operationsParked).toBe(1);
   await holder.call(Method.ROLLBACK, new Uint8Array());

@@ -192,7 +192,7 @@ describe.each(MODES)('filters and aggregates of raw requests, %s', (mode) => {
       { aggregates: [{ function: Number('9'), value: column(0) }] },
       'aggregate 0: no such function',
     );
-    await refused({ aggregates: new Array(257).fill({}) }, 'at most 256 aggregates at once');
+    await refused({ aggregates: new Array(257).fill({}) }, 'at most 256 aggregates in one request');
     await refused(
       { aggregates: new Array(5).fill({ value: program().bytes(Buffer.alloc(60000)).finish() }) },
       "the aggregates' programs have at most 262144 bytes together",

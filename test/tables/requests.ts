@@ -18,7 +18,7 @@ export class Requests {
 
   constructor(
     client: RpcClient,
-    // Of any definition.
+    // A table of any definition.
     private readonly table: Pick<Table<never>, 'opened'>,
   ) {
     this.stream = client.stream();

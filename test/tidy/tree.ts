@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { packageRoot } from '../../src/native.js';
 
-/** Of what git tracks and of what is new, relative to the root. */
+/** Returns the files that git tracks and those that are new, relative to the root. */
 export function filesOfTree(): string[] {
   const output = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
     cwd: packageRoot,

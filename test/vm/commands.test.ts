@@ -54,7 +54,7 @@ test('a command that does not read its input does not hold up another', async ()
   expect(await sleeper.exited).toEqual({ code: null, signal: 'SIGKILL' });
 });
 
-test('several commands run at once, each with its own output', async () => {
+test('several commands run simultaneously, each with its own output', async () => {
   const results = await Promise.all(
     [1, 2, 3, 4, 5, 6].map((number) => guest.vm.exec(['sh', '-c', `sleep 0.${6 - number}; echo ${number}`])),
   );

@@ -51,7 +51,7 @@ test('a profile tells at which address the loop is', async () => {
   expect(instructions).toBeLessThanOrEqual(2 * ROUNDS);
 });
 
-test('loops on two processors at once lose nothing', async () => {
+test('simultaneous loops on two processors lose nothing', async () => {
   const { user } = await countedIn('/tmp/spin & /tmp/spin & wait');
   expect(user).toBeGreaterThanOrEqual(4 * ROUNDS);
   expect(user).toBeLessThan(4 * ROUNDS + OTHER_WORK);

@@ -115,6 +115,6 @@ test.each([
   await expect(QmpClient.connect(socketPath)).rejects.toMatchObject({ code: 'VM_GONE' });
 });
 
-test('nobody at the socket is told at once', async () => {
+test('a socket without a listener is reported immediately', async () => {
   await expect(QmpClient.connect(socketPath)).rejects.toMatchObject({ code: 'VM_GONE' });
 });

@@ -15,9 +15,10 @@ const OUTCOMES = ['done', 'SESSION_LOST', 'OUTCOME_UNKNOWN'];
 class Reports {
   readonly all: Report[] = [];
   #rest = '';
-  /** Of each writer: the highest turn so far, and how many commits of a later life than `newLife` asked for it has made. */
+  /** The highest turn of each writer so far. */
   readonly #highest = new Array<number>(WRITERS).fill(0);
   #isNewLife = new Array<boolean>(WRITERS).fill(true);
+  /** How many commits of a later life than `newLife` asked for each writer has made. */
   #done = new Array<number>(WRITERS).fill(0);
   #onReport: () => void = () => undefined;
   #failure: Error | undefined;
@@ -66,7 +67,7 @@ class Reports {
 
 /** Which writers work in the guest. */
 export interface Work {
-  /** Of the guest. */
+  /** Options of the guest. */
   machine: Partial<VmOptions>;
   /** The writers' program, in the folder of this file. */
   program: string;

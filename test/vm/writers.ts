@@ -20,9 +20,9 @@ export const TALLIES = defineTable({
 export interface Report {
   writer: number;
   turn: number;
-  /** Of this commit alone. */
+  /** A tag of this commit alone. */
   tag: string;
-  /** Of the row; 0 where there may be none. */
+  /** The id of the row; 0 where there may be none. */
   id: number;
   /** `done`, or the error's code. */
   outcome: string;

@@ -213,8 +213,7 @@ TEST_CASE("a deadline ends a call that the host does not answer; the answer that
   CHECK(client::replyBody(call, 0) == "in time");
 }
 
-TEST_CASE(
-    "cancel ends a wait at once, of the thread that reads and of one that does not, and tells the host") {
+TEST_CASE("cancel ends the wait of a reading and of another thread immediately, and tells the host") {
   Place place;
   Client client(place.options());
   auto host = place.welcome();
@@ -533,7 +532,7 @@ TEST_CASE("the end of the client says goodbye and fails what waits, in all its t
   host->expect(wire::FrameKind::GOODBYE);
 }
 
-TEST_CASE("a client ends at once while its host is absent, or silent") {
+TEST_CASE("a client ends immediately while its host is absent, or silent") {
   Place place;
   { const Client client(place.options()); }
   place.vanish();

@@ -72,7 +72,7 @@ struct Damaged : StoreFixture {
     for (size_t i = 0; i < found.size(); i++) CHECK(found[i].starts_with(std::to_string(i + 1) + "/"));
     return static_cast<uint32_t>(found.size());
   }
-  // Of the write-ahead logs.
+  // Returns the write-ahead logs.
   static std::vector<std::string> logsOf(const Bytes& files) {
     std::vector<std::string> logs;
     for (const auto& [name, bytes] : files) {

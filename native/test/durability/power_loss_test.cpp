@@ -67,7 +67,7 @@ class Checker {
     throw Wrong("no state that the store ever had; compared with the one that was acknowledged last:" +
                 difference(states[point.bounds.least], seen));
   }
-  // Those that are prepared can be committed and rolled back, and the store takes new commits.
+  // Prepared transactions can be committed and rolled back, and the store takes new commits.
   void endPrepared(const Life& life, State state) {
     bool commits = true;
     for (const PreparedTransaction& prepared : host_.store->prepared()) {
@@ -181,7 +181,7 @@ class PowerLosses {
            std::to_string(operation) + " (of what was not synced " + names[static_cast<int>(kept)] + ")";
   }
 
-  // Those that are new.
+  // Adds a point if it is new.
   void add(Point point) {
     size_t hash = point.bounds.least;
     for (const auto& [name, content] : point.tree) {

@@ -80,7 +80,7 @@ class RecordedFiles : public rocksdb::FileSystemWrapper {
     const std::lock_guard guard(mutex_);
     append({.action = FileAction::MARK, .mark = number});
   }
-  // Of files that were put there by others since; numbers are not given twice.
+  // Forgets the names of files, which others may have by now; numbers are not given twice.
   void forgetNames() {
     const std::lock_guard guard(mutex_);
     names_.clear();

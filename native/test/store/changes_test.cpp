@@ -52,7 +52,7 @@ class Changes : public StoreFixture {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Changes, "a change of one key is done at once where it is cached") {
+TEST_CASE_FIXTURE(Changes, "a change of one key is done synchronously where it is cached") {
   load({{1, "ann", "oslo"}, {2, "bob", "rome"}});
   const std::string keys = keyBatch(numberKey(2));
   const uint64_t one = begin();

@@ -96,7 +96,7 @@ class Operations {
   uint64_t lastNumber_ = 0;
 };
 
-// Nothing may be done at once: each go ends as soon as the operation looks.
+// An operation may not end in one go: each go ends as soon as the operation looks.
 Budget spent() { return {false, Clock::time_point::min()}; }
 
 }  // namespace

@@ -62,8 +62,8 @@ struct WideRow {
   }
 };
 
-// Rows of a table with indexes of many kinds, written at random: by transactions that commit at once, and by
-// one that is open and reads.
+// Rows of a table with indexes of many kinds, written at random: by transactions that commit immediately, and
+// by one that is open and reads.
 class WideTable : public StoreFixture {
  public:
   WideTable() { store->defineTable({wide, wideIndexes(true), wideColumns()}); }
@@ -296,7 +296,7 @@ class WideTable : public StoreFixture {
     return outcome.ok();
   }
 
-  // Of what the entries have: the last column, or the number.
+  // A filter of what the entries hold: the last column, or the number.
   std::string filter(uint32_t index) {
     const auto last = static_cast<uint8_t>(givenBy[index].back());
     if (last != c) return column(last) + text("w") + compare(Instruction::GREATER);

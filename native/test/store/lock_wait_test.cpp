@@ -45,7 +45,7 @@ TEST_CASE_FIXTURE(TwoRows, "a wait ended with a code undoes its request and keep
   CHECK(scan(0, {}) == Texts{"1/a/x", "3/c/x"});
 }
 
-TEST_CASE_FIXTURE(TwoRows, "a deadlock of three is found at once, and its victim rolled back") {
+TEST_CASE_FIXTURE(TwoRows, "a deadlock of three is found immediately, and its victim rolled back") {
   const uint64_t one = begin();
   const uint64_t two = begin();
   const uint64_t three = begin();
@@ -188,7 +188,7 @@ TEST_CASE_FIXTURE(TwoRows,
   SUBCASE("kept, it is a duplicate") {
     store->rollback(remover);
     CHECK(wait(inserting).code == ErrorCode::DUPLICATE_KEY);
-    // Whoever waited first for the row shares it now.
+    // The transaction that waited first for the row shares it now.
     const uint64_t four = begin();
     CHECK(wait(get(four, 1, Lock::SHARED, Wait::NO_WAIT)).ok());
   }

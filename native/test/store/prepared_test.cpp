@@ -27,7 +27,7 @@ struct Rows : StoreFixture {
     const std::vector<PreparedTransaction> prepared = store->prepared();
     REQUIRE(prepared.size() == 1);
     CHECK(prepared[0].xid == "xid");
-    // Of the table's three indexes.
+    // The keys are of the table's three indexes.
     CHECK(prepared[0].addedKeys == std::map<uint32_t, int64_t>{{10, 0}, {11, 0}, {12, 0}});
     return prepared[0].transaction;
   }

@@ -227,7 +227,7 @@ TEST_CASE_FIXTURE(StoreFixture, "bytes that are no batch, and numbers that are n
   CHECK(commit(readOnly).ok());
 }
 
-TEST_CASE_FIXTURE(StoreFixture, "many commits at once are one group, each with its own answer") {
+TEST_CASE_FIXTURE(StoreFixture, "simultaneous commits are one group, each with its own answer") {
   std::vector<uint64_t> transactions;
   for (uint32_t i = 0; i < 50; i++) {
     transactions.push_back(begin());

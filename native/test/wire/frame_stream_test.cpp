@@ -84,7 +84,7 @@ void checkTransfer(Ends ends) {
     sent.push_back(pattern(size, seed++));
     Bytes given = sent.back();
     sender.send(3, given);
-    // What was not taken at once is copied: the sender's bytes may change.
+    // What was not taken immediately is copied: the sender's bytes may change.
     std::fill(given.begin(), given.end(), uint8_t{0xAA});
   }
   pump(sender, receiver, recorder, sent.size());

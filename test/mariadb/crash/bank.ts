@@ -51,7 +51,7 @@ export class Bank {
   /** Which client wrote which tally entries, since the last audit. */
   readonly #tallied = new Map<number, number[]>();
   readonly #kinds = new Map<number, 'journal' | 'event' | 'tally'>();
-  /** Of each event. */
+  /** The part of each event. */
   readonly #parts = new Map<number, number>();
 
   constructor(readonly book: Book) {}

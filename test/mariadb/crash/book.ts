@@ -17,7 +17,7 @@ const EXPECTED = [
 export interface Counts {
   acknowledged: number;
   refused: number;
-  /** Of those whose outcome the client was not told. */
+  /** Transactions whose outcome the client was not told, by what was found. */
   foundDone: number;
   foundUndone: number;
   /** Connections that clients had to make again. */

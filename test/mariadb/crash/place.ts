@@ -7,7 +7,7 @@ import { MariadbServer } from '../../../lab/mariadb/server.js';
 
 /** What a fault can be done to. */
 export interface Place extends AsyncDisposable {
-  /** Of the faults, those that this place can suffer. */
+  /** The parts that can suffer faults in this place. */
   readonly parts: ReadonlySet<Part>;
   /** The relays in the way of the connectors' channels. */
   readonly relays: readonly FaultyRelay[];

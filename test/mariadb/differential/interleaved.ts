@@ -18,7 +18,7 @@ const ROWS = [10, 20, 30, 40];
  * has left until it is purged, it locks the gap before it or the next value as well, at READ COMMITTED, too: VAMOS does not.
  */
 const FENCES = [5, 15, 25, 35, 45, 150, 250];
-/** So many more that no plan reads the whole table where it could read some points of it: which rows are locked depends on that. */
+/** Further rows, enough that no plan reads the whole table where it could read some points of it: which rows are locked depends on that. */
 const OTHER_ROWS = 40;
 /** A statement that neither answers nor waits for a lock within this hangs. */
 const HANGS_MS = 120_000;
@@ -340,7 +340,7 @@ async function settle(server: MariadbServer, places: Place[], script: string[]):
     const before = pending();
     if (before === 0) break;
     const waited = Date.now() - began;
-    // Those that all wait have done so all the while: no other one could have let them go on.
+    // If all wait now they have done so all the while: no other connection could have let them go on.
     if (waited > 2 && (await waiting(server, places)) === before && pending() === before) {
       if (isPurged || !other.purge || samePending([one, other])) break;
       await other.purge();

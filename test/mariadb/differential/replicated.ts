@@ -133,7 +133,7 @@ class Cluster implements AsyncDisposable {
     await send(0, 'CREATE OR REPLACE DATABASE history');
     for (const [at, writer] of this.writers.entries()) {
       await writer.query('USE history');
-      // Whoever would wait for another one's lock is refused, so that a history does not depend on times.
+      // A connection that would wait for another one's lock is refused, so that a history does not depend on times.
       await writer.query('SET innodb_lock_wait_timeout = 0, tx_isolation = "READ-COMMITTED"');
       if (at > 0) continue;
       for (const [table, { columns }] of Object.entries(TABLES))
@@ -157,7 +157,7 @@ class Cluster implements AsyncDisposable {
         for (const each of statements) await send(connection, fillIn(each));
         open.set(connection, isUndone ? 'ROLLBACK' : 'COMMIT');
       }
-      // Those that commit simultaneously share a group in the source's log.
+      // Connections that commit simultaneously share a group in the source's log.
       await Promise.all([...open].map(([connection, end]) => send(connection, end)));
     }
     const expected = await this.#contents(this.source);

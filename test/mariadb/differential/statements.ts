@@ -283,7 +283,7 @@ function insert({ table, rows, form, bad, columns, traces }: Kinds['insert'], wo
   }
 }
 
-/** Many rows at once, for windows and ranges with something in them. */
+/** Inserts many rows, for windows and ranges with something in them. */
 function fill({ table, rows, form, seeds }: Kinds['fill'], world: World): Sql {
   const into = pick(world.tables, table);
   const columns = writable(into).filter((each) => !each.isAuto);
@@ -389,7 +389,7 @@ function select({ table, where: filter, form, key, order }: Kinds['select'], wor
     case 0:
       return { text: `SELECT COUNT(*), COUNT(${column.name}), COUNT(DISTINCT ${column.name}) ${from}` };
     case 1: {
-      // Of values that are equal under their collation any one may be the answer.
+      // Any one of values that are equal under their collation may be the answer.
       const least = ['text', 'bytes'].includes(column.type.family)
         ? `HEX(WEIGHT_STRING(MIN(${column.name}))), HEX(WEIGHT_STRING(MAX(${column.name})))`
         : `MIN(${column.name}), MAX(${column.name})`;

@@ -10,13 +10,13 @@ import { Session } from '../../../lab/mariadb/session.js';
 
 /** Statements wait no longer for a host that is not there; commits of what is prepared wait for both. */
 const TIMEOUTS = ['--vamos-connect-timeout-ms=1000', '--vamos-request-timeout-ms=5000'];
-/** Of VAMOS: 2000 and the code OUTCOME_UNKNOWN. */
+/** VAMOS's error: 2000 and the code OUTCOME_UNKNOWN. */
 const UNKNOWN = /Got (temporary )?error 2044 /;
 const VALUE_BYTES = 16_384;
 
 /** Writes rows, two at a time, until it is told to stop; knows what it was told of each pair. */
 class Writer {
-  /** Of the statement or transaction that wrote rows 2 * index and 2 * index + 1: its error, '' for none. */
+  /** The error of the statement or transaction that wrote rows 2 * index and 2 * index + 1; '' for none. */
   readonly outcomes: string[] = [];
 
   constructor(
@@ -37,7 +37,7 @@ class Writer {
         (thrown: Error) => thrown.message,
       );
       this.outcomes.push(error);
-      // One that fails at once is not to fail a thousand times.
+      // A client that fails immediately must not fail a thousand times.
       if (error !== '') await delay(20);
     }
   }

@@ -14,7 +14,7 @@ class Between {
   readonly address: string;
   /** Requests for the end of a prepared transaction are lost, and all after them. */
   losesEnds = false;
-  /** So many questions for what is prepared are answered with the end of the channel. */
+  /** How many questions for prepared transactions are answered with the end of the channel. */
   cuts = 0;
   #listener: Listener | undefined;
   #hasLost = false;

@@ -17,7 +17,7 @@ const host = new Host(folder);
 const between = new Between(folder, host.channel);
 let server: MariadbServer;
 let connection: mysql.Connection;
-/** Of the double's rows. */
+/** The client of the double's rows. */
 let client: RpcClient;
 
 beforeAll(async () => {
@@ -146,7 +146,7 @@ describe('a commit that is lost when the memory of its guest was rolled back', (
     expect(await outcomeOf(sql('INSERT INTO t VALUES (7)'))).toMatch(/^1213: /);
     expect(await outcomeOf(insertAndCommit(connection))).toMatch(/is not known/);
     expect(await ids()).toEqual([[1], [2], [3], [4], [100], [101]]);
-    // Those who know go on, and so does who did nothing since.
+    // Connections that know go on, and so does one that did nothing since.
     for (const each of [connection, idle]) await each.query(`INSERT INTO t VALUES (${each.threadId + 1000})`);
     await insertAndCommit(other);
     expect(await sql('SELECT COUNT(*) FROM t')).toEqual([[9]]);

@@ -94,7 +94,7 @@ test('a table that a crash kept from being dropped goes when the next server mak
   expect(await tables()).toBe(before);
 });
 
-test('what changes no row is altered at once', async () => {
+test('a change of the definition that changes no row copies nothing', async () => {
   await connection.query(makeT);
   await connection.query("INSERT INTO t VALUES (1, 'x'), (2, 'y')");
   for (const change of [
@@ -136,7 +136,7 @@ test('what changes rows is refused as instant, and copied', async () => {
   }
 });
 
-test('AUTO_INCREMENT = n is taken at once', async () => {
+test('AUTO_INCREMENT = n takes effect immediately', async () => {
   await connection.query('CREATE TABLE t (a INT AUTO_INCREMENT PRIMARY KEY) ENGINE=VAMOS');
   await connection.query('ALTER TABLE t AUTO_INCREMENT = 1000');
   await connection.query('INSERT INTO t VALUES ()');

@@ -137,7 +137,7 @@ describe('INSERT', () => {
 });
 
 describe('UPDATE and DELETE', () => {
-  test('of several tables at once', async () => {
+  test('of several tables in one statement', async () => {
     await sql('CREATE TABLE a (id INT PRIMARY KEY, v INT)', 'CREATE TABLE b (id INT PRIMARY KEY, v INT)');
     await sql(
       'INSERT INTO a VALUES (1, 1), (2, 2), (3, 3)',

@@ -19,7 +19,7 @@ const COLUMNS =
     ' DESC_',
     '',
   );
-/** Of the first parts of each index: how many rows have the same values. */
+/** How many rows have the same values in the first parts of each index. */
 const PER_KEY: Record<string, number[]> = {
   PRIMARY: [1],
   few: [ROWS / 8],

@@ -10,7 +10,7 @@ interface Sample {
   type: string;
   /** SQL expressions. */
   values: string[];
-  /** Of the index; 0: whole. */
+  /** Characters in the index; 0: all. */
   prefix?: number;
   notIndexed?: boolean;
 }

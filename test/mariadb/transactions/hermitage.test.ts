@@ -70,7 +70,7 @@ async function perform(
     await until(async () => {
       const before = running();
       const locked = before > 0 ? await lockWaits(server(), engine) : 0;
-      // Those that all wait were all there before: no other one could have let them go on.
+      // If all wait now they all waited before: no other connection could have let them go on.
       if (locked !== before || running() !== before) return false;
       waited ||= locked > 0;
       return true;

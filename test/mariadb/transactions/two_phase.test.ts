@@ -44,7 +44,7 @@ async function logged(): Promise<{ inserts: number; commits: number }> {
 }
 
 describe('XA', () => {
-  test('commits on the connection that prepared, or at once with ONE PHASE', async () => {
+  test('commits on the connection that prepared, or without preparing with ONE PHASE', async () => {
     await using session = await open();
     await prepare(session, 'a', 'INSERT INTO t VALUES (2, 20)');
     expect(await prepared()).toEqual(['a']);

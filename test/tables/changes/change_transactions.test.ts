@@ -214,7 +214,7 @@ describe.each(MODES)('transactions of rows that the host changes, %s', (mode) =>
     await one.rollback();
   });
 
-  it('that change too much at once change nothing', async () => {
+  it('that change too much in one transaction change nothing', async () => {
     await using small = await Place.make(mode, { maxTransactionBytes: 256 * 1024 });
     const many = await small.tables.create(items);
     for (let from = 0; from < 4000; from += 200)

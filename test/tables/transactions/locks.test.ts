@@ -105,7 +105,7 @@ describe.each(MODES)('locks, %s', (mode) => {
     expect((await lock(late, 2))?.id).toBe(2);
   });
 
-  it('no-wait fails at once, skip-locked leaves the row out', async () => {
+  it('no-wait fails immediately, skip-locked leaves the row out', async () => {
     await using holder = place.tables.begin();
     await lock(holder, 0);
     await using other = place.tables.begin({ isolation: 'read-committed' });
@@ -145,7 +145,7 @@ describe.each(MODES)('locks, %s', (mode) => {
     expect(await code(lock(other, 0, { wait: 'no-wait' }))).toBe('LOCK_NOT_AVAILABLE');
   });
 
-  it('finds a deadlock of three streams at once: one is rolled back, the others go on', async () => {
+  it('finds a deadlock of three streams immediately: one is rolled back, the others go on', async () => {
     const transactions = [0, 1, 2].map(() => place.tables.begin({ lockTimeoutMs: 60_000 }));
     for (const [number, transaction] of transactions.entries()) await lock(transaction, number);
     const crossed = transactions.map(async (transaction, number) => {

@@ -163,7 +163,7 @@ describe.each(MODES)('prepared transactions, %s', (mode) => {
     expect(await texts()).toEqual([...before, '30 t30']);
   });
 
-  it('many end at once with few syncs', async () => {
+  it('many that end simultaneously share few syncs', async () => {
     const all = Array.from({ length: 32 }, () => new Requests(place.client, table));
     await Promise.all(
       all.map(async (each, number) => {

@@ -56,7 +56,7 @@ class Workload {
     while (life_.states.size() > 1 && life_.states.back() != now_) life_.states.pop_back();
     if (life_.states.back() != now_)
       throw Wrong("not what was there before:" + difference(life_.states.back(), now_));
-    // Whoever asks is told what was there, so that must stay, even if it was not acknowledged before.
+    // A reader is told what was there, so that must stay, even if it was not acknowledged before.
     host_.files->mark(safeMark(life_.states.size() - 1));
     for (const auto& [xid, changes] : life_.prepared) {
       if (now_.contains("prepared/" + xid)) lock(changes);

@@ -251,7 +251,7 @@ const otherCollation = ({ sql }: ColumnType): string => {
   return sql.includes('_bin') && charset !== 'ascii' ? `${charset}_general_ci` : `${charset}_bin`;
 };
 
-/** Of numbers; the last ones may fail. */
+/** Returns arithmetic of numbers; the last choices may fail. */
 export function arithmetic({ name }: Column, choice: number, { columns, constant }: Scope): string {
   const numbers = columns.filter(({ type }) => type.family === 'integer' && !type.isWide);
   const other = numbers.length > 0 ? pick(numbers, choice >> 4).name : name;
