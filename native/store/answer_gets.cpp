@@ -41,7 +41,7 @@ void Store::answerGets(std::span<GetCall> calls, size_t maxBytes, std::string& r
         !Projection::isValid(table, get.columns)) {
       continue;
     }
-    GetOperation operation(0, std::move(target.transaction), database_, target.table,
+    GetOperation operation(0, std::move(target.transaction), source_, target.table,
                            {.index = get.index,
                             .keys = get.keys,
                             .projection = {std::move(get.columns), get.withKeys},

@@ -28,15 +28,13 @@ void Store::adoptBlob(uint64_t number, uint64_t blob) {
   if (!pendingBlobs_.contains(blob)) {
     refuse(ErrorCode::BLOB_MISSING, "no blob " + std::to_string(blob) + " is being written");
   }
-  const rocksdb::Status status = transaction->writes().Delete(recordKey64(RecordKind::PENDING_BLOB, blob));
-  if (!status.ok()) fail(status);
+  transaction->writes().remove(recordKey64(RecordKind::PENDING_BLOB, blob));
   transaction->adoptedBlobs.push_back(blob);
 }
 
 void Store::removeBlob(uint64_t number, uint64_t blob) {
   const TransactionPointer transaction = idleTransaction(number);
-  const rocksdb::Status status = transaction->writes().Put(recordKey64(RecordKind::REMOVED_BLOB, blob), "");
-  if (!status.ok()) fail(status);
+  transaction->writes().put(recordKey64(RecordKind::REMOVED_BLOB, blob), "");
   transaction->removedBlobs.push_back(blob);
 }
 

@@ -100,9 +100,8 @@ Answer Store::change(uint64_t number, ChangeOptions options) {
   }
   const bool isOneRow = options.keys && options.index == 0 && hasOneKey(*options.keys);
   const uint64_t locks = transaction->lockMark();
-  Answer answer = run(std::make_shared<ChangeOperation>(++lastNumber_, transaction, database_,
-                                                        options_.maxTransactionBytes, std::move(change)),
-                      mayRunHere);
+  Answer answer = run(
+      std::make_shared<ChangeOperation>(++lastNumber_, transaction, source_, std::move(change)), mayRunHere);
   // A row that a shared transaction wrote is locked by it: who has to lock its one row has seen none of
   // those.
   answer.outcome.standsAlone = transaction->isShared() && isOneRow && answer.outcome.ok() &&

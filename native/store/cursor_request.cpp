@@ -45,8 +45,7 @@ uint64_t Store::openCursor(uint64_t number, CursorOptions options) {
   cursor->lock = cursor->transaction ? cursor->transaction->readLock(options.lock) : options.lock;
   if (!cursor->transaction) {
     if (cursor->lock != Lock::NONE) refuse(ErrorCode::BAD_REQUEST, "a locking read needs a transaction");
-    rocksdb::DB* base = &database_.base();
-    cursor->view = View{base, nullptr, std::make_shared<rocksdb::ManagedSnapshot>(base)};
+    cursor->view = View{&source_, nullptr, source_.snapshot()};
   }
   const bool maySemiConsist =
       cursor->lock == Lock::EXCLUSIVE && options.index == 0 && options.aggregates.empty();
@@ -76,8 +75,7 @@ Answer Store::fetch(uint64_t number, uint64_t windowBytes) {
   }
   windowBytes = std::clamp<uint64_t>(windowBytes, 1, maxWindowBytes);
   cursor->isBusy = true;
-  Answer result = run(std::make_shared<FetchOperation>(++lastNumber_, cursor, database_,
-                                                       options_.maxTransactionBytes, windowBytes),
+  Answer result = run(std::make_shared<FetchOperation>(++lastNumber_, cursor, source_, windowBytes),
                       windowBytes <= maxWindowBytesHere);
   if (result.operation == 0) cursor->isBusy = false;
   return result;

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "store/transactions/database.hpp"
 #include "store/transactions/operation.hpp"
 #include "store/upkeep/index_sample.hpp"
 

@@ -1,7 +1,5 @@
 #include "store/store.hpp"
 
-#include <rocksdb/utilities/write_batch_with_index.h>
-
 #include <algorithm>
 #include <unordered_set>
 
@@ -25,6 +23,7 @@ constexpr size_t maxSharedLockBytes = 256 << 10;
 Store::Store(const StoreOptions& options, std::function<void()> notify)
     : options_(options),
       database_(options),
+      source_(database_),
       locks_([](void* store, uint64_t owner) { static_cast<Store*>(store)->scheduler_.wake(owner); }, this),
       scheduler_(options.threads, std::move(notify)),
       commits_(database_, [this](const CommitQueue::Group& group) {
@@ -40,7 +39,7 @@ void Store::adoptPrepared() {
   for (rocksdb::Transaction* prepared : database_.prepared()) {
     const uint64_t number = begin(Isolation::REPEATABLE_READ, false, false);
     Transaction& transaction = *transactions_.at(number);
-    transaction.adopt(prepared);
+    transaction.adopt(std::make_unique<RocksWrites>(database_, prepared), prepared->GetName());
     kept.insert(transaction.adoptedBlobs.begin(), transaction.adoptedBlobs.end());
   }
   database_.cleanUp(kept);
@@ -177,11 +176,6 @@ std::optional<Outcome> Store::findTarget(uint64_t transaction, uint32_t table, A
   return std::nullopt;
 }
 
-void Store::fail(const rocksdb::Status& status) const {
-  Outcome failure = database_.failure(status);
-  refuse(failure.code, std::move(failure.message));
-}
-
 void Store::checkUsable() const {
   if (!database_.hasFailed()) return;
   Outcome fatal = database_.fatal();
@@ -229,7 +223,7 @@ Answer Store::runAtOnce(Operation& operation, bool mayRunHere) {
 
 uint64_t Store::begin(Isolation isolation, bool readOnly, bool snapshotNow) {
   const uint64_t number = ++lastNumber_;
-  auto transaction = std::make_shared<Transaction>(database_, locks_, number, isolation, readOnly);
+  auto transaction = std::make_shared<Transaction>(source_, locks_, number, isolation, readOnly);
   if (snapshotNow && isolation != Isolation::READ_COMMITTED) transaction->takeSnapshot();
   transactions_.emplace(number, std::move(transaction));
   return number;
@@ -238,8 +232,8 @@ uint64_t Store::begin(Isolation isolation, bool readOnly, bool snapshotNow) {
 // Each write in it is a transaction of its own to its connector: it reads nothing again, so no gap is locked.
 uint64_t Store::beginShared() {
   const uint64_t number = ++lastNumber_;
-  auto transaction = std::make_shared<Transaction>(database_, locks_, number, Isolation::READ_COMMITTED,
-                                                   false, Transaction::Kind::SHARED);
+  auto transaction = std::make_shared<Transaction>(source_, locks_, number, Isolation::READ_COMMITTED, false,
+                                                   Transaction::Kind::SHARED);
   transaction->commitCount = 0;
   transactions_.emplace(number, std::move(transaction));
   return number;
@@ -259,9 +253,8 @@ Answer Store::write(uint64_t number, uint32_t tableNumber, WriteKind kind, std::
   if (wait == Wait::SKIP_LOCKED)
     return Answer::failure(ErrorCode::BAD_REQUEST, "a write can't skip locked rows");
   if (transaction->isShared()) wait = Wait::NO_WAIT;
-  return run(std::make_shared<WriteOperation>(++lastNumber_, std::move(transaction), database_,
-                                              options_.maxTransactionBytes, std::move(table), kind, batch,
-                                              wait, lockMode(duplicateLock)),
+  return run(std::make_shared<WriteOperation>(++lastNumber_, std::move(transaction), source_,
+                                              std::move(table), kind, batch, wait, lockMode(duplicateLock)),
              batch.size() <= maxInputBytesHere);
 }
 
@@ -287,8 +280,8 @@ Answer Store::get(uint64_t number, uint32_t tableNumber, uint32_t index, std::st
     if (!program) return Answer::failure(ErrorCode::BAD_REQUEST, "filter: " + refusal);
     request.filter = std::make_shared<const Program>(std::move(*program));
   }
-  return run(std::make_shared<GetOperation>(++lastNumber_, std::move(transaction), database_,
-                                            std::move(table), std::move(request)),
+  return run(std::make_shared<GetOperation>(++lastNumber_, std::move(transaction), source_, std::move(table),
+                                            std::move(request)),
              keys.size() <= maxInputBytesHere && filter.size() <= maxFilterBytesHere);
 }
 
@@ -352,10 +345,7 @@ std::vector<PreparedTransaction> Store::prepared() {
   std::vector<PreparedTransaction> result;
   for (const auto& [number, transaction] : transactions_) {
     if (!transaction->isPrepared()) continue;
-    PreparedTransaction prepared{transaction->xid, number, {}};
-    const rocksdb::Status status = transaction->addedKeys(prepared.addedKeys);
-    if (!status.ok()) fail(status);
-    result.push_back(std::move(prepared));
+    result.push_back({transaction->xid, number, transaction->addedKeys()});
   }
   return result;
 }
@@ -363,14 +353,7 @@ std::vector<PreparedTransaction> Store::prepared() {
 void Store::numberCommit(uint64_t number, std::string_view stream, const CommitMark& mark) {
   const TransactionPointer transaction = idleTransaction(number);
   if (!transaction->hasWrites()) return;
-  // Of no account to the size that a transaction may have: what is written fits, so it can be committed.
-  transaction->writes().GetWriteBatch()->SetMaxBytes(0);
-  // The transaction never reads it.
-  transaction->writes().DisableIndexing();
-  const rocksdb::Status status =
-      transaction->writes().Put(recordKey(RecordKind::LAST_COMMIT, stream), database_.commitRecord(mark));
-  transaction->writes().EnableIndexing();
-  if (!status.ok()) fail(status);
+  transaction->writes().attach(recordKey(RecordKind::LAST_COMMIT, stream), database_.commitRecord(mark));
 }
 
 CommitMark Store::lastCommit(std::string_view stream) {
@@ -378,7 +361,7 @@ CommitMark Store::lastCommit(std::string_view stream) {
   std::string value;
   const rocksdb::Status status = database_.base().Get({}, recordKey(RecordKind::LAST_COMMIT, stream), &value);
   if (status.IsNotFound()) return {};
-  if (!status.ok()) fail(status);
+  if (!status.ok()) database_.refuseFor(status);
   constexpr size_t tokenOffset = 3 * sizeof(uint64_t);
   // Records of earlier versions have no token.
   return {Reader(value).u64(), value.size() > tokenOffset ? value.substr(tokenOffset) : std::string()};
@@ -460,7 +443,7 @@ std::vector<Record> Store::getRecords(std::string_view prefix) {
        iterator->Next()) {
     records.push_back({iterator->key().ToString().substr(headBytes), iterator->value().ToString()});
   }
-  if (!iterator->status().ok()) fail(iterator->status());
+  if (!iterator->status().ok()) database_.refuseFor(iterator->status());
   return records;
 }
 

@@ -11,6 +11,7 @@
 
 #include "store/rows/cursor.hpp"
 #include "store/transactions/commit_queue.hpp"
+#include "store/transactions/rocks_source.hpp"
 #include "store/transactions/scheduler.hpp"
 #include "store/upkeep/verify.hpp"
 
@@ -139,7 +140,6 @@ class Store {
   // though these don't read by the snapshot, and lets rows be added.
   std::optional<Outcome> findTarget(uint64_t transaction, uint32_t table, Access access,
                                     Target& target) const;
-  [[noreturn]] void fail(const rocksdb::Status& status) const;
   Answer run(const std::shared_ptr<Operation>& operation, bool mayRunHere);
   static Answer runAtOnce(Operation& operation, bool mayRunHere);
   void stop(const std::shared_ptr<Operation>& operation, ErrorCode code);
@@ -155,6 +155,7 @@ class Store {
 
   const StoreOptions options_;
   Database database_;
+  RocksSource source_;
   LockTable locks_;
   std::unordered_map<uint32_t, TablePointer> tables_;
   std::unordered_map<uint64_t, TransactionPointer> transactions_;

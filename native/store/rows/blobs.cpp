@@ -18,16 +18,16 @@ Progress WriteBlobOperation::run(const Budget&) {
 Progress ReadBlobOperation::run(const Budget& budget) {
   // As every scan: an iterator over the block cache alone may end too early.
   if (budget.cachedOnly) return Progress::AGAIN;
-  const View view = transaction ? transaction->statementView() : View{&database_.base(), nullptr, nullptr};
+  const View view = transaction ? transaction->statementView() : View{};
   std::string number;
   appendBigEndian64(number, blob_);
   const KeyRange chunks = prefixRange(spaceKey(blobSpace, number));
   const rocksdb::Slice low(chunks.low);
   const rocksdb::Slice high(chunks.high);
-  rocksdb::ReadOptions options = view.options(false);
+  rocksdb::ReadOptions options = RocksSource::readOptions(view, false);
   options.iterate_lower_bound = &low;
   options.iterate_upper_bound = &high;
-  const std::unique_ptr<rocksdb::Iterator> iterator(view.base->NewIterator(options));
+  const std::unique_ptr<rocksdb::Iterator> iterator(database_.base().NewIterator(options));
   // The chunk that holds the offset begins at it or before.
   iterator->SeekForPrev(chunkKey(blob_, offset_));
   if (!iterator->Valid() && iterator->status().ok()) {

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "store/transactions/operation.hpp"
+#include "store/transactions/rocks_source.hpp"
 
 namespace vamos::store {
 

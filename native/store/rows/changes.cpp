@@ -28,19 +28,20 @@ bool isTouched(const Change& change, uint32_t index) {
 
 // Those whose entries a changed row gets anew. After a snapshot all: another transaction may have committed
 // them since, and they must show with the row, which is this one's now.
-std::vector<uint32_t> writtenIndexes(const Change& change, bool tookSnapshot) {
+std::vector<uint32_t> writtenIndexes(const Change& change, const KeyMaker& maker, bool tookSnapshot) {
   std::vector<uint32_t> indexes;
   for (uint32_t i = 0; i < change.table->indexes.size(); i++) {
-    if (isTouched(change, i) || (tookSnapshot && !change.table->indexes[i].isOpaque())) indexes.push_back(i);
+    if (isTouched(change, i) || (tookSnapshot && maker.canMake(change.table->indexes[i])))
+      indexes.push_back(i);
   }
   return indexes;
 }
 
 // Those of them whose keys can't be made.
-std::vector<uint32_t> keptIndexes(const Change& change, bool tookSnapshot) {
+std::vector<uint32_t> keptIndexes(const Change& change, const KeyMaker& maker, bool tookSnapshot) {
   std::vector<uint32_t> indexes;
   for (uint32_t i = 0; tookSnapshot && i < change.table->indexes.size(); i++) {
-    if (!isTouched(change, i) && change.table->indexes[i].isOpaque()) indexes.push_back(i);
+    if (!isTouched(change, i) && !maker.canMake(change.table->indexes[i])) indexes.push_back(i);
   }
   return indexes;
 }
@@ -48,20 +49,20 @@ std::vector<uint32_t> keptIndexes(const Change& change, bool tookSnapshot) {
 }  // namespace
 
 ChangeOperation::ChangeOperation(uint64_t number, const std::shared_ptr<Transaction>& transaction,
-                                 const Database& database, uint64_t maxTransactionBytes, Change change)
+                                 Source& source, Change change)
     : Operation(number, transaction),
-      database_(database),
-      maxTransactionBytes_(maxTransactionBytes),
+      source_(source),
       change_(std::move(change)),
       keys_(change_.keys),
-      writer_(transaction, database, maxTransactionBytes, change_.table,
-              change_.deletes ? WriteKind::DELETE : WriteKind::UPDATE, change_.wait, LockMode::SHARED),
+      writer_(transaction, source, change_.table, change_.deletes ? WriteKind::DELETE : WriteKind::UPDATE,
+              change_.wait, LockMode::SHARED),
       assigned_(change_.table->row, change_.assignments),
-      kept_(*transaction, *change_.table, keptIndexes(change_, transaction->tookSnapshot())),
+      kept_(*transaction, source, *change_.table,
+            keptIndexes(change_, source.keyMaker(), transaction->tookSnapshot())),
       keysBefore_(change_.table->indexes.size()),
       keysAfter_(change_.table->indexes.size()) {
   const Table& table = *change_.table;
-  writer_.indexes = writtenIndexes(change_, transaction->tookSnapshot());
+  writer_.indexes = writtenIndexes(change_, source.keyMaker(), transaction->tookSnapshot());
   writer_.before.entries.resize(table.indexes.size());
   writer_.after.entries.resize(table.indexes.size());
   for (uint32_t column = 0; column < table.row.columnCount(); column++) {
@@ -125,9 +126,7 @@ Progress ChangeOperation::read(const Budget& budget) {
     if (!reading_->outcome.ok()) return done(std::move(reading_->outcome));
     kept_.begin(reading_->outcome.result);
   }
-  const rocksdb::Status status = kept_.find(budget);
-  if (status.IsIncomplete()) return Progress::AGAIN;
-  if (!status.ok()) return done(database_.failure(status));
+  if (kept_.find(budget) == Progress::AGAIN) return Progress::AGAIN;
   state_ = Reading::READY;
   offset_ = 0;
   return Progress::DONE;
@@ -177,8 +176,7 @@ bool ChangeOperation::startReading() {
     cursor.options.upperExclusive = bounds.upperExclusive;
     cursor.rest = boundsRange(change_.table->indexes[cursor.options.index].space, cursor.options);
   }
-  reading_ =
-      std::make_shared<FetchOperation>(number, change_.cursor, database_, maxTransactionBytes_, windowBytes);
+  reading_ = std::make_shared<FetchOperation>(number, change_.cursor, source_, windowBytes);
   return true;
 }
 
@@ -195,7 +193,7 @@ std::shared_ptr<Operation> ChangeOperation::nextKeys() {
   keysOffset_ = reader.offset();
   GetOperation::Request request{change_.index, keys,       Lock::EXCLUSIVE,
                                 change_.wait,  {{}, true}, change_.filter};
-  return std::make_shared<GetOperation>(number, transaction, database_, change_.table, std::move(request));
+  return std::make_shared<GetOperation>(number, transaction, source_, change_.table, std::move(request));
 }
 
 ChangeOperation::Step ChangeOperation::row(const Budget& budget) {
@@ -206,10 +204,9 @@ ChangeOperation::Step ChangeOperation::row(const Budget& budget) {
   if (isChanged_) {
     Step step = writer_.checkLocks();
     if (step == Step::OK) step = writer_.write(static_cast<uint32_t>(found_ - 1), budget);
-    if (step == Step::OK) step = removeBlobs();
     if (step != Step::OK) return step;
-    const rocksdb::Status status = kept_.write(writer_.before.entries[0].key);
-    if (!status.ok()) return writer_.failStatus(status);
+    removeBlobs();
+    kept_.write(writer_.before.entries[0].key);
     changed_++;
   }
   isMade_ = false;
@@ -225,7 +222,7 @@ ChangeOperation::Step ChangeOperation::makeRow() {
     row_ = reader.take(lengthBytes);
     writer_.before.entries[0].key = writer_.after.entries[0].key = reader.lengthPrefixed(maxKeyBytes);
     if (reader.failed() || !table.row.isValid(row_)) {
-      return writer_.failStatus(rocksdb::Status::Corruption("a row doesn't fit its table's columns"));
+      return writer_.failCorrupted("a row doesn't fit its table's columns");
     }
     found_++;
   }
@@ -253,10 +250,11 @@ ChangeOperation::Step ChangeOperation::makeRow() {
 
 ChangeOperation::Step ChangeOperation::makeEntries(std::string_view row, std::vector<std::string>& keys,
                                                    std::vector<Entry>& entries) {
+  const KeyMaker& maker = source_.keyMaker();
   for (const uint32_t i : writer_.indexes) {
     if (i == 0) continue;
     keys[i].clear();
-    entries[i].hasNull = appendKey(change_.table->row, row, change_.table->indexes[i].parts, keys[i]);
+    entries[i].hasNull = maker.make(*change_.table, change_.table->indexes[i], row, keys[i]);
     entries[i].key = keys[i];
     if (keys[i].size() > maxKeyBytes) {
       return writer_.fail(ErrorCode::BAD_REQUEST,
@@ -267,14 +265,13 @@ ChangeOperation::Step ChangeOperation::makeEntries(std::string_view row, std::ve
   return Step::OK;
 }
 
-ChangeOperation::Step ChangeOperation::removeBlobs() {
+void ChangeOperation::removeBlobs() {
   for (const uint32_t column : blobColumns_) {
     if (RowLayout::isNull(row_, column)) continue;
     const std::string_view value = change_.table->row.value(row_, column);
     if (value.size() != referenceBytes || value[0] != referencedBlob) continue;
-    if (const Step step = writer_.removeBlob(Reader(value, 1).u64()); step != Step::OK) return step;
+    writer_.removeBlob(Reader(value, 1).u64());
   }
-  return Step::OK;
 }
 
 }  // namespace vamos::store

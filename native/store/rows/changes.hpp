@@ -28,8 +28,8 @@ struct Change {
 // all; its locks stay, but for those of index entries that it made.
 class ChangeOperation : public Operation {
  public:
-  ChangeOperation(uint64_t number, const std::shared_ptr<Transaction>& transaction, const Database& database,
-                  uint64_t maxTransactionBytes, Change change);
+  ChangeOperation(uint64_t number, const std::shared_ptr<Transaction>& transaction, Source& source,
+                  Change change);
 
   void keepInput() override;
 
@@ -53,11 +53,10 @@ class ChangeOperation : public Operation {
   // Of the current row: what it becomes and its entries. Not of one that stays as it is.
   Step makeRow();
   Step makeEntries(std::string_view row, std::vector<std::string>& keys, std::vector<Entry>& entries);
-  Step removeBlobs();
+  void removeBlobs();
   Progress fail(Outcome failure);
 
-  const Database& database_;
-  const uint64_t maxTransactionBytes_;
+  Source& source_;
   const Change change_;
   Input keys_;
   RowWriter writer_;

@@ -1,21 +1,17 @@
 #include "store/rows/cursor.hpp"
 
-#include <rocksdb/perf_context.h>
-
 #include <array>
 #include <utility>
 
 namespace vamos::store {
 namespace {
 
-constexpr size_t entriesAtOnce = 32;
 // The clock is asked once in so many rows.
 constexpr uint64_t rowsBetweenChecks = 16;
 // Or in so many bytes of rows: they are read whole, whatever becomes of them.
 constexpr size_t bytesBetweenChecks = 256 << 10;
-// A scan of so many rows goes on for longer than an iterator lives: the next one need not learn that anew.
+// A scan of so many rows goes on for longer than a walk lives: the next one need not learn that anew.
 constexpr uint64_t longScanRows = 1000;
-constexpr size_t longScanReadaheadBytes = 256 << 10;
 
 }  // namespace
 
@@ -31,32 +27,30 @@ void Cursor::chooseSource() {
   indexRows = IndexRows::make(*table, options.index, std::move(needed));
 }
 
-FetchOperation::FetchOperation(uint64_t number, std::shared_ptr<Cursor> cursor, const Database& database,
-                               uint64_t maxTransactionBytes, size_t windowBytes)
+FetchOperation::FetchOperation(uint64_t number, std::shared_ptr<Cursor> cursor, Source& source,
+                               size_t windowBytes)
     : Operation(number, cursor->transaction),
       cursor(std::move(cursor)),
-      database_(database),
-      maxTransactionBytes_(maxTransactionBytes),
+      source_(source),
       windowBytes_(windowBytes),
       startRest_(this->cursor->rest),
       startRows_(this->cursor->rows) {}
 
 void FetchOperation::undo() {
+  walk_.reset();
   cursor->rest = startRest_;
   cursor->rows = startRows_;
   if (cursor->aggregates) cursor->aggregates->clear();
 }
 
 Progress FetchOperation::run(const Budget& budget) {
-  // From the block cache alone an iterator may end, with a good status, before a file whose index is not
-  // cached (seen with RocksDB 7.8.3): rows would be missing. So scans always run on a thread.
-  if (budget.cachedOnly) return Progress::AGAIN;
-  const uint64_t& skipped = rocksdb::get_perf_context()->internal_delete_skipped_count;
-  const uint64_t skippedBefore = skipped;
+  if (budget.cachedOnly && !source_.canWalkCached()) return Progress::AGAIN;
+  cachedOnly_ = budget.cachedOnly;
+  const uint64_t before = source_.steppedOver();
   const Progress progress = read(budget);
-  tombstones_ += skipped - skippedBefore;
-  if (progress == Progress::DONE && tombstones_ > 0) {
-    database_.addTombstones(tombstones_, cursor->rowsRead, scannedRange());
+  steppedOver_ += source_.steppedOver() - before;
+  if (progress == Progress::DONE && steppedOver_ > 0) {
+    source_.scanned(scannedRange(), cursor->rowsRead, steppedOver_);
   }
   return progress;
 }
@@ -68,14 +62,14 @@ KeyRange FetchOperation::scannedRange() const {
 }
 
 Progress FetchOperation::read(const Budget& budget) {
-  // An iterator lives for one go: between two goes the tier may change, and it would pin what was dropped.
-  iterator_.reset();
+  // A walk lives for one go: between two goes the budget may change, and it would pin what was dropped.
+  walk_.reset();
   isPositioned_ = false;
   if (cursor->lock != Lock::NONE) {
     view_ = cursor->transaction->latestView();
   } else {
     if (!cursor->view) {
-      cursor->view = transaction ? transaction->statementView() : View{&database_.base(), nullptr, nullptr};
+      cursor->view = transaction ? transaction->statementView() : View{&source_, nullptr, nullptr};
     }
     view_ = *cursor->view;
     if (transaction) view_.writes = transaction->latestView().writes;
@@ -93,10 +87,12 @@ Progress FetchOperation::read(const Budget& budget) {
       case Step::AT_END:
         return finish(true);
       case Step::PARKED:
-        iterator_.reset();
+        walk_.reset();
         return Progress::PARKED;
+      case Step::AGAIN:
+        walk_.reset();
+        return Progress::AGAIN;
       case Step::FAILED:
-        iterator_.reset();
         undo();
         return Progress::DONE;
     }
@@ -104,7 +100,7 @@ Progress FetchOperation::read(const Budget& budget) {
     nextCheck = cursor->rowsRead + rowsBetweenChecks;
     bytesRead_ = 0;
     if (budget.isSpent()) {
-      iterator_.reset();
+      walk_.reset();
       return Progress::AGAIN;
     }
   }
@@ -123,9 +119,9 @@ bool FetchOperation::isAtLimit() const {
 }
 
 Progress FetchOperation::finish(bool atEnd) {
-  iterator_.reset();
+  walk_.reset();
   outcome.atEnd = atEnd;
-  database_.addRowsFromIndex(rowsFromIndex_);
+  source_.addRowsFromIndex(rowsFromIndex_);
   if (cursor->aggregates) {
     outcome.result = cursor->aggregates->result();
     cursor->aggregates->clear();
@@ -139,68 +135,50 @@ FetchOperation::Step FetchOperation::fail(Outcome failure) {
 }
 
 FetchOperation::Step FetchOperation::failEntry() {
-  return fail(database_.failure(rocksdb::Status::Corruption("an index entry without its primary key")));
+  return fail(source_.corruption("an index entry without its primary key"));
 }
 
 FetchOperation::Step FetchOperation::failRow() {
-  return fail(database_.failure(rocksdb::Status::Corruption("a row doesn't fit its table's columns")));
+  return fail(source_.corruption("a row doesn't fit its table's columns"));
 }
 
-void FetchOperation::openIterator() {
-  iterator_.reset();
-  isPositioned_ = false;
-  sequence_ = database_.base().GetLatestSequenceNumber();
-  bounds_ = cursor->rest;
-  lowSlice_ = bounds_.low;
-  highSlice_ = bounds_.high;
-  readOptions_ = view_.options(false);
-  const bool isLong = cursor->rowsRead >= longScanRows && !cursor->options.reverse;
-  if (isLong) readOptions_.readahead_size = longScanReadaheadBytes;
-  readOptions_.iterate_lower_bound = &lowSlice_;
-  // Backwards, the seek itself keeps below the bound. And with a bound, an iterator over the transaction's
-  // own writes that meets one of them there ends, where nothing committed is before it (seen with
-  // RocksDB 7.8.3).
-  readOptions_.iterate_upper_bound = cursor->options.reverse ? nullptr : &highSlice_;
-  iterator_ = view_.iterate(readOptions_);
-}
-
-FetchOperation::Step FetchOperation::checkPosition() {
-  if (iterator_->Valid()) {
-    // The transaction's own writes don't know of the bounds.
-    return cursor->rest.contains(toView(iterator_->key())) ? Step::OK : Step::AT_END;
+FetchOperation::Step FetchOperation::stepOf(Found found) {
+  switch (found) {
+    case Found::ROW:
+      return Step::OK;
+    case Found::ABSENT:
+      return Step::AT_END;
+    case Found::UNKNOWN:
+      break;
   }
-  const rocksdb::Status status = iterator_->status();
-  if (status.ok()) return Step::AT_END;
-  return fail(database_.failure(status));
+  return Step::AGAIN;
+}
+
+void FetchOperation::openWalk() {
+  walk_.reset();
+  isPositioned_ = false;
+  changes_ = source_.changes(cursor->table->indexes[cursor->options.index].space);
+  walk_ = view_.walk(cursor->rest, {.cachedOnly = cachedOnly_,
+                                    .isReverse = cursor->options.reverse,
+                                    .isLong = cursor->rowsRead >= longScanRows});
 }
 
 FetchOperation::Step FetchOperation::seek() {
   if (cursor->rest.isEmpty()) return Step::AT_END;
-  if (!iterator_) openIterator();
-  if (isPositioned_) {
-    if (!cursor->options.reverse) {
-      iterator_->Next();
-    } else {
-      iterator_->Prev();
-    }
-  } else if (!cursor->options.reverse) {
-    iterator_->Seek(cursor->rest.low);
-  } else {
-    iterator_->SeekForPrev(cursor->rest.high);
-    if (iterator_->Valid() && toView(iterator_->key()) >= cursor->rest.high) iterator_->Prev();
-  }
-  isPositioned_ = true;
-  return checkPosition();
+  if (!walk_) openWalk();
+  const bool isReverse = cursor->options.reverse;
+  if (std::exchange(isPositioned_, true)) return stepOf(isReverse ? walk_->previous() : walk_->next());
+  return stepOf(isReverse ? walk_->seekBefore(cursor->rest.high) : walk_->seek(cursor->rest.low));
 }
 
 void FetchOperation::pass() {
   cursor->rowsRead++;
   hasBegunEntry_ = false;
   if (!cursor->options.reverse) {
-    cursor->rest.low.assign(iterator_->key().data(), iterator_->key().size());
+    cursor->rest.low.assign(walk_->key());
     cursor->rest.low.push_back('\0');
   } else {
-    cursor->rest.high.assign(iterator_->key().data(), iterator_->key().size());
+    cursor->rest.high.assign(walk_->key());
   }
 }
 
@@ -228,7 +206,7 @@ FetchOperation::Step FetchOperation::plainStep() {
   if (!isPrimary()) return plainSecondaryRows();
   Step step = seek();
   if (step != Step::OK) return step;
-  step = append(toView(iterator_->key()).substr(4), toView(iterator_->value()));
+  step = append(walk_->key().substr(4), walk_->value());
   if (step != Step::FAILED) pass();
   return step;
 }
@@ -237,15 +215,14 @@ FetchOperation::Step FetchOperation::plainStep() {
 FetchOperation::Step FetchOperation::entryStep() {
   Step step = seek();
   if (step != Step::OK) return step;
-  const std::string_view entry = toView(iterator_->key());
+  const std::string_view entry = walk_->key();
   std::string_view primaryKey;
-  if (!entryPrimaryKey(entry, toView(iterator_->value()), primaryKey)) return failEntry();
-  bool owns = true;
+  if (!entryPrimaryKey(entry, walk_->value(), primaryKey)) return failEntry();
   const std::string rowKey = spaceKey(cursor->table->indexes[0].space, primaryKey);
-  const rocksdb::Status status = view_.ownsEntry(entry, rowKey, false, owns);
-  if (!status.ok()) return fail(database_.failure(status));
-  if (owns) step = appendEntry(entry, primaryKey, rowKey);
-  if (step != Step::FAILED) pass();
+  const Found owned = view_.ownsEntry(entry, rowKey, cachedOnly_);
+  if (owned == Found::UNKNOWN) return Step::AGAIN;
+  if (owned == Found::ROW) step = appendEntry(entry, primaryKey, rowKey);
+  if (step != Step::FAILED && step != Step::AGAIN) pass();
   return step;
 }
 
@@ -255,20 +232,28 @@ FetchOperation::Step FetchOperation::appendEntry(std::string_view entry, std::st
     rowsFromIndex_++;
     return append(primaryKey, *row);
   }
-  const rocksdb::Status status = view_.get(rowKey, false, value_);
-  if (status.IsNotFound()) return Step::OK;
-  return status.ok() ? append(primaryKey, toView(value_)) : fail(database_.failure(status));
+  return readAndAppend(rowKey);
+}
+
+// An entry whose row is not there counts for nothing.
+FetchOperation::Step FetchOperation::readAndAppend(const std::string& rowKey) {
+  switch (view_.get(rowKey, cachedOnly_, value_)) {
+    case Found::ROW:
+      return append(std::string_view(rowKey).substr(sizeof(uint32_t)), value_.bytes());
+    case Found::ABSENT:
+      return Step::OK;
+    case Found::UNKNOWN:
+      break;
+  }
+  return Step::AGAIN;
 }
 
 // Entries in groups, then their rows with one read.
 FetchOperation::Step FetchOperation::plainSecondaryRows() {
-  std::array<std::string, entriesAtOnce> entries;
-  std::array<std::string, entriesAtOnce> keys;
-  std::array<rocksdb::Slice, entriesAtOnce> slices;
-  std::array<rocksdb::PinnableSlice, entriesAtOnce> values;
-  std::array<rocksdb::Status, entriesAtOnce> statuses;
+  std::array<std::string, StoredValues::maxCount> entries;
+  std::array<std::string, StoredValues::maxCount> keys;
   const CursorOptions& options = cursor->options;
-  uint64_t wanted = entriesAtOnce;
+  uint64_t wanted = entries.size();
   if (!cursor->filter) {
     if (options.limitRows != 0) wanted = std::min(wanted, options.limitRows - cursor->rows);
     if (options.firstRows > cursor->rows) wanted = std::min(wanted, options.firstRows - cursor->rows);
@@ -279,25 +264,23 @@ FetchOperation::Step FetchOperation::plainSecondaryRows() {
   while (count < wanted) {
     step = seek();
     if (step != Step::OK) break;
-    entries[count].assign(iterator_->key().data(), iterator_->key().size());
+    entries[count].assign(walk_->key());
     std::string_view primaryKey;
-    if (!entryPrimaryKey(entries[count], toView(iterator_->value()), primaryKey)) return failEntry();
+    if (!entryPrimaryKey(entries[count], walk_->value(), primaryKey)) return failEntry();
     keys[count] = spaceKey(cursor->table->indexes[0].space, primaryKey);
-    slices[count] = keys[count];
     count++;
     pass();
   }
   cursor->rest = before;
   if (step == Step::FAILED || count == 0) return step;
-  view_.multiGet(count, slices.data(), false, values.data(), statuses.data());
+  view_.multiGet({keys.data(), count}, cachedOnly_, values_);
   for (size_t i = 0; i < count; i++) {
-    if (!statuses[i].ok() && !statuses[i].IsNotFound()) return fail(database_.failure(statuses[i]));
     if (isFull() || isAtLimit()) return Step::OK;
-    bool owns = true;
-    const rocksdb::Status status = view_.ownsEntry(entries[i], keys[i], false, owns);
-    if (!status.ok()) return fail(database_.failure(status));
-    if (statuses[i].ok() && owns) {
-      const Step appended = append(std::string_view(keys[i]).substr(4), toView(values[i]));
+    if (values_.found[i] == Found::UNKNOWN) return Step::AGAIN;
+    const Found owned = view_.ownsEntry(entries[i], keys[i], cachedOnly_);
+    if (owned == Found::UNKNOWN) return Step::AGAIN;
+    if (values_.found[i] == Found::ROW && owned == Found::ROW) {
+      const Step appended = append(std::string_view(keys[i]).substr(4), values_.bytes[i]);
       if (appended == Step::FAILED) return appended;
     }
     if (!options.reverse) {
@@ -329,8 +312,8 @@ FetchOperation::Step FetchOperation::lockedEnd() {
   if (cursor->rest.isEmpty() || !looksAtGaps()) return Step::AT_END;
   const Step step = lockGap(cursor->rest);
   if (step != Step::OK) return step;
-  if (database_.base().GetLatestSequenceNumber() == sequence_) return Step::AT_END;
-  openIterator();
+  if (isUnchanged()) return Step::AT_END;
+  openWalk();
   const Step again = seek();
   // An entry that came meanwhile: the next step takes it, from its start.
   isPositioned_ = false;
@@ -355,10 +338,10 @@ bool FetchOperation::isOnlyOne(std::string_view entry) const {
          entry.substr(4) == *options.lower;
 }
 
-void FetchOperation::checkQueued(Step found) {
-  if (queuedRow_.empty()) return;
-  const std::string row = std::exchange(queuedRow_, {});
-  if (found == Step::OK && toView(iterator_->key()) == queuedEntry_) return;
+void FetchOperation::checkPaused(Step found) {
+  if (pausedRow_.empty() || found == Step::AGAIN) return;
+  const std::string row = std::exchange(pausedRow_, {});
+  if (found == Step::OK && walk_->key() == pausedEntry_) return;
   hasBegunEntry_ = false;
   if (!locksGaps()) transaction->unlockRow(row, lockMark_);
 }
@@ -366,18 +349,18 @@ void FetchOperation::checkQueued(Step found) {
 FetchOperation::Step FetchOperation::lockingStep() {
   const CursorOptions& options = cursor->options;
   Step step = seek();
-  checkQueued(step);
+  checkPaused(step);
   if (step == Step::AT_END) return lockedEnd();
   if (step != Step::OK) return step;
-  if (transaction->lockBytes() > maxTransactionBytes_) {
+  if (transaction->lockBytes() > source_.maxTransactionBytes()) {
     return fail(Outcome::failure(ErrorCode::TRANSACTION_TOO_LARGE,
                                  "the transaction holds too many locks; scan less, or without locks"));
   }
-  const std::string entry = iterator_->key().ToString();
+  const std::string entry = std::string(walk_->key());
   std::string_view primaryKey = std::string_view(entry).substr(4);
   if (!isPrimary()) {
     std::string_view found;
-    if (!entryPrimaryKey(entry, toView(iterator_->value()), found)) return failEntry();
+    if (!entryPrimaryKey(entry, walk_->value(), found)) return failEntry();
     primaryKey_.assign(found);
     primaryKey = primaryKey_;
   }
@@ -398,15 +381,12 @@ FetchOperation::Step FetchOperation::lockingStep() {
     return Step::OK;
   }
   step = locked(answer);
-  if (step == Step::PARKED) {
-    queuedEntry_ = entry;
-    queuedRow_ = rowKey;
-  }
-  if (step != Step::OK) return step;
-  if (database_.base().GetLatestSequenceNumber() != sequence_) {
-    openIterator();
+  if (step != Step::OK) return pauseAt(entry, rowKey, step);
+  if (!isUnchanged()) {
+    openWalk();
     step = seek();
-    const bool isSame = step == Step::OK && toView(iterator_->key()) == entry && pointsTo(primaryKey);
+    if (step == Step::AGAIN) return pauseAt(entry, rowKey, step);
+    const bool isSame = step == Step::OK && walk_->key() == entry && pointsTo(primaryKey);
     if (!isSame && !locksGaps()) transaction->unlockRow(rowKey, lockMark_);
     if (step == Step::AT_END) return lockedEnd();
     if (step != Step::OK) return step;
@@ -417,26 +397,31 @@ FetchOperation::Step FetchOperation::lockingStep() {
     }
   }
   if (isPrimary()) {
-    step = append(primaryKey, toView(iterator_->value()));
+    step = append(primaryKey, walk_->value());
   } else {
-    const rocksdb::Status status = view_.get(rowKey, false, value_);
-    if (!status.ok() && !status.IsNotFound()) return fail(database_.failure(status));
-    step = status.ok() ? append(primaryKey, toView(value_)) : Step::OK;
+    step = readAndAppend(rowKey);
   }
-  if (step == Step::FAILED) return step;
+  if (step == Step::FAILED || step == Step::AGAIN) return pauseAt(entry, rowKey, step);
   if (step == Step::LEFT_OUT && !locksGaps()) transaction->unlockRow(rowKey, lockMark_);
   pass();
   if (isAlone) cursor->rest.high = cursor->rest.low;
   return Step::OK;
 }
 
+FetchOperation::Step FetchOperation::pauseAt(std::string_view entry, const std::string& rowKey, Step step) {
+  if (step == Step::FAILED) return step;
+  pausedEntry_ = entry;
+  pausedRow_ = rowKey;
+  return step;
+}
+
 FetchOperation::Step FetchOperation::anothersRow(const std::string& rowKey) {
-  const rocksdb::Status status = view_.get(rowKey, false, value_);
-  if (!status.ok() && !status.IsNotFound()) return fail(database_.failure(status));
-  bool isWanted = status.ok();
+  const Found found = view_.get(rowKey, cachedOnly_, value_);
+  if (found == Found::UNKNOWN) return Step::AGAIN;
+  bool isWanted = found == Found::ROW;
   if (isWanted && cursor->filter) {
-    if (!cursor->table->row.isValid(toView(value_))) return failRow();
-    isWanted = cursor->filter->isTrue(toView(value_));
+    if (!cursor->table->row.isValid(value_.bytes())) return failRow();
+    isWanted = cursor->filter->isTrue(value_.bytes());
   }
   if (isWanted && cursor->awaitsWanted) {
     awaitedRow_ = rowKey;
@@ -444,18 +429,22 @@ FetchOperation::Step FetchOperation::anothersRow(const std::string& rowKey) {
     return Step::OK;
   }
   if (isWanted) {
-    if (append(std::string_view(rowKey).substr(4), toView(value_)) == Step::FAILED) return Step::FAILED;
+    if (append(std::string_view(rowKey).substr(4), value_.bytes()) == Step::FAILED) return Step::FAILED;
     outcome.lastUnlocked = true;
   }
   pass();
   return Step::OK;
 }
 
-// Whether the index entry under the iterator still belongs to this row.
+bool FetchOperation::isUnchanged() const {
+  return source_.changes(cursor->table->indexes[cursor->options.index].space) == changes_;
+}
+
+// Whether the index entry where the walk stands still belongs to this row.
 bool FetchOperation::pointsTo(std::string_view primaryKey) const {
   if (isPrimary()) return true;
   std::string_view found;
-  return entryPrimaryKey(toView(iterator_->key()), toView(iterator_->value()), found) && found == primaryKey;
+  return entryPrimaryKey(walk_->key(), walk_->value(), found) && found == primaryKey;
 }
 
 }  // namespace vamos::store

@@ -32,7 +32,7 @@ struct Cursor {
   void chooseSource();
 };
 
-// Reads the next window of a cursor; all of them at once, where they are aggregated.
+// Reads the next window of a cursor; all of them together, where they are aggregated.
 //
 // The filter comes after the lock: where no gaps are locked, a row that doesn't pass gives its lock back.
 //
@@ -46,8 +46,7 @@ struct Cursor {
 // behind it is locked before the reader has decided whether to wait for it.
 class FetchOperation : public Operation {
  public:
-  FetchOperation(uint64_t number, std::shared_ptr<Cursor> cursor, const Database& database,
-                 uint64_t maxTransactionBytes, size_t windowBytes);
+  FetchOperation(uint64_t number, std::shared_ptr<Cursor> cursor, Source& source, size_t windowBytes);
 
   const std::shared_ptr<Cursor> cursor;
 
@@ -57,7 +56,7 @@ class FetchOperation : public Operation {
   void undo() override;
 
  private:
-  enum class Step { OK, LEFT_OUT, AT_END, PARKED, FAILED };
+  enum class Step { OK, LEFT_OUT, AT_END, PARKED, AGAIN, FAILED };
 
   Progress read(const Budget& budget);
   // What this window's scan went over so far.
@@ -68,25 +67,29 @@ class FetchOperation : public Operation {
   bool isOnlyOne(std::string_view entry) const;
   bool isFull() const;
   bool isAtLimit() const;
-  void openIterator();
+  void openWalk();
   // Onto the entry that comes next; AT_END: there is none.
   Step seek();
-  Step checkPosition();
+  static Step stepOf(Found found);
   // The current entry is done with.
   void pass();
   Step plainStep();
   Step entryStep();
   Step appendEntry(std::string_view entry, std::string_view primaryKey, const std::string& rowKey);
+  Step readAndAppend(const std::string& rowKey);
   Step plainSecondaryRows();
   Step lockingStep();
+  // The lock of the entry's row is held, or waited for, while the operation pauses.
+  Step pauseAt(std::string_view entry, const std::string& rowKey, Step step);
   // Of a semi-consistent scan: the row that another transaction has locked.
   Step anothersRow(const std::string& rowKey);
   Step locked(LockAnswer answer);
   Step lockedEnd();
-  // Under READ COMMITTED: gives back the lock that was waited for if its entry is not at this position any
-  // more.
-  void checkQueued(Step found);
+  // Under READ COMMITTED: gives back the lock of an earlier go if its entry is not at this position any more.
+  void checkPaused(Step found);
   bool looksAtGaps() const;
+  // Whether nothing was committed in the index since the walk was begun.
+  bool isUnchanged() const;
   Step lockGap(const KeyRange& gap);
   bool pointsTo(std::string_view primaryKey) const;
   // LEFT_OUT: the filter says no.
@@ -96,30 +99,27 @@ class FetchOperation : public Operation {
   Step failRow();
   Progress finish(bool atEnd);
 
-  const Database& database_;
-  const uint64_t maxTransactionBytes_;
+  Source& source_;
   const size_t windowBytes_;
   const KeyRange startRest_;
   const uint64_t startRows_;
   View view_;
-  rocksdb::ReadOptions readOptions_;
-  KeyRange bounds_;  // of the iterator: what the read options point to
-  rocksdb::Slice lowSlice_;
-  rocksdb::Slice highSlice_;
-  std::unique_ptr<rocksdb::Iterator> iterator_;
+  bool cachedOnly_ = false;  // this go
+  std::unique_ptr<Walk> walk_;
   bool isPositioned_ = false;
   uint64_t rowsFromIndex_ = 0;
-  uint64_t tombstones_ = 0;  // stepped over
-  size_t bytesRead_ = 0;     // since the clock was asked
-  uint64_t lockMark_ = 0;    // before the first lock of the entry that comes next
+  uint64_t steppedOver_ = 0;  // entries of removed rows
+  size_t bytesRead_ = 0;      // since the clock was asked
+  uint64_t lockMark_ = 0;     // before the first lock of the entry that comes next
   bool hasBegunEntry_ = false;
-  // The entry whose row's lock was waited for, and that row: nothing where none was.
-  std::string queuedEntry_;
-  std::string queuedRow_;
-  uint64_t sequence_ = 0;  // of the database, just before the iterator was made
+  // The entry at whose row the operation paused, and that row: nothing where it did not.
+  std::string pausedEntry_;
+  std::string pausedRow_;
+  uint64_t changes_ = 0;  // of the source, just before the walk was begun
   std::string primaryKey_;
   std::string awaitedRow_;  // of a semi-consistent scan: the key of a row that is wanted and has to be locked
-  rocksdb::PinnableSlice value_;
+  StoredValue value_;
+  StoredValues values_;
 };
 
 }  // namespace vamos::store

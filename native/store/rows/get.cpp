@@ -6,16 +6,15 @@
 namespace vamos::store {
 namespace {
 
-constexpr size_t keysAtOnce = 32;
-
-rocksdb::Status unfitRow() { return rocksdb::Status::Corruption("a row doesn't fit its table's columns"); }
+constexpr const char* unfitRow = "a row doesn't fit its table's columns";
+constexpr const char* unfitEntry = "an index entry without its primary key";
 
 }  // namespace
 
-GetOperation::GetOperation(uint64_t number, std::shared_ptr<Transaction> transaction,
-                           const Database& database, std::shared_ptr<const Table> table, Request request)
+GetOperation::GetOperation(uint64_t number, std::shared_ptr<Transaction> transaction, Source& source,
+                           std::shared_ptr<const Table> table, Request request)
     : Operation(number, std::move(transaction)),
-      database_(database),
+      source_(source),
       table_(std::move(table)),
       request_(std::move(request)),
       keys_(request_.keys) {
@@ -35,13 +34,13 @@ Outcome GetOperation::badKeys() const {
 
 GetOperation::Step GetOperation::filter(std::string_view row) {
   if (!request_.filter) return Step::FOUND;
-  if (!table_->row.isValid(row)) return fail(database_.failure(unfitRow()));
+  if (!table_->row.isValid(row)) return fail(source_.corruption(unfitRow));
   return request_.filter->isTrue(row) ? Step::FOUND : Step::MISSING;
 }
 
 bool GetOperation::append(std::string_view primaryKey, std::string_view row) {
   if (!request_.projection.append(*table_, primaryKey, row, outcome.result)) {
-    outcome = database_.failure(unfitRow());
+    outcome = source_.corruption(unfitRow);
     return false;
   }
   outcome.count++;
@@ -53,11 +52,10 @@ bool GetOperation::append(std::string_view primaryKey, std::string_view row) {
 
 Progress GetOperation::runPlain(const Budget& budget) {
   if (!view_) {
-    view_ = transaction ? transaction->statementView() : View{&database_.base(), nullptr, nullptr};
+    view_ = transaction ? transaction->statementView() : View{&source_, nullptr, nullptr};
     // A single read needs no snapshot to agree with itself.
     const bool isOneRead = request_.index == 0 && keys_.bytes().size() <= 4 + maxKeyBytes;
-    if (!view_->snapshot && !isOneRead)
-      view_->snapshot = std::make_shared<rocksdb::ManagedSnapshot>(view_->base);
+    if (!view_->snapshot && !isOneRead) view_->snapshot = source_.snapshot();
   }
   if (request_.index == 0 && offset_ == 0) {
     Reader reader(keys_.bytes());
@@ -65,91 +63,95 @@ Progress GetOperation::runPlain(const Budget& budget) {
     if (readKey(reader, key) && reader.atEnd()) return runPlainOne(key, budget);
   }
   const uint32_t space = table_->indexes[request_.index].space;
-  std::array<std::string, keysAtOnce> keys;
-  std::array<rocksdb::Slice, keysAtOnce> slices;
-  std::array<rocksdb::PinnableSlice, keysAtOnce> values;
-  std::array<rocksdb::Status, keysAtOnce> statuses;
+  std::array<std::string, StoredValues::maxCount> keys;
+  StoredValues values;
   while (offset_ < keys_.bytes().size()) {
     Reader reader(keys_.bytes(), offset_);
     size_t count = 0;
-    while (count < keysAtOnce && !reader.atEnd()) {
+    while (count < keys.size() && !reader.atEnd()) {
       std::string_view key;
       if (!readKey(reader, key)) return done(badKeys());
-      keys[count] = spaceKey(space, key);
-      slices[count] = keys[count];
-      values[count].Reset();
-      count++;
+      keys[count++] = spaceKey(space, key);
     }
     if (count == 1) {
-      statuses[0] = view_->get(keys[0], budget.cachedOnly, values[0]);
+      values.found[0] = view_->get(keys[0], budget.cachedOnly, value_);
+      values.bytes[0] = value_.bytes();
     } else {
-      view_->multiGet(count, slices.data(), budget.cachedOnly, values.data(), statuses.data());
+      view_->multiGet({keys.data(), count}, budget.cachedOnly, values);
     }
     const size_t resultBytes = outcome.result.size();
     const uint64_t resultCount = outcome.count;
     const uint64_t rowsFromIndex = rowsFromIndex_;
     for (size_t i = 0; i < count; i++) {
       std::string_view primaryKey = std::string_view(keys[i]).substr(4);
-      std::string_view row = toView(values[i]);
-      if (request_.index != 0 && statuses[i].ok()) {
-        statuses[i] = rowOfEntry(keys[i], budget.cachedOnly, values[i], row);
+      std::string_view row = values.bytes[i];
+      Step step = stepOf(values.found[i]);
+      if (request_.index != 0 && step == Step::FOUND) {
+        step = rowOfEntry(keys[i], values.bytes[i], budget.cachedOnly, row);
         primaryKey = primaryKey_;
       }
-      if (statuses[i].ok()) {
-        const Step step = filter(row);
-        if (step == Step::FAILED) return Progress::DONE;
-        if (step == Step::MISSING) statuses[i] = rocksdb::Status::NotFound();
-      }
-      if (statuses[i].ok()) {
-        if (!append(primaryKey, row)) return Progress::DONE;
-      } else if (statuses[i].IsNotFound()) {
-        appendU32(outcome.result, missingRow);
-      } else if (statuses[i].IsIncomplete()) {
-        outcome.result.resize(resultBytes);
-        outcome.count = resultCount;
-        rowsFromIndex_ = rowsFromIndex;
-        return Progress::AGAIN;
-      } else {
-        return done(database_.failure(statuses[i]));
+      if (step == Step::FOUND) step = filter(row);
+      switch (step) {
+        case Step::FOUND:
+          if (!append(primaryKey, row)) return Progress::DONE;
+          break;
+        case Step::MISSING:
+          appendU32(outcome.result, missingRow);
+          break;
+        case Step::AGAIN:
+          outcome.result.resize(resultBytes);
+          outcome.count = resultCount;
+          rowsFromIndex_ = rowsFromIndex;
+          return Progress::AGAIN;
+        default:
+          return Progress::DONE;
       }
     }
     offset_ = reader.offset();
     if (budget.isSpent() && offset_ < keys_.bytes().size()) return Progress::AGAIN;
   }
-  database_.addRowsFromIndex(rowsFromIndex_);
+  source_.addRowsFromIndex(rowsFromIndex_);
   return Progress::DONE;
 }
 
-rocksdb::Status GetOperation::rowOfEntry(std::string_view entry, bool cachedOnly,
-                                         rocksdb::PinnableSlice& value, std::string_view& row) {
-  std::string_view found;
-  if (!entryPrimaryKey(entry, toView(value), found)) {
-    return rocksdb::Status::Corruption("an index entry without its primary key");
+GetOperation::Step GetOperation::stepOf(Found found) {
+  switch (found) {
+    case Found::ROW:
+      return Step::FOUND;
+    case Found::ABSENT:
+      return Step::MISSING;
+    case Found::UNKNOWN:
+      break;
   }
+  return Step::AGAIN;
+}
+
+GetOperation::Step GetOperation::rowOfEntry(std::string_view entry, std::string_view value, bool cachedOnly,
+                                            std::string_view& row) {
+  std::string_view found;
+  if (!entryPrimaryKey(entry, value, found)) return fail(source_.corruption(unfitEntry));
   primaryKey_.assign(found);
   const std::string rowKey = spaceKey(table_->indexes[0].space, primaryKey_);
-  bool owns = true;
-  rocksdb::Status status = view_->ownsEntry(entry, rowKey, cachedOnly, owns);
-  if (!status.ok()) return status;
-  if (!owns) return rocksdb::Status::NotFound();
+  Step step = stepOf(view_->ownsEntry(entry, rowKey, cachedOnly));
+  if (step != Step::FOUND) return step;
   const std::optional<std::string_view> made =
       indexRows_ ? indexRows_->row(entry, primaryKey_) : std::nullopt;
   if (made) {
     rowsFromIndex_++;
     row = *made;
-    return status;
+    return Step::FOUND;
   }
-  status = view_->get(rowKey, cachedOnly, value);
-  row = toView(value);
-  return status;
+  step = stepOf(view_->get(rowKey, cachedOnly, value_));
+  row = value_.bytes();
+  return step;
 }
 
 Progress GetOperation::runPlainOne(std::string_view key, const Budget& budget) {
   Step step = read(*view_, spaceKey(table_->indexes[0].space, key), budget);
-  if (step == Step::FOUND) step = filter(toView(value_));
+  if (step == Step::FOUND) step = filter(value_.bytes());
   switch (step) {
     case Step::FOUND:
-      append(key, toView(value_));
+      append(key, value_.bytes());
       return Progress::DONE;
     case Step::MISSING:
       appendU32(outcome.result, missingRow);
@@ -166,20 +168,20 @@ Progress GetOperation::runLocking(const Budget& budget) {
     Reader reader(keys_.bytes(), offset_);
     std::string_view key;
     if (!readKey(reader, key)) return done(badKeys());
-    if (transaction->lockBytes() > database_.maxTransactionBytes()) {
+    if (transaction->lockBytes() > source_.maxTransactionBytes()) {
       return done(Outcome::failure(ErrorCode::TRANSACTION_TOO_LARGE,
                                    "the transaction holds too many locks; lock less, or commit in between"));
     }
     Step step = lockedRow(key, budget);
     if (step == Step::FOUND) {
-      step = filter(toView(value_));
+      step = filter(value_.bytes());
       if (step == Step::MISSING && !transaction->locksGaps()) {
         transaction->unlockRow(spaceKey(table_->indexes[0].space, primaryKey_), lockMark_);
       }
     }
     switch (step) {
       case Step::FOUND:
-        if (!append(primaryKey_, toView(value_))) return Progress::DONE;
+        if (!append(primaryKey_, value_.bytes())) return Progress::DONE;
         break;
       case Step::MISSING:
         appendU32(outcome.result, missingRow);
@@ -218,10 +220,7 @@ GetOperation::Step GetOperation::lockKey(std::string_view key, LockMode mode) {
 }
 
 GetOperation::Step GetOperation::read(const View& view, std::string_view key, const Budget& budget) {
-  const rocksdb::Status status = view.get(key, budget.cachedOnly, value_);
-  if (status.ok()) return Step::FOUND;
-  if (status.IsNotFound()) return Step::MISSING;
-  return status.IsIncomplete() ? Step::AGAIN : fail(database_.failure(status));
+  return stepOf(view.get(key, budget.cachedOnly, value_));
 }
 
 // A row's lock is enough where the key is there: who removes the key from an index locks the row first. It is
@@ -229,22 +228,24 @@ GetOperation::Step GetOperation::read(const View& view, std::string_view key, co
 GetOperation::Step GetOperation::lockedRow(std::string_view key, const Budget& budget) {
   if (!std::exchange(hasBegunKey_, true)) lockMark_ = transaction->lockMark();
   const View view = transaction->latestView();
-  const std::string entry = spaceKey(table_->indexes[request_.index].space, key);
+  const uint32_t space = table_->indexes[request_.index].space;
+  const std::string entry = spaceKey(space, key);
   std::string rowKey = entry;
   primaryKey_.assign(key);
   while (true) {
-    const uint64_t sequence = database_.base().GetLatestSequenceNumber();
+    const uint64_t changes = source_.changes(space);
     Step step = read(view, entry, budget);
     if (step == Step::MISSING) {
-      // What it was waited for leads to that row no more.
-      if (!awaitedRow_.empty()) transaction->unlockRow(std::exchange(awaitedRow_, {}), lockMark_);
+      // The entry leads no more to the row that was waited for.
+      const std::string awaited = std::exchange(awaitedRow_, {});
+      if (!awaited.empty() && awaited != entry) transaction->unlockRow(awaited, lockMark_);
       step = lockMissing(view, entry, budget);
     }
     if (step != Step::FOUND) return step;
     if (request_.index != 0) {
       std::string_view found;
-      if (!entryPrimaryKey(entry, toView(value_), found)) {
-        return fail(database_.failure(rocksdb::Status::Corruption("an index entry without its primary key")));
+      if (!entryPrimaryKey(entry, value_.bytes(), found)) {
+        return fail(source_.corruption(unfitEntry));
       }
       primaryKey_.assign(found);
       rowKey = spaceKey(table_->indexes[0].space, primaryKey_);
@@ -255,17 +256,18 @@ GetOperation::Step GetOperation::lockedRow(std::string_view key, const Budget& b
     step = lockKey(rowKey, lockMode(request_.lock));
     if (step == Step::PARKED) awaitedRow_ = rowKey;
     if (step != Step::FOUND) return step;
-    if (database_.base().GetLatestSequenceNumber() != sequence) {
+    if (source_.changes(space) != changes) {
       step = read(view, entry, budget);
       std::string_view found = primaryKey_;
-      if (step == Step::FOUND && request_.index != 0) entryPrimaryKey(entry, toView(value_), found);
+      if (step == Step::FOUND && request_.index != 0) entryPrimaryKey(entry, value_.bytes(), found);
       if (step == Step::MISSING || found != primaryKey_) {
         transaction->unlockRow(rowKey, lockMark_);
         continue;
       }
-      if (step != Step::FOUND) return step;
     }
-    return request_.index == 0 ? Step::FOUND : read(view, rowKey, budget);
+    if (step == Step::FOUND && request_.index != 0) step = read(view, rowKey, budget);
+    if (step == Step::AGAIN) awaitedRow_ = rowKey;
+    return step;
   }
 }
 
@@ -275,32 +277,31 @@ GetOperation::Step GetOperation::lockMissing(const View& view, const std::string
   if (step != Step::FOUND) return step;
   step = read(view, key, budget);
   if (step == Step::MISSING && transaction->locksGaps()) {
-    // As every scan: an iterator over the block cache alone may end too early.
-    if (budget.cachedOnly) return Step::AGAIN;
-    transaction->lockGapAround(key, gapOf(view, key));
+    KeyRange gap;
+    step = gapOf(view, key, budget, gap);
+    if (step == Step::MISSING) transaction->lockGapAround(key, std::move(gap));
   }
+  if (step == Step::AGAIN) awaitedRow_ = key;
   if (step == Step::MISSING || step == Step::FOUND) transaction->unlockRow(key, lockMark_);
   return step;
 }
 
 // Between the nearest keys of the index on both sides.
-KeyRange GetOperation::gapOf(const View& view, const std::string& key) const {
-  KeyRange gap = prefixRange(key.substr(0, sizeof(uint32_t)));
-  const KeyRange bounds = gap;
-  const rocksdb::Slice low(bounds.low);
-  const rocksdb::Slice high(bounds.high);
-  rocksdb::ReadOptions options = view.options(false);
-  options.iterate_lower_bound = &low;
-  options.iterate_upper_bound = &high;
-  const std::unique_ptr<rocksdb::Iterator> iterator = view.iterate(options);
-  iterator->Seek(key);
-  // The transaction's own writes don't know of the bounds.
-  if (iterator->Valid() && bounds.contains(toView(iterator->key()))) gap.high = iterator->key().ToString();
-  iterator->SeekForPrev(key);
-  if (iterator->Valid() && bounds.contains(toView(iterator->key()))) {
-    gap.low = iterator->key().ToString() + '\0';
+GetOperation::Step GetOperation::gapOf(const View& view, const std::string& key, const Budget& budget,
+                                       KeyRange& gap) {
+  if (budget.cachedOnly && !source_.canWalkCached()) return Step::AGAIN;
+  gap = prefixRange(key.substr(0, sizeof(uint32_t)));
+  const std::unique_ptr<Walk> walk = view.walk(gap, {.cachedOnly = budget.cachedOnly});
+  Found found = walk->seek(key);
+  if (found == Found::UNKNOWN) return Step::AGAIN;
+  if (found == Found::ROW) gap.high = walk->key();
+  found = walk->seekBefore(key);
+  if (found == Found::UNKNOWN) return Step::AGAIN;
+  if (found == Found::ROW) {
+    gap.low = walk->key();
+    gap.low.push_back('\0');
   }
-  return gap;
+  return Step::MISSING;
 }
 
 }  // namespace vamos::store

@@ -22,7 +22,7 @@ class GetOperation : public Operation {
     std::shared_ptr<const Program> filter;  // a row that doesn't pass reads as not there
   };
   // Without a transaction: of the latest committed rows.
-  GetOperation(uint64_t number, std::shared_ptr<Transaction> transaction, const Database& database,
+  GetOperation(uint64_t number, std::shared_ptr<Transaction> transaction, Source& source,
                std::shared_ptr<const Table> table, Request request);
 
   void keepInput() override { keys_.keep(); }
@@ -33,18 +33,19 @@ class GetOperation : public Operation {
  private:
   enum class Step { FOUND, MISSING, PARKED, AGAIN, FAILED };
 
+  static Step stepOf(Found found);
   Progress runPlain(const Budget& budget);
   // One key of the primary key: the common case, without room for many.
   Progress runPlainOne(std::string_view key, const Budget& budget);
-  // The row of an entry of a secondary index, whose value `value` holds; it stands in there or in indexRows_,
+  // The row of an entry of a secondary index, which has this value. It stands in value_ or in indexRows_,
   // its primary key in primaryKey_.
-  rocksdb::Status rowOfEntry(std::string_view entry, bool cachedOnly, rocksdb::PinnableSlice& value,
-                             std::string_view& row);
+  Step rowOfEntry(std::string_view entry, std::string_view value, bool cachedOnly, std::string_view& row);
   Progress runLocking(const Budget& budget);
   Step lockedRow(std::string_view key, const Budget& budget);
   // Nothing has the key: its gap is locked, where gaps are. FOUND: something has it now.
   Step lockMissing(const View& view, const std::string& key, const Budget& budget);
-  KeyRange gapOf(const View& view, const std::string& key) const;
+  // MISSING: the gap around the key is known.
+  Step gapOf(const View& view, const std::string& key, const Budget& budget, KeyRange& gap);
   // FOUND: the lock is held; MISSING: it is to be skipped.
   Step lockKey(std::string_view key, LockMode mode);
   Step read(const View& view, std::string_view key, const Budget& budget);
@@ -55,19 +56,21 @@ class GetOperation : public Operation {
   bool append(std::string_view primaryKey, std::string_view row);
   Outcome badKeys() const;
 
-  const Database& database_;
+  Source& source_;
   const std::shared_ptr<const Table> table_;
   const Request request_;
   Input keys_;
   std::optional<View> view_;            // plain reads
   std::optional<IndexRows> indexRows_;  // as Cursor::indexRows
   uint64_t rowsFromIndex_ = 0;
-  size_t offset_ = 0;       // in the keys
-  uint64_t lockMark_ = 0;   // before the first lock of the current key
-  std::string awaitedRow_;  // whose lock was waited for; nothing: none
+  size_t offset_ = 0;      // in the keys
+  uint64_t lockMark_ = 0;  // before the first lock of the current key
+  // The key whose lock was waited for, or is held while something is fetched that tells whether the lock is
+  // needed. Nothing: there is none.
+  std::string awaitedRow_;
   bool hasBegunKey_ = false;
   std::string primaryKey_;  // of the row found
-  rocksdb::PinnableSlice value_;
+  StoredValue value_;
 };
 
 }  // namespace vamos::store

@@ -11,8 +11,9 @@ constexpr size_t entriesBetweenChecks = 16;
 
 }  // namespace
 
-KeptEntries::KeptEntries(Transaction& transaction, const Table& table, std::vector<uint32_t> indexes)
-    : transaction_(transaction), table_(table), indexes_(std::move(indexes)) {}
+KeptEntries::KeptEntries(Transaction& transaction, Source& source, const Table& table,
+                         std::vector<uint32_t> indexes)
+    : transaction_(transaction), source_(source), table_(table), indexes_(std::move(indexes)) {}
 
 void KeptEntries::begin(std::string_view window) {
   entries_.clear();
@@ -24,16 +25,16 @@ void KeptEntries::begin(std::string_view window) {
   offset_ = 0;
 }
 
-rocksdb::Status KeptEntries::find(const Budget& budget) {
-  if (indexes_.empty()) return {};
-  rocksdb::Status status = compareRows(budget);
+Progress KeptEntries::find(const Budget& budget) {
+  if (indexes_.empty()) return Progress::DONE;
+  Progress progress = compareRows(budget);
   for (Search& search : searches_) {
-    if (status.ok() && !search.primaryKeys.empty()) status = scan(search, budget);
+    if (progress == Progress::DONE && !search.primaryKeys.empty()) progress = scan(search, budget);
   }
-  return status;
+  return progress;
 }
 
-rocksdb::Status KeptEntries::compareRows(const Budget& budget) {
+Progress KeptEntries::compareRows(const Budget& budget) {
   View snapshot = transaction_.statementView();
   snapshot.writes = nullptr;
   Reader reader(window_, offset_);
@@ -43,21 +44,20 @@ rocksdb::Status KeptEntries::compareRows(const Budget& budget) {
       const std::string_view row = reader.take(lengthBytes);
       const std::string_view primaryKey = reader.lengthPrefixed(maxKeyBytes);
       const std::string rowKey = spaceKey(table_.indexes[0].space, primaryKey);
-      rocksdb::Status status = snapshot.get(rowKey, budget.cachedOnly, before_);
-      if (!status.ok() && !status.IsNotFound()) return status;
-      if (status.IsNotFound()) before_.Reset();
+      const Found found = snapshot.get(rowKey, budget.cachedOnly, before_);
+      if (found == Found::UNKNOWN) return Progress::AGAIN;
+      const std::string_view before = found == Found::ROW ? before_.bytes() : std::string_view();
       for (size_t i = 0; i < indexes_.size(); i++) {
-        if (!isInSnapshot(row, indexes_[i])) searches_[i].primaryKeys.insert(primaryKey);
+        if (!hasSameParts(row, before, indexes_[i])) searches_[i].primaryKeys.insert(primaryKey);
       }
     }
     offset_ = reader.offset();
-    if (budget.isSpent() && !reader.atEnd()) return rocksdb::Status::Incomplete();
+    if (budget.isSpent() && !reader.atEnd()) return Progress::AGAIN;
   }
-  return {};
+  return Progress::DONE;
 }
 
-bool KeptEntries::isInSnapshot(std::string_view row, uint32_t index) const {
-  const std::string_view before = toView(before_);
+bool KeptEntries::hasSameParts(std::string_view row, std::string_view before, uint32_t index) const {
   if (!table_.row.isValid(row) || !table_.row.isValid(before)) return false;
   const std::vector<KeyPart>& parts = table_.indexes[index].parts;
   return std::all_of(parts.begin(), parts.end(), [&](const KeyPart& part) {
@@ -66,42 +66,37 @@ bool KeptEntries::isInSnapshot(std::string_view row, uint32_t index) const {
   });
 }
 
-rocksdb::Status KeptEntries::scan(Search& search, const Budget& budget) {
-  // As every scan: an iterator over the block cache alone may end too early.
-  if (budget.cachedOnly) return rocksdb::Status::Incomplete();
-  const View view = transaction_.latestView();
-  const rocksdb::ReadOptions options = view.options(false);
-  const std::unique_ptr<rocksdb::Iterator> iterator = view.iterate(options);
+Progress KeptEntries::scan(Search& search, const Budget& budget) {
+  if (budget.cachedOnly && !source_.canWalkCached()) return Progress::AGAIN;
+  const std::unique_ptr<Walk> walk =
+      transaction_.latestView().walk(search.rest, {.cachedOnly = budget.cachedOnly});
   size_t scanned = 0;
-  for (iterator->Seek(search.rest.low);
-       !search.primaryKeys.empty() && iterator->Valid() && search.rest.contains(toView(iterator->key()));
-       iterator->Next()) {
-    if (++scanned % entriesBetweenChecks == 0 && budget.isSpent()) {
-      search.rest.low = iterator->key().ToString();
-      return rocksdb::Status::Incomplete();
-    }
+  Found found = walk->seek(search.rest.low);
+  for (; found == Found::ROW && !search.primaryKeys.empty(); found = walk->next()) {
+    search.rest.low = walk->key();
+    if (++scanned % entriesBetweenChecks == 0 && budget.isSpent()) return Progress::AGAIN;
     std::string_view primaryKey;
-    if (!entryPrimaryKey(toView(iterator->key()), toView(iterator->value()), primaryKey)) {
-      return rocksdb::Status::Corruption("an index entry without its primary key");
+    if (!entryPrimaryKey(walk->key(), walk->value(), primaryKey)) {
+      Outcome outcome = source_.corruption("an index entry without its primary key");
+      refuse(outcome.code, std::move(outcome.message));
     }
-    const auto found = search.primaryKeys.find(primaryKey);
-    if (found == search.primaryKeys.end()) continue;
-    entries_.emplace(primaryKey, Entry{iterator->key().ToString(), iterator->value().ToString()});
-    search.primaryKeys.erase(found);
+    const auto row = search.primaryKeys.find(primaryKey);
+    if (row == search.primaryKeys.end()) continue;
+    entries_.emplace(primaryKey, Entry{std::string(walk->key()), std::string(walk->value())});
+    search.primaryKeys.erase(row);
   }
+  if (found == Found::UNKNOWN) return Progress::AGAIN;
   // What was not found is not there.
-  if (iterator->status().ok()) search.primaryKeys.clear();
-  return iterator->status();
+  search.primaryKeys.clear();
+  return Progress::DONE;
 }
 
-rocksdb::Status KeptEntries::write(std::string_view primaryKey) {
-  rocksdb::Status status;
-  if (entries_.empty()) return status;
+void KeptEntries::write(std::string_view primaryKey) {
+  if (entries_.empty()) return;
   const auto [begin, end] = entries_.equal_range(std::string(primaryKey));
-  for (auto entry = begin; entry != end && status.ok(); ++entry) {
-    status = transaction_.writes().Put(entry->second.key, entry->second.value);
+  for (auto entry = begin; entry != end; ++entry) {
+    transaction_.writes().put(entry->second.key, entry->second.value);
   }
-  return status;
 }
 
 }  // namespace vamos::store

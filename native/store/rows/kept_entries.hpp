@@ -17,14 +17,14 @@ namespace vamos::store {
 class KeptEntries {
  public:
   // indexes: the numbers of those whose entries stay.
-  KeptEntries(Transaction& transaction, const Table& table, std::vector<uint32_t> indexes);
+  KeptEntries(Transaction& transaction, Source& source, const Table& table, std::vector<uint32_t> indexes);
 
   // The rows of a window with keys, all of them locked; it must stand until the next one.
   void begin(std::string_view window);
-  // Incomplete: the budget is spent, or doesn't allow I/O that is needed; another call goes on.
-  rocksdb::Status find(const Budget& budget);
+  // DONE, or AGAIN: another call goes on. Throws StoreError.
+  Progress find(const Budget& budget);
   // Those of this row.
-  rocksdb::Status write(std::string_view primaryKey);
+  void write(std::string_view primaryKey);
 
  private:
   struct Entry {
@@ -38,19 +38,20 @@ class KeptEntries {
     KeyRange rest;                                     // not scanned yet
   };
 
-  rocksdb::Status compareRows(const Budget& budget);
-  // Whether the row has this index's entry in the snapshot as well.
-  bool isInSnapshot(std::string_view row, uint32_t index) const;
-  rocksdb::Status scan(Search& search, const Budget& budget);
+  Progress compareRows(const Budget& budget);
+  // Whether a row has the same values in an index's columns as it had before, and was there.
+  bool hasSameParts(std::string_view row, std::string_view before, uint32_t index) const;
+  Progress scan(Search& search, const Budget& budget);
 
   Transaction& transaction_;
+  Source& source_;
   const Table& table_;
   const std::vector<uint32_t> indexes_;
   std::string_view window_;
   size_t offset_ = 0;                                    // in the window: of the row that is compared next
   std::vector<Search> searches_;                         // one an index
   std::unordered_multimap<std::string, Entry> entries_;  // by primary key
-  rocksdb::PinnableSlice before_;                        // the row in the snapshot; empty: it is not there
+  StoredValue before_;                                   // the row in the snapshot
 };
 
 }  // namespace vamos::store

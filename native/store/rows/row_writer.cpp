@@ -5,13 +5,11 @@
 
 namespace vamos::store {
 
-RowWriter::RowWriter(std::shared_ptr<Transaction> transaction, const Database& database,
-                     uint64_t maxTransactionBytes, std::shared_ptr<const Table> table, WriteKind kind,
-                     Wait wait, LockMode duplicateLock)
+RowWriter::RowWriter(std::shared_ptr<Transaction> transaction, Source& source,
+                     std::shared_ptr<const Table> table, WriteKind kind, Wait wait, LockMode duplicateLock)
     : indexes(table->indexes.size()),
       transaction_(std::move(transaction)),
-      database_(database),
-      maxTransactionBytes_(maxTransactionBytes),
+      source_(source),
       table_(std::move(table)),
       kind_(kind),
       wait_(wait),
@@ -21,7 +19,7 @@ RowWriter::RowWriter(std::shared_ptr<Transaction> transaction, const Database& d
 
 void RowWriter::begin() {
   if (std::exchange(hasBegun_, true)) return;
-  transaction_->writes().SetSavePoint();
+  transaction_->writes().mark();
   lockMark_ = transaction_->lockMark();
   removedBlobs_ = transaction_->removedBlobs.size();
 }
@@ -34,7 +32,7 @@ void RowWriter::undo() {
     transaction_->releaseInserts(lockMark_);
     transaction_->removedBlobs.resize(removedBlobs_);
   } else {
-    transaction_->writes().PopSavePoint();
+    transaction_->writes().unmark();
     for (const std::string& key : freeKeys_) transaction_->unlockRow(key, lockMark_);
   }
 }
@@ -44,8 +42,8 @@ RowWriter::Step RowWriter::fail(ErrorCode code, std::string message, std::string
   return Step::FAILED;
 }
 
-RowWriter::Step RowWriter::failStatus(const rocksdb::Status& status) {
-  outcome = database_.failure(status);
+RowWriter::Step RowWriter::failCorrupted(std::string_view what) {
+  outcome = source_.corruption(what);
   return Step::FAILED;
 }
 
@@ -66,9 +64,9 @@ RowWriter::Step RowWriter::lock(LockAnswer answer) {
 }
 
 RowWriter::Step RowWriter::checkLocks() {
-  if (transaction_->lockBytes() <= maxTransactionBytes_) return Step::OK;
+  if (transaction_->lockBytes() <= source_.maxTransactionBytes()) return Step::OK;
   return fail(ErrorCode::TRANSACTION_TOO_LARGE, "the transaction holds too many locks for its limit of " +
-                                                    std::to_string(maxTransactionBytes_) +
+                                                    std::to_string(source_.maxTransactionBytes()) +
                                                     " bytes; commit in smaller pieces");
 }
 
@@ -83,7 +81,8 @@ RowWriter::Step RowWriter::write(uint32_t number, const Budget& budget) {
   if (kind_ != WriteKind::DELETE) {
     if (const Step step = lockAndCheckAfter(number, budget); step != Step::OK) return step;
   }
-  return writeEntries();
+  writeEntries();
+  return Step::OK;
 }
 
 // Who inserts one of the keys that go must wait until it is known whether they are free.
@@ -121,20 +120,19 @@ RowWriter::Step RowWriter::lockAndCheckAfter(uint32_t number, const Budget& budg
 // As InnoDB: a key that is there is locked as for reading, so it is waited for whoever may be removing it.
 RowWriter::Step RowWriter::lockAndCheckUnique(const std::string& key, size_t index, uint32_t number,
                                               const Budget& budget) {
-  const rocksdb::DB& base = database_.base();
+  const uint32_t space = table_->indexes[index].space;
   bool isThere = false;
-  uint64_t sequence = 0;
+  uint64_t changes = 0;
   do {
-    sequence = base.GetLatestSequenceNumber();
-    const rocksdb::Status status = transaction_->latestView().get(key, budget.cachedOnly, value_);
-    if (status.IsIncomplete()) return Step::AGAIN;
-    if (!status.ok() && !status.IsNotFound()) return failStatus(status);
-    isThere = status.ok();
+    changes = source_.changes(space);
+    const Found found = transaction_->latestView().get(key, budget.cachedOnly, value_);
+    if (found == Found::UNKNOWN) return Step::AGAIN;
+    isThere = found == Found::ROW;
     const Step step = lock(isThere ? transaction_->lockRow(key, duplicateLock_, ifLocked(wait_))
                                    : transaction_->lockInsert(key, ifLocked(wait_)));
     if (step != Step::OK) return step;
     // After a commit meanwhile it may be otherwise: look again.
-  } while (base.GetLatestSequenceNumber() != sequence);
+  } while (source_.changes(space) != changes);
   if (!isThere) return Step::OK;
   if (duplicateLock_ == LockMode::SHARED) transaction_->shareRow(key, lockMark_);
   std::string detail;
@@ -153,37 +151,31 @@ bool RowWriter::isNewEntry(size_t index) const {
          before.entries[0].key != after.entries[0].key;
 }
 
-RowWriter::Step RowWriter::writeEntries() {
-  rocksdb::Transaction& writes = transaction_->writes();
-  rocksdb::Status status;
+void RowWriter::writeEntries() {
+  Writes& writes = transaction_->writes();
   hasWritten_ = true;
   for (const uint32_t i : indexes) {
     const IndexLayout& index = table_->indexes[i];
     const bool isSame = kind_ == WriteKind::UPDATE && !isNewEntry(i);
     if (kind_ != WriteKind::INSERT && !isSame) {
-      status = writes.Delete(entryKey(index, before.entries[i], before.entries[0].key));
+      writes.remove(entryKey(index, before.entries[i], before.entries[0].key));
     }
-    if (!status.ok()) break;
     if (kind_ == WriteKind::DELETE) continue;
     const Entry& entry = after.entries[i];
     const std::string_view primaryKey = after.entries[0].key;
     if (i == 0) {
-      status = writes.Put(entryKey(index, entry, primaryKey), toSlice(after.row));
+      writes.put(entryKey(index, entry, primaryKey), after.row);
     } else if (!isSame || !entry.covered.empty() || transaction_->tookSnapshot()) {
       // Covered bytes may change under a key that stays: 'a' and 'A' can have one sort key. And an entry that
       // another transaction committed after the snapshot must show with the row, which is this one's now.
-      status = writes.Put(entryKey(index, entry, primaryKey), entryValue(index, entry, primaryKey));
+      writes.put(entryKey(index, entry, primaryKey), entryValue(index, entry, primaryKey));
     }
-    if (!status.ok()) break;
   }
-  return status.ok() ? Step::OK : failStatus(status);
 }
 
-RowWriter::Step RowWriter::removeBlob(uint64_t blob) {
-  const rocksdb::Status status = transaction_->writes().Put(recordKey64(RecordKind::REMOVED_BLOB, blob), "");
-  if (!status.ok()) return failStatus(status);
+void RowWriter::removeBlob(uint64_t blob) {
+  transaction_->writes().put(recordKey64(RecordKind::REMOVED_BLOB, blob), "");
   transaction_->removedBlobs.push_back(blob);
-  return Step::OK;
 }
 
 }  // namespace vamos::store

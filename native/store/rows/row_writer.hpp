@@ -15,8 +15,8 @@ class RowWriter {
   // OK: go on. Else why not: parked, budget, or a failure in outcome.
   enum class Step { OK, PARKED, AGAIN, FAILED };
 
-  RowWriter(std::shared_ptr<Transaction> transaction, const Database& database, uint64_t maxTransactionBytes,
-            std::shared_ptr<const Table> table, WriteKind kind, Wait wait, LockMode duplicateLock);
+  RowWriter(std::shared_ptr<Transaction> transaction, Source& source, std::shared_ptr<const Table> table,
+            WriteKind kind, Wait wait, LockMode duplicateLock);
 
   // The row at hand; each has one entry an index. An insert has no row before it, a delete none after it.
   OldRow before;
@@ -29,7 +29,7 @@ class RowWriter {
   // Before the first row; more calls do nothing.
   void begin();
   // All rows are done.
-  void finish() { transaction_->writes().PopSavePoint(); }
+  void finish() { transaction_->writes().unmark(); }
   // Takes back what was written since `begin`. The locks stay, but for those of rows that were inserted.
   void undo();
 
@@ -38,10 +38,11 @@ class RowWriter {
   // number: of the row, for messages. The caller holds the lock of the row before.
   Step write(uint32_t number, const Budget& budget);
   // With the commit its chunks go.
-  Step removeBlob(uint64_t blob);
+  void removeBlob(uint64_t blob);
 
   Step fail(ErrorCode code, std::string message, std::string detail = {});
-  Step failStatus(const rocksdb::Status& status);
+  // What was read contradicts itself.
+  Step failCorrupted(std::string_view what);
 
  private:
   Step lock(LockAnswer answer);
@@ -49,13 +50,12 @@ class RowWriter {
   Step lockAndCheckAfter(uint32_t number, const Budget& budget);
   // Whether a unique entry's key is free; if so, it is locked for this transaction to insert.
   Step lockAndCheckUnique(const std::string& key, size_t index, uint32_t number, const Budget& budget);
-  Step writeEntries();
+  void writeEntries();
   // Whether the entry after is another one than the entry before.
   bool isNewEntry(size_t index) const;
 
   const std::shared_ptr<Transaction> transaction_;
-  const Database& database_;
-  const uint64_t maxTransactionBytes_;
+  Source& source_;
   const std::shared_ptr<const Table> table_;
   const WriteKind kind_;
   const Wait wait_;
@@ -66,7 +66,7 @@ class RowWriter {
   size_t removedBlobs_ = 0;  // before the first row
   bool hasWritten_ = false;
   std::vector<std::string> freeKeys_;  // of the first row: locked to be inserted
-  rocksdb::PinnableSlice value_;
+  StoredValue value_;
 };
 
 }  // namespace vamos::store

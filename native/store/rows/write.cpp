@@ -5,14 +5,13 @@
 namespace vamos::store {
 
 WriteOperation::WriteOperation(uint64_t number, const std::shared_ptr<Transaction>& transaction,
-                               const Database& database, uint64_t maxTransactionBytes,
-                               std::shared_ptr<const Table> table, WriteKind kind, std::string_view batch,
-                               Wait wait, LockMode duplicateLock)
+                               Source& source, std::shared_ptr<const Table> table, WriteKind kind,
+                               std::string_view batch, Wait wait, LockMode duplicateLock)
     : Operation(number, transaction),
       table_(std::move(table)),
       kind_(kind),
       batch_(batch),
-      writer_(transaction, database, maxTransactionBytes, table_, kind, wait, duplicateLock) {}
+      writer_(transaction, source, table_, kind, wait, duplicateLock) {}
 
 Progress WriteOperation::run(const Budget& budget) {
   writer_.begin();
@@ -62,12 +61,12 @@ bool WriteOperation::parse() {
 WriteOperation::Step WriteOperation::lockAndCheckBefore(const Budget& budget) {
   const std::string key = spaceKey(table_->indexes[0].space, writer_.before.entries[0].key);
   if (const Step step = writer_.lockRow(key); step != Step::OK) return step;
-  const rocksdb::Status status = transaction->latestView().get(key, budget.cachedOnly, value_);
-  if (status.IsIncomplete()) return Step::AGAIN;
+  const Found found = transaction->latestView().get(key, budget.cachedOnly, value_);
+  if (found == Found::UNKNOWN) return Step::AGAIN;
   const std::string where = "row " + std::to_string(rows_) + " of the request";
-  if (status.IsNotFound()) return writer_.fail(ErrorCode::NOT_FOUND, where + " is not there any more");
-  if (!status.ok()) return writer_.failStatus(status);
-  if (crc32c(value_.data(), value_.size()) != writer_.before.fingerprint) {
+  if (found == Found::ABSENT) return writer_.fail(ErrorCode::NOT_FOUND, where + " is not there any more");
+  const std::string_view row = value_.bytes();
+  if (crc32c(row.data(), row.size()) != writer_.before.fingerprint) {
     return writer_.fail(ErrorCode::ROW_CHANGED,
                         where + " was changed since it was read; read it with a lock");
   }

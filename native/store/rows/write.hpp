@@ -10,9 +10,9 @@ namespace vamos::store {
 // stay, but for those of rows that it inserted.
 class WriteOperation : public Operation {
  public:
-  WriteOperation(uint64_t number, const std::shared_ptr<Transaction>& transaction, const Database& database,
-                 uint64_t maxTransactionBytes, std::shared_ptr<const Table> table, WriteKind kind,
-                 std::string_view batch, Wait wait, LockMode duplicateLock);
+  WriteOperation(uint64_t number, const std::shared_ptr<Transaction>& transaction, Source& source,
+                 std::shared_ptr<const Table> table, WriteKind kind, std::string_view batch, Wait wait,
+                 LockMode duplicateLock);
 
   void keepInput() override { batch_.keep(); }
 
@@ -35,7 +35,7 @@ class WriteOperation : public Operation {
   size_t offset_ = 0;  // in the batch: where the current row begins
   size_t next_ = 0;    // and where it ends
   uint32_t rows_ = 0;
-  rocksdb::PinnableSlice value_;
+  StoredValue value_;
 };
 
 }  // namespace vamos::store

@@ -81,30 +81,38 @@ void CommitQueue::write(CommitOperation& operation) {
     if (operation.transaction && !operation.transaction->isPrepared()) operation.transaction->end();
     return;
   }
-  const rocksdb::Status status = operation.transaction
-                                     ? database_.watch(writeEnd(*operation.transaction, operation.ending))
-                                     : database_.write(operation.records);
-  if (!status.ok()) operation.outcome = database_.hasFailed() ? unknown() : database_.failure(status);
+  try {
+    if (operation.transaction) {
+      writeEnd(*operation.transaction, operation.ending);
+    } else if (const rocksdb::Status status = database_.write(operation.records); !status.ok()) {
+      database_.refuseFor(status);
+    }
+  } catch (StoreError& error) {
+    operation.outcome =
+        database_.hasFailed() ? unknown() : Outcome::failure(error.code, std::move(error.message));
+  }
 }
 
-rocksdb::Status CommitQueue::writeEnd(Transaction& transaction, Ending ending) {
-  rocksdb::Status status;
-  switch (ending) {
-    case Ending::COMMIT:
-      status = transaction.commitWrites();
-      if (status.ok()) commits_ += transaction.commitCount;
-      break;
-    case Ending::PREPARE:
-      status = transaction.prepareWrites();
-      if (status.ok()) return status;
-      break;
-    case Ending::ROLLBACK:
-      status = transaction.rollbackPreparedWrites();
-      break;
+void CommitQueue::writeEnd(Transaction& transaction, Ending ending) {
+  try {
+    switch (ending) {
+      case Ending::COMMIT:
+        transaction.commitWrites();
+        commits_ += transaction.commitCount;
+        break;
+      case Ending::PREPARE:
+        transaction.prepareWrites();
+        return;
+      case Ending::ROLLBACK:
+        transaction.rollbackPreparedWrites();
+        break;
+    }
+  } catch (const StoreError&) {
+    // A prepared one that can't end stays, with its locks.
+    if (!transaction.isPrepared()) transaction.end();
+    throw;
   }
-  // A prepared one that can't end stays, with its locks.
-  if (status.ok() || !transaction.isPrepared()) transaction.end();
-  return status;
+  transaction.end();
 }
 
 void CommitQueue::flush(const Group& group, bool isSynced) {

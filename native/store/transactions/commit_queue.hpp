@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "store/transactions/database.hpp"
 #include "store/transactions/operation.hpp"
 
 namespace vamos::store {
@@ -52,7 +53,8 @@ class CommitQueue {
   void work();
   void commit(const Group& group);
   void write(CommitOperation& operation);
-  rocksdb::Status writeEnd(Transaction& transaction, Ending ending);
+  // Throws StoreError.
+  void writeEnd(Transaction& transaction, Ending ending);
   void flush(const Group& group, bool isSynced);
   Outcome unknown() const;
   void syncOlder();

@@ -7,7 +7,6 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/table.h>
-#include <rocksdb/utilities/write_batch_with_index.h>
 
 #include <algorithm>
 #include <chrono>
@@ -441,55 +440,9 @@ Outcome Database::failure(const rocksdb::Status& status) const {
   return failureOf(status, path_);
 }
 
-rocksdb::ReadOptions View::options(bool cachedOnly) const {
-  rocksdb::ReadOptions options;
-  if (cachedOnly) options.read_tier = rocksdb::kBlockCacheTier;
-  if (snapshot) options.snapshot = const_cast<rocksdb::ManagedSnapshot&>(*snapshot).snapshot();
-  return options;
-}
-
-rocksdb::Status View::get(std::string_view key, bool cachedOnly, rocksdb::PinnableSlice& value) const {
-  value.Reset();
-  rocksdb::ColumnFamilyHandle* family = base->DefaultColumnFamily();
-  if (writes != nullptr) return writes->Get(options(cachedOnly), family, toSlice(key), &value);
-  return base->Get(options(cachedOnly), family, toSlice(key), &value);
-}
-
-void View::multiGet(size_t count, const rocksdb::Slice* keys, bool cachedOnly, rocksdb::PinnableSlice* values,
-                    rocksdb::Status* statuses) const {
-  rocksdb::ColumnFamilyHandle* family = base->DefaultColumnFamily();
-  if (writes != nullptr) {
-    writes->MultiGet(options(cachedOnly), family, count, keys, values, statuses);
-  } else {
-    base->MultiGet(options(cachedOnly), family, count, keys, values, statuses);
-  }
-}
-
-// The transaction holds the lock of each row that it changed. So an entry that is not among its writes is
-// present if and only if the latest committed row has it.
-rocksdb::Status View::ownsEntry(std::string_view entry, std::string_view rowKey, bool cachedOnly,
-                                bool& owns) const {
-  owns = true;
-  if (writes == nullptr || snapshot == nullptr) return {};
-  rocksdb::WriteBatchWithIndex* batch = writes->GetWriteBatch();
-  if (batch->GetWriteBatch()->Count() == 0) return {};
-  const std::unique_ptr<rocksdb::WBWIIterator> own(batch->NewIterator());
-  const auto has = [&](std::string_view key) {
-    own->Seek(toSlice(key));
-    return own->Valid() && toView(own->Entry().key) == key;
-  };
-  if (!has(rowKey) || has(entry)) return {};
-  rocksdb::PinnableSlice value;
-  const View latest{base, nullptr, nullptr};
-  const rocksdb::Status status = latest.get(entry, cachedOnly, value);
-  std::string_view primaryKey;
-  owns = status.ok() && entryPrimaryKey(entry, toView(value), primaryKey) && primaryKey == rowKey.substr(4);
-  return status.IsNotFound() ? rocksdb::Status() : status;
-}
-
-std::unique_ptr<rocksdb::Iterator> View::iterate(const rocksdb::ReadOptions& options) const {
-  return std::unique_ptr<rocksdb::Iterator>(writes != nullptr ? writes->GetIterator(options)
-                                                              : base->NewIterator(options));
+void Database::refuseFor(const rocksdb::Status& status) const {
+  Outcome outcome = failure(status);
+  refuse(outcome.code, std::move(outcome.message));
 }
 
 }  // namespace vamos::store

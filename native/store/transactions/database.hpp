@@ -84,6 +84,8 @@ class Database {
   const std::string& path() const { return path_; }
   // The failure as callers see it.
   Outcome failure(const rocksdb::Status& status) const;
+  // The same as a StoreError.
+  [[noreturn]] void refuseFor(const rocksdb::Status& status) const;
 
  private:
   void checkLogs();
@@ -117,25 +119,5 @@ class Database {
 
 inline rocksdb::Slice toSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 inline std::string_view toView(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
-
-// What a read sees: the database at a snapshot or as it is now, below a transaction's own writes.
-struct View {
-  rocksdb::DB* base = nullptr;
-  rocksdb::Transaction* writes = nullptr;
-  std::shared_ptr<const rocksdb::ManagedSnapshot> snapshot;
-
-  rocksdb::ReadOptions options(bool cachedOnly) const;
-  // Incomplete: cachedOnly, and it is not in memory.
-  rocksdb::Status get(std::string_view key, bool cachedOnly, rocksdb::PinnableSlice& value) const;
-  void multiGet(size_t count, const rocksdb::Slice* keys, bool cachedOnly, rocksdb::PinnableSlice* values,
-                rocksdb::Status* statuses) const;
-  // A row that the transaction itself changed after its snapshot shows as it is now, so it counts only under
-  // its present entries. owns: whether this entry of a secondary index, which the view shows, is one of them.
-  // Incomplete: as get().
-  rocksdb::Status ownsEntry(std::string_view entry, std::string_view rowKey, bool cachedOnly,
-                            bool& owns) const;
-  // The options must outlive the iterator.
-  std::unique_ptr<rocksdb::Iterator> iterate(const rocksdb::ReadOptions& options) const;
-};
 
 }  // namespace vamos::store

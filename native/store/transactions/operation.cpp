@@ -22,13 +22,22 @@ Progress Operation::go(const Budget& budget) {
     // One that is cancelled while it runs must not wait for a lock then: others would find circles through
     // it.
     if (transaction) transaction->setStopSign(&cancelCode);
-    const Progress progress = run(budget);
+    const Progress progress = runOrFail(budget);
     if (transaction) transaction->setStopSign(nullptr);
     return progress;
   }
   if (transaction) transaction->stopWaiting();
   undo();
   return done(Outcome::failure(code, cancelMessage(code)));
+}
+
+Progress Operation::runOrFail(const Budget& budget) {
+  try {
+    return run(budget);
+  } catch (StoreError& error) {
+    undo();
+    return done(Outcome::failure(error.code, std::move(error.message)));
+  }
 }
 
 Outcome deadlockOutcome() {

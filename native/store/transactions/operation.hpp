@@ -21,7 +21,8 @@ struct Budget {
   bool isSpent() const { return Clock::now() >= end; }
 };
 
-// PARKED: it waits for a lock. AGAIN: its budget is spent, or it needs I/O that the budget doesn't allow.
+// PARKED: it waits for a lock. AGAIN: its budget is spent, or a read was UNKNOWN: it needs I/O that the
+// budget doesn't allow, or what has to be fetched first.
 enum class Progress { DONE, PARKED, AGAIN };
 
 // A call that may take several goes. Each go starts at the row where the last one stopped and may run on
@@ -44,8 +45,9 @@ class Operation : public std::enable_shared_from_this<Operation> {
   std::atomic<uint32_t> cancelCode{0};
 
  protected:
+  // May throw StoreError: the operation is undone then, and fails.
   virtual Progress run(const Budget& budget) = 0;
-  // It was cancelled between two goes.
+  // It failed so, or was cancelled between two goes.
   virtual void undo() {}
 
   Progress done(Outcome result) {
@@ -55,6 +57,8 @@ class Operation : public std::enable_shared_from_this<Operation> {
 
  private:
   friend class Scheduler;
+  Progress runOrFail(const Budget& budget);
+
   enum class State { RUNNING, QUEUED, PARKED, DONE };
   // Under the scheduler's mutex.
   State state_ = State::RUNNING;

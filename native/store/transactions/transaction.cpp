@@ -1,15 +1,10 @@
 #include "store/transactions/transaction.hpp"
 
-#include <rocksdb/snapshot.h>
-#include <rocksdb/utilities/write_batch_with_index.h>
-
-#include "store/transactions/write_order.hpp"
-
 namespace vamos::store {
 
-Transaction::Transaction(const Database& database, LockTable& locks, uint64_t number, Isolation isolation,
+Transaction::Transaction(Source& source, LockTable& locks, uint64_t number, Isolation isolation,
                          bool readOnly, Kind kind)
-    : database_(database),
+    : source_(source),
       locks_(locks),
       isolation_(isolation),
       readOnly_(readOnly),
@@ -28,15 +23,14 @@ void Transaction::beginStatement() {
 
 bool Transaction::canRead(const Table& table) const {
   const auto& snapshot = statementSnapshot_ ? statementSnapshot_ : snapshot_;
-  return !snapshot || const_cast<rocksdb::ManagedSnapshot&>(*snapshot).snapshot()->GetSequenceNumber() >=
-                          table.firstSequence;
+  return !snapshot || snapshot->sequence >= table.firstSequence;
 }
 
 View Transaction::statementView() {
   View view = latestView();
   if (isolation_ == Isolation::READ_COMMITTED) {
     tookSnapshot_ = true;
-    if (!statementSnapshot_) statementSnapshot_ = std::make_shared<rocksdb::ManagedSnapshot>(view.base);
+    if (!statementSnapshot_) statementSnapshot_ = source_.snapshot();
     view.snapshot = statementSnapshot_;
   } else {
     if (!snapshot_) takeSnapshot();
@@ -45,10 +39,10 @@ View Transaction::statementView() {
   return view;
 }
 
-View Transaction::latestView() const { return {&database_.base(), writes_.get(), nullptr}; }
+View Transaction::latestView() const { return {&source_, writes_.get(), nullptr}; }
 
 void Transaction::takeSnapshot() {
-  snapshot_ = std::make_shared<rocksdb::ManagedSnapshot>(&database_.base());
+  snapshot_ = source_.snapshot();
   tookSnapshot_ = true;
 }
 
@@ -68,12 +62,7 @@ LockAnswer Transaction::awaitInserts(const KeyRange& range, IfLocked ifLocked) {
   return locks_.awaitInserts(owner_, range, ifLocked);
 }
 
-bool Transaction::hasWritten(std::string_view key) const {
-  if (!hasWrites()) return false;
-  const std::unique_ptr<rocksdb::WBWIIterator> own(writes_->GetWriteBatch()->NewIterator());
-  own->Seek(toSlice(key));
-  return own->Valid() && toView(own->Entry().key) == key;
-}
+bool Transaction::hasWritten(std::string_view key) const { return hasWrites() && writes_->has(key); }
 
 void Transaction::unlockRow(std::string_view key, uint64_t since) {
   if (!hasWritten(key)) locks_.unlockRow(owner_, key, since);
@@ -83,44 +72,25 @@ void Transaction::shareRow(std::string_view key, uint64_t since) {
   if (!hasWritten(key)) locks_.shareRow(owner_, key, since);
 }
 
-rocksdb::Transaction& Transaction::writes() {
-  if (!writes_) writes_.reset(database_.begin());
+Writes& Transaction::writes() {
+  if (!writes_) writes_ = source_.begin();
   return *writes_;
 }
 
-bool Transaction::hasWrites() const {
-  return writes_ && writes_->GetWriteBatch()->GetWriteBatch()->Count() > 0;
-}
-
-rocksdb::Status Transaction::commitWrites() {
-  rocksdb::WriteBatchWithIndex& batch = *writes_->GetWriteBatch();
-  const rocksdb::WriteBatch& unsorted = *batch.GetWriteBatch();
-  if (isPrepared_ || unsorted.Count() < minSortedWrites) return writes_->Commit();
-  rocksdb::WriteBatch sorted(unsorted.GetDataSize());
-  return sortWrites(batch, sorted) ? database_.base().Write({}, &sorted) : writes_->Commit();
-}
-
-rocksdb::Status Transaction::prepareWrites() {
+void Transaction::prepareWrites() {
   snapshot_.reset();
   statementSnapshot_.reset();
   while (releaseSavepoint()) {
   }
-  rocksdb::Status status = writes().SetName(xid);
-  if (status.ok()) status = writes_->Prepare();
-  isPrepared_ = status.ok();
-  return status;
+  writes().prepare(xid);
+  isPrepared_ = true;
 }
 
-rocksdb::Status Transaction::rollbackPreparedWrites() { return writes_->Rollback(); }
-
-void Transaction::adopt(rocksdb::Transaction* prepared) {
-  writes_.reset(prepared);
-  xid = prepared->GetName();
+void Transaction::adopt(std::unique_ptr<Writes> prepared, std::string itsXid) {
+  writes_ = std::move(prepared);
+  xid = std::move(itsXid);
   isPrepared_ = true;
-  const std::unique_ptr<rocksdb::WBWIIterator> own(prepared->GetWriteBatch()->NewIterator());
-  for (own->SeekToFirst(); own->Valid(); own->Next()) {
-    const rocksdb::WriteEntry entry = own->Entry();
-    const std::string_view key = toView(entry.key);
+  writes_->forEach([this](std::string_view key, std::optional<std::string_view>) {
     const uint32_t space = bigEndian32(key);
     if (space >= firstTableSpace && space <= lastTableSpace) {
       locks_.lockRow(owner_, key, LockMode::EXCLUSIVE, IfLocked::REFUSE);
@@ -129,37 +99,30 @@ void Transaction::adopt(rocksdb::Transaction* prepared) {
     } else if (key.starts_with(recordKey(RecordKind::REMOVED_BLOB))) {
       removedBlobs.push_back(bigEndian64(key.substr(key.size() - sizeof(uint64_t))));
     }
-  }
+  });
 }
 
-rocksdb::Status Transaction::addedKeys(std::map<uint32_t, int64_t>& bySpace) const {
-  if (!writes_) return {};
-  const View committed{&database_.base(), nullptr, nullptr};
-  const std::unique_ptr<rocksdb::WBWIIterator> own(writes_->GetWriteBatch()->NewIterator());
-  rocksdb::PinnableSlice value;
-  for (own->SeekToFirst(); own->Valid(); own->Next()) {
-    const rocksdb::WriteEntry entry = own->Entry();
-    const uint32_t space = bigEndian32(toView(entry.key));
-    if (space < firstTableSpace || space > lastTableSpace) continue;
-    rocksdb::Status status = committed.get(toView(entry.key), false, value);
-    if (!status.ok() && !status.IsNotFound()) return status;
-    const bool isPut = entry.type == rocksdb::kPutRecord;
-    bySpace[space] += (isPut ? 1 : 0) - (status.ok() ? 1 : 0);
-  }
-  return own->status();
+std::map<uint32_t, int64_t> Transaction::addedKeys() const {
+  std::map<uint32_t, int64_t> bySpace;
+  if (!writes_) return bySpace;
+  const View committed{&source_, nullptr, nullptr};
+  StoredValue before;
+  writes_->forEach([&](std::string_view key, std::optional<std::string_view> value) {
+    const uint32_t space = bigEndian32(key);
+    if (space < firstTableSpace || space > lastTableSpace) return;
+    const bool wasThere = committed.get(key, false, before) == Found::ROW;
+    bySpace[space] += (value ? 1 : 0) - (wasThere ? 1 : 0);
+  });
+  return bySpace;
 }
 
 void Transaction::setSavepoint() {
-  writes().SetSavePoint();
+  writes().mark();
   savepoints_.push_back({lockMark(), writtenBytes(), adoptedBlobs.size(), removedBlobs.size()});
 }
 
-size_t Transaction::writtenBytes() const {
-  return hasWrites() ? writes_->GetWriteBatch()->GetWriteBatch()->GetDataSize() : 0;
-}
-
 void Transaction::undoWrites() {
-  writes_->RollbackToSavePoint();
+  writes_->undo();
   hasUndone_ = true;
 }
 
@@ -169,7 +132,7 @@ bool Transaction::rollbackToSavepoint() {
   // Going back costs time in proportion to the whole transaction: only where there is something to undo.
   if (writtenBytes() != savepoint.writtenBytes) {
     undoWrites();
-    writes_->SetSavePoint();
+    writes_->mark();
   }
   adoptedBlobs.resize(savepoint.adoptedBlobs);
   removedBlobs.resize(savepoint.removedBlobs);
@@ -179,7 +142,7 @@ bool Transaction::rollbackToSavepoint() {
 
 bool Transaction::releaseSavepoint() {
   if (savepoints_.empty()) return false;
-  writes_->PopSavePoint();
+  writes_->unmark();
   savepoints_.pop_back();
   return true;
 }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "engine/lock_table.hpp"
-#include "store/transactions/database.hpp"
+#include "engine/source.hpp"
 
 namespace vamos::store {
 
@@ -20,7 +20,7 @@ class Transaction {
     OWN,     // of one stream, or of one request
     SHARED,  // of several streams' writes: each runs at once and whole, or not at all
   };
-  Transaction(const Database& database, LockTable& locks, uint64_t number, Isolation isolation, bool readOnly,
+  Transaction(Source& source, LockTable& locks, uint64_t number, Isolation isolation, bool readOnly,
               Kind kind = Kind::OWN);
   ~Transaction() { end(); }
   Transaction(const Transaction&) = delete;
@@ -68,23 +68,23 @@ class Transaction {
   size_t lockBytes() const { return owner_.heldBytes(); }
 
   // Begun at the first use. Nothing in it: nothing to commit.
-  rocksdb::Transaction& writes();
-  bool hasWrites() const;
-  size_t writtenBytes() const;
-  // To the last savepoint of `writes`, which goes. Takes time in proportion to the whole transaction.
+  Writes& writes();
+  bool hasWrites() const { return writes_ && !writes_->isEmpty(); }
+  size_t writtenBytes() const { return writes_ ? writes_->bytes() : 0; }
+  // To the last mark of `writes`, which goes. Takes time in proportion to the whole transaction.
   void undoWrites();
   bool hasUndone() const { return hasUndone_; }
-  rocksdb::Status commitWrites();
+  void commitWrites() { writes_->commit(); }
 
   // Two-phase commit. Prepared, it outlives the process: `end` lets go of it here, the log keeps it.
   std::string xid;
-  rocksdb::Status prepareWrites();
-  rocksdb::Status rollbackPreparedWrites();
+  void prepareWrites();
+  void rollbackPreparedWrites() { writes_->rollbackPrepared(); }
   bool isPrepared() const { return isPrepared_; }
   // One that the log kept, of an earlier process: locks what it changed.
-  void adopt(rocksdb::Transaction* prepared);
+  void adopt(std::unique_ptr<Writes> prepared, std::string itsXid);
   // By space: keys that its commit adds, less those that it removes.
-  rocksdb::Status addedKeys(std::map<uint32_t, int64_t>& bySpace) const;
+  std::map<uint32_t, int64_t> addedKeys() const;
 
   void setSavepoint();
   bool rollbackToSavepoint();  // false: there is none
@@ -110,17 +110,17 @@ class Transaction {
 
   bool hasWritten(std::string_view key) const;
 
-  const Database& database_;
+  Source& source_;
   LockTable& locks_;
   const Isolation isolation_;
   const bool readOnly_;
   const Kind kind_;
   LockOwner owner_;
-  std::unique_ptr<rocksdb::Transaction> writes_;
+  std::unique_ptr<Writes> writes_;
   bool hasUndone_ = false;
-  std::shared_ptr<const rocksdb::ManagedSnapshot> snapshot_;
+  std::shared_ptr<const Snapshot> snapshot_;
   bool tookSnapshot_ = false;
-  std::shared_ptr<const rocksdb::ManagedSnapshot> statementSnapshot_;  // READ COMMITTED
+  std::shared_ptr<const Snapshot> statementSnapshot_;  // READ COMMITTED
   uint64_t statementLocks_ = 0;
   std::vector<Savepoint> savepoints_;
   std::atomic<bool> isPrepared_{false};

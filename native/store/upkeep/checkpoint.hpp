@@ -1,5 +1,6 @@
 #pragma once
 
+#include "store/transactions/database.hpp"
 #include "store/transactions/operation.hpp"
 
 namespace vamos::store {

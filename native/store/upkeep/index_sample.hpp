@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "store/transactions/database.hpp"
 #include "store/transactions/operation.hpp"
 #include "wire/tables.hpp"
 

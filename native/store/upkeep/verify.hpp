@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "store/transactions/database.hpp"
 #include "store/transactions/operation.hpp"
 
 namespace vamos::store {

@@ -1,6 +1,7 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include "store/rows/changes.hpp"
 #include "store/rows/write.hpp"
+#include "store/transactions/rocks_source.hpp"
 #include "test/engine/program_code.hpp"
 #include "test/store/store_fixture.hpp"
 
@@ -9,7 +10,6 @@ using namespace vamos::test;
 
 namespace {
 
-constexpr uint64_t maxTransactionBytes = 4 << 20;
 constexpr uint32_t rowCount = 200;
 constexpr size_t largeRowBytes = 300 << 10;
 
@@ -20,6 +20,7 @@ class Operations {
       : name_((std::filesystem::temp_directory_path() / "vamos-operations-XXXXXX").string()),
         directory_(mkdtemp(name_.data())),
         database_({.path = directory_ + "/tables"}),
+        source_(database_),
         locks_([](void*, uint64_t) {}, nullptr),
         table_(std::make_shared<const Table>(
             Table{StoreFixture::table,
@@ -28,7 +29,7 @@ class Operations {
   ~Operations() { std::filesystem::remove_all(directory_); }
 
   std::shared_ptr<Transaction> begin() {
-    return std::make_shared<Transaction>(database_, locks_, ++lastNumber_, Isolation::REPEATABLE_READ, false);
+    return std::make_shared<Transaction>(source_, locks_, ++lastNumber_, Isolation::REPEATABLE_READ, false);
   }
 
   void insertRows() {
@@ -37,11 +38,11 @@ class Operations {
       StoreFixture::appendNew(batch, {i, "n" + std::to_string(1000 + i), "oslo"});
     }
     const std::shared_ptr<Transaction> transaction = begin();
-    WriteOperation insert(1, transaction, database_, maxTransactionBytes, table_, WriteKind::INSERT, batch,
-                          Wait::WAIT, LockMode::SHARED);
+    WriteOperation insert(1, transaction, source_, table_, WriteKind::INSERT, batch, Wait::WAIT,
+                          LockMode::SHARED);
     REQUIRE(insert.go({false, Clock::time_point::max()}) == Progress::DONE);
     REQUIRE(insert.outcome.ok());
-    REQUIRE(transaction->commitWrites().ok());
+    transaction->commitWrites();
     transaction->end();
   }
 
@@ -58,7 +59,7 @@ class Operations {
     cursor->filter = Program::makeFilter(table_->row, filter, refusal);
     REQUIRE(cursor->filter);
     cursor->rest = boundsRange(10, cursor->options);
-    return std::make_shared<FetchOperation>(3, std::move(cursor), database_, maxTransactionBytes, 1 << 20);
+    return std::make_shared<FetchOperation>(3, std::move(cursor), source_, 1 << 20);
   }
 
   std::shared_ptr<ChangeOperation> updateLast(const std::shared_ptr<Transaction>& transaction) {
@@ -67,22 +68,17 @@ class Operations {
     std::string refusal;
     change.assignments.push_back(Assignment::make(table_->row, 2, text("bonn"), refusal).value());
     change.keys = key_;
-    return std::make_shared<ChangeOperation>(2, transaction, database_, maxTransactionBytes,
-                                             std::move(change));
+    return std::make_shared<ChangeOperation>(2, transaction, source_, std::move(change));
   }
 
   // The entries under the names that the transaction sees.
   static size_t countNames(Transaction& transaction) {
     View view = transaction.statementView();
     view.writes = transaction.latestView().writes;
-    const rocksdb::ReadOptions options = view.options(false);
-    const std::unique_ptr<rocksdb::Iterator> iterator = view.iterate(options);
     const KeyRange range = prefixRange(spaceKey(11));
+    const std::unique_ptr<Walk> walk = view.walk(range, {});
     size_t count = 0;
-    for (iterator->Seek(range.low); iterator->Valid() && range.contains(toView(iterator->key()));
-         iterator->Next()) {
-      count++;
-    }
+    for (Found found = walk->seek(range.low); found == Found::ROW; found = walk->next()) count++;
     return count;
   }
 
@@ -90,6 +86,7 @@ class Operations {
   std::string name_;
   const std::string directory_;
   Database database_;
+  RocksSource source_;
   LockTable locks_;
   const std::shared_ptr<const Table> table_;
   const std::string key_ = StoreFixture::keyBatch(StoreFixture::numberKey(rowCount - 1));
