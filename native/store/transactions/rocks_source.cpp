@@ -96,6 +96,7 @@ void RocksWrites::attach(std::string_view key, std::string_view value) {
   const rocksdb::Status status = transaction_->Put(toSlice(key), toSlice(value));
   transaction_->EnableIndexing();
   check(status);
+  attached_.emplace_back(key, value);
 }
 
 bool RocksWrites::isEmpty() const { return transaction_->GetWriteBatch()->GetWriteBatch()->Count() == 0; }
@@ -131,6 +132,12 @@ void RocksWrites::commit() {
   const bool isPrepared = transaction_->GetState() == rocksdb::Transaction::PREPARED;
   if (!isPrepared && unsorted.Count() >= minSortedWrites) {
     rocksdb::WriteBatch sorted(unsorted.GetDataSize());
+    // What was attached is not in the index that is sorted.
+    rocksdb::Status status;
+    for (const auto& [key, value] : attached_) {
+      if (status.ok()) status = sorted.Put(key, value);
+    }
+    check(status);
     if (sortWrites(batch, sorted)) return checkEnd(database_.base().Write({}, &sorted));
   }
   checkEnd(transaction_->Commit());

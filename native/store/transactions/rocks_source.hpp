@@ -5,6 +5,9 @@
 #include <rocksdb/utilities/write_batch_with_index.h>
 
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "engine/source.hpp"
 #include "store/transactions/database.hpp"
@@ -57,6 +60,7 @@ class RocksWrites : public Writes {
   const std::unique_ptr<rocksdb::Transaction> transaction_;
   // For `has`. It sees writes that are added later, but not those behind an undo.
   mutable std::unique_ptr<rocksdb::WBWIIterator> own_;
+  std::vector<std::pair<std::string, std::string>> attached_;
 };
 
 // The rows of a Database.

@@ -17,7 +17,7 @@ std::shared_ptr<const rocksdb::SliceTransform> placesOfSpaces();
 // A transaction of at least this many writes is committed in the order of its keys.
 constexpr uint32_t minSortedWrites = 64;
 
-// Copies what a transaction wrote into an empty batch, in the order of the keys: rows that are inserted in
+// Adds what a transaction wrote and may read to a batch, in the order of the keys: rows that are inserted in
 // the order of their primary key have entries all over their secondary indexes. false: the batch is of no
 // use, since the index holds a key twice, or something that is neither a put nor a delete.
 bool sortWrites(rocksdb::WriteBatchWithIndex& writes, rocksdb::WriteBatch& sorted);

@@ -57,6 +57,18 @@ TEST_CASE_FIXTURE(Writer, "a large transaction leaves its last writes, and none 
   }
 }
 
+TEST_CASE_FIXTURE(Writer, "a large transaction is committed with its number") {
+  const uint64_t one = begin();
+  REQUIRE(wait(insert(one, rowsFrom(0))).ok());
+  store->numberCommit(one, std::string(20, 's'), {7, "token"});
+  REQUIRE(commit(one, Durability::SYNCED).ok());
+  for (int opened = 0; opened < 2; opened++) {
+    CHECK(store->lastCommit(std::string(20, 's')).number == 7);
+    CHECK(store->lastCommit(std::string(20, 's')).token == "token");
+    reopen();
+  }
+}
+
 TEST_CASE("keys that are written in and beside a removed range are all found") {
   char directory[] = "/tmp/vamos-write-order-XXXXXX";
   REQUIRE(::mkdtemp(directory) != nullptr);
