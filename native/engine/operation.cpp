@@ -1,4 +1,4 @@
-#include "store/transactions/operation.hpp"
+#include "engine/operation.hpp"
 
 namespace vamos::store {
 namespace {

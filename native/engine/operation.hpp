@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "store/transactions/transaction.hpp"
+#include "engine/transaction.hpp"
 
 namespace vamos::store {
 

@@ -1,4 +1,4 @@
-#include "store/transactions/transaction.hpp"
+#include "engine/transaction.hpp"
 
 namespace vamos::store {
 

@@ -12,10 +12,6 @@
 #include "protocol/error_code.hpp"
 #include "wire/key.hpp"
 
-namespace rocksdb {
-class Env;
-}
-
 // What the store's face speaks of; host/modules/tables/binding.ts documents the same in TypeScript.
 namespace vamos::store {
 
@@ -55,27 +51,6 @@ struct StoreError {
 [[noreturn]] inline void refuse(ErrorCode code, std::string message) {
   throw StoreError{code, std::move(message)};
 }
-
-class Messages;
-
-struct StoreOptions {
-  std::string path;
-  uint64_t blockCacheBytes = 64 << 20;
-  uint64_t maxTransactionBytes = 256 << 20;
-  uint32_t threads = 4;
-  // Changes nothing, not even where a log is to be read again; takes no lock.
-  bool readOnly = false;
-  // A memtable of this size is written to a file, and its log can go.
-  uint64_t memtableBytes = 64 << 20;
-  // How the store reaches its files: tests record and refuse what it does. It outlives the store; nothing:
-  // the operating system's files.
-  rocksdb::Env* env = nullptr;
-  // Where what is to be logged goes.
-  std::shared_ptr<Messages> messages;
-  // Numbers of commits that are kept of sessions without a goodbye, beyond which the oldest are forgotten
-  // when the store opens. A session has one for each of its streams.
-  uint64_t maxCommitNumbers = 100'000;
-};
 
 struct IndexLayout {
   uint32_t space = 0;

@@ -1,4 +1,4 @@
-#include "store/rows/get.hpp"
+#include "engine/rows/get.hpp"
 #include "store/store.hpp"
 #include "wire/session_messages.hpp"
 #include "wire/tables.hpp"

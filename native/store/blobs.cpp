@@ -1,4 +1,4 @@
-#include "store/rows/blobs.hpp"
+#include "store/blobs.hpp"
 
 #include <rocksdb/write_batch.h>
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "store/transactions/operation.hpp"
+#include "engine/operation.hpp"
 #include "store/transactions/rocks_source.hpp"
 
 namespace vamos::store {

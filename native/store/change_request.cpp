@@ -1,4 +1,4 @@
-#include "store/rows/changes.hpp"
+#include "engine/rows/changes.hpp"
 #include "store/store.hpp"
 
 namespace vamos::store {

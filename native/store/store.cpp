@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <unordered_set>
 
-#include "store/rows/get.hpp"
-#include "store/rows/write.hpp"
+#include "engine/rows/get.hpp"
+#include "engine/rows/write.hpp"
 #include "store/upkeep/checkpoint.hpp"
 
 namespace vamos::store {
@@ -23,7 +23,8 @@ constexpr size_t maxSharedLockBytes = 256 << 10;
 Store::Store(const StoreOptions& options, std::function<void()> notify)
     : options_(options),
       database_(options),
-      source_(database_),
+      rocks_(database_),
+      source_(options.source != nullptr ? *options.source : rocks_),
       locks_([](void* store, uint64_t owner) { static_cast<Store*>(store)->scheduler_.wake(owner); }, this),
       scheduler_(options.threads, std::move(notify)),
       commits_(database_, [this](const CommitQueue::Group& group) {
@@ -102,7 +103,7 @@ void Store::defineTable(const TableLayout& layout) {
   }
   const TablePointer before = findTable(layout.table);
   // Snapshots don't outlive the process: when it starts, any that comes shows all that was stored before.
-  const uint64_t firstSequence = layout.isNew ? database_.base().GetLatestSequenceNumber()
+  const uint64_t firstSequence = layout.isNew ? source_.snapshot()->sequence
                                  : before     ? before->firstSequence
                                               : 0;
   tables_[layout.table] =

@@ -9,7 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "store/rows/cursor.hpp"
+#include "engine/rows/cursor.hpp"
 #include "store/transactions/commit_queue.hpp"
 #include "store/transactions/rocks_source.hpp"
 #include "store/transactions/scheduler.hpp"
@@ -155,7 +155,8 @@ class Store {
 
   const StoreOptions options_;
   Database database_;
-  RocksSource source_;
+  RocksSource rocks_;
+  Source& source_;  // what transactions run over: rocks_, but for tests
   LockTable locks_;
   std::unordered_map<uint32_t, TablePointer> tables_;
   std::unordered_map<uint64_t, TransactionPointer> transactions_;

@@ -14,14 +14,8 @@ export const ORDERS: readonly (readonly (readonly string[])[])[] = [
     ['native/addon'],
     ['native/test', 'native/fuzz'],
   ],
-  [['native/engine'], ['native/engine/program']],
-  [
-    ['native/store/files'],
-    ['native/store/transactions'],
-    ['native/store/rows'],
-    ['native/store/upkeep'],
-    ['native/store'],
-  ],
+  [['native/engine'], ['native/engine/program'], ['native/engine/rows']],
+  [['native/store/files'], ['native/store/transactions'], ['native/store/upkeep'], ['native/store']],
   [
     ['guest/mariadb/format'],
     ['guest/mariadb/engine'],

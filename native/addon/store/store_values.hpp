@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/types.hpp"
+#include "store/transactions/options.hpp"
 
 // The values of host/modules/tables/binding.ts and the store's own.
 namespace vamos {

@@ -1,10 +1,10 @@
-#include "store/rows/changes.hpp"
+#include "engine/rows/changes.hpp"
 
 #include <algorithm>
 #include <unordered_set>
 #include <utility>
 
-#include "store/rows/get.hpp"
+#include "engine/rows/get.hpp"
 
 namespace vamos::store {
 namespace {

@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "engine/program/assignment.hpp"
-#include "store/rows/cursor.hpp"
-#include "store/rows/kept_entries.hpp"
-#include "store/rows/row_writer.hpp"
+#include "engine/rows/cursor.hpp"
+#include "engine/rows/kept_entries.hpp"
+#include "engine/rows/row_writer.hpp"
 
 namespace vamos::store {
 

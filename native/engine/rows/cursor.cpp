@@ -1,4 +1,4 @@
-#include "store/rows/cursor.hpp"
+#include "engine/rows/cursor.hpp"
 
 #include <array>
 #include <utility>

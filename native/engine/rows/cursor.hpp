@@ -3,11 +3,11 @@
 #include <memory>
 #include <optional>
 
+#include "engine/operation.hpp"
 #include "engine/program/aggregate.hpp"
 #include "engine/program/program.hpp"
 #include "engine/program/projection.hpp"
-#include "store/rows/index_rows.hpp"
-#include "store/transactions/operation.hpp"
+#include "engine/rows/index_rows.hpp"
 
 namespace vamos::store {
 

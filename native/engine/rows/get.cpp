@@ -1,4 +1,4 @@
-#include "store/rows/get.hpp"
+#include "engine/rows/get.hpp"
 
 #include <array>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "store/rows/index_rows.hpp"
+#include "engine/rows/index_rows.hpp"
 
 #include <algorithm>
 #include <utility>

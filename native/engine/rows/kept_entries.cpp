@@ -1,4 +1,4 @@
-#include "store/rows/kept_entries.hpp"
+#include "engine/rows/kept_entries.hpp"
 
 #include <algorithm>
 #include <utility>

@@ -6,7 +6,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "store/transactions/operation.hpp"
+#include "engine/operation.hpp"
 
 namespace vamos::store {
 

@@ -1,4 +1,4 @@
-#include "store/rows/row_writer.hpp"
+#include "engine/rows/row_writer.hpp"
 
 #include <numeric>
 #include <utility>

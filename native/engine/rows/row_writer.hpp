@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "store/transactions/operation.hpp"
+#include "engine/operation.hpp"
 #include "wire/batch.hpp"
 
 namespace vamos::store {

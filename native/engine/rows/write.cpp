@@ -1,4 +1,4 @@
-#include "store/rows/write.hpp"
+#include "engine/rows/write.hpp"
 
 #include "wire/crc32c.hpp"
 

@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "store/rows/row_writer.hpp"
+#include "engine/rows/row_writer.hpp"
 
 namespace vamos::store {
 

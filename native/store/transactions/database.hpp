@@ -18,6 +18,7 @@
 #include "store/files/disk.hpp"
 #include "store/transactions/compactor.hpp"
 #include "store/transactions/messages.hpp"
+#include "store/transactions/options.hpp"
 
 namespace vamos::store {
 

@@ -10,7 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "store/transactions/operation.hpp"
+#include "engine/operation.hpp"
 
 namespace vamos::store {
 

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/operation.hpp"
 #include "store/transactions/database.hpp"
-#include "store/transactions/operation.hpp"
 #include "wire/tables.hpp"
 
 namespace vamos::store {

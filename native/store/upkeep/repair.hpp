@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/types.hpp"
 #include "store/files/logs.hpp"
+#include "store/transactions/options.hpp"
 
 namespace vamos::store {
 

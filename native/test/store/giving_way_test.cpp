@@ -1,6 +1,6 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
-#include "store/rows/changes.hpp"
-#include "store/rows/write.hpp"
+#include "engine/rows/changes.hpp"
+#include "engine/rows/write.hpp"
 #include "store/transactions/rocks_source.hpp"
 #include "test/engine/program_code.hpp"
 #include "test/store/store_fixture.hpp"
