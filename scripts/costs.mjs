@@ -23,7 +23,9 @@ try {
 }
 
 function cases() {
-  const list = execFileSync(program, ['--list-test-cases', '--no-intro', '--no-version'], { encoding: 'utf8' });
+  const list = execFileSync(program, ['--list-test-cases', '--no-intro', '--no-version'], {
+    encoding: 'utf8',
+  });
   const names = list.split('\n').filter((line) => /^[a-z]/.test(line));
   return values.case === undefined ? names : names.filter((name) => name === values.case);
 }

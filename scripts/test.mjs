@@ -107,9 +107,20 @@ async function eslint() {
   return { passed: 1, failed: 0 };
 }
 
+/** Tests of what runs over any source of rows: once more, over one in memory that doesn't know all of them. */
+const OVER_MEMORY = /\/(transaction|cursor|changes|lock_wait|filter|aggregate)_test\.cpp$/;
+
 async function nativeTests(folder, ...options) {
   await cmake(folder, [...NATIVE_TESTS, ...options]);
-  return runNativeTests(folder, testNames(/_test\.cpp$/));
+  const overRocks = await runNativeTests(folder, testNames(/_test\.cpp$/));
+  const overMemory = await runNativeTests(folder, testNames(OVER_MEMORY), [
+    'env',
+    'VAMOS_TEST_SOURCE=memory',
+  ]);
+  return {
+    passed: overRocks.passed + overMemory.passed,
+    failed: overRocks.failed + overMemory.failed,
+  };
 }
 
 /** What has threads of its own, under ThreadSanitizer. */
@@ -124,10 +135,12 @@ function testNames(pattern) {
   return filesBelow(['native/test'], pattern).map((source) => path.basename(source, '.cpp'));
 }
 
-async function runNativeTests(folder, names) {
+/** @param before a command with arguments that each test's file goes to */
+async function runNativeTests(folder, names, before = []) {
   const count = { passed: 0, failed: 0 };
   for (const name of names) {
-    const { output } = await run(path.join(root, folder, name), [], { title: `${folder}/${name}` });
+    const [command, ...args] = [...before, path.join(root, folder, name)];
+    const { output } = await run(command, args, { title: [...before, `${folder}/${name}`].join(' ') });
     count.passed += Number(/test cases:\s+\d+ \|\s+(\d+) passed/.exec(output)?.[1] ?? 0);
   }
   return count;

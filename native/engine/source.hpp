@@ -39,7 +39,8 @@ class StoredValue {
   // For sources: the object that holds the bytes. It is made by the first call and reused by later ones.
   template <typename Holder>
   Holder& holder() {
-    static_assert(sizeof(Holder) <= maxHolderBytes && alignof(Holder) <= alignof(std::max_align_t));
+    static_assert(sizeof(Holder) <= maxHolderBytes);
+    static_assert(alignof(Holder) <= alignof(std::max_align_t));
     if (destroy_ != &destroy<Holder>) {
       drop();
       new (storage_.data()) Holder();
