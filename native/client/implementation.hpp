@@ -109,7 +109,7 @@ class Client::Implementation {
   std::atomic<uint32_t> epoch_{1};          // written under the mutex
   std::string session_;                     // changes after a rollback of this guest's memory
   std::string formerSession_;               // the bytes that it had before
-  FrameStamps stamps_;                      // those of the session's frames
+  FrameStamps stamps_;                      // stamps the session's frames
   std::atomic<uint32_t> renewals_{0};       // written under the mutex
   uint64_t maxFrameBytes_;
   CallQueue queue_;

@@ -39,7 +39,7 @@ class Incoming final : public FrameReceiver {
   uint64_t replyBytes = 0;
   std::vector<uint32_t> parked;
   std::vector<Answer> answers;
-  std::vector<uint32_t> stamps;  // of the frames that the answers came in
+  std::vector<uint32_t> stamps;  // stamps of the frames that the answers came in
   bool hasPing = false;
   std::string ping;  // the body of the last one
   std::optional<Failure> end;

@@ -79,7 +79,7 @@ void fields(Visitor& visit, Message& message) {
 
 namespace {
 
-constexpr uint32_t kReplies = 1;  // of ReplyBatch
+constexpr uint32_t kReplies = 1;  // the field of ReplyBatch
 constexpr uint32_t kReplyStamp = 2;
 enum ReplyField : uint32_t { kId = 1, kBody = 2, kFailure = 3 };
 

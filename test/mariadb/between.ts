@@ -20,7 +20,7 @@ export interface LastWrite {
 export class Between {
   session: Uint8Array = new Uint8Array();
   epoch = 0;
-  /** Of the last frame of requests that was handed on. */
+  /** The stamp of the last frame of requests that was handed on. */
   lastStamp = 0;
   /** The last one of rows that committed by itself, or was to. */
   lastWrite: LastWrite | undefined;

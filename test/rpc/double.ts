@@ -11,11 +11,11 @@ const WINDOW_BYTES = 1 << 20;
 /** A session as its connector left it to its double. */
 export interface Left {
   session: Uint8Array;
-  /** Of the last request frame that has come to the host; 0: none has. */
+  /** The stamp of the last request frame that has come to the host; 0: none has. */
   lastStamp: number;
 }
 
-/** Of frames that the host forgets, as one does that was restarted since. */
+/** Stamps that the host forgets, as a host does that was restarted since. */
 class NoStamps extends FrameStamps {
   override next(): number {
     return 0;

@@ -10,7 +10,7 @@ const SESSION = new Uint8Array(16).fill(5);
 export class Stranger {
   readonly replies: vamos.IReply[] = [];
   readonly parked: number[] = [];
-  /** Of the frames of replies. */
+  /** The stamps of the frames of replies. */
   readonly stamps: number[] = [];
   largestFrameBytes = 0;
   receivedBytes = 0;

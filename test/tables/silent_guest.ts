@@ -15,7 +15,7 @@ export class SilentGuest {
   stream!: RpcStream;
   /** As its last hello has it. */
   session: Uint8Array = new Uint8Array();
-  /** Of its last frame of requests that was not lost. */
+  /** The stamp of its last frame of requests that was not lost. */
   lastStamp = 0;
   readonly #place: Place;
   #channel!: Channel;

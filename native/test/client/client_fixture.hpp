@@ -109,7 +109,7 @@ class HostEnd final : public FrameReceiver {
                        .maxFramesInFlight = 2,
                        .worker = "worker"};
   wire::Hello hello;
-  uint32_t lastStamp = 0;  // of the last frame of requests
+  uint32_t lastStamp = 0;  // the stamp of the last frame of requests
 
   void welcome() {
     const std::string body = expect(wire::FrameKind::HELLO);

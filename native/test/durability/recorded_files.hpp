@@ -31,7 +31,7 @@ enum class FileAction {
   TRUNCATE,          // to `offset` bytes
   RANGE_SYNC,        // sync_file_range: guarantees nothing
   SYNC,              // fsync, fdatasync
-  RENAME,            // of a file or a folder, to newPath
+  RENAME,            // renames a file or a folder to newPath
   LINK,              // newPath is one more name
   REMOVE,            // a name
   MAKE_DIRECTORY,    //

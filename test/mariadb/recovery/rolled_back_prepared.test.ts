@@ -18,7 +18,7 @@ const folder = new Folder();
 const host = new Host(folder);
 const between = new Between(folder, host.channel);
 let server: MariadbServer;
-/** Of the double's rows. */
+/** The client of the double's rows. */
 let client: RpcClient;
 let connection: mysql.Connection;
 let idle: mysql.Connection;

@@ -148,7 +148,7 @@ describe.each([
       guest.comeBack();
       expect(await outcome).toBe('SESSION_LOST');
       await guest.tables.list();
-      // Who asks learns that it may have been.
+      // A later question learns that it may have been done.
       expect(guest.client.renewals).toBe(1);
       expect(await ids()).toEqual([1, 100]);
     });
