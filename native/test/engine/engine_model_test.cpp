@@ -239,7 +239,7 @@ class Model {
                                                     : StoreFixture::nullableKey(nameOf(number, suffix)));
   }
 
-  // Of rows in a range of numbers, in the order of an index.
+  // Returns rows in a range of numbers, in the order of an index.
   static Texts inOrder(const Rows& rows, uint32_t index, uint32_t low, uint32_t high, bool isReverse) {
     std::vector<std::pair<std::string, std::string>> found;
     for (const auto& [number, row] : rows) {

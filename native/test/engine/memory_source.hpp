@@ -218,7 +218,7 @@ class MemorySource : public Source {
         std::greater<>(), key, value);
   }
 
-  // Of committed rows from an iterator on, and a transaction's own writes over them: the first that is there.
+  // Finds the first row among committed ones from an iterator on, with a transaction's own writes over them.
   template <typename Iterator, typename OwnRange, typename Order>
   Found merge(const View& view, const KeyRange& range, Iterator row, Iterator end, OwnRange ownRange,
               Order isBefore, std::string& key, std::string& value) {
