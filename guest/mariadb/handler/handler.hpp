@@ -71,6 +71,7 @@ class ha_vamos final : public handler, private RowOwner {
   int rnd_end() override;
   int rnd_next(uchar* record) override;
   int rnd_pos(uchar* record, uchar* position) override;
+  int rnd_pos_by_record(uchar* record) override;
   void position(const uchar* record) override;
   int index_init(uint index, bool sorted) override;
   int index_end() override;

@@ -470,6 +470,13 @@ int ha_vamos::rnd_pos(uchar* record, uchar* position) {
   return get(0, key, {}, record);
 }
 
+// Of a replica: the record is not of the row that was read last, whose bytes must not be remembered for it.
+int ha_vamos::rnd_pos_by_record(uchar* record) {
+  current_ = {};
+  positions_.clear();
+  return handler::rnd_pos_by_record(record);
+}
+
 // Whether rows read with this projection have what is wanted now.
 bool ha_vamos::covers(const Projection& projection) const {
   if (projection.columns.empty()) return true;

@@ -11,3 +11,7 @@ test(`parallel replicas have the rows of their source after random histories (VA
   await checkReplicated({ runs: RUNS, seed, progress });
   expect(histories).toBe(RUNS);
 }, 600_000);
+
+test('a replica that looks for rows by their primary keys reads each of them anew', async () => {
+  await checkReplicated({ runs: 1, seed: 1, path: '132' });
+}, 600_000);
