@@ -326,6 +326,7 @@ class ha_vamos final : public handler, private RowOwner {
   bool isUnseen_ = false;             // nobody sees the table yet: its rows are committed as they go
   std::string unseenRows_;
   uint64_t unseenIncrement_ = 0;
+  int incrementError_ = 0;  // why get_auto_increment gave no value
   // The sessions that the statement's auto-increment values, and numbers of the row, were reserved in.
   uint32_t incrementEpoch_ = 0;
   uint32_t valuesEpoch_ = 0;  // 0: the row has none

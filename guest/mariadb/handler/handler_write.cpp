@@ -70,8 +70,10 @@ int ha_vamos::nextHiddenKey(int64_t& hiddenKey, uint32_t& epoch) {
 int ha_vamos::write_row(const uchar* record) {
   uint64_t seen = 0;
   if (table->next_number_field && record == table->record[0]) {
+    incrementError_ = 0;
     const int error = update_auto_increment();
-    if (error) return error;
+    // The server knows of no other reason than that the values are used up.
+    if (error) return error == HA_ERR_AUTOINC_READ_FAILED && incrementError_ ? incrementError_ : error;
   }
   const Codec& codec = *share_->codec;
   // The counter knows the values that it gave, and not those of SET INSERT_ID or of a replicated statement.
@@ -331,6 +333,7 @@ void ha_vamos::get_auto_increment(ulonglong offset, ulonglong increment, ulonglo
     const bool isBehind = next < ULONGLONG_MAX && next > table->next_number_field->get_max_int_value();
     *first = isBehind ? next : ULONGLONG_MAX;
     *reserved = isBehind ? 1 : 0;
+    incrementError_ = isBehind ? 0 : error;
     return;
   }
   *first = value;

@@ -46,6 +46,21 @@ describe('a host that is there', () => {
     expect(await session.sql("SHOW STATUS LIKE 'Vamos_reconnects'")).toEqual([['Vamos_reconnects', '1']]);
   });
 
+  test('and is killed: a row whose AUTO_INCREMENT value can not be had any more says why', async () => {
+    await using session = await withTable();
+    await session.sql('CREATE TABLE numbered (id INT AUTO_INCREMENT PRIMARY KEY)');
+    await session.sql('INSERT INTO numbered VALUES (NULL)', 'BEGIN', 'UPDATE t SET v = 11');
+    await server.host!.killWorker();
+    // From here on the server knows that its values are none any more.
+    await using other = await Session.open(server);
+    await other.sql('SELECT * FROM t');
+    const refusal = await session.refusal('INSERT INTO numbered VALUES (NULL)');
+    expect(refusal.code).toBe('ER_LOCK_DEADLOCK');
+    expect(refusal.message).toMatch(/rolled back: .*session/i);
+    await session.sql('INSERT INTO numbered VALUES (NULL)');
+    expect(await session.sql('SELECT COUNT(*) FROM numbered')).toEqual([[2]]);
+  });
+
   test('and is killed: a commit that is too late says so', async () => {
     await using session = await withTable();
     await session.sql('BEGIN', 'UPDATE t SET v = 11');
