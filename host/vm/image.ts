@@ -24,9 +24,11 @@ cd "$1/vamos"
 kernel=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: \\(linux-image-[0-9].*\\)/\\1/p')
 apt-get -q -o APT::Sandbox::User=root download "$kernel" busybox-static
 dpkg-deb -x busybox-static_*.deb busybox
-cp busybox/bin/busybox "$1/usr/lib/vamos/busybox"
+# Debian 13 keeps all of these below usr.
+for tree in busybox busybox/usr; do
+  test ! -e "$tree/bin/busybox" || cp "$tree/bin/busybox" "$1/usr/lib/vamos/busybox"
+done
 dpkg-deb -x linux-image-*.deb kernel
-# Debian 13 keeps them below usr.
 modules=kernel/lib/modules
 test -d "$modules" || modules=kernel/usr/lib/modules
 version=$(ls "$modules")
