@@ -91,6 +91,20 @@ export const MUTATIONS = [
     native: 'transaction_test',
   },
   {
+    name: 'a read that starts over gives rows twice',
+    file: 'native/engine/rows/get.cpp',
+    text: '          outcome.result.resize(resultBytes);',
+    replacement: '          static_cast<void>(resultBytes);',
+    native: 'engine_model_test',
+  },
+  {
+    name: 'a scan ends where it is not known what comes next',
+    file: 'native/engine/rows/cursor.cpp',
+    text: '  return Step::AGAIN;\n}\n\nvoid FetchOperation::openWalk() {',
+    replacement: '  return Step::AT_END;\n}\n\nvoid FetchOperation::openWalk() {',
+    native: 'engine_model_test',
+  },
+  {
     name: 'a deadlock is not looked for',
     file: 'native/engine/lock_table.cpp',
     text: '  if (!closesCircle(owner)) return LockAnswer::QUEUED;',
