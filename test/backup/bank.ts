@@ -24,7 +24,7 @@ export const transfers = defineTable({
   indexes: { byFrom: { columns: ['from'] } },
 });
 
-/** Values that can't be compressed: they are to take room. */
+/** Rows whose values can't be compressed, so that they take room. */
 export const heap = defineTable({
   name: 'heap',
   columns: { id: t.uint32(), bytes: t.bytes() },
@@ -77,7 +77,7 @@ export class Load {
       try {
         await tables.transaction(async (transaction) => {
           const rows = transaction.table(account);
-          // In one order, so that no two wait for each other.
+          // Accounts are taken in one order, so that no two transfers wait for each other.
           for (const number of [from, to].sort((one, other) => one - other)) {
             const row = await rows.get({ id: number }, { lock: 'exclusive' });
             await rows.updateRow(row!, {
@@ -101,7 +101,7 @@ export class Load {
   }
 }
 
-/** What stands in a bank: its sum, whether each account is as its transfers say, and the transfers. */
+/** Reads what stands in a bank: its sum, whether each account is as its transfers say, and the transfers. */
 export async function readBank(
   connector: Vamos,
 ): Promise<{ sum: bigint; wrong: number[]; ids: Set<number> }> {
@@ -121,7 +121,7 @@ export async function readBank(
   return { sum, wrong, ids };
 }
 
-/** The same of a root that no daemon serves. */
+/** Does the same in a root that no daemon serves. */
 export async function readRoot(root: string): ReturnType<typeof readBank> {
   await using connector = await connect(`local:${root}`);
   return await readBank(connector);
@@ -134,7 +134,10 @@ export async function restartWorker(daemon: Daemon): Promise<void> {
   await until(async () => (await daemon.serving('bank')).pid !== pid);
 }
 
-/** What `vamos host checkpoint` asks of the daemon. @throws Error CODE: message */
+/**
+ * Asks the daemon as `vamos host checkpoint` does.
+ * @throws Error CODE: message
+ */
 export async function checkpoint(
   daemon: Daemon,
   target: string,

@@ -72,7 +72,7 @@ test('files are in a checkpoint with the tables, and later checkpoints share the
   writeFileSync(Buffer.concat([Buffer.from(folder.file('root/files/')), odd]), 'odd name');
   mkdirSync(folder.file('backup'));
   await checkpoint(daemon, folder.file('backup/0'));
-  // Until its time tells it apart from a change right after it was copied.
+  // The file can be told from one that changed right after it was copied only after this time.
   await until(() => Date.now() - statSync(folder.file('root/files/a/b/kept')).ctimeMs > 2500);
   await checkpoint(daemon, folder.file('backup/1'));
   await connector.files.writeFile('changed', 'later');
@@ -107,7 +107,7 @@ test.skipIf(SmallDisk.obstacle !== undefined)(
     const second = await checkpoint(daemon, `${disk.path}/2`, { base: `${disk.path}/1` });
     expect(second.linked.bytes).toBeGreaterThan(500_000);
     expect(second.copied.bytes).toBeLessThan(150_000);
-    // It stays whole without the first.
+    // The second checkpoint stays whole without the first.
     await vamos('host', 'restore', `${disk.path}/2`, folder.file('restored'));
     await using restored = await connect(`local:${folder.file('restored')}`);
     expect((await (await restored.tables.open(heap)).get({ id: 1 }))!.bytes).toHaveLength(500_000);

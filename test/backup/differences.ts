@@ -7,8 +7,8 @@ import { address, checkpoint, heap, startDaemon } from './bank.js';
 const ROW_BYTES = 100_000;
 
 /**
- * What checkpoints of a root take on the disk, all of them beside the root without sharing its files: the first one, and all
- * later ones together, before each of which something was written.
+ * Measures what checkpoints of a root take on the disk: the first one, and all later ones together, before
+ * each of which something was written. All lie beside the root and share none of its files.
  */
 export async function measureDifferences(
   folder: Folder,
@@ -38,7 +38,7 @@ export async function measureDifferences(
   return { firstBytes, laterBytes: usedBytes(folder.file('backup')) - firstBytes };
 }
 
-/** What a folder takes on its disk, a file with several names once. */
+/** What a folder takes on its disk; a file with several names counts once. */
 function usedBytes(folder: string): number {
   const blocks = new Map<number, number>();
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {

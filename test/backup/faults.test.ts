@@ -1,4 +1,7 @@
-/** Checkpoints in whose middle something goes wrong: nothing half remains that looks whole, and the guest goes on. */
+/**
+ * Checkpoints during which something goes wrong: nothing half made remains that looks whole, and the guest
+ * goes on.
+ */
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -20,7 +23,10 @@ async function goesOn(connector: Vamos): Promise<void> {
   await until(() => table.get({ id: 1 }).catch(() => undefined));
 }
 
-/** Makes a checkpoint, and does something as soon as it copies tables. Resolves to its failure; undefined: it was made. */
+/**
+ * Makes a checkpoint, and does something as soon as it copies tables. Resolves to its failure; undefined: it
+ * was made.
+ */
 async function interrupted(
   daemon: Daemon,
   folder: Folder,
@@ -65,7 +71,7 @@ test('a worker that is killed while its files are copied fails the checkpoint, w
   await fillHeap(connector);
   mkdirSync(folder.file('backup'));
   let failure: Error | undefined;
-  // It may have been quicker than the kill.
+  // The checkpoint may have been quicker than the kill.
   while (!failure) {
     const { pid } = await daemon.serving('bank');
     failure = await interrupted(daemon, folder, () => process.kill(pid, 'SIGKILL'));
@@ -92,7 +98,7 @@ test('a daemon that is killed in the middle leaves no checkpoint, and the next o
   for (let failure: Error | undefined; !failure;) {
     await using daemon = await startDaemon(folder);
     await daemon.serving('bank');
-    // It may have been quicker than the kill.
+    // The checkpoint may have been quicker than the kill.
     rmSync(folder.file('backup/one'), { recursive: true, force: true });
     failure = await interrupted(daemon, folder, () => daemon.process.kill('SIGKILL'));
   }

@@ -1,4 +1,7 @@
-/** `npm run test:flips`: a bit flipped at so many places of a root (1,000 without an argument), one at a time. */
+/**
+ * `npm run test:flips`: a bit is flipped at 1,000 places of a root (or as many as the argument says), one at
+ * a time.
+ */
 import { Folder } from '../../lab/daemon/daemon.js';
 import { flipBits } from './flips.js';
 

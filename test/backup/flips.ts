@@ -7,7 +7,7 @@ import { accounts, makeBank } from './bank.js';
 
 const ROWS = 300;
 
-/** A root with rows in a table file and in the log, closed by nobody: as a killed worker leaves it. */
+/** Makes a root with rows in a table file and in the log that is not closed, as a killed worker leaves it. */
 async function makeRoot(folder: Folder): Promise<string> {
   const root = folder.file('flipped');
   const whole = folder.file('whole');
@@ -36,11 +36,11 @@ export interface Flips {
   found: number;
   refused: number;
   harmless: number;
-  /** Places of which neither the verification nor the opening said anything, and rows were gone. */
+  /** Places of which neither the verification nor the opening said anything although rows were gone. */
   missed: string[];
 }
 
-/** Flips a bit at places all over the files of a root, one at a time, and looks who notices. */
+/** Flips a bit at places all over the files of a root, one at a time, and notes what notices it. */
 export async function flipBits(folder: Folder, places: number): Promise<Flips> {
   const whole = await makeRoot(folder);
   const control = folder.file('control');

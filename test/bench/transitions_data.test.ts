@@ -17,7 +17,7 @@ test('a payload has the bytes asked for, the same for the same row', () => {
   );
   const made = Array.from({ length: 1000 }, (_, id) => payload(id, 1008));
   expect(new Set(made).size).toBe(made.length);
-  // What earlier runs wrote compares with what later ones write.
+  // Results of earlier runs must be comparable with those of later ones.
   expect(checksumOf(made)).toBe('330708598e39779a');
 });
 

@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** What is made of a report, by the names of the files. */
+/** Returns what is made of a report, by the names of the files. */
 async function render(name: string, report: unknown): Promise<Record<string, string>> {
   const file = path.join(folder, `${name}.json`);
   await writeFile(file, JSON.stringify(report));

@@ -7,7 +7,10 @@ import {
 } from '../../bench/transitions/result.js';
 import { SCALES, WORKLOAD_LIST } from '../../bench/transitions/workloads.js';
 
-/** Invented, of the order of what is measured: transitions of a statement, and bytes of storage that make another one. */
+/**
+ * Invented figures of the same order as measured ones: transitions of a statement, and bytes of storage that
+ * make another one.
+ */
 const COSTS: Record<EngineName, { transitions: number; bytesATransition: number; instructions: number }> = {
   innodb: { transitions: 5.2, bytesATransition: 2200, instructions: 420_000 },
   'innodb-tuned': { transitions: 4.4, bytesATransition: 20_000, instructions: 390_000 },

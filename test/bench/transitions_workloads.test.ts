@@ -18,7 +18,7 @@ const SCALE: Scale = {
   customers: 300,
   mixTransactions: 2,
 };
-/** Its tuned settings change no results. */
+/** Clauses of the engines, each once: tuned settings change no results. */
 const CLAUSES = [...new Set(Object.values(ENGINE_SETTINGS).map(({ clause }) => clause))];
 
 const server = useServer();
@@ -77,7 +77,7 @@ async function performTwice(
   }
 }
 
-/** How many the server was sent since its start. */
+/** Returns how many statements the server was sent since its start. */
 async function status(at: MariadbServer, name: string): Promise<number> {
   const [row] = await at.query<RowDataPacket[]>(`SHOW GLOBAL STATUS LIKE '${name}'`);
   return Number(row!.Value);

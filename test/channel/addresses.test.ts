@@ -8,7 +8,7 @@ import { makeFolder, removeFolder } from './transports.js';
 
 const NOBODY = 65_534;
 
-/** Calls with no more rights than any user has: root has them all. */
+/** Calls with the rights of an ordinary user: root has all rights. */
 async function asNobody<Result>(call: () => Promise<Result>): Promise<Result> {
   if (process.getuid?.() !== 0) return call();
   process.seteuid!(NOBODY);

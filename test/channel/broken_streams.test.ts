@@ -30,7 +30,7 @@ afterEach(async () => {
 
 const socketFile = () => path.join(folder, 'socket');
 
-/** A raw peer, and the channel that the host has of it. */
+/** Opens a raw peer, and the channel that the host has to it. */
 async function open() {
   const host = new Promise<Recorder>((resolve) =>
     accepted.push((channel) => {
@@ -139,7 +139,7 @@ describe('frames under any chunking', () => {
         await writePieces(peer, bytes, pieces);
         peer.end();
         const error = await host.closed();
-        // A changed length within the limit swallows what follows: then the end comes in mid-frame.
+        // A changed length within the limit swallows what follows: then the end comes within a frame.
         assert.ok(error && ['BAD_FRAME', 'FRAME_TOO_LARGE', 'CHANNEL_CLOSED'].includes(error.code));
         assert.ok(host.frames.length < sent.length);
         host.frames.forEach((frame, i) => {

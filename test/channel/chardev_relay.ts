@@ -2,20 +2,20 @@ import net from 'node:net';
 import path from 'node:path';
 
 /**
- * What QEMU does between a chardev's socket and a guest's port, with a socket in place of the port: bytes go to and fro
- * under back-pressure, the host is told nothing of who has the port open, what the guest sends while no host end is
- * connected is dropped, and the guest's end breaks when the host's goes.
+ * Does what QEMU does between a chardev's socket and a guest's port, with a socket in place of the port.
+ * Bytes go both ways under back-pressure; the host is not told which process has the port open; what the
+ * guest sends while no host end is connected is dropped; and the guest's end breaks when the host's goes.
  */
 export class ChardevRelay {
   #host: net.Socket | undefined;
-  /** Connected, and not in use. */
+  /** A connection that is not in use yet. */
   #nextHost: net.Socket | undefined;
   #guest: net.Socket | undefined;
 
   private constructor(
     readonly hostPath: string,
     readonly portPath: string,
-    /** For the host that the port leads to after `swapHost`. */
+    /** The socket of the host that the port leads to after `swapHost`. */
     readonly nextHostPath: string,
     readonly servers: net.Server[],
   ) {}
@@ -43,10 +43,10 @@ export class ChardevRelay {
     return relay;
   }
 
-  /** The port leads to the other host from now on, as after a live migration: the guest is told nothing. */
+  /** Leads the port to the other host from now on, as after a live migration: the guest is told nothing. */
   async swapHost(): Promise<void> {
     while (this.#nextHost === undefined) await new Promise(setImmediate);
-    // The former host is not to come back.
+    // The former host must not come back.
     this.servers[0]!.close();
     const former = this.#host;
     this.#host = undefined;
@@ -54,7 +54,7 @@ export class ChardevRelay {
     this.#attachHost(this.#nextHost);
   }
 
-  /** QEMU's end of the chardev goes away, as when the machine is reset. */
+  /** Drops QEMU's end of the chardev, as when the machine is reset. */
   async dropHost(): Promise<void> {
     while (this.#host === undefined) await new Promise(setImmediate);
     this.#host.destroy();
@@ -68,7 +68,7 @@ export class ChardevRelay {
   }
 
   #attachHost(socket: net.Socket): void {
-    // The end of the one before may be told of only after this one has come.
+    // The end of the former connection may be reported only after this one has come.
     if (this.#host) this.#detachHost(this.#host);
     this.#host = socket;
     socket.pause();

@@ -11,7 +11,7 @@ export interface ConformanceTest {
   run(): Promise<void>;
 }
 
-/** What every transport does alike; for any test runner. */
+/** The tests of what every transport does alike, for any test runner. */
 export function conformanceTests(transport: Transport): ConformanceTest[] {
   return TESTS.filter((test) => transport.hostSeesClose || !test.connectorCloses).map((test) => ({
     name: test.name,

@@ -16,12 +16,12 @@ interface Pair {
 export class FaultyRelay implements AsyncDisposable {
   readonly #server: net.Server;
   readonly #pairs = new Set<Pair>();
-  /** Host ends whose connectors are gone, which the host is not told of yet. */
+  /** Host ends whose connectors are gone, of which the host is not told yet. */
   readonly #abandoned = new Set<net.Socket>();
   #isStalled = false;
   #isLosing = false;
   #isRefusing = false;
-  /** Bytes that still pass before all is cut. */
+  /** The cut to come, and the bytes that still pass before it. */
   #cut: { direction: Direction; bytes: number; done: () => void } | undefined;
 
   private constructor(
@@ -46,7 +46,7 @@ export class FaultyRelay implements AsyncDisposable {
     return relay;
   }
 
-  /** Nothing passes until `mend`; what is sent meanwhile waits. */
+  /** Lets nothing pass until `mend`; what is sent meanwhile waits. */
   stall(): void {
     this.#isStalled = true;
     for (const { guest, host } of this.#pairs) {
@@ -55,7 +55,7 @@ export class FaultyRelay implements AsyncDisposable {
     }
   }
 
-  /** What is sent is lost until `mend`; neither side is told. */
+  /** Loses what is sent until `mend`; neither side is told. */
   lose(): void {
     this.#isLosing = true;
   }
@@ -69,7 +69,7 @@ export class FaultyRelay implements AsyncDisposable {
     }
   }
 
-  /** Lets so many bytes pass in one direction and cuts then: in the middle of a frame, most likely. */
+  /** Lets this many bytes pass in one direction and then cuts, most likely within a frame. */
   cutAfter(direction: Direction, bytes: number): Promise<void> {
     return new Promise((done) => {
       this.#cut = { direction, bytes, done };
@@ -84,7 +84,7 @@ export class FaultyRelay implements AsyncDisposable {
     }
   }
 
-  /** Everything passes again. */
+  /** Lets everything pass again. */
   mend(): void {
     this.#isStalled = this.#isLosing = this.#isRefusing = false;
     this.#cut = undefined;

@@ -5,7 +5,7 @@ import { describe, it } from 'vitest';
 import { packageRoot } from '../../src/native.js';
 import { makeFolder, removeFolder } from './transports.js';
 
-/** What the programs use; `file` is a place for a socket. */
+/** Returns the beginning of the programs; `file` is a place for a socket. */
 function prelude(folder: string): string {
   return `
     const { Worker } = require('node:worker_threads');
@@ -18,7 +18,7 @@ function prelude(folder: string): string {
       new native.NativeListener(native.listenUnix(file), 0xffffffff, onConnection);`;
 }
 
-/** Each in a process of its own: what goes wrong here ends the process. */
+/** Runs a program in a process of its own: a fault here ends the process. */
 function run(body: string, ...flags: string[]): string {
   const folder = makeFolder();
   // A program may start workers that begin as it does.
@@ -55,7 +55,7 @@ describe('native handles', () => {
       const fs = require('node:fs');
       const collected = { connector: 0, host: 0, listener: 0 };
       const registry = new FinalizationRegistry((kind) => collected[kind]++);
-      // Each callback knows the object that it belongs to, as a channel's do.
+      // Each callback refers to the object that it belongs to, as a channel's do.
       const own = (kind, make) => {
         const owner = { native: undefined };
         owner.native = make(owner);

@@ -11,7 +11,7 @@ import { makeFolder, removeFolder } from './transports.js';
 
 const { HELLO, WELCOME, REQUESTS, REPLIES } = vamos.FrameKind;
 
-/** A virtio-serial port: nobody tells either end that the process at the other has changed. */
+/** A virtio-serial port does not tell either end that the process at the other has changed. */
 describe('a virtio-serial port', () => {
   let folder: string;
   let relay: ChardevRelay;

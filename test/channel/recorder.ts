@@ -78,12 +78,12 @@ export class Recorder {
   }
 }
 
-/** Lets what is under way arrive, where a test shows that nothing does. */
+/** Lets what is under way arrive, in a test that shows that nothing does. */
 export function settle(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 50));
 }
 
-/** Bytes that differ from frame to frame and place to place. */
+/** Returns bytes that differ from frame to frame and place to place. */
 export function pattern(sizeBytes: number, seed: number): Uint8Array {
   const body = new Uint8Array(sizeBytes);
   let state = (seed * 2654435761 + 1) >>> 0;

@@ -47,13 +47,13 @@ export const vsockTransport: Transport = {
   name: 'vsock',
   hostSeesClose: true,
   async open() {
-    // Ports of the ephemeral range, which the kernel hands out to nobody who doesn't ask.
+    // The kernel hands out ports of this range only to programs that ask for them.
     const port = 0x10000 + Math.floor(Math.random() * 0x10000000);
     return openListening(`vsock:1:${String(port)}`, []);
   },
 };
 
-/** Both ends with the port's manners, and between them what QEMU does: the port itself needs a guest. */
+/** Both ends treat it as a port, and between them stands what QEMU does: the port itself needs a guest. */
 export const serialTransport: Transport = {
   name: 'virtio-serial',
   hostSeesClose: false,

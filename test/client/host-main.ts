@@ -10,7 +10,7 @@ const server = new RpcServer([probe]);
 await listenChannel(`unix:${socket}`, (channel) => {
   server.accept(channel);
 });
-// What it notes of each request is for other tests; here there are too many.
+// Other tests need what the probe notes of each request; here there are too many requests.
 let wasCalled = false;
 setInterval(() => {
   if (probe.started.length > 0 && !wasCalled) {

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { packageRoot } from '../../src/native.js';
 
 const HOST = path.join(packageRoot, 'dist/test/client/host-main.js');
-/** Built with the native tests. */
+/** The program, which is built with the native tests. */
 export const LOAD = path.join(packageRoot, process.env.VAMOS_NATIVE_TESTS ?? 'build/test', 'client_load');
 
 export interface Load {
@@ -23,11 +23,11 @@ export interface LoadReport {
   answered: number;
   /** Answers that were not the call's own. */
   wrong: number;
-  /** By number. */
+  /** Failed calls by the number of their code. */
   errors: Record<string, number>;
   /** How long the longest call took, answered or not. */
   longestMs: number;
-  /** After the beginning. */
+  /** When the last answer came, after the beginning. */
   lastAnswerMs: number;
   requestsPerFrame: number;
   reconnects: number;

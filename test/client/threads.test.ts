@@ -45,7 +45,7 @@ describe('threads of a native program that share one channel to a host', () => {
     const loading = place.load({ ...usual, seconds: 8 });
     await place.waitUntilCalled(host);
     await delay(1_000);
-    // So that calls are under way when it dies.
+    // Calls are then under way when it dies.
     host.kill('SIGSTOP');
     await delay(500);
     await place.killHost(host);
@@ -53,7 +53,7 @@ describe('threads of a native program that share one channel to a host', () => {
     const report = await loading;
     expect(report.wrong).toBe(0);
     expect(report.reconnects).toBeGreaterThanOrEqual(1);
-    // What was under way when the host died. All else waited for the next one.
+    // These calls were under way when the host died. All others waited for the next host.
     expect(codesOf(report.errors)).toEqual(['SESSION_LOST']);
     expect(report.errors[ErrorCode.SESSION_LOST]).toBeLessThanOrEqual(64);
     expect(report.lastAnswerMs).toBeGreaterThan(4_000);
@@ -85,7 +85,7 @@ describe('threads of a native program that share one channel to a host', () => {
     const host = await place.startHost();
     const loading = place.load({ ...usual, threads: 4, seconds: 4, timeoutMs: 3_000 });
     await place.waitUntilCalled(host);
-    // So that calls are under way when it dies.
+    // Calls are then under way when it dies.
     host.kill('SIGSTOP');
     await delay(100);
     await place.killHost(host);

@@ -21,7 +21,7 @@ function load(text: string) {
   return loadConfiguration(file);
 }
 
-/** The message without the folder's name, which is another each time. */
+/** Returns the message without the folder's name, which changes from run to run. */
 function refusal(text: string): string {
   try {
     load(text);

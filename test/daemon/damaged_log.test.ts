@@ -10,7 +10,7 @@ import { Daemon, Folder, until, vamos } from '../../lab/daemon/daemon.js';
 const notes = defineTable({ name: 'notes', columns: { id: t.uint32(), text: t.text() }, primaryKey: ['id'] });
 const ROWS = 400;
 
-/** A root with so many synced rows, and its log. */
+/** Makes a root with ROWS synced rows, and returns its log. */
 async function makeRoot(root: string): Promise<string> {
   const connector = await connect(`local:${root}`);
   const table = await connector.tables.create(notes);
@@ -102,7 +102,7 @@ guests:
     const { count } = await table.aggregate({});
     expect(count).toBeGreaterThan(ROWS / 10);
     expect(count).toBeLessThan(ROWS / 2);
-    // Every row is there or was counted, but for the one that was hit.
+    // Every row is there or was counted, except the one that was hit.
     expect(count + report.lostCommits).toBeGreaterThanOrEqual(ROWS - 1);
     expect(await daemon.serving('good')).toMatchObject({ pid: good.pid, restarts: 0 });
   },

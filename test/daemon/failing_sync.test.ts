@@ -11,7 +11,10 @@ import { packageRoot } from '../../src/native.js';
 import { connectImpatient, Folder, until } from '../../lab/daemon/daemon.js';
 import { notes } from './rows.js';
 
-/** Syncs fail from the moment on that a file says so, in whatever thread: of the log, of a table, of the manifest. */
+/**
+ * A library that makes all syncs fail once a file exists: of the log, of a table, of the manifest, in any
+ * thread.
+ */
 const FAILING_SYNCS = `
 #define _GNU_SOURCE
 #include <dlfcn.h>

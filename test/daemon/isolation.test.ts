@@ -39,7 +39,7 @@ async function steadily(connector: Vamos) {
   })();
   loop.catch(() => undefined);
   return {
-    /** Resolves when so many rows more were written; rejects with the first failure. */
+    /** Resolves when this many more rows were written; rejects with the first failure. */
     more: async (count: number) => {
       const target = rows + count;
       await Promise.race([loop, until(() => rows >= target)]);
@@ -93,7 +93,7 @@ test('a worker that keeps ending is started again less and less often', async ()
   const delays = daemon.log
     .filter(({ guest, inMs }) => guest === 'first' && inMs !== undefined)
     .map(({ inMs }) => inMs as number);
-  // 50, 100, 200, 400 ms with a jitter down to half.
+  // The delays are 50, 100, 200, 400 ms, each shortened by up to half at random.
   for (const [index, inMs] of delays.entries()) {
     expect(inMs).toBeGreaterThanOrEqual(25 * 2 ** index);
     expect(inMs).toBeLessThanOrEqual(50 * 2 ** index);
@@ -113,7 +113,7 @@ test("garbage on a guest's channel ends that channel alone: its other connectors
       const socket = net.connect(folder.file('first.sock'), () => socket.write(bytes));
       socket.on('error', () => undefined);
       socket.on('close', () => resolve());
-      // What is no more than the beginning of a frame stalls: then the attacker goes.
+      // The beginning of a frame stalls, and then the attacker goes.
       setTimeout(() => socket.destroy(), 500);
     });
   const attacks = [

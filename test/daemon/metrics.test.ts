@@ -13,7 +13,7 @@ afterEach(() => {
 
 const address = () => `unix:${folder.file('c')}`;
 
-/** Prometheus' text format, each sample by its name and labels; fails on any line that is none. */
+/** Parses Prometheus' text format, each sample by its name and labels; fails on a line that is none. */
 function parse(text: string): Map<string, number> {
   const samples = new Map<string, number>();
   const typed = new Set<string>();
@@ -52,7 +52,7 @@ test('a scrape parses, its counts rise with the work done, and a gone worker sho
   await using connector = await connect(address());
   const table = await connector.tables.create(notes);
   const get = (samples: Map<string, number>, name: string) => samples.get(`${name}{guest="web"}`);
-  // Down is, too, a worker that does not answer within a moment.
+  // A worker that does not answer within a moment counts as down, too.
   const scrapeUp = () =>
     until(async () => {
       const samples = await scrape();

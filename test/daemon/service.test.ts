@@ -16,7 +16,10 @@ afterEach(() => {
 
 const address = (name: string) => `unix:${folder.file(`${name}.sock`)}`;
 
-/** Root can, where the program lies in folders that everybody may enter (a checkout in /root does not). */
+/**
+ * Root can become nobody if the program lies in folders that every user may enter (a checkout in /root does
+ * not).
+ */
 function canBecomeNobody(): boolean {
   const isOpenToAll = (directory: string): boolean =>
     (statSync(directory).mode & 0o005) === 0o005 &&

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 
 /** A file system of its own that is soon full, at a path inside a test's folder; needs root. */
 export class SmallDisk implements Disposable {
-  /** Why there can be none here; undefined: it can. */
+  /** Why it is impossible here; undefined: it is possible. */
   static readonly obstacle =
     process.getuid?.() === 0 && tries('unshare', '--mount', 'mount', '-t', 'tmpfs', 'none', '/mnt')
       ? undefined
@@ -17,12 +17,12 @@ export class SmallDisk implements Disposable {
     execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'none', path]);
   }
 
-  /** Its size from now on. */
+  /** Changes its size. */
   resize(mebibytes: number): void {
     execFileSync('mount', ['-o', `remount,size=${mebibytes}m`, this.path]);
   }
 
-  /** Also while something has files of it open. */
+  /** Removes it, even while a program has files of it open. */
   [Symbol.dispose](): void {
     execFileSync('umount', ['--lazy', this.path]);
   }

@@ -23,7 +23,7 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-/** All operations one after another; their checksums by name. */
+/** Runs all operations one after another; returns their checksums by name. */
 async function runAll(address: string): Promise<Record<string, string>> {
   await using vamos = await connect(address);
   const session: Session = {

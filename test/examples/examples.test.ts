@@ -1,4 +1,4 @@
-/** Each program of examples/, unsplit and split: it ends well, and prints the same. */
+/** Runs each program of examples/, unsplit and split: it succeeds, and prints the same. */
 import { execFile } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';

@@ -92,7 +92,7 @@ describe.each(MODES)('files, %s', (mode) => {
     try {
       execFileSync('mknod', [place.on('zero'), 'c', '1', '5'], { stdio: 'ignore' });
     } catch {
-      return; // not allowed here
+      return; // this is not allowed here
     }
     for (const flags of ['r', 'r+', 'a'])
       expect((await failure(place.files.open('zero', flags))).code).toBe('ENXIO');

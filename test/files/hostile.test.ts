@@ -8,7 +8,7 @@ import { MODES, Place } from './place.js';
 const { Method, OpenFlag } = vamos.files;
 const READ_WRITE_NEW = OpenFlag.FOR_READ | OpenFlag.FOR_WRITE | OpenFlag.CREATE;
 const FILE = Buffer.from('file');
-/** uint64's largest, in a field of this tag. */
+/** Returns uint64's largest value, in a field of this tag. */
 const largest = (tag: number): number[] => [tag, ...new Array<number>(9).fill(0xff), 1];
 
 describe.each(MODES)('files, %s', (mode) => {

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { FileHandle, Files } from '../../guest/files/index.js';
 import { MODES, Place } from './place.js';
 
-/** The calls that both have, on paths and on open handles. */
+/** The calls that Node and VAMOS both have, on paths and on open handles. */
 type Handle = Pick<FileHandle, 'write' | 'truncate' | 'close'> & {
   readFile(): Promise<Buffer>;
   stat(): Promise<Described>;
@@ -36,7 +36,7 @@ interface World {
 }
 type Operation = (world: World) => Promise<unknown>;
 
-/** Either of the two, beneath a directory. */
+/** Returns one of the two faces, beneath a directory. */
 function beneath(fs: Face, root: string): Face {
   const at = (name: string | Uint8Array): string => (name === '' ? '' : `${root}/${name as string}`);
   return {
@@ -66,7 +66,7 @@ const describeStat = (stat: Described): unknown => [
   stat.isSymbolicLink(),
 ];
 
-/** What it gave, or the code of its failure. */
+/** Returns the result of an operation, or the code of its failure. */
 async function outcome(operation: Operation, world: World): Promise<unknown> {
   try {
     return { value: await operation(world) };
@@ -119,7 +119,7 @@ const anyPath = fc.oneof(
 );
 /** Paths to move, without links: mkdir -p beneath a link that was moved to a freshPath has another code than Node's. */
 const movedPath = anyPath.filter((name) => !['link', 'dangling', 'loop'].includes(name));
-/** No symbolic links: beneath one that leads nowhere, mkdir -p of Node says ENOTDIR. */
+/** No paths through symbolic links: beneath one that leads nowhere, mkdir -p of Node says ENOTDIR. */
 const freshPath = fc.constantFrom('a', 'b', 'a/b', 'a/c', 'a/b/c', 'b/a', 'c', 'a/', 'a//b', 'b/c/d/e');
 const flags = fc.constantFrom('r', 'r+', 'w', 'w+', 'wx', 'a', 'a+', 'ax', 'rs+', 'as');
 const data = fc.oneof(
@@ -128,7 +128,7 @@ const data = fc.oneof(
 );
 const position = fc.oneof(fc.constant(null), fc.nat(40), fc.nat(200_000));
 
-/** Prints as its name and arguments where a run fails. */
+/** Makes an operation that prints as its name and arguments where a run fails. */
 function operation<Arguments>(
   name: string,
   given: fc.Arbitrary<Arguments>,

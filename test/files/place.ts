@@ -25,7 +25,7 @@ export class Place implements AsyncDisposable {
   client!: RpcClient;
   stream!: RpcStream;
   files!: Files;
-  /** Unsplit only. */
+  /** Set only in unsplit mode. */
   module: HostModule | undefined;
   #server: RpcServer | undefined;
   #host: ChildProcess | undefined;
@@ -45,19 +45,19 @@ export class Place implements AsyncDisposable {
     return place;
   }
 
-  /** The path on the host. */
+  /** Returns the path on the host. */
   on(...names: string[]): string {
     return path.join(this.root, ...names);
   }
 
-  /** Request frames that the work took. */
+  /** Returns the number of request frames that the work took. */
   async frames(work: () => Promise<unknown>): Promise<number> {
     const before = this.client.counters.requestFrames;
     await work();
     return this.client.counters.requestFrames - before;
   }
 
-  /** Kills the host's process in the middle of what it does, and starts another. */
+  /** Kills the host's process in the middle of its work, and starts another. */
   async restartHost(): Promise<void> {
     const host = this.#host!;
     host.kill('SIGKILL');
@@ -106,7 +106,7 @@ export class Place implements AsyncDisposable {
   }
 }
 
-/** What a call that must fail threw, with the fields that Node's errors have. */
+/** Returns what a call that must fail threw, with the fields that Node's errors have. */
 export async function failure(promise: Promise<unknown>): Promise<NodeJS.ErrnoException & { dest?: string }> {
   try {
     await promise;

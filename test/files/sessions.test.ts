@@ -19,7 +19,7 @@ describe('files', () => {
       const handle = await files.open('file', 'w+');
       await handle.write('kept', { sync: 'all' });
       await place.restartHost();
-      // Whichever of the two sessions it is sent in.
+      // The result does not depend on the session in which it is sent.
       expect((await failure(handle.read(Buffer.alloc(4), 0, 4, 0))).code).toBe('SESSION_LOST');
       await vi.waitFor(async () => expect(await files.readFile('file', 'utf8')).toBe('kept'), {
         timeout: 50_000,
@@ -134,7 +134,7 @@ describe('files', () => {
       syncs: 1,
       bytesRead: 1000,
       bytesWritten: 1000,
-      // The open, and the read of what it did not open.
+      // These are the open, and the read of the file that did not open.
       failures: 2,
     });
   });

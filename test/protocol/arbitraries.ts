@@ -16,7 +16,7 @@ const bytes = fc.oneof(
   fc.uint8Array({ maxLength: 40 }),
 );
 
-/** A value that the column can hold, NULL where it may. */
+/** Makes a value that the column can hold, NULL where it may be. */
 export function value(column: ColumnLayout): fc.Arbitrary<RawValue> {
   const some = someValue(column);
   return column.nullable ? fc.option(some, { nil: null }) : some;
@@ -52,7 +52,7 @@ function someValue(column: ColumnLayout): fc.Arbitrary<RawValue> {
   }
 }
 
-/** Any column; `forKey`: one that may be part of a key. */
+/** Makes any column; `forKey`: one that may be part of a key. */
 export function column(forKey: boolean): fc.Arbitrary<ColumnLayout> {
   const kinds = Object.values(ColumnKind).filter((kind): kind is ColumnKind => typeof kind === 'number');
   return fc
@@ -71,7 +71,7 @@ export function column(forKey: boolean): fc.Arbitrary<ColumnLayout> {
     }));
 }
 
-/** Columns and a value for each. */
+/** Makes columns and a value for each. */
 export function columnsAndRow(options: {
   forKey: boolean;
   maxColumns: number;

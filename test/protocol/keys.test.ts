@@ -21,7 +21,7 @@ const twoKeys = columnsAndRow({ forKey: true, maxColumns: 4 }).chain(({ columns,
     })),
 );
 
-/** As an index orders values: NULL first, -0 as 0, strings by their UTF-8. */
+/** Compares as an index orders values: NULL first, -0 as 0, strings by their UTF-8. */
 function compareValues(a: RawValue, b: RawValue): number {
   if (a === null || b === null) return a === b ? 0 : a === null ? -1 : 1;
   if (typeof a === 'number' || typeof a === 'bigint') {

@@ -48,7 +48,7 @@ describe('rows', () => {
         columns: fc.constant(columns),
         bytes: fc.oneof(
           fc.uint8Array({ maxLength: 80 }),
-          // A sound row with one byte changed, or cut off.
+          // This is a sound row with one byte changed, or cut off.
           fc.record({ at: fc.nat(), to: fc.nat({ max: 255 }), cut: fc.boolean() }).map(({ at, to, cut }) => {
             const row = Buffer.from(new RowFormat(columns).pack(values));
             if (row.length === 0) return row;

@@ -7,7 +7,7 @@ const MIB = 1024 * 1024;
 
 test('what one turn issues goes as one frame and is answered in one frame', async () => {
   await using rig = await startRig();
-  // Behind the welcome to a hello that was said again.
+  // The answer comes after the welcome to a hello that was said again.
   await rig.client.stream().call(Method.ECHO, bytes('first'));
   const before = rig.client.counters;
   const streams = Array.from({ length: 100 }, () => rig.client.stream());
@@ -44,7 +44,7 @@ test('a chain that takes several turns is answered in one frame', async () => {
   await rig.client.stream().call(Method.ECHO, bytes('first'));
   const methods = [Method.ECHO, Method.ECHO_LATER, Method.ECHO_LATER, Method.ECHO];
   let tookMs: number;
-  // One in which this process stands still for long may be answered in more.
+  // A round in which this process stands still for long may be answered in more frames.
   do {
     const before = rig.client.counters.framesReceived;
     const startedAt = performance.now();
@@ -146,14 +146,14 @@ test('requests never exceed the host window, replies never the connector window'
   const down = streams.map((stream) => stream.call(Method.BYTES, u32(200_000)));
   for (const body of await Promise.all(up)) expect(body).toHaveLength(100_000);
   for (const body of await Promise.all(down)) expect(body).toHaveLength(200_000);
-  // The host would have ended the session.
+  // Otherwise the host would have ended the session.
   expect(rig.client.counters.reconnects).toBe(0);
   expect(rig.server.statistics().sessionsEnded).toEqual({});
 });
 
 test('the host sends no more than the reply window until the connector gives credit', async () => {
   await using rig = await startRig();
-  // A connector by hand: it never credits.
+  // This is a connector made by hand, which never gives credit.
   const channel = await rig.open();
   const received: number[] = [];
   let nextId = 1;
@@ -192,7 +192,7 @@ test('the host sends no more than the reply window until the connector gives cre
   channel.close();
 });
 
-/** Sizes of frames that a channel end sends from now on. */
+/** Collects the sizes of frames that a channel end sends from now on. */
 function watchFrames(end: { send(kind: number, body: Uint8Array): boolean }): { sentBytes: number[] } {
   const sentBytes: number[] = [];
   const send = end.send.bind(end);

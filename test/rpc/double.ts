@@ -96,7 +96,10 @@ export class Double {
     };
   }
 
-  /** Goes as a guest does whose memory is rolled back, without a word; the host has noticed it then. */
+  /**
+   * Disappears without a word, as a guest does whose memory is rolled back; resolves when the host has
+   * noticed it.
+   */
   async vanish(): Promise<void> {
     this.#destroy();
     for (;;) {

@@ -12,7 +12,7 @@ const MIB = 1024 * 1024;
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-/** Bytes of all buffers that are alive. */
+/** Returns the bytes of all buffers that are alive. */
 function heldBytes(): number {
   collectGarbage();
   return process.memoryUsage().arrayBuffers;
@@ -45,7 +45,7 @@ test('the next of a chain whose beginning was cancelled before its turn does not
     body: bytes(`echo ${id}`),
   });
   const ids = Array.from({ length: 400 }, (_, index) => index + 2);
-  // Pairs, the first of each cancelled; then one of its own.
+  // These are pairs, the first of each cancelled; then one request of its own.
   stranger.requests([lockWait, ...ids.map((id) => echo(id, id % 2 === 0)), echo(1000, false)]);
   stranger.cancel(...ids.filter((id) => id % 2 === 0));
   await until(() => stranger.replies.length === 200);
@@ -142,7 +142,7 @@ test('the requests of a long frame for one stream are all answered', async () =>
   await using rig = await startRig();
   const stranger = await Stranger.connect(rig, { replyWindowBytes: 64 * MIB });
   const count = 200_000;
-  // Taken one by one from the front of one array they would take half a minute.
+  // It would take half a minute to take them one by one from the front of one array.
   stranger.requests(
     Array.from({ length: count }, (_, index) => ({ id: index + 1, stream: 1, method: Method.ECHO })),
   );

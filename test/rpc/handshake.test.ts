@@ -45,7 +45,7 @@ test('a lost hello is said again, and frames before the welcome are passed over'
   let hellos = 0;
   const client = await RpcClient.connect(() => {
     const [guestEnd, hostEnd] = createLocalPair('local:late');
-    // Frames for the connector before, then a host end that comes late.
+    // These are frames for an earlier connector, then a host end that comes late.
     hostEnd.send(FrameKind.REPLIES, vamos.ReplyBatch.encode({ replies: [{ id: 7 }] }).finish());
     hostEnd.send(FrameKind.GOODBYE, vamos.Goodbye.encode({ code: 41, message: 'for another' }).finish());
     hostEnd.send(FrameKind.WELCOME, vamos.Welcome.encode({ nonce: new Uint8Array(16), version: 1 }).finish());

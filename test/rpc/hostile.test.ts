@@ -72,7 +72,8 @@ const breaches: [string, string, (stranger: Stranger) => void][] = [
     'more bytes than the window holds',
     'CREDIT_EXCEEDED',
     (stranger) => {
-      // Two frames, as many as may be in flight. What the host keeps of a small request counts, too.
+      // There are two frames, as many as may be in flight. What the host keeps of a small request counts,
+      // too.
       for (const first of [1, 1001]) {
         stranger.requests(
           Array.from({ length: 1000 }, (_, index) => ({
@@ -218,7 +219,7 @@ test('a new process on the port ends the session before it', async () => {
   handlers!.onNewPeer!();
   await until(() => rig.probe.waitingCount === 0);
   stranger.isWelcome = false;
-  // Even one that draws the nonce of the process before.
+  // This holds even for a process that draws the same nonce as the one before.
   stranger.hello();
   await until(() => stranger.isWelcome);
   expect(rig.probe.sessions).toEqual(['open 1', 'open 1', 'close 1', 'open 1']);
@@ -239,7 +240,7 @@ test('for a connector that takes no replies no more requests start than its queu
   for (let round = 0; round < 5; round++) await rig.client.stream().call(Method.ECHO_LATER, bytes('x'));
   const started = rig.probe.started.length - 5;
   expect(started).toBeLessThan(15);
-  // It takes them after all.
+  // In the end it takes them all.
   while (stranger.replies.length < 100) {
     const before = stranger.replies.length;
     const receivedBytes = stranger.receivedBytes;
@@ -262,7 +263,7 @@ test('no connector has more requests run simultaneously than its limit, not coun
     .call(Method.ECHO, bytes('x'), { timeoutMs: 50 })
     .catch(() => undefined);
   expect(rig.probe.waitingCount).toBe(30);
-  // Each one that ends lets another in, until all have run.
+  // Each request that ends lets another in, until all have run.
   const feeder = setInterval(() => rig.probe.release('work'), 5);
   await Promise.all(held);
   clearInterval(feeder);

@@ -20,17 +20,17 @@ export const Method = {
   WAIT: 0x703,
   /** Wakes every WAIT, HOLD and CLING with this body, of all sessions. */
   RELEASE: 0x704,
-  /** As WAIT, but does not say that it waits, and heeds no abort. */
+  /** Waits as WAIT does, but does not say so, and heeds no abort. */
   HOLD: 0x705,
   /** Fails with DUPLICATE_KEY and its body as detail. */
   FAIL: 0x706,
-  /** Throws what is no VamosError. */
+  /** Throws something that is no VamosError. */
   THROW: 0x707,
   /** Answers with as many bytes as its body (u32) says. */
   BYTES: 0x708,
   /** Sleeps as many milliseconds as its body (u32) says; heeds abort. */
   SLEEP: 0x709,
-  /** As WAIT, but heeds no abort. */
+  /** Waits as WAIT does, but heeds no abort. */
   CLING: 0x70a,
 } as const;
 
@@ -38,12 +38,12 @@ export const Method = {
 export class Probe implements HostModule {
   readonly name = 'probe';
   readonly number = 7;
-  /** `method:body` of requests, as they started and as they ended. */
+  /** Requests as `method:body`, in the order in which they started and ended. */
   readonly started: string[] = [];
   readonly ended: string[] = [];
   readonly sessions: string[] = [];
   isClosed = false;
-  /** While set, sessions close only when it settles. */
+  /** While this is set, sessions close only when it settles. */
   closeAfter: Promise<void> | undefined;
   readonly #waiting = new Map<string, Set<() => void>>();
 
@@ -229,7 +229,7 @@ export async function until(condition: () => boolean, what = 'condition', timeou
   }
 }
 
-/** The code with which the promise rejects; 'resolved' if it does not. */
+/** Returns the code with which the promise rejects; 'resolved' if it does not. */
 export async function codeOf(promise: Promise<unknown>): Promise<string> {
   try {
     await promise;

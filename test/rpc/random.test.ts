@@ -8,7 +8,7 @@ const action = fc.record({
   stream: fc.nat(5),
   kind: fc.constantFrom('echo', 'later', 'sleep', 'fail', 'wait', 'chain'),
   timeoutMs: fc.constantFrom(0, 0, 0, 1, 5),
-  /** Aborts that many turns after the call; none for 0. */
+  /** Turns after the call at which it is aborted; 0: never. */
   abortAfter: fc.constantFrom(0, 0, 0, 1, 2, 3),
   /** Turns to let pass before the next call. */
   turns: fc.nat(2),
@@ -25,7 +25,7 @@ test('random calls with delays, deadlines and aborts settle once each, in the or
       for (const [number, { stream: index, kind, timeoutMs, abortAfter, turns }] of actions.entries()) {
         const stream = streams[index]!;
         const controller = new AbortController();
-        // What would wait for ever gets a deadline.
+        // Calls that would wait for ever get a deadline.
         const options = { timeoutMs: kind === 'wait' ? 10 : timeoutMs, signal: controller.signal };
         const body = u32(kind === 'sleep' ? number % 4 : number);
         const later = { method: Method.ECHO_LATER, body };
@@ -68,7 +68,7 @@ test('random calls with delays, deadlines and aborts settle once each, in the or
         expect(['ok', 'DUPLICATE_KEY', 'CANCELLED', 'DEADLINE_EXCEEDED']).toContain(outcome);
       }
       expect(rig.client.counters.reconnects).toBe(0);
-      // Everything is released: nothing runs, waits or is owed.
+      // Everything was released: nothing runs, waits or is owed.
       await rig.client.stream().call(Method.ECHO, u32(0));
       await until(() => rig.server.statistics().sessions[0]?.streams === 0, 'the host to end all requests');
       expect(rig.server.statistics().sessions).toMatchObject([{ running: 0, parked: 0 }]);

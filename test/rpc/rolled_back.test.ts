@@ -12,12 +12,12 @@ const { FrameKind } = vamos;
 
 const echo = (id: number): vamos.IRequest => ({ id, stream: 1, method: Method.ECHO, body: bytes('x') });
 
-/** A connection of the session, with another nonce each. */
+/** Opens a connection of the session, with a new nonce. */
 function connect(rig: Rig, epoch: number, stamps: number[]): Promise<Stranger> {
   return Stranger.connect(rig, { epoch, stamps, nonce: new Uint8Array(16).fill(epoch) });
 }
 
-/** One frame, and the stamp of its answer. */
+/** Sends one frame, and returns the stamp of its answer. */
 async function send(stranger: Stranger, stamp: number): Promise<number> {
   const answered = stranger.replies.length;
   stranger.requests([echo(answered + 1)], stranger.receivedBytes, stamp);
@@ -41,7 +41,7 @@ test('a host answers with the stamp of the last frame that came, and a hello tha
   const second = await connect(rig, 2, [11, 12, 13]);
   expect(second.isWelcome).toBe(true);
   await close(rig, second);
-  // It was welcomed, and no frame came since.
+  // The connector was welcomed, and no frame came since.
   const third = await connect(rig, 3, [13]);
   expect(third.isWelcome).toBe(true);
   expect(await send(third, 14)).toBe(14);
@@ -62,7 +62,7 @@ test.each([
     await send(first, 12);
     await close(rig, first);
     expect(await (await connect(rig, 2, stamps)).end()).toBe('SESSION_STALE');
-    // Nor does the refusal make it known.
+    // The refusal does not make it known either.
     expect(await (await connect(rig, 3, stamps)).end()).toBe('SESSION_STALE');
     expect((await connect(rig, 4, [11, 12])).isWelcome).toBe(true);
   },
@@ -88,7 +88,7 @@ test('a connector that stamps no frames is served, and may come back', async () 
   await close(rig, second);
 });
 
-/** A host that a test plays. */
+/** A host that the test plays. */
 class PlayedHost {
   readonly hellos: vamos.Hello[] = [];
   readonly batches: vamos.RequestBatch[] = [];
@@ -114,7 +114,7 @@ class PlayedHost {
     return Promise.resolve(guestEnd);
   }
 
-  /** The last request's, with this stamp. */
+  /** Answers the last request, with this stamp. */
   answer(stamp: number): void {
     const { id } = this.batches.at(-1)!.requests.at(-1)!;
     const replies = [{ id: id!, body: bytes('answer') }];
@@ -158,7 +158,7 @@ test('a connector names all frames that may be the last one that came, and an ea
   expect(host.hellos[1]!.stamps).toEqual(stamps.slice(-3));
   host.channel.destroy();
   await until(() => host.hellos.length === 3);
-  // The host has taken the last one for the last that came.
+  // The host takes the last frame for the last that came.
   expect(host.hellos[2]!.stamps).toEqual(stamps.slice(-1));
   expect(client.renewals).toBe(0);
   await client.close();

@@ -57,7 +57,7 @@ describe.each(['local', 'unix'] as const)('over %s', (transport) => {
     expect(await pending).toBe('SESSION_LOST');
     expect(await codeOf(stream.call(Method.ECHO, bytes('late')))).toBe('CANCELLED');
     await until(() => rig.server.statistics().sessions.length === 0);
-    // What waited was sent before the goodbye.
+    // The waiting call was sent before the goodbye.
     expect(rig.probe.started).toContain('3:pending');
     expect(rig.probe.sessions).toEqual(['open 1', 'close 1']);
     expect(rig.server.statistics().sessionsEnded).toEqual({ OK: 1 });

@@ -6,7 +6,7 @@ import { vamos } from '../../src/protocol/generated/messages.js';
 import { bytes, Method, startRig, text, until } from './probe.js';
 import { Stranger } from './stranger.js';
 
-// Channels on which nobody says hello.
+// Channels without a hello.
 
 interface Silent {
   channel: Channel;
@@ -46,7 +46,7 @@ test('a channel more than maxChannels is closed immediately, and one that closes
 test('a socket on which nobody says hello is closed, also after a session; one with a session stays', async () => {
   await using rig = await startRig({ transport: 'unix', server: { helloTimeoutMs: 500 } });
   const silent = keepSilent(await rig.open());
-  // Pings are no hello.
+  // A ping is no hello.
   silent.channel.send(vamos.FrameKind.PING, bytes('ping'));
   let stranger: Stranger;
   do stranger = await Stranger.connect(rig);
@@ -66,7 +66,7 @@ test('a port waits for its hello as long as no process of the guest opens it', a
   rig.server.accept(hostEnd);
   const port = keepSilent(guestEnd);
   const socket = keepSilent(await rig.open());
-  // Accepted later, with the same deadline, and gone before.
+  // That one was accepted later with the same deadline, and has gone before.
   await until(() => socket.isClosed);
   expect(port.isClosed).toBe(false);
   expect((await Stranger.over(guestEnd)).isWelcome).toBe(true);

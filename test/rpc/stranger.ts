@@ -59,7 +59,7 @@ export class Stranger {
     this.channel.send(FrameKind.HELLO, vamos.Hello.encode({ ...usual, ...hello }).finish());
   }
 
-  /** @param stamp 0: none, as an earlier connector has it */
+  /** @param stamp 0: none, as an earlier version of the connector sends it */
   requests(requests: vamos.IRequest[], receivedBytes = 0, stamp = 0): void {
     const batch = { requests, receivedBytes, stamp };
     this.channel.send(FrameKind.REQUESTS, vamos.RequestBatch.encode(batch).finish());
@@ -69,7 +69,7 @@ export class Stranger {
     this.channel.send(FrameKind.CANCEL, vamos.Cancel.encode({ ids }).finish());
   }
 
-  /** The code of the goodbye with which the host ends it. */
+  /** Returns the code of the goodbye with which the host ends the channel. */
   async end(): Promise<string | undefined> {
     await until(() => this.isClosed, 'the host to end the session');
     return this.goodbye;

@@ -37,7 +37,7 @@ describe('a worker thread that ends takes its store along', () => {
 
   for (const [name, ending] of Object.entries(endings)) {
     it(name, async () => {
-      // Twice on one root: the first leaves no lock behind.
+      // It runs twice on one root: the first round leaves no lock behind.
       for (let round = 0; round < 2; round++) {
         const worker = new Worker(program(ending), {
           eval: true,

@@ -7,7 +7,7 @@ import { openFilesModule } from '../../host/modules/files/module.js';
 import { openTablesModule } from '../../host/modules/tables/module.js';
 
 let base: string;
-/** Folders whose names were synced, as they were. */
+/** Folders whose names were synced, in order. */
 let synced: string[];
 const { fsyncSync } = fs;
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { ValueType, type Comparison, type ProgramWriter } from '../../src/protocol/program.js';
 import { ColumnKind, type ColumnLayout, type RawValue } from '../../src/protocol/rows.js';
 
-/** What an expression gives for a row: INTEGER bigint, DOUBLE number, BYTES Buffer, BOOLEAN boolean. */
+/** The value of an expression for a row: INTEGER bigint, DOUBLE number, BYTES Buffer, BOOLEAN boolean. */
 export type Value = bigint | number | Buffer | boolean | null;
 export interface Row {
   values: RawValue[];
@@ -10,7 +10,7 @@ export interface Row {
   decimals: Map<number, bigint | null>;
 }
 
-/** An expression as FORMATS.md says it, evaluated in the plainest way, and as a program. */
+/** An expression of FORMATS.md, evaluated in the plainest way, and as a program. */
 export interface Expression {
   type: ValueType;
   bits: number;
@@ -75,7 +75,10 @@ const doubles = fc.oneof(
 
 const bitLength = (value: bigint): number => (value === 0n ? 0 : value.toString(2).replace('-', '').length);
 
-/** MariaDB's binary form: groups of nine digits from the point in four bytes, fewer in as many as they need. */
+/**
+ * Returns MariaDB's binary form: groups of nine digits from the point in four bytes, smaller groups in as
+ * many bytes as they need.
+ */
 function decimalBytes(value: bigint, { digits, scale }: Decimal): Buffer {
   const BYTES_OF = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
   const all = (value < 0n ? -value : value).toString().padStart(digits, '0');
@@ -302,7 +305,7 @@ function unary(
   );
 }
 
-/** Below 0, 0 or above, of two that are not NULL. */
+/** Compares two values that are not NULL: below 0, 0 or above. */
 export function order(left: Value, right: Value, isPadded: boolean): number {
   if (left instanceof Buffer && right instanceof Buffer) {
     const length = Math.max(left.length, right.length);

@@ -18,7 +18,7 @@ import { asBuffer, RowFormat } from '../../src/protocol/rows.js';
 import { COLUMNS, expressions, order, row, type Expression, type Row, type Value } from './program_model.js';
 
 const { Function } = vamos.tables.Aggregate;
-/** As the store takes them. */
+/** The numbers of the functions, as the store takes them. */
 const [COUNT, SUM, MIN, MAX] = [Function.COUNT, Function.SUM, Function.MIN, Function.MAX].map(Number) as [
   number,
   number,
@@ -99,7 +99,7 @@ describe('programs in the store give what the model gives', () => {
     return [...readWindow(window, true)].map(({ primaryKey }) => primaryKey![4]!);
   }
 
-  /** COUNT, SUM where there is one, MIN and MAX. */
+  /** Returns COUNT, SUM where there is one, MIN and MAX. */
   async function aggregates(prefix: Buffer, of: Expression, isPadded: boolean, reverse: boolean) {
     const value = of.write(new ProgramWriter()).finish();
     const isNumber = of.type === ValueType.INTEGER || of.type === ValueType.DOUBLE;
@@ -186,7 +186,7 @@ describe('programs in the store give what the model gives', () => {
     const prefix = await load(fc.sample(row, { numRuns: 3, seed: 1 }));
     const code = fc.oneof(
       fc.uint8Array({ minLength: 1, maxLength: 60 }),
-      // A program with something changed in it.
+      // This is a program with something changed in it.
       fc.tuple(expressions.boolean, fc.nat(), fc.nat(255)).map(([expression, at, byte]) => {
         const bytes = expression.write(new ProgramWriter()).finish();
         bytes[at % bytes.length] = byte;

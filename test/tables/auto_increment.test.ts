@@ -12,7 +12,7 @@ const events = defineTable({
 describe.each(MODES)('auto-increment, %s', (mode) => {
   let place: Place;
   let table: Table<typeof events>;
-  /** The same table as another connector has it. */
+  /** The same table, opened by another connector. */
   let theirs: Table<typeof events>;
 
   beforeAll(async () => {

@@ -20,7 +20,7 @@ const pictures = defineTable({
   primaryKey: ['id'],
 });
 
-/** Bytes that are different everywhere and the same in every run. */
+/** Returns bytes that are different everywhere and the same in every run. */
 function bytes(length: number, seed = 1): Uint8Array {
   const result = new Uint8Array(length);
   let state = seed;
@@ -158,7 +158,7 @@ describe.each(MODES)('blobs, %s', (mode) => {
   it('gives a blob one owner', async () => {
     const row = await table.writeRow({ id: 1, name: 'a', data: bytes(200_000) });
     expect(await code(table.writeRow({ id: 2, name: 'thief', data: row.data! }))).toBe('BLOB_MISSING');
-    // Its bytes can be had.
+    // Its bytes can be read.
     await table.writeRow({ id: 2, name: 'copy', data: row.data!.stream() });
     await table.deleteRow(row);
     expect((await (await table.get(2))!.data!.bytes()).length).toBe(200_000);

@@ -29,7 +29,7 @@ describe.each(MODES)('cursors, %s', (mode) => {
     await place[Symbol.asyncDispose]();
   });
 
-  /** NULL sorts first, so in a descending part last. */
+  /** Compares rows in the index's order. NULL sorts first, so in a descending part last. */
   function inOrder(a: (typeof rows)[number], b: (typeof rows)[number]): number {
     if (a.kind !== b.kind) return a.kind < b.kind ? -1 : 1;
     if (a.rank !== b.rank) return (b.rank ?? -100) - (a.rank ?? -100);
@@ -107,7 +107,7 @@ describe.each(MODES)('cursors, %s', (mode) => {
       for await (const row of wide.rndScan()) ids.push(row.id);
     });
     expect(ids).toEqual(all.map((row) => row.id));
-    // 16, 64, 256 KiB, then 1 MiB each: 4 MB take 7.
+    // Windows have 16, 64, 256 KiB, then 1 MiB each: 4 MB take 7.
     expect(frames).toBeLessThanOrEqual(8);
     expect((await wide.rndScan({ reverse: true }).all()).map((row) => row.id)).toEqual(ids.reverse());
   });

@@ -13,7 +13,10 @@ const notes = defineTable({
   primaryKey: ['id'],
 });
 
-/** SESSION_LOST: the root could be opened again once more, and the connector learned that it was not done. */
+/**
+ * Outcomes after which writing goes on. SESSION_LOST: the root could be opened again once more, and the
+ * connector learned that the write was not done.
+ */
 const GOES_ON = new Set(['done', 'OUTCOME_UNKNOWN', 'SESSION_LOST']);
 
 describe.skipIf(SmallDisk.obstacle !== undefined)('a full disk under local:', () => {

@@ -27,7 +27,7 @@ const things = defineTable({
 type Things = typeof things;
 type Thing = Row<Things>;
 
-/** Few values of each type, its ends among them: conditions must often meet. */
+/** A few values of each type, with its ends, so that conditions often meet. */
 const VALUES = {
   id: [0, 1, 5, 20, 2 ** 32 - 1],
   tiny: [-128, -1, 0, 1, 127],
@@ -93,7 +93,7 @@ const filter = fc
   .oneof(conditions, fc.array(conditions, { maxLength: 3 }))
   .map((each) => each as Filter<Things>);
 
-/** Three-way, as the column sorts; undefined: not comparable. */
+/** Compares three-way, as the column sorts; undefined: the values can't be compared. */
 function compare(a: unknown, b: unknown): number {
   const bytes = (value: unknown) => (typeof value === 'string' ? Buffer.from(value) : (value as Uint8Array));
   if (typeof a === 'string' || a instanceof Uint8Array) return Buffer.compare(bytes(a), bytes(b));
@@ -104,7 +104,7 @@ function compare(a: unknown, b: unknown): number {
   return x < y ? -1 : x > y ? 1 : 0;
 }
 
-/** What the host is to find, found here. */
+/** Says, in the plainest way, whether the host should find the row. */
 function passes(row: Thing, wanted: Filter<Things>): boolean {
   const all = (each: object): boolean =>
     Object.entries(each).every(([name, test]) => holds(name, row[name as Name], test));

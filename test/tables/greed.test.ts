@@ -41,20 +41,20 @@ it('definitions take no more than 64 MiB, and a dropped one gives its share back
 
 it('a definition of a million columns is refused before it is decoded', async () => {
   await using place = await Place.make('unsplit');
-  // Empty columns: tag and length.
+  // These are empty columns: tag and length.
   const columns = new Uint8Array(2 * KIB * KIB);
   for (let offset = 0; offset < columns.length; offset += 2) columns[offset] = (2 << 3) | 2;
   const head = protobuf.Writer.create().uint32((1 << 3) | 2);
   const body = head.bytes(columns).finish();
   const error = await failure(place.client.stream().call(Method.CREATE_TABLE, body));
   expect(error.code).toBe('BAD_REQUEST');
-  // Decoded ones would be counted by number: "not 1048576".
+  // If they were decoded, the message would have their number: "not 1048576".
   expect(error.message).toMatch(/at most 4096 columns/);
 });
 
 it('lists more tables than a reply has room for, each once', async () => {
   await using place = await Place.make('unsplit');
-  // As small a frame as a connector may ask for.
+  // This is the smallest frame that a connector may ask for.
   const client = await place.connect({ replyWindowBytes: 128 * KIB });
   const names = Array.from({ length: 450 }, (_, number) => `${number}`.padStart(3, '0').padEnd(255, '.'));
   await Promise.all(names.map((name) => place.client.stream().call(Method.CREATE_TABLE, create(name, 0))));

@@ -85,7 +85,7 @@ interface Stream {
   transaction: { real: Transaction; model: ModelTransaction } | undefined;
 }
 
-/** Runs a program and checks each step; gives what happened, for comparison. */
+/** Runs a program and checks each step. Returns what happened, for comparison. */
 class Run {
   readonly model = new Model();
   readonly trace: string[] = [];
@@ -282,7 +282,7 @@ class Run {
     });
   }
 
-  /** A plain read: of what is visible, without locks unless the transaction is serializable. */
+  /** Checks a plain read of what is visible, which takes no locks unless the transaction is serializable. */
   async #read(
     stream: Stream,
     keys: string[] | 'ranges',
@@ -297,14 +297,17 @@ class Run {
     return this.#lockingRead(stream, keys, () => read(visible));
   }
 
-  /** A read of the row with one key, or of ranges, that locks what it finds, and the key's gap if it finds nothing. */
+  /**
+   * Checks a read of the row with one key, or of ranges, that locks what it finds, and the key's gap if it
+   * finds nothing.
+   */
   async #lockingRead(
     stream: Stream,
     keys: string[] | 'ranges',
     read: () => Promise<Item | undefined>,
   ): Promise<string> {
     const model = stream.transaction?.model;
-    // Also a refused one has locked what it came by.
+    // A refused read has locked what it passed, too.
     if (keys === 'ranges') this.#touch(stream, 'ranges');
     let row: Item | undefined;
     const outcome = await codeOf(read().then((found) => (row = found)));
@@ -411,7 +414,7 @@ describe('random programs of several streams', () => {
   it('give what the model gives, and the same split and unsplit', async () => {
     await fc.assert(
       fc.asyncProperty(program, async (steps) => {
-        // Both to their end, also if one fails: the next program begins with nothing.
+        // Both run to their end, even if one fails, so that the next program begins with nothing.
         const runs = await Promise.allSettled(places.map((place) => runProgram(place, steps)));
         const [unsplit, split] = runs.map((run) => {
           if (run.status === 'rejected') throw run.reason;

@@ -1,7 +1,7 @@
 /** The module's tables as plain maps: what each operation must give, and what it may be refused for. */
 export interface Item {
   id: number;
-  /** Unique. */
+  /** No two rows have the same tag. */
   tag: string | null;
   rank: number | null;
 }
@@ -9,29 +9,29 @@ export interface Item {
 export type Isolation = 'read-committed' | 'repeatable-read' | 'serializable';
 type Rows = Map<number, Item>;
 
-/** Keys of one index between two others, without these. */
+/** The keys of one index between two others, without these. */
 interface Range {
   low: string;
   high: string;
 }
 
-/** A locked gap ends at the nearest rows on both sides, also at those that others have not committed. */
+/** A locked gap ends at the nearest rows on both sides, including those that others have not committed. */
 interface Gap {
-  /** Locked: up to the nearest keys whose rows others may have locked. */
+  /** What is certainly locked: up to the nearest keys whose rows others may have locked. */
   least: Range;
-  /** Nothing beyond is locked: up to the nearest keys that others have written. */
+  /** The most that may be locked: up to the nearest keys that others have written. */
   most: Range;
 }
 
 /** A transaction of the model. */
 export class ModelTransaction {
-  /** Own rows over the committed ones; null: deleted. */
+  /** Its own rows over the committed ones; null: deleted. */
   own = new Map<number, Item | null>();
   snapshot: Rows | undefined;
   readonly savepoints: { name: string; own: Map<number, Item | null> }[] = [];
-  /** Keys whose rows it may have locked: more than it has. */
+  /** Keys whose rows it may have locked; some of them it has not. */
   readonly touched = new Set<string>();
-  /** Around keys that it read with a lock where there were none. */
+  /** Gaps around keys that it read with a lock where there were none. */
   readonly gaps: Gap[] = [];
   /** It may have locked ranges, and with them any key. */
   hasTouchedRanges = false;
@@ -58,7 +58,7 @@ export class Model {
     this.open.delete(transaction);
   }
 
-  /** What a plain read of this transaction sees; undefined: outside of any. */
+  /** Returns what a plain read of this transaction sees; undefined: a read outside of any. */
   visible(transaction: ModelTransaction | undefined): Rows {
     if (!transaction) return this.committed;
     if (transaction.isolation !== 'repeatable-read') return this.latest(transaction);
@@ -66,12 +66,12 @@ export class Model {
     return over(transaction.snapshot, transaction.own);
   }
 
-  /** What locking reads and writes see. */
+  /** Returns what locking reads and writes see. */
   latest(transaction: ModelTransaction | undefined): Rows {
     return transaction ? over(this.committed, transaction.own) : this.committed;
   }
 
-  /** Whether another open transaction has written one of these keys: then nobody else may. */
+  /** Whether another open transaction has written one of these keys, so that no other one may. */
   isWrittenByOthers(transaction: ModelTransaction | undefined, keys: Iterable<string>): boolean {
     const written = this.#writtenByOthers(transaction);
     return [...keys].some((key) => written.has(key));
@@ -85,7 +85,7 @@ export class Model {
     });
   }
 
-  /** A locking read found nothing with this key: its gap is locked, but in READ COMMITTED. */
+  /** Notes that a locking read found nothing with this key: its gap is locked, except in READ COMMITTED. */
   lockGap(transaction: ModelTransaction, key: string): void {
     if (transaction.isolation === 'read-committed') return;
     const there = [...this.latest(transaction).values()].flatMap(keysOf);
@@ -130,7 +130,7 @@ export class Model {
   }
 }
 
-/** NULL can be there often: its entry has the row's number, too. */
+/** The key of a tag. NULL can be there often, so its entry has the row's number, too. */
 function tagKey({ tag, id }: Item): string {
   return tag === null ? `tag 0${id}` : tagKeyOf(tag);
 }
@@ -139,12 +139,12 @@ export function tagKeyOf(tag: string): string {
   return `tag 1${tag}`;
 }
 
-/** What a row's keys are locked as. They compare as in their index; ids have one digit. */
+/** Returns the keys under which a row is locked. They compare as in their index; ids have one digit. */
 export function keysOf(row: Item): string[] {
   return [`id ${row.id}`, tagKey(row)];
 }
 
-/** From the nearest of these keys before one to the nearest behind it, in its index. */
+/** Returns the range from the nearest of these keys before one to the nearest behind it, in its index. */
 function between(keys: readonly string[], key: string): Range {
   const index = key.split(' ')[0]!;
   const range = { low: `${index} `, high: `${index} \uffff` };
@@ -168,7 +168,7 @@ function over(rows: Rows, own: ReadonlyMap<number, Item | null>): Rows {
   return result;
 }
 
-/** In the order of an index. */
+/** Sorts rows in the order of an index. */
 export function sorted(rows: Iterable<Item>, index: 'primary' | 'byTag' | 'byRank'): Item[] {
   const all = [...rows].sort((a, b) => a.id - b.id);
   if (index === 'byTag') {
@@ -176,7 +176,7 @@ export function sorted(rows: Iterable<Item>, index: 'primary' | 'byTag' | 'byRan
       a.tag === b.tag ? 0 : a.tag === null ? -1 : b.tag === null ? 1 : a.tag < b.tag ? -1 : 1,
     );
   }
-  // Descending, so NULL comes last.
+  // The order is descending, so NULL comes last.
   if (index === 'byRank') return all.sort((a, b) => (b.rank ?? -1000) - (a.rank ?? -1000));
   return all;
 }

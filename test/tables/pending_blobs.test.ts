@@ -35,7 +35,7 @@ describe.each(MODES)('blobs that no committed row owns, %s', (mode) => {
     await place[Symbol.asyncDispose]();
   });
 
-  /** Its chunks are removed a moment after it was discarded. */
+  /** Waits until its chunks are removed, a moment after it was discarded. */
   const gone = (own: Requests, blob: BlobHandle) =>
     expect.poll(() => code(own.readBlob(blob))).toBe('BLOB_MISSING');
   const pending = (count: number) => place.until(({ blobsPending }) => blobsPending === count);

@@ -22,7 +22,7 @@ type Options = Partial<TablesModuleOptions>;
 
 const HOST = path.join(packageRoot, 'dist/test/tables/host-main.js');
 
-/** A host half over an own directory, and connectors of it. */
+/** A host half over a directory of its own, and connectors of it. */
 export class Place implements AsyncDisposable {
   readonly #mode: Mode;
   readonly #options: Options;
@@ -46,7 +46,7 @@ export class Place implements AsyncDisposable {
     return place;
   }
 
-  /** A connector of its own. */
+  /** Makes another connector. */
   async connect(options: RpcClientOptions = {}): Promise<RpcClient> {
     const open = () => {
       if (this.#mode === 'split') return connectChannel(this.address);
@@ -59,7 +59,7 @@ export class Place implements AsyncDisposable {
     return client;
   }
 
-  /** The tables on a stream of their own, of this client or of another. */
+  /** Returns the tables on a stream of their own, of this client or of another. */
   stream(client = this.client): Tables {
     return new Tables(client, client.stream());
   }
@@ -71,12 +71,12 @@ export class Place implements AsyncDisposable {
     return (await answer)[0];
   }
 
-  /** Until the host counts this. */
+  /** Waits until the host's counters meet the condition. */
   async until(condition: (statistics: Record<string, number>) => boolean): Promise<void> {
     while (!condition(await this.statistics())) await delay(2);
   }
 
-  /** Request frames that the work took. */
+  /** Returns the number of request frames that the work took. */
   async frames(work: () => Promise<unknown>): Promise<number> {
     const before = this.client.counters.requestFrames;
     await work();
@@ -91,7 +91,7 @@ export class Place implements AsyncDisposable {
   }
 
   /**
-   * Split only: kills the host's process in the middle of what it does, and starts another; connectors stay.
+   * Split only: kills the host's process in the middle of its work, and starts another; connectors stay.
    * @param meanwhile what is done with the host's directory while no process has it
    */
   async kill(meanwhile?: (directory: string) => void): Promise<void> {
@@ -106,7 +106,7 @@ export class Place implements AsyncDisposable {
     rmSync(this.#base, { recursive: true, force: true });
   }
 
-  /** Split only. */
+  /** The address of the host; split only. */
   get address(): string {
     return `unix:${this.#socket}`;
   }
@@ -148,7 +148,7 @@ export class Place implements AsyncDisposable {
   }
 }
 
-/** What a call that must fail threw. */
+/** Returns what a call that must fail threw. */
 export async function failure(promise: Promise<unknown>): Promise<VamosError> {
   try {
     await promise;
@@ -159,7 +159,7 @@ export async function failure(promise: Promise<unknown>): Promise<VamosError> {
   throw new Error('it did not fail');
 }
 
-/** The code of what a call that must fail threw. */
+/** Returns the code of what a call that must fail threw. */
 export async function code(promise: Promise<unknown>): Promise<string> {
   return (await failure(promise)).code;
 }

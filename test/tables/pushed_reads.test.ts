@@ -59,7 +59,7 @@ describe.each(MODES)('filters and aggregates of raw requests, %s', (mode) => {
     return vamos.tables.Rows.decode(await from.stream.call(Method.OPEN_CURSOR, body, options));
   }
 
-  /** The ids of all windows. */
+  /** Returns the ids of all windows. */
   async function scan(fields: vamos.tables.IOpenCursor, from = one): Promise<number[]> {
     const ids: number[] = [];
     let rows = await open({ windowBytes: 100, ...fields, columns: [ID] }, {}, from);

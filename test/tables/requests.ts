@@ -12,7 +12,7 @@ const { Method } = vamos.tables;
 const NO_READER = { isTransaction: false, send: () => Promise.reject(new Error('read with readBlob')) };
 type Scope = vamos.tables.IScope;
 
-/** What a connector in another language asks for on a stream of its own, message by message. */
+/** Sends what a connector in another language asks for, message by message, on a stream of its own. */
 export class Requests {
   readonly stream: RpcStream;
 
@@ -109,14 +109,14 @@ export class Requests {
     return found?.row ? codec.unpack(codec.whole, found.row, NO_READER, true) : undefined;
   }
 
-  /** A new blob, for one row of this session to own. */
+  /** Writes a new blob, for one row of this session to own. */
   async writeBlob(data: Uint8Array): Promise<BlobHandle> {
     const body = await this.stream.call(Method.WRITE_BLOB, vamos.tables.WriteBlob.encode({ data }).finish());
     const { blob, lengthBytes } = vamos.tables.BlobWritten.decode(body);
     return new BlobHandle({ blob: Number(blob), lengthBytes: Number(lengthBytes) }, NO_READER);
   }
 
-  /** No row will refer to it. */
+  /** Discards a blob, to which no row will refer. */
   discardBlob({ raw }: BlobHandle): Promise<Uint8Array> {
     const { blob } = raw as BlobReference;
     return this.stream.call(
@@ -166,7 +166,7 @@ export class Requests {
   }
 }
 
-/** In the stream's transaction; statement 0: the request is one by itself. */
+/** A scope in the stream's transaction; statement 0: the request is one by itself. */
 export function inTransaction(statement = 0, more: Scope = {}): Scope {
   return { inTransaction: true, statement, ...more };
 }

@@ -8,7 +8,7 @@ import { SilentGuest } from './silent_guest.js';
 
 const notes = defineTable({ name: 'notes', columns: { id: t.uint32() }, primaryKey: ['id'] });
 
-/** The code of a call's failure, or `done`. */
+/** Returns the code of a call's failure, or `done`. */
 async function code(call: Promise<unknown>): Promise<string> {
   return call.then(
     () => 'done',
@@ -32,8 +32,8 @@ describe('a commit that is lost while the host is put back to a state without ea
   });
 
   /**
-   * Loses the last commit; the host comes back as it was before what `acknowledged` does.
-   * @param last calls what it is given before it sends its commit
+   * Loses the last commit: the host comes back as it was before what `acknowledged` does.
+   * @param last calls its argument before it sends its commit
    */
   async function lose(
     acknowledged: () => Promise<unknown>,
@@ -42,7 +42,7 @@ describe('a commit that is lost while the host is put back to a state without ea
     await place.kill((directory) => {
       cpSync(directory, `${directory}.backup`, { recursive: true });
     });
-    // The first try may meet the session's end.
+    // The first attempt may meet the session's end.
     while ((await code(acknowledged())) !== 'done') continue;
     const outcome = code(
       last(() => {

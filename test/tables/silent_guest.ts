@@ -13,7 +13,7 @@ export class SilentGuest {
   client!: RpcClient;
   tables!: Tables;
   stream!: RpcStream;
-  /** As its last hello has it. */
+  /** The session's bytes in its last hello. */
   session: Uint8Array = new Uint8Array();
   /** The stamp of its last frame of requests that was not lost. */
   lastStamp = 0;
@@ -36,7 +36,10 @@ export class SilentGuest {
     return guest;
   }
 
-  /** From here on what it sends goes nowhere, as that of a guest that speaks in a state which the host has left behind. */
+  /**
+   * From here on all that it sends is lost, as for a guest that speaks in a state which the host has left
+   * behind.
+   */
   fallSilent(): void {
     this.#isDeaf = true;
     this.#gate = new Promise((resolve) => {
@@ -44,7 +47,7 @@ export class SilentGuest {
     });
   }
 
-  /** It has sent so many frames of requests in vain. */
+  /** Waits until it has sent this many frames of requests in vain. */
   async hasSent(count: number): Promise<void> {
     while (this.#lost < count) await new Promise(setImmediate);
   }
@@ -53,7 +56,7 @@ export class SilentGuest {
     this.#channel.destroy();
   }
 
-  /** It may connect again. */
+  /** Lets it connect again. */
   comeBack(): void {
     this.#isDeaf = false;
     this.#openGate();

@@ -39,10 +39,10 @@ describe.each(MODES)('statements of a transaction, %s', (mode) => {
     await one.insert(row(12), inTransaction(2));
     await one.delete((await one.get(1, inTransaction(2), 'EXCLUSIVE'))!, inTransaction(2));
     await one.savepoint('ROLLBACK_STATEMENT', 2);
-    await one.savepoint('ROLLBACK_STATEMENT', 2); // nothing is left of it
-    await one.savepoint('ROLLBACK_STATEMENT', 1); // over long ago
+    await one.savepoint('ROLLBACK_STATEMENT', 2); // nothing of it is left
+    await one.savepoint('ROLLBACK_STATEMENT', 1); // it has been over for long
     await one.insert(row(13), inTransaction(3));
-    await one.savepoint('ROLLBACK_STATEMENT', 4); // wrote nothing
+    await one.savepoint('ROLLBACK_STATEMENT', 4); // it wrote nothing
     await one.commit();
     expect(await ids()).toEqual([1, 2, 3, 10, 13]);
     expect((await table.statistics()).rows).toBe(5);

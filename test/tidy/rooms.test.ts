@@ -1,4 +1,4 @@
-/** The order of the house: who may import whom, and how much a folder holds. */
+/** The order of the house: which room may import which, and how much a folder holds. */
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -11,7 +11,7 @@ const MOST_FILES_A_FOLDER = 25;
 const files = filesOfTree();
 const imports = importsOf(files);
 
-/** The place of a file in an order, and the room that it is in; undefined where it is in none of them. */
+/** Returns the place of a file in an order, and its room; undefined where it is in none. */
 function placeIn(
   order: readonly (readonly string[])[],
   file: string,
@@ -29,7 +29,7 @@ function goesUpward({ from, to }: Import): boolean {
   });
 }
 
-/** Files that import one another, each group as a way round. */
+/** Returns files that import one another, each group as a way round. */
 function circles(): string[] {
   const edges = new Map<string, string[]>();
   for (const { from, to } of imports) if (from !== to) edges.set(from, [...(edges.get(from) ?? []), to]);

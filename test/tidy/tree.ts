@@ -1,4 +1,4 @@
-/** What tests of the tree's order need: its files, and what each of them imports. */
+/** Reads the tree's files, and what each of them imports. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -24,7 +24,10 @@ export interface Import {
   to: string;
 }
 
-/** Imports of TypeScript files, and includes of C++ files, of files of the tree. Generated files are left out. */
+/**
+ * Returns the imports of TypeScript files, and the includes of C++ files, of files of the tree. Generated
+ * files are left out.
+ */
 export function importsOf(files: readonly string[]): Import[] {
   const known = new Set(files);
   return files.flatMap((from) => {

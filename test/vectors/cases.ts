@@ -112,7 +112,7 @@ const KEYS: { parts: { column: ColumnLayout; descending: boolean }[]; values: Ra
   },
 ];
 
-/** Each instruction of a program at least once, over one row. */
+/** The columns of a row over which a program runs that has each instruction at least once. */
 const PROGRAM_COLUMNS: ColumnLayout[] = [
   column(ColumnKind.INT32),
   column(ColumnKind.DOUBLE, true),

@@ -62,7 +62,7 @@ const sample: vamos.tables.ITableSample = {
 const info: vamos.tables.ITableInfo = { table: 7, version: 300, definition, statistics };
 const at = { table: 7, version: 300 };
 
-/** Every message that C++ speaks, with a value in each of its fields and none that is its default. */
+/** Every message that C++ uses, with a value in each of its fields that is not its default. */
 const MESSAGES: [string, { finish(): Uint8Array }][] = [
   ['CreateTable', tables.CreateTable.encode({ definition, nextAutoIncrement: 9, temporary: true })],
   ['RedefineTable', tables.RedefineTable.encode({ name: 'shop/orders', definition, nextAutoIncrement: 9 })],
@@ -176,7 +176,7 @@ const MESSAGES: [string, { finish(): Uint8Array }][] = [
   ['Credit', vamos.Credit.encode({ receivedBytes: 2 ** 33 })],
 ];
 
-/** The lines of test/vectors/messages.txt: `NAME BYTES`, the bytes in hexadecimal. */
+/** Returns the lines of test/vectors/messages.txt: `NAME BYTES`, the bytes in hexadecimal. */
 export function messageLines(): string[] {
   return MESSAGES.map(([name, writer]) => `${name} ${Buffer.from(writer.finish()).toString('hex')}`);
 }

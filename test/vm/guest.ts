@@ -11,7 +11,7 @@ import {
   type VmOptions,
 } from '../../host/vm/index.js';
 
-/** For hooks that boot a guest: the image may have to be built first. */
+/** The limit for hooks that boot a guest: the image may have to be built first. */
 export const BOOT_HOOK_TIMEOUT_MS = 300_000;
 
 /** A guest with one channel and a fresh data disk, which a test file boots once. */

@@ -5,7 +5,7 @@ import { HostCpuMeter } from '../../host/vm/index.js';
 import { BOOT_HOOK_TIMEOUT_MS, bootGuest, type TestGuest } from './guest.js';
 import { COUNT_DOWN, tinyProgram } from './tiny_program.js';
 
-/** What two readings and roundings to ticks may be apart. */
+/** The most that two readings may differ, with their rounding to ticks. */
 const TOLERANCE_MS = 50;
 const BUSY_MS = 300;
 
@@ -15,7 +15,7 @@ beforeAll(async () => {
 }, BOOT_HOOK_TIMEOUT_MS);
 afterAll(() => guest?.[Symbol.asyncDispose]());
 
-/** Burns CPU time in a thread of this process, which is over when it is done. */
+/** A program that burns CPU time in a thread, which has ended when the program is done. */
 const BURN = `
   const start = process.cpuUsage().user;
   while (process.cpuUsage().user - start < ${BUSY_MS} * 1000);`;

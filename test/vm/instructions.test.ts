@@ -4,7 +4,10 @@ import { BOOT_HOOK_TIMEOUT_MS, bootGuest, shell, type TestGuest } from './guest.
 import { COUNT_DOWN, tinyProgram } from './tiny_program.js';
 
 const ROUNDS = 100_000_000;
-/** What the guest does besides: it starts the program, hands its status over, and has timers. */
+/**
+ * The most instructions that the guest executes beside the loop: it starts the program, reports its status,
+ * and has timers.
+ */
 const OTHER_WORK = 60_000_000;
 const CALLS = 200_000;
 /** mov ebx, ecx: a system call keeps ebx only. */
@@ -45,7 +48,7 @@ test('a profile tells at which address the loop is', async () => {
   const [[address, instructions]] = [...guest.vm.instructions!.byAddress].sort(
     (one, other) => other[1] - one[1],
   ) as [[bigint, number]];
-  // Behind the headers and the first instruction.
+  // The loop begins behind the headers and the first instruction.
   expect(address).toBe(0x400000n + 120n + 5n);
   expect(instructions).toBeGreaterThan(1.99 * ROUNDS);
   expect(instructions).toBeLessThanOrEqual(2 * ROUNDS);

@@ -35,21 +35,21 @@ test('after a guest process is killed in mid-frame the next one has a clean sess
   );
 
   const tookMs: number[] = [];
-  // The guest may be kept from its processors for long: then once more.
+  // The guest may be kept from its processors for long; then it is tried once more.
   do {
     events.length = 0;
     tookMs.push(await killOneAndConnectAnother(events));
     await until(() => events.length >= 4, 'the end of the second session');
   } while (tookMs.at(-1)! >= PROMISED_MS && tookMs.length < 3);
-  // A promise to users, hence the one time that is asserted.
+  // It is promised to users, so this time is asserted, the only one.
   expect(Math.min(...tookMs)).toBeLessThan(PROMISED_MS);
   await server.stop();
   await listener.close();
 }, 300_000);
 
-/** How long the second process took, in milliseconds. */
+/** Returns how long the second process took, in milliseconds. */
 async function killOneAndConnectAnother(events: SessionEvent[]): Promise<number> {
-  // The first process: a session, then the first half of a request's frame, then SIGKILL.
+  // The first process sends a hello, then the first half of a request's frame, and then gets SIGKILL.
   const hello = vamos.Hello.encode({
     version: 1,
     nonce: randomBytes(16),

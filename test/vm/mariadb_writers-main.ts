@@ -9,7 +9,7 @@ import { freshBytes } from '../../src/channel/fresh_bytes.js';
 import { WRITERS, formatReport } from './writers.js';
 
 const END = 'end of the turn';
-/** After the server's words for a deadlock or a lost session. */
+/** How often to run a transaction after the server's errors for a deadlock or a lost session. */
 const ATTEMPTS = 4;
 
 const port = openSync(`/dev/virtio-ports/${process.argv[2]}`, 'w');
@@ -68,12 +68,15 @@ async function write(writer: number): Promise<never> {
   }
 }
 
-/** Also where no AUTO_INCREMENT value could be had of a host that has lost the transaction (1467). */
+/**
+ * Says whether the transaction was rolled back, also where a host that has lost it gave no AUTO_INCREMENT
+ * value (1467).
+ */
 function isRolledBack(error: string): boolean {
   return /^ERROR (1213 |1467 |1297 .*session)/.test(error);
 }
 
-/** As the codes of the connector. */
+/** Returns the outcome in the connector's codes. */
 function outcomeOf(error: string): string {
   if (/Got (temporary )?error 2044 /.test(error)) return 'OUTCOME_UNKNOWN';
   if (isRolledBack(error)) return 'SESSION_LOST';

@@ -22,7 +22,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** A QEMU without a machine: QMP is all it does. */
+/** Starts a QEMU without a machine, which does nothing but QMP. */
 async function startQemu(): Promise<QmpClient> {
   const monitor = `unix:${socketPath},server=on,wait=off`;
   qemu = spawn('qemu-system-x86_64', [
@@ -43,7 +43,7 @@ async function startQemu(): Promise<QmpClient> {
   }
 }
 
-/** Something at the socket that is no QEMU. */
+/** Listens at the socket with a program that is no QEMU. */
 async function listen(greeting: string): Promise<AsyncDisposable> {
   const server = createServer((socket) =>
     socket

@@ -11,7 +11,7 @@ const SNAPSHOT = 'before';
 /** What a commit may end with whose session was lost; all else is a fault. */
 const OUTCOMES = ['done', 'SESSION_LOST', 'OUTCOME_UNKNOWN'];
 
-/** What the writers in the guest report, which lives on where their memory does not. */
+/** What the writers in the guest report. It outlives a rollback of their memory. */
 class Reports {
   readonly all: Report[] = [];
   #rest = '';
@@ -24,7 +24,7 @@ class Reports {
   #failure: Error | undefined;
 
   read(socket: Socket): void {
-    // What the machine before left unfinished.
+    // The former machine left this unfinished.
     this.#rest = '';
     socket.setEncoding('latin1').on('data', (text: string) => {
       const lines = (this.#rest + text).split('\n');
@@ -33,7 +33,7 @@ class Reports {
     });
   }
 
-  /** Every writer is told of so many more commits. */
+  /** Waits until every writer has reported this many more commits. */
   async goOn(commits: number): Promise<void> {
     this.#done.fill(0);
     while (this.#done.some((count) => count < commits)) {
@@ -47,7 +47,7 @@ class Reports {
     this.#isNewLife.fill(false);
   }
 
-  /** No more will come. */
+  /** Fails the wait: no more reports will come. */
   fail(error: Error): void {
     this.#failure = error;
     this.#onReport();
@@ -65,16 +65,16 @@ class Reports {
   }
 }
 
-/** Which writers work in the guest. */
+/** The work of the writers in the guest. */
 export interface Work {
   /** Options of the guest. */
   machine: Partial<VmOptions>;
   /** The writers' program, in the folder of this file. */
   program: string;
-  /** Names of the tables. */
+  /** The name of the table of notes. */
   notes: string;
   tallies: string;
-  /** Makes the tables, or what makes them. */
+  /** Makes the tables, or starts what makes them. */
   prepare: (guest: TestGuest, vamos: Vamos) => Promise<void>;
 }
 
@@ -95,14 +95,17 @@ export class Rollback implements AsyncDisposable {
     this.#host = new Host(this.#folder, {}, undefined, channels);
   }
 
-  /** @returns what is wrong, one line each */
+  /**
+   * Runs it all.
+   * @returns what is wrong, one line each
+   */
   async run(): Promise<string[]> {
     await this.#host.start();
     const first = await this.#bootWriters();
     const file = this.#folder.file('snapshots.qcow2');
     const snapshots = await Snapshots.create(first.vm.qmp, file);
     await snapshots.save(SNAPSHOT);
-    // After few commits the last ones have the numbers that the first ones of the next life take.
+    // After a few commits the last ones have the numbers that the first ones of the next life take.
     for (const commits of [1, 2, 3, 20]) {
       await this.reports.goOn(commits);
       this.reports.expectNewLife();
@@ -115,7 +118,7 @@ export class Rollback implements AsyncDisposable {
     this.reports.expectNewLife();
     await (await Snapshots.open(second.vm.qmp, file)).load(SNAPSHOT);
     await this.reports.goOn(20);
-    // In the middle of its work.
+    // The machine is killed in the middle of its work.
     await second.vm.kill();
     return this.#audit();
   }
@@ -131,7 +134,7 @@ export class Rollback implements AsyncDisposable {
     return guest;
   }
 
-  /** A guest with its writers at work. */
+  /** Boots a guest with its writers at work. */
   async #bootWriters(): Promise<TestGuest> {
     const guest = await this.#boot();
     {
@@ -141,7 +144,7 @@ export class Rollback implements AsyncDisposable {
     const writers = guest.vm.spawn(['node', `/opt/vamos/dist/test/vm/${this.#work.program}`, 'reports']);
     writers.stdout.resume();
     writers.stderr.setEncoding('utf8').on('data', (text: string) => (this.said += text));
-    // They run until their machine ends, which is an error that nobody minds.
+    // They run until their machine ends, which is an error that does not matter.
     const hasEnded = () => {
       this.reports.fail(new Error(`the writers ended: ${this.said}`));
     };

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { QmpClient } from '../../host/vm/qmp.js';
 
-/** For the machine's whole memory, of which QEMU writes what is not zero. */
+/** Room for the machine's whole memory, of which QEMU writes what is not zero. */
 const DISK_BYTES = 4 * 1024 ** 3;
-/** QEMU answers nothing while it saves or loads. */
+/** The limit for answers: QEMU gives none while it saves or loads. */
 const ANSWER_TIMEOUT_MS = 120_000;
 
 interface Job {
@@ -21,7 +21,7 @@ export class Snapshots {
     this.#qmp = qmp;
   }
 
-  /** On a new disk. QEMU makes it itself, so that no other tool is needed. */
+  /** Makes a new disk for snapshots. QEMU makes it itself, so that no other tool is needed. */
   static async create(qmp: QmpClient, file: string): Promise<Snapshots> {
     const snapshots = new Snapshots(qmp);
     await snapshots.#run('blockdev-create', { options: { driver: 'file', filename: file, size: 0 } });
@@ -33,7 +33,7 @@ export class Snapshots {
     return snapshots;
   }
 
-  /** On a disk that another machine of the same shape has left. */
+  /** Opens a disk that another machine of the same shape has left. */
   static async open(qmp: QmpClient, file: string): Promise<Snapshots> {
     const snapshots = new Snapshots(qmp);
     await snapshots.#addFile(file);
@@ -41,12 +41,15 @@ export class Snapshots {
     return snapshots;
   }
 
-  /** The guest stands still meanwhile. */
+  /** Saves a snapshot. The guest stands still meanwhile. */
   async save(name: string): Promise<void> {
     await this.#run('snapshot-save', { tag: name, vmstate: 'snapshots', devices: ['snapshots'] });
   }
 
-  /** Puts memory and devices back; then the guest goes on from there. Its disks, sockets and hosts stay as they are. */
+  /**
+   * Puts memory and devices back; then the guest goes on from there. Its disks, sockets and hosts stay as
+   * they are.
+   */
   async load(name: string): Promise<void> {
     await this.#run('snapshot-load', { tag: name, vmstate: 'snapshots', devices: ['snapshots'] });
   }

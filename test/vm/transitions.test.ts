@@ -4,19 +4,19 @@ import { BOOT_HOOK_TIMEOUT_MS, bootGuest, connectSocket, shell, type TestGuest }
 const ROUNDS = 200;
 
 let guest: TestGuest;
-/** The kernel's name of the data disk, for instance virtio2. */
+/** The kernel's name of the data disk, such as virtio2. */
 let dataDevice: string;
 beforeAll(async () => {
   guest = await bootGuest();
   await shell(guest.vm, `dd if=/dev/zero of=/data/blocks bs=4096 count=${ROUNDS} conv=fsync; sync; sync`);
-  // Asking a disk for its serial number is a request, too: before the counting.
+  // Asking a disk for its serial number is a request, too, so it comes before the counting.
   const find =
     'for b in /sys/block/vd*; do [ "$(cat $b/serial)" != data ] || basename $(readlink $b/device); done';
   dataDevice = (await shell(guest.vm, find)).trim();
 }, BOOT_HOOK_TIMEOUT_MS);
 afterAll(() => guest?.[Symbol.asyncDispose]());
 
-/** Interrupts that the guest's kernel has seen for the request queues of the data disk. */
+/** Returns the interrupts that the guest's kernel has seen for the request queues of the data disk. */
 async function guestInterrupts(): Promise<number> {
   let total = 0;
   for (const line of (await shell(guest.vm, 'cat /proc/interrupts')).split('\n')) {
@@ -72,7 +72,7 @@ test('round trips over a channel cost one kick each, and the data disk nothing',
   command.stdin.end();
   expect((await command.exited).code).toBe(0);
   socket.destroy();
-  // A kick gives the host a request, and now and then a buffer for replies back to it.
+  // A kick gives the host a request, and sometimes a buffer for replies back to it.
   expect(counts.byDevice.channel.kicks).toBeGreaterThanOrEqual(ROUNDS);
   expect(counts.byDevice.channel.kicks).toBeLessThanOrEqual(ROUNDS * 1.1);
   expect(counts.byDevice.channel.interrupts).toBeGreaterThanOrEqual(ROUNDS);

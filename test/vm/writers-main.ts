@@ -1,6 +1,7 @@
 /**
- * Runs in a guest: `node writers-main.js REPORT-PORT`. Writers commit rows as fast as they are answered, and tell the world outside
- * of each commit on a port of their own, since this process forgets when the guest's memory is put back to an earlier state.
+ * Runs in a guest: `node writers-main.js REPORT-PORT`. Writers commit rows as fast as they are answered, and
+ * report each commit on a port of their own, since this process forgets when the guest's memory is put back
+ * to an earlier state.
  */
 import { openSync, writeSync } from 'node:fs';
 import { connect, VamosError, type Tables } from '../../entry/guest.js';
@@ -46,7 +47,7 @@ async function write(writer: number, { tables }: { tables: Tables }): Promise<ne
   }
 }
 
-/** In one piece, which arrives whole or not at all. */
+/** Reports in one piece, which arrives whole or not at all. */
 function tell(report: Report): void {
   writeSync(port, formatReport(report));
 }

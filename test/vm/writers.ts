@@ -1,6 +1,9 @@
 import { defineTable, t } from '../../guest/tables/index.js';
 
-/** Half of them commit single rows; the others transactions of a row and of a count of their rows. */
+/**
+ * The number of writers. Half of them commit single rows, the others transactions of a row and of a count of
+ * their rows.
+ */
 export const WRITERS = 8;
 
 export const NOTES = defineTable({
@@ -32,7 +35,7 @@ export function formatReport({ writer, turn, tag, id, outcome }: Report): string
   return `${writer} ${turn} ${tag} ${id} ${outcome}\n`;
 }
 
-/** Nothing where a line was cut off. */
+/** Parses a report; undefined where a line was cut off. */
 export function parseReport(line: string): Report | undefined {
   const [, writer, turn, tag, id, outcome] =
     /^(\d+) (\d+) ([0-9a-f]{16}) (\d+) (done|[A-Z_]+)$/.exec(line) ?? [];

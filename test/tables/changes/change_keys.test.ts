@@ -9,7 +9,8 @@ import type { RpcStream } from '../../../src/rpc/contract.js';
 import { column, value } from '../../protocol/arbitraries.js';
 import { Place } from '../place.js';
 
-// The keys that the host makes of rows against those that TypeScript makes of their values: whatever the columns.
+// Compares the keys that the host makes of rows with those that TypeScript makes of their values, for any
+// columns.
 
 const { Method } = vamos.tables;
 let place: Place;
@@ -23,7 +24,7 @@ afterAll(async () => {
   await place[Symbol.asyncDispose]();
 });
 
-/** What gives this value, whatever the row. */
+/** Returns a program that gives this value, whatever the row. */
 function constant({ kind }: ColumnLayout, value: RawValue): Buffer {
   const program = new ProgramWriter();
   const isFloat = kind === ColumnKind.FLOAT || kind === ColumnKind.DOUBLE;
@@ -91,7 +92,7 @@ it('the host makes the same keys of a row as the connector', { timeout: 120_000 
           vamos.tables.Write.encode({ table, version, batch: batch.finish() }).finish(),
         );
       };
-      /** The rows with exactly these values in the index. */
+      /** Returns the rows with exactly these values in the index. */
       const found = async (values: RawValue[]): Promise<RawValue[][]> => {
         const key = keys.encode(values);
         const bounds = { hasLower: true, hasUpper: true, lower: key, upper: key };
@@ -109,7 +110,7 @@ it('the host makes the same keys of a row as the connector', { timeout: 120_000 
       await stream.call(Method.UPDATE_WHERE, vamos.tables.ChangeWhere.encode(change).finish());
       const updated = format.unpack(format.pack([1, ...after]));
       expect(await found(after)).toEqual([updated]);
-      // The entry of before is gone: its key is free, and only its own row stands there.
+      // The former entry is gone: its key is free, and only its own row stands there.
       const isSame = keys.encode(before).equals(keys.encode(after));
       if (!isSame || !isUnique || before.includes(null)) {
         await insert(2, before);

@@ -41,7 +41,7 @@ describe.each(MODES)('changes that the host refuses, %s', (mode) => {
     one = new Requests(place.client, table);
   });
   afterAll(async () => {
-    // Whatever was asked for.
+    // The rows are unchanged, whatever was asked for.
     await expectItems(table, rows);
     await place[Symbol.asyncDispose]();
   });

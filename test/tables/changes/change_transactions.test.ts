@@ -209,7 +209,7 @@ describe.each(MODES)('transactions of rows that the host changes, %s', (mode) =>
     const ranges = [range(table, BY_RANK, 2, 1)];
     const theirs = { index: BY_RANK, ranges, assignments: note('mine') };
     expect((await one.updateWhere(theirs, inTransaction(2))).found).toBe(3);
-    // Found by the same index in its own view, with what the rows are now.
+    // The same index finds them in the transaction's own view, with the rows' present values.
     expect((await one.deleteWhere({ ...theirs, assignments: [] }, inTransaction(3))).found).toBe(3);
     await one.rollback();
   });

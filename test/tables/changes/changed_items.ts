@@ -4,7 +4,7 @@ import { writeKeyBatch } from '../../../src/protocol/batches.js';
 import type { vamos } from '../../../src/protocol/generated/messages.js';
 import { ProgramWriter } from '../../../src/protocol/program.js';
 
-/** What the tests of UPDATE_WHERE and DELETE_WHERE change. */
+/** The table that the tests of UPDATE_WHERE and DELETE_WHERE change. */
 export const items = defineTable({
   name: 'items',
   columns: {
@@ -61,7 +61,7 @@ export const plus = (column: number, value: number): Buffer =>
 export const keys = (table: Items, ...ids: number[]): Buffer =>
   writeKeyBatch(ids.map((id) => table.opened.codec.key(0, id)));
 
-/** From a value of the index's column up to, not with, another. */
+/** Returns the range from one value of the index's column to below another. */
 export const range = (table: Items, index: number, lower: unknown, upper: unknown): vamos.tables.IBounds => ({
   hasLower: true,
   lower: table.opened.codec.key(index, lower),
@@ -74,7 +74,10 @@ export async function ids(table: Items): Promise<number[]> {
   return (await table.rndScan().all()).map(({ id }) => id);
 }
 
-/** The table has these rows, in order of their ids; each index has them in its order; so many are counted. */
+/**
+ * Expects that the table has these rows, in the order of their ids, that each index has them in its order,
+ * and that as many are counted.
+ */
 export async function expectItems(table: Items, expected: readonly Item[]): Promise<void> {
   const all = await table.rndScan().all();
   expect(all.map(({ id, tag, rank, score, note }) => ({ id, tag, rank, score, note }))).toEqual(expected);

@@ -200,7 +200,7 @@ describe.each(MODES)('rows that the host changes by itself, %s', (mode) => {
     expect(error.message).toMatch(/byTag/);
     expect(asBuffer(error.detail).readUInt32LE(0)).toBe(BY_TAG);
     await expectItems(table, rows);
-    // Two of them among themselves.
+    // Two of the changed rows would have the same key.
     const fresh = [{ column: Column.TAG, value: text('new') }];
     expect(await code(one.updateWhere({ ranges, assignments: fresh }))).toBe('DUPLICATE_KEY');
     await expectItems(table, rows);

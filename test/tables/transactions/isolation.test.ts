@@ -125,7 +125,7 @@ describe.each(MODES)('what transactions see and wait for, %s', (mode) => {
       changed++;
     }
     expect(changed).toBe(500);
-    // Rows that move ahead in the very index that is scanned.
+    // Rows move ahead in the very index that is scanned.
     let moved = 0;
     for await (const row of there.indexScan('byAge', { lower: { age: 1 }, upper: { age: 1 } })) {
       await there.updateRow(row, { age: 2 });

@@ -182,7 +182,7 @@ describe.each(MODES)('locks, %s', (mode) => {
   });
 
   it('frames that wait for locks do not hold back the commit that ends the wait', async () => {
-    // More frames than may be in flight, each with nothing but a lock wait.
+    // There are more frames than may be in flight, each with nothing but a lock wait.
     const holder = place.tables.begin();
     await lock(holder, 1);
     const waiters = Array.from({ length: 12 }, () => place.tables.begin({ lockTimeoutMs: 60_000 }));

@@ -19,7 +19,7 @@ type Seats = Table<typeof seats>;
 
 const ROW = { id: 1, place: 10, guest: 'ann' };
 
-/** Changes all rows where they are: a request that the connector makes for no call of its own. */
+/** Changes all rows where they are, with a request that no call of the connector makes. */
 const change = (transaction: Transaction, { opened }: Seats, isUpdate: boolean) => {
   const { table, version } = opened.codec;
   const assignments = isUpdate ? [{ column: 2, value: text('x') }] : [];
@@ -28,7 +28,7 @@ const change = (transaction: Transaction, { opened }: Seats, isUpdate: boolean) 
   return transaction.send(method, vamos.tables.ChangeWhere.encode(request).finish(), {});
 };
 
-/** Each kind of request that reads rows, or changes rows that are there. */
+/** Each kind of request that reads rows, or changes existing rows. */
 const READS: Record<string, (table: Seats, transaction: Transaction) => Promise<unknown>> = {
   'a read of one key': (table) => table.get(1),
   'a read of a key that is not there': (table) => table.get(99),
@@ -68,7 +68,7 @@ describe.each(MODES)('snapshots that are older than the contents of a table, %s'
     await place.tables.truncate('seats');
     return place.tables.open(seats);
   };
-  /** A transaction whose snapshot is taken, by reading another table. */
+  /** Begins a transaction whose snapshot is taken, by reading another table. */
   const begin = async (isolation: Isolation = 'repeatable-read'): Promise<Transaction> => {
     const transaction = place.tables.begin({ isolation });
     await transaction.table(await place.tables.open(other)).get(1);

@@ -10,7 +10,7 @@ describe('writes under way when the host is killed', () => {
     ['a write of its own', 1, []],
     ['a transaction', 8, []],
     ['a chain', 8, []],
-    // One that failed before a later one of its stream was done can't be told from one that was done.
+    // A commit that failed before a later one of its stream was done can't be told from one that was done.
     ['a write of its own', 8, ['OUTCOME_UNKNOWN']],
   ])(
     'of %s, from %d writers, are there where they were acknowledged and gone where the session is lost',

@@ -186,7 +186,7 @@ describe.each(MODES)('a drop that waits for a prepared transaction, %s', (mode) 
     ['COMMIT', true],
     ['ROLLBACK', true],
   ] as const)('is done when %s ends that one (after a restart: %s)', async (how, isRestarted) => {
-    // Longer than the test may take: a drop that nothing wakes does not end.
+    // The timeout is longer than the test may take: a drop that nothing wakes does not end.
     await using place = await Place.make(mode, { definitionTimeoutMs: 600_000 });
     await place.tables.create(items);
     const table = await place.tables.open(items);
@@ -201,7 +201,7 @@ describe.each(MODES)('a drop that waits for a prepared transaction, %s', (mode) 
       .stream()
       .drop('items')
       .then(() => (isDropped = true));
-    // Sent behind the drop, and answered.
+    // This request was sent behind the drop, and was answered.
     expect(await two.listPrepared()).toEqual(['x1']);
     expect(isDropped).toBe(false);
     await two.endPrepared(how, 'x1');

@@ -14,7 +14,7 @@ const notes = defineTable({ name: 'notes', columns: { id: t.uint32() }, primaryK
 
 type Host = Pick<RpcClient, 'stream'>;
 
-/** The code of a call's failure, or `done`. */
+/** Returns the code of a call's failure, or `done`. */
 async function code(call: Promise<unknown>): Promise<string> {
   return call.then(
     () => 'done',
@@ -41,7 +41,7 @@ describe.each([
     await place[Symbol.asyncDispose]();
   });
 
-  /** What the guest did between the snapshot and the rollback to it. */
+  /** Does what the guest did between the snapshot and the rollback to it. */
   async function before(work: (requests: Requests, double: Double) => Promise<void>): Promise<void> {
     const double = await Double.connect(() => connectChannel(place.address), guest, 2, isForgotten);
     const stream = double.stream(guest.stream.id);
@@ -113,7 +113,7 @@ describe.each([
     expect(await ids()).toEqual([1, 2, 101, 102]);
   });
 
-  // Their commits' numbers say nothing.
+  // The numbers of their commits say nothing.
   describe.skipIf(isForgotten)('and that goes by no number', () => {
     it('does not make again a transaction that it may have made before on another stream of its pool', async () => {
       guest.fallSilent();
@@ -237,13 +237,13 @@ describe.each([
     ]);
     const { id } = await one.writeRow({ note: 'first' });
     guest.fallSilent();
-    // As many frames as may be in flight: what comes behind them is not sent.
+    // There are as many frames as may be in flight, so what comes behind them is not sent.
     const reads: Promise<string>[] = [];
     for (let count = 1; count <= 2; count++) {
       reads.push(code(guest.tables.list()));
       await guest.hasSent(count);
     }
-    // The first row gets a value of the range that is there, the second one's is asked for.
+    // The first row gets a value of the range that is there; for the second one a range is asked for.
     const outcome = code(
       guest.tables.chain((chain) => {
         chain.writeRow(one, { note: 'second' });
@@ -278,7 +278,7 @@ describe.each([
     expect(await code(table.writeRow({ id: 2 }))).toBe('SESSION_LOST');
     await table.writeRow({ id: 2 });
     expect(Buffer.from(guest.session).toString('hex')).not.toBe(first);
-    // What the later one has open is not for the earlier one.
+    // What the later stream has open must not serve the earlier one.
     await stream.call(vamos.tables.Method.ROLLBACK, new Uint8Array());
     await double.vanish();
   });

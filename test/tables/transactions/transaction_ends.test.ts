@@ -27,7 +27,7 @@ describe.each(MODES)('ends of transactions, %s', (mode) => {
     const aborted = place.tables.begin();
     await aborted.table(table).writeRow({ id: 10, text: 'aborted' });
     expect(await code(aborted.commit({ signal: AbortSignal.abort() }))).toBe('CANCELLED');
-    // Takes the stream that the aborted one had.
+    // It takes the stream that the aborted one had.
     await place.tables.transaction((next) => next.table(table).writeRow({ id: 11, text: 'next' }));
     expect(await ids()).toEqual([1, 2, 11]);
     await table.writeRow({ id: 10, text: 'free' }, { wait: 'no-wait' });
@@ -71,7 +71,7 @@ describe.each(MODES)('ends of transactions, %s', (mode) => {
         other = first.table(table).get(2, { lock: 'exclusive' });
         await place.until((statistics) => statistics.operationsParked === 1);
       }
-      // A step that may fail, says the program; but this failure undid all of it.
+      // The program says that the step may fail; but this failure undid all of it.
       await transaction
         .table(table)
         .get(1, { lock: 'exclusive' })
