@@ -10,7 +10,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { headersOf } from './contract/cpp.mjs';
 import { ContractError, readContract } from './contract/read.mjs';
-import { modulesOf } from './contract/typescript.mjs';
+import { typeScriptOf } from './contract/typescript.mjs';
 
 const { values, positionals } = parseArgs({
   options: { check: { type: 'boolean', default: false } },
@@ -34,11 +34,15 @@ try {
 }
 
 function generate(contract) {
+  // First of all, since they refuse what makes no sense.
+  const texts = [
+    ...[...typeScriptOf(contract)].map(([name, text]) => [path.join(generated, name), text]),
+    ...[...headersOf(contract)].map(([name, text]) => [path.join(headers, name), text]),
+  ];
   mkdirSync(generated, { recursive: true });
   mkdirSync(headers, { recursive: true });
   makeMessages(contract);
-  for (const [name, text] of modulesOf(contract)) put(path.join(generated, name), text);
-  for (const [name, text] of headersOf(contract)) put(path.join(headers, name), text);
+  for (const [file, text] of texts) put(file, text);
   const compiled = path.join(root, 'dist/src/protocol/generated');
   mkdirSync(compiled, { recursive: true });
   for (const name of messages) cpSync(path.join(generated, name), path.join(compiled, name));

@@ -217,7 +217,7 @@ function typescript() {
       'scripts/contract',
       'package-lock.json',
     ],
-    /\.(ts|proto|json|mjs)$/,
+    /\.(ts|proto|yaml|json|mjs)$/,
   );
   const products = ['dist/entry/cli.js', 'src/protocol/generated/messages.js'];
   return unlessCurrent('typescript', fingerprint(files), products, async () => {

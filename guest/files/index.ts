@@ -1,5 +1,5 @@
 import { VamosError } from '../../src/protocol/errors.js';
-import { MAX_PATH_BYTES } from '../../src/protocol/files.js';
+import { FILES_MAX_PATH_BYTES } from '../../src/protocol/generated/limits.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
 import type { CallOptions as StreamOptions, RpcStream } from '../../src/rpc/contract.js';
 import {
@@ -333,7 +333,7 @@ export class Files {
       path: toPathText(path),
       ...(dest !== undefined && { dest: toPathText(dest) }),
     };
-    if (bytes.length > MAX_PATH_BYTES) throw new FilesError('ENAMETOOLONG', attempt);
+    if (bytes.length > FILES_MAX_PATH_BYTES) throw new FilesError('ENAMETOOLONG', attempt);
     return { bytes, attempt };
   }
 }

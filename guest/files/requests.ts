@@ -1,5 +1,5 @@
 import { VamosError } from '../../src/protocol/errors.js';
-import { PIECE_BYTES } from '../../src/protocol/files.js';
+import { FILES_PIECE_BYTES } from '../../src/protocol/generated/limits.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
 import type { CallOptions as StreamOptions, RpcStream } from '../../src/rpc/contract.js';
 import { type Attempt, toFilesError } from './errors.js';
@@ -32,7 +32,7 @@ export class FileRequests {
 
   /** The bytes of one READ or WRITE that fit a frame. */
   get pieceBytes(): number {
-    return Math.min(PIECE_BYTES, this.#stream.maxBodyBytes - HEAD_BYTES);
+    return Math.min(FILES_PIECE_BYTES, this.#stream.maxBodyBytes - HEAD_BYTES);
   }
 
   takeHandle(): number {

@@ -1,5 +1,5 @@
 import { vamos } from '../../src/protocol/generated/messages.js';
-import { MAX_RANGES } from '../../src/protocol/files.js';
+import { FILES_MAX_RANGES } from '../../src/protocol/generated/limits.js';
 import type { CallOptions as StreamOptions } from '../../src/rpc/contract.js';
 import { toBytes } from './arguments.js';
 import { encodeWrite, splitRead, type FileRequests } from './requests.js';
@@ -195,7 +195,7 @@ export function* toRequests(
   let bytes = 0;
   for (const [range, { position, lengthBytes }] of ranges.entries()) {
     for (let offset = 0; offset === 0 || offset < lengthBytes;) {
-      if (bytes === pieceBytes || pieces.length === MAX_RANGES) {
+      if (bytes === pieceBytes || pieces.length === FILES_MAX_RANGES) {
         yield pieces;
         pieces = [];
         bytes = 0;

@@ -2,6 +2,7 @@ import { VamosError } from '../../src/protocol/errors.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
 import type { BlobReference } from '../../src/protocol/rows.js';
 import type { CallOptions } from '../../src/rpc/contract.js';
+import { MAX_BLOB_BYTES } from '../../src/protocol/generated/limits.js';
 
 const { Method } = vamos.tables;
 
@@ -9,7 +10,6 @@ const { Method } = vamos.tables;
 export const INLINE_BYTES = 64 * 1024;
 /** Bytes of a blob that one request carries, with room for the rest of its frame. */
 export const BLOB_WINDOW_BYTES = 1024 * 1024 - 4096;
-export const MAX_BLOB_BYTES = 1024 * 1024 * 1024;
 
 /** What a blob column can be written from; a stream is read once, window by window. */
 export type BlobSource =

@@ -47,7 +47,7 @@ export class Cursor<Result> implements AsyncIterableIterator<Result>, AsyncDispo
   }
 
   get #isLocking(): boolean {
-    return (this.#request.lock ?? 0) !== vamos.tables.Lock.NO_LOCK;
+    return (this.#request.lock ?? 0) !== vamos.tables.Lock.NONE;
   }
 
   [Symbol.asyncIterator](): this {

@@ -354,7 +354,7 @@ export class Table<D extends AnyDefinition> {
 }
 
 function lockNumber(lock: ReadOptions['lock']): vamos.tables.Lock {
-  return lock === 'exclusive' ? Lock.EXCLUSIVE : lock === 'shared' ? Lock.SHARED : Lock.NO_LOCK;
+  return lock === 'exclusive' ? Lock.EXCLUSIVE : lock === 'shared' ? Lock.SHARED : Lock.NONE;
 }
 
 /** Returns as many of the keys as one request carries, at least one. */

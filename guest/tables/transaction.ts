@@ -1,5 +1,6 @@
 import { VamosError } from '../../src/protocol/errors.js';
 import { vamos } from '../../src/protocol/generated/messages.js';
+import { METHODS } from '../../src/protocol/generated/methods.js';
 import type { CallOptions } from '../../src/rpc/contract.js';
 import { Chain } from './chain.js';
 import type { AnyDefinition } from './schema.js';
@@ -39,8 +40,6 @@ const ISOLATIONS: Record<Isolation, vamos.tables.Isolation> = {
 };
 
 const EMPTY = new Uint8Array();
-/** Methods whose requests always have rows to write; requests by conditions may find none. */
-const WRITES: ReadonlySet<number> = new Set([Method.INSERT, Method.UPDATE, Method.DELETE]);
 
 /**
  * A transaction, on a stream of its own. It begins on the host with its first request, and ends by `commit`
@@ -163,7 +162,7 @@ export class Transaction implements Link, AsyncDisposable {
         this.#check();
         const scope = this.#begin();
         await this.#stream.chain(frame, { ...options, ...scope, isCommit: chain.commits });
-        if (frame.some(({ method }) => WRITES.has(method))) this.#hasWritten = true;
+        if (frame.some(({ method }) => METHODS.get(method)?.writesRows)) this.#hasWritten = true;
       }
     } catch (thrown) {
       let error = chain.explain(VamosError.from(thrown));
@@ -207,7 +206,7 @@ export class Transaction implements Link, AsyncDisposable {
     const scope = this.#begin();
     try {
       const reply = await this.#stream.call(method, body, { ...options, ...scope });
-      if (WRITES.has(method)) this.#hasWritten = true;
+      if (METHODS.get(method)?.writesRows) this.#hasWritten = true;
       return reply;
     } catch (error) {
       throw this.#failed(VamosError.from(error));

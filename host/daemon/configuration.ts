@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { VamosError } from '../../src/protocol/errors.js';
 import { defaultBlockCacheBytes } from '../modules/tables/block_cache.js';
 import { parseAddress } from '../../src/channel/index.js';
+import { DEFAULT_MAX_STREAMS } from '../../src/protocol/generated/limits.js';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -53,7 +54,7 @@ const limits = strict({
   maxTransactionBytes: bytes(64 * KIB, 64 * GIB).default(256 * MIB),
   maxFrameBytes: bytes(2 * MIB, 16 * MIB).default(4 * MIB),
   windowBytes: bytes(4 * MIB, GIB).default(16 * MIB),
-  streams: whole(1, 1_000_000).default(10_000),
+  streams: whole(1, 1_000_000).default(DEFAULT_MAX_STREAMS),
   fileHandles: whole(1, 100_000).default(1024),
   threads: whole(1, 64).default(4),
 }).transform((given) => ({

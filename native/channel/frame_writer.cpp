@@ -46,7 +46,8 @@ void FrameWriter::send(uint8_t kind, std::span<const uint8_t> body) {
   if (error_ != 0) return;
   // So that frames of one connection never follow those of another one, where a guest goes on in the first
   // after its memory was put back to that time.
-  if (kind == kFrameHello) std::memcpy(&sequence_, freshBytes(sizeof sequence_).data(), sizeof sequence_);
+  if (kind == wire::FrameKind::HELLO)
+    std::memcpy(&sequence_, freshBytes(sizeof sequence_).data(), sizeof sequence_);
   const FrameHeaderBytes header = encodeFrameHeader(kind, body, sequence_++);
   framesSent_++;
   size_t done = 0;

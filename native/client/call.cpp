@@ -8,17 +8,15 @@
 namespace vamos::client {
 namespace {
 
-// The longest time that a host's timer can run.
-constexpr uint32_t kMaxTimeoutMs = 0x7FFF'FFFF;
-
 uint64_t bytesOf(const std::vector<Request>& requests) {
   uint64_t bytes = 0;
-  for (const Request& request : requests) bytes += request.body.size() + wire::kOverheadBytes;
+  for (const Request& request : requests) bytes += request.body.size() + overheadBytes;
   return bytes;
 }
 
 TimePoint deadlineOf(TimePoint now, uint32_t timeoutMs) {
-  return timeoutMs == 0 ? kNever : now + std::chrono::milliseconds(std::min(timeoutMs, kMaxTimeoutMs));
+  return timeoutMs == 0 ? kNever
+                        : now + std::chrono::milliseconds(std::min<uint64_t>(timeoutMs, maxTimeoutMs));
 }
 
 }  // namespace

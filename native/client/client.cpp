@@ -23,7 +23,7 @@ constexpr uint64_t kWorthAFrameBytes = 32 << 10;
 Client::Implementation::Implementation(Options options)
     : options_(std::move(options)),
       process_(getpid()),
-      session_(freshBytes(wire::kSessionBytes)),
+      session_(freshBytes(sessionBytes)),
       maxFrameBytes_(kFirstMaxFrameBytes) {
   startKeeper();
 }
@@ -98,7 +98,7 @@ void Client::Implementation::renewSession(std::string_view session, std::string 
 
 void Client::Implementation::renewIfStale(const Failure& error) {
   if (error.code != ErrorCode::SESSION_STALE) return;
-  formerSession_ = std::exchange(session_, freshBytes(wire::kSessionBytes));
+  formerSession_ = std::exchange(session_, freshBytes(sessionBytes));
   stamps_ = {};
   renewals_++;
   for (CallPointer& call : queue_.takeAll()) {
@@ -117,7 +117,7 @@ std::string Client::Implementation::formerSession() const {
 
 uint32_t Client::Implementation::maxBodyBytes() const {
   const Lock lock(mutex_);
-  return static_cast<uint32_t>(maxFrameBytes_ - wire::kBatchOverheadBytes - wire::kOverheadBytes);
+  return static_cast<uint32_t>(maxFrameBytes_ - batchOverheadBytes - overheadBytes);
 }
 
 CallPointer Client::Implementation::send(uint32_t stream, std::vector<Request> chain,
@@ -205,10 +205,10 @@ bool Client::Implementation::isRefused(Call& call) {
   if (call.epoch != 0 && call.epoch != epoch_) {
     return call.fail({ErrorCode::SESSION_LOST, "what the call belongs to ended with its session"});
   }
-  if (call.bytes > maxFrameBytes_ - wire::kBatchOverheadBytes) {
-    return call.fail({ErrorCode::FRAME_TOO_LARGE,
-                      "the call takes " + std::to_string(call.bytes) + " bytes, a frame has room for " +
-                          std::to_string(maxFrameBytes_ - wire::kBatchOverheadBytes)});
+  if (call.bytes > maxFrameBytes_ - batchOverheadBytes) {
+    return call.fail({ErrorCode::FRAME_TOO_LARGE, "the call takes " + std::to_string(call.bytes) +
+                                                      " bytes, a frame has room for " +
+                                                      std::to_string(maxFrameBytes_ - batchOverheadBytes)});
   }
   if (call.requestCount == 0) {
     call.isDone = true;

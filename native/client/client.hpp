@@ -20,15 +20,15 @@ namespace vamos::client {
 
 struct Options {
   std::string address;  // unix:PATH, virtio-serial:NAME, vsock:CID:PORT
-  std::string program;  // shown in the host's status, at most 200 bytes
+  std::string program;  // shown in the host's status, at most maxProgramNameBytes
   std::string token;
   uint32_t connectTimeoutMs = 5000;  // how long a call waits for a session
-  uint32_t replyWindowBytes = 16 << 20;
+  uint32_t replyWindowBytes = defaultReplyWindowBytes;
   // While a frame is unanswered calls gather, to go together when its answers have come, or this long after
   // it at the latest. 0: they are sent immediately, while fewer frames are in flight than the host allows.
   uint32_t gatherUs = 0;
-  uint32_t maxReconnectDelayMs = 2000;
-  uint32_t pingIntervalMs = 5000;
+  uint32_t maxReconnectDelayMs = defaultMaxReconnectDelayMs;
+  uint32_t pingIntervalMs = defaultPingIntervalMs;
 };
 
 struct Request {

@@ -3,19 +3,13 @@
 #include <utility>
 
 namespace vamos::client {
-namespace {
-
-constexpr uint64_t kSmallCallBytes = 4096;
-
-}  // namespace
-
 InFlight::InFlight(const wire::Welcome& limits)
     : requestWindowBytes_(limits.requestWindowBytes), maxFramesInFlight_(limits.maxFramesInFlight) {}
 
 bool InFlight::hasRoom(uint64_t batchBytes, uint64_t callBytes) const {
   const uint64_t used = unansweredBytes_ + batchBytes;
   const uint64_t window =
-      callBytes <= kSmallCallBytes ? requestWindowBytes_ : requestWindowBytes_ - requestWindowBytes_ / 8;
+      callBytes <= smallCallBytes ? requestWindowBytes_ : requestWindowBytes_ - requestWindowBytes_ / 8;
   return used == 0 || used + callBytes <= window;
 }
 
@@ -30,7 +24,7 @@ void InFlight::add(const std::vector<CallPointer>& batch) {
       }
       const uint32_t id = freeIds_.back();
       freeIds_.pop_back();
-      const uint64_t bytes = request.body.size() + wire::kOverheadBytes;
+      const uint64_t bytes = request.body.size() + overheadBytes;
       slots_[id - 1] = {call, static_cast<uint32_t>(call->ids.size()), bytes, unsettled, false};
       unansweredBytes_ += bytes;
       call->ids.push_back(id);

@@ -7,7 +7,6 @@ namespace {
 
 using wire::FrameKind;
 
-constexpr size_t kMaxPingBytes = 64;
 // A smaller body is copied, so that it does not keep its whole frame.
 constexpr size_t kSharedFromBytes = 32 << 10;
 
@@ -32,7 +31,7 @@ void Incoming::onFrame(uint8_t kind, std::span<const uint8_t> bytes, std::unique
       }
       parked.insert(parked.end(), message.ids.begin(), message.ids.end());
     } else if (kind == FrameKind::PING) {
-      if (body.size() > kMaxPingBytes) return refuse(ErrorCode::BAD_FRAME, "a ping is too long");
+      if (body.size() > maxPingBytes) return refuse(ErrorCode::BAD_FRAME, "a ping is too long");
       hasPing = true;
       ping = body;
     } else if (kind != FrameKind::PONG) {
@@ -53,10 +52,10 @@ void Incoming::clear() {
 void Incoming::takeWelcome(std::string_view body) {
   wire::Welcome message;
   if (!wire::Welcome::decode(body, message) || message.nonce != nonce_) return;
-  if (message.version != wire::kProtocolVersion) {
+  if (message.version != protocolVersion) {
     return refuse(ErrorCode::VERSION_MISMATCH, "the host speaks protocol version " +
                                                    std::to_string(message.version) + ", this connector " +
-                                                   std::to_string(wire::kProtocolVersion));
+                                                   std::to_string(protocolVersion));
   }
   if (message.maxFrameBytes < 1024 || message.requestWindowBytes < message.maxFrameBytes ||
       message.maxFramesInFlight < 1) {

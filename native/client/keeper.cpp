@@ -22,7 +22,6 @@ constexpr milliseconds kLook(100);       // how often it looks at a session that
 constexpr milliseconds kIdleLook(5000);  // how often it looks at a session that is not used
 constexpr uint32_t kFirstPauseMs = 50;
 constexpr uint32_t kPauseWhileAwaitedMs = 250;
-constexpr uint32_t kMaxUnansweredPings = 3;
 
 }  // namespace
 
@@ -66,11 +65,12 @@ void Client::Implementation::keep() {
 void Client::Implementation::tryConnect() {
   try {
     const TimePoint deadline = Clock::now() + milliseconds(std::max(1000U, options_.connectTimeoutMs));
-    wire::Hello hello{.version = wire::kProtocolVersion,
-                      .nonce = freshBytes(wire::kNonceBytes),
+    wire::Hello hello{.version = protocolVersion,
+                      .nonce = freshBytes(nonceBytes),
                       .token = options_.token,
-                      .program = options_.program.substr(0, 200),
-                      .replyWindowBytes = std::max(options_.replyWindowBytes, wire::kMinWindowBytes)};
+                      .program = options_.program.substr(0, maxProgramNameBytes),
+                      .replyWindowBytes = static_cast<uint32_t>(
+                          std::max<uint64_t>(options_.replyWindowBytes, minWindowBytes))};
     {
       const Lock lock(mutex_);
       hello.session = session_;
@@ -195,7 +195,7 @@ void Client::Implementation::ping(Lock& lock, const std::shared_ptr<Connection>&
     pingDueAt_ = now + milliseconds(options_.pingIntervalMs);
   } else if (now >= pingDueAt_) {
     pingDueAt_ = now + milliseconds(options_.pingIntervalMs);
-    if (connection->unansweredPings++ < kMaxUnansweredPings) {
+    if (connection->unansweredPings++ < maxUnansweredPings) {
       connection->owesPing = true;
     } else {
       loseSession(lock, connection,

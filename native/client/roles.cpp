@@ -40,7 +40,7 @@ void Client::Implementation::flush(Lock& lock) {
 bool Client::Implementation::takeFrames(Connection& connection) {
   if (connection.isChannelFull || connection.writeFailure) return false;
   if (!queue_.isEmpty() && connection.inFlight.maySend() && isDue()) {
-    queue_.takeBatch(maxFrameBytes_ - wire::kBatchOverheadBytes, connection.inFlight, batch_);
+    queue_.takeBatch(maxFrameBytes_ - batchOverheadBytes, connection.inFlight, batch_);
     if (!batch_.empty()) {
       connection.inFlight.add(batch_);
       requestStamp_ = stamps_.next(connection.inFlight.maxFrames());

@@ -10,20 +10,19 @@
 #include <vector>
 
 #include "protocol/error_code.hpp"
+#include "protocol/statistics.hpp"
+#include "protocol/store_enums.hpp"
+#include "protocol/tables_enums.hpp"
 #include "wire/key.hpp"
 
 // What the store's face speaks of; host/modules/tables/binding.ts documents the same in TypeScript.
 namespace vamos::store {
 
-// Numbers of tables.proto.
-enum class Isolation : uint32_t { REPEATABLE_READ = 0, READ_COMMITTED = 1, SERIALIZABLE = 2 };
-enum class Durability : uint32_t { SYNCED = 0, WRITTEN = 1, MEMORY = 2 };
-enum class Lock : uint32_t { NONE = 0, SHARED = 1, EXCLUSIVE = 2 };
-enum class Wait : uint32_t { WAIT = 0, NO_WAIT = 1, SKIP_LOCKED = 2 };
-enum class WriteKind : uint32_t { INSERT = 0, UPDATE = 1, DELETE = 2 };
-// ROLLBACK: of a prepared transaction; others are rolled back without a trace.
-enum class AggregateFunction : uint32_t { COUNT = 0, SUM = 1, MIN = 2, MAX = 3 };
-enum class Ending : uint32_t { COMMIT = 0, PREPARE = 1, ROLLBACK = 2 };
+using wire::AggregateFunction;
+using wire::Durability;
+using wire::Isolation;
+using wire::Lock;
+using wire::Wait;
 
 struct Outcome {
   ErrorCode code = ErrorCode::OK;
@@ -141,24 +140,6 @@ struct PreparedTransaction {
 struct Estimate {
   uint64_t rows = 0;
   uint64_t bytes = 0;
-};
-
-struct Statistics {
-  uint64_t transactionsOpen = 0;
-  uint64_t operationsParked = 0;
-  uint64_t locksHeld = 0;
-  uint64_t deadlocks = 0;
-  uint64_t commits = 0;
-  uint64_t syncs = 0;
-  uint64_t bytesWritten = 0;
-  uint64_t blockCacheHits = 0;
-  uint64_t blockCacheMisses = 0;
-  uint64_t blockBytesRead = 0;  // by the blocks that the cache did not have
-  uint64_t rowsFromIndex = 0;
-  uint64_t tombstonesRead = 0;   // entries of removed rows that scans stepped over
-  uint64_t rangesCompacted = 0;  // to drop such entries
-  uint64_t filesHeld = 0;        // how many copies keep RocksDB from removing files
-  uint64_t threads = 0;
 };
 
 // parked: the operation met a lock and waits; else it ended with this outcome.

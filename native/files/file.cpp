@@ -169,8 +169,8 @@ Errno File::write(const std::vector<Range>& ranges, const uint8_t* data, SyncKin
 }
 
 Errno File::sync(SyncKind kind) {
-  if (kind == SyncKind::None) return 0;
-  const int result = kind == SyncKind::Data ? ::fdatasync(descriptor_.get()) : ::fsync(descriptor_.get());
+  if (kind == SyncKind::NO_SYNC) return 0;
+  const int result = kind == SyncKind::DATA ? ::fdatasync(descriptor_.get()) : ::fsync(descriptor_.get());
   return result == 0 ? 0 : errno;
 }
 

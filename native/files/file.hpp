@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "files/errno.hpp"
+#include "protocol/files_enums.hpp"
 #include "wire/descriptor.hpp"
 
 namespace vamos::files {
@@ -49,8 +50,6 @@ struct ReadReply {
   std::unique_ptr<uint8_t[], FreeBytes> bytes;
   size_t lengthBytes = 0;
 };
-
-enum class SyncKind : uint32_t { None = 0, Data = 1, All = 2 };
 
 class File {
  public:

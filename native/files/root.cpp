@@ -28,25 +28,29 @@ Errno checkPath(const std::string& path) {
 bool isDot(const std::string& name) { return name == "." || name == "./"; }
 bool isDotDot(const std::string& name) { return name == ".." || name == "../"; }
 
+constexpr uint32_t knownFlags = OpenFlag::FOR_READ | OpenFlag::FOR_WRITE | OpenFlag::APPEND |
+                                OpenFlag::CREATE | OpenFlag::EXCLUSIVE | OpenFlag::CUT | OpenFlag::DIRECTORY |
+                                OpenFlag::NO_FOLLOW | OpenFlag::SYNC_DATA | OpenFlag::SYNC_ALL;
+
 Errno systemFlags(uint32_t flags, uint64_t& system) {
-  const bool reads = flags & OpenFlag::Read;
-  const bool writes = flags & OpenFlag::Write;
-  if ((flags & ~OpenFlag::All) != 0 || (!reads && !writes)) return EINVAL;
-  if ((flags & OpenFlag::Cut) && !writes) return EINVAL;
-  if ((flags & OpenFlag::Directory) &&
-      (flags & ~(OpenFlag::Read | OpenFlag::Directory | OpenFlag::NoFollow))) {
+  const bool reads = flags & OpenFlag::FOR_READ;
+  const bool writes = flags & OpenFlag::FOR_WRITE;
+  if ((flags & ~knownFlags) != 0 || (!reads && !writes)) return EINVAL;
+  if ((flags & OpenFlag::CUT) && !writes) return EINVAL;
+  if ((flags & OpenFlag::DIRECTORY) &&
+      (flags & ~(OpenFlag::FOR_READ | OpenFlag::DIRECTORY | OpenFlag::NO_FOLLOW))) {
     return EINVAL;
   }
   // O_NONBLOCK: a FIFO in the root must not hold the thread. It has no effect on regular files.
   system = O_NONBLOCK | O_NOCTTY | (reads && writes ? O_RDWR : writes ? O_WRONLY : O_RDONLY);
-  if (flags & OpenFlag::Append) system |= O_APPEND;
-  if (flags & OpenFlag::Create) system |= O_CREAT;
-  if (flags & OpenFlag::Exclusive) system |= O_EXCL;
-  if (flags & OpenFlag::Cut) system |= O_TRUNC;
-  if (flags & OpenFlag::Directory) system |= O_DIRECTORY;
-  if (flags & OpenFlag::NoFollow) system |= O_NOFOLLOW;
-  if (flags & OpenFlag::SyncData) system |= O_DSYNC;
-  if (flags & OpenFlag::SyncAll) system |= O_SYNC;
+  if (flags & OpenFlag::APPEND) system |= O_APPEND;
+  if (flags & OpenFlag::CREATE) system |= O_CREAT;
+  if (flags & OpenFlag::EXCLUSIVE) system |= O_EXCL;
+  if (flags & OpenFlag::CUT) system |= O_TRUNC;
+  if (flags & OpenFlag::DIRECTORY) system |= O_DIRECTORY;
+  if (flags & OpenFlag::NO_FOLLOW) system |= O_NOFOLLOW;
+  if (flags & OpenFlag::SYNC_DATA) system |= O_DSYNC;
+  if (flags & OpenFlag::SYNC_ALL) system |= O_SYNC;
   return 0;
 }
 
@@ -93,7 +97,7 @@ Errno Root::openFile(const std::string& path, uint32_t flags, uint32_t mode, std
   uint64_t system = 0;
   if (const Errno failure = systemFlags(flags, system)) return failure;
   Descriptor descriptor;
-  const uint32_t newMode = flags & OpenFlag::Create ? mode & permissionBits : 0;
+  const uint32_t newMode = flags & OpenFlag::CREATE ? mode & permissionBits : 0;
   if (const Errno failure = resolve(path, system, newMode, descriptor)) return failure;
   if (const Errno failure = statDescriptor(descriptor.get(), stat)) return failure;
   if (!S_ISREG(stat.mode) && !S_ISDIR(stat.mode)) return ENXIO;

@@ -10,24 +10,10 @@
 
 #include "files/errno.hpp"
 #include "files/file.hpp"
+#include "protocol/files_enums.hpp"
 #include "wire/descriptor.hpp"
 
 namespace vamos::files {
-
-// Bits of Open.flags in files.proto.
-namespace OpenFlag {
-constexpr uint32_t Read = 1;
-constexpr uint32_t Write = 2;
-constexpr uint32_t Append = 4;
-constexpr uint32_t Create = 8;
-constexpr uint32_t Exclusive = 16;
-constexpr uint32_t Cut = 32;
-constexpr uint32_t Directory = 64;
-constexpr uint32_t NoFollow = 128;
-constexpr uint32_t SyncData = 256;
-constexpr uint32_t SyncAll = 512;
-constexpr uint32_t All = 1023;
-}  // namespace OpenFlag
 
 // The operations beneath the root. Errors beside those of the system calls: EXDEV: the path leads out of the
 // root; ENXIO: neither a regular file nor a directory; EINVAL: a zero byte in the path, or flags that make no

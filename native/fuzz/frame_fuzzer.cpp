@@ -25,8 +25,8 @@ struct Checker final : FrameReceiver {
 
   void onFrame(uint8_t kind, std::span<const uint8_t> body, std::unique_ptr<uint8_t[]> owned) override {
     require(body.size() <= kMaxBodyBytes);
-    require(!expectsHello || kind == kFrameHello);
-    if (resync == Resync::WelcomeFirst && !hadFrame) require(kind == kFrameWelcome);
+    require(!expectsHello || kind == wire::FrameKind::HELLO);
+    if (resync == Resync::WelcomeFirst && !hadFrame) require(kind == wire::FrameKind::WELCOME);
     if (owned != nullptr) require(owned.get() == body.data());
     // Every byte must be readable.
     volatile uint8_t sum = 0;

@@ -5,7 +5,6 @@
 
 namespace vamos::wire {
 
-// Numbers of methods: they turn into the integer that a request carries.
 struct Method {
   enum Number : uint32_t {
     NO_METHOD = 0,
@@ -44,32 +43,99 @@ struct Method {
     ANALYZE_TABLE = 309,
   };
 };
+
+enum class ColumnKind : uint32_t {
+  INT8 = 0,
+  INT16 = 1,
+  INT32 = 2,
+  INT64 = 3,
+  UINT8 = 4,
+  UINT16 = 5,
+  UINT32 = 6,
+  UINT64 = 7,
+  FLOAT = 8,
+  DOUBLE = 9,
+  FIXED = 10,
+  BYTES = 11,
+  BLOB = 12,
+};
+
+enum class BlobForm : uint8_t {
+  INLINE = 0,
+  CHUNKS = 1,
+};
+
+enum class ProgramValueType : uint8_t {
+  INTEGER = 0,
+  DOUBLE = 1,
+  BYTES = 2,
+  BOOLEAN = 3,
+};
+
+enum class ProgramInstruction : uint8_t {
+  NO_INSTRUCTION = 0,
+  COLUMN = 1,
+  DECIMAL = 2,
+  LENGTH = 3,
+  BIG_ENDIAN_INTEGER = 4,
+  CONSTANT_INTEGER = 16,
+  CONSTANT_DOUBLE = 17,
+  CONSTANT_BYTES = 18,
+  CONSTANT_NULL = 19,
+  ADD = 32,
+  SUBTRACT = 33,
+  MULTIPLY = 34,
+  NEGATE = 35,
+  TO_DOUBLE = 36,
+  EQUAL = 48,
+  NOT_EQUAL = 49,
+  LESS = 50,
+  LESS_OR_EQUAL = 51,
+  GREATER = 52,
+  GREATER_OR_EQUAL = 53,
+  SAME = 54,
+  STARTS_WITH = 55,
+  IN = 56,
+  AND = 64,
+  OR = 65,
+  NOT = 66,
+  IS_NULL = 67,
+  IS_TRUE = 68,
+};
+
 enum class Isolation : uint32_t {
   REPEATABLE_READ = 0,
   READ_COMMITTED = 1,
   SERIALIZABLE = 2,
 };
+
 enum class Durability : uint32_t {
   SYNCED = 0,
   WRITTEN = 1,
   MEMORY = 2,
 };
+
 enum class Lock : uint32_t {
-  NO_LOCK = 0,
+  NONE = 0,
   SHARED = 1,
   EXCLUSIVE = 2,
 };
+
 enum class Wait : uint32_t {
   WAIT = 0,
   NO_WAIT = 1,
   SKIP_LOCKED = 2,
 };
+
+// ROLLBACK_STATEMENT: undoes what the requests of this statement (Scope.statement) wrote, if any. After it
+// and after ROLLBACK_TO locks stay, but for those of rows that were inserted and undone.
 enum class SavepointAction : uint32_t {
   SET = 0,
   ROLLBACK_TO = 1,
   RELEASE = 2,
   ROLLBACK_STATEMENT = 3,
 };
+
 enum class AggregateFunction : uint32_t {
   COUNT = 0,
   SUM = 1,

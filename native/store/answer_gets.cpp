@@ -30,7 +30,7 @@ void Store::answerGets(std::span<GetCall> calls, size_t maxBytes, std::string& r
   for (GetCall& call : calls) {
     if (budget.isSpent()) return;
     if (!wire::Get::decode(call.body, get) || get.scope.inTransaction != (call.transaction != 0) ||
-        get.lock != wire::Lock::NO_LOCK || get.scope.wait == wire::Wait::SKIP_LOCKED || !get.filter.empty()) {
+        get.lock != wire::Lock::NONE || get.scope.wait == wire::Wait::SKIP_LOCKED || !get.filter.empty()) {
       continue;
     }
     const size_t keys = countKeys(get.keys);
@@ -48,7 +48,7 @@ void Store::answerGets(std::span<GetCall> calls, size_t maxBytes, std::string& r
                             .filter = {}});
     if (operation.go(budget) != Progress::DONE || !operation.outcome.ok()) continue;
     const std::string& window = operation.outcome.result;
-    if (replies.size() + window.size() + wire::kOverheadBytes > maxBytes) return;
+    if (replies.size() + window.size() + overheadBytes > maxBytes) return;
     const size_t before = replies.size();
     const std::string body = wire::Rows{.window = window, .count = keys}.encode();
     wire::appendReply(replies, {.id = call.id, .body = body, .failure = {}});

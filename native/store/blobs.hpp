@@ -4,12 +4,10 @@
 #include <memory>
 
 #include "engine/operation.hpp"
+#include "protocol/limits.hpp"
 #include "store/transactions/rocks_source.hpp"
 
 namespace vamos::store {
-
-constexpr size_t maxChunkBytes = 1 << 20;
-constexpr uint64_t maxBlobBytes = 1ULL << 30;
 
 // Writes a chunk, and with the first one the record that says that nobody owns the blob yet.
 class WriteBlobOperation : public Operation {

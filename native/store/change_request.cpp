@@ -1,10 +1,10 @@
 #include "engine/rows/changes.hpp"
+#include "protocol/limits.hpp"
 #include "store/store.hpp"
 
 namespace vamos::store {
 namespace {
 
-constexpr size_t maxAssignedBytes = 256 << 10;  // of all programs: they are verified on the event loop
 constexpr size_t maxKeysBytesHere = 16 << 10;
 constexpr size_t maxProgramBytesHere = 1 << 10;
 
@@ -81,7 +81,8 @@ Answer Store::change(uint64_t number, ChangeOptions options) {
   }
   size_t programBytes = 0;
   for (const auto& [column, code] : options.assignments) programBytes += code.size();
-  if (programBytes > maxAssignedBytes) refuse(ErrorCode::BAD_REQUEST, "assignments of more than 256 KiB");
+  if (programBytes > maxAssignmentProgramBytes)
+    refuse(ErrorCode::BAD_REQUEST, "assignments of more than 256 KiB");
   Change change;
   change.assignments = checkAssignments(*table, options);
   change.table = table;

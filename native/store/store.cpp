@@ -5,6 +5,7 @@
 
 #include "engine/rows/get.hpp"
 #include "engine/rows/write.hpp"
+#include "protocol/limits.hpp"
 #include "store/upkeep/checkpoint.hpp"
 
 namespace vamos::store {
@@ -13,7 +14,6 @@ namespace {
 // More than this is not for the event loop.
 constexpr size_t maxInputBytesHere = 256 << 10;
 constexpr size_t maxFilterBytesHere = 1 << 10;
-constexpr size_t maxXidBytes = 160;
 // A shared transaction that is larger takes no more writes: each may have to be undone.
 constexpr size_t maxSharedBytes = 64 << 10;
 constexpr size_t maxSharedLockBytes = 256 << 10;

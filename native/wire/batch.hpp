@@ -5,15 +5,11 @@
 #include <string_view>
 #include <vector>
 
+#include "protocol/limits.hpp"
 #include "wire/bytes.hpp"
 
 // Batches of rows and keys in the form in which they travel: src/protocol/FORMATS.md.
 namespace vamos {
-
-constexpr size_t maxKeyBytes = 16 << 10;
-constexpr size_t maxRowBytes = 64 << 20;
-constexpr size_t maxIndexes = 256;
-constexpr uint32_t missingRow = 0xFFFFFFFF;
 
 // A row's entry in one index. Views point into the batch.
 struct Entry {

@@ -65,7 +65,7 @@ Judgement judgePreamble(std::span<const uint8_t> bytes, uint8_t kind) {
     if (body.size() < header->lengthBytes) return {ifCutOff, whole};
     if (check(body.first(header->lengthBytes)) != header->bodyCheck) return {Verdict::No, whole};
     whole += kFrameHeaderBytes + header->lengthBytes;
-    if (kind != kFrameHello) break;
+    if (kind != wire::FrameKind::HELLO) break;
   }
   return {whole > 0 ? Verdict::Yes : Verdict::No, whole};
 }
@@ -214,7 +214,7 @@ std::span<const uint8_t> FrameReader::takeHeader(std::span<const uint8_t> bytes,
 void FrameReader::acceptHeader(HeaderSpan bytes, uint64_t nowMs) {
   const auto header = decodeFrameHeader(bytes);
   if (!header) return reject(bytes, "a frame's header does not check", nowMs);
-  const bool beginsAnew = header->kind == kFrameHello || header->kind == kFrameWelcome;
+  const bool beginsAnew = header->kind == wire::FrameKind::HELLO || header->kind == wire::FrameKind::WELCOME;
   if (!beginsAnew && header->sequence != nextSequence_) return reject(bytes, "frames are missing", nowMs);
   if (header->lengthBytes > options_.maxBodyBytes) {
     return fail(ErrorCode::FRAME_TOO_LARGE, "a frame of " + std::to_string(header->lengthBytes) +
@@ -256,7 +256,8 @@ void FrameReader::reject(std::span<const uint8_t> suspect, const char* what, uin
 void FrameReader::hunt(std::span<const uint8_t> bytes, uint64_t nowMs) {
   hunted_.insert(hunted_.end(), bytes.begin(), bytes.end());
   huntedBytes_ += bytes.size();
-  const uint8_t kind = options_.resync == Resync::HelloAnytime ? kFrameHello : kFrameWelcome;
+  const uint8_t kind =
+      options_.resync == Resync::HelloAnytime ? wire::FrameKind::HELLO : wire::FrameKind::WELCOME;
   const Found found = findPreamble(hunted_, kind);
   if (found.verdict == Verdict::Yes) {
     restart({hunted_.begin() + static_cast<ptrdiff_t>(found.offset), hunted_.end()}, nowMs);
@@ -276,7 +277,7 @@ void FrameReader::tellUnreadable(uint64_t nowMs) {
 
 void FrameReader::findHelloInBody(uint64_t nowMs) {
   const auto searched = lastBytes({body_.get(), bodyBytes_}, kSearchedBytes);
-  const Found found = findPreamble(searched, kFrameHello);
+  const Found found = findPreamble(searched, wire::FrameKind::HELLO);
   if (found.verdict != Verdict::Yes) return;
   const auto preamble = searched.subspan(found.offset);
   std::vector<uint8_t> bytes(preamble.begin(), preamble.end());

@@ -25,12 +25,12 @@
 #include <vector>
 
 #include "protocol/error_code.hpp"
+#include "protocol/limits.hpp"
+#include "protocol/session_enums.hpp"
 
 namespace vamos {
 
 inline constexpr size_t kFrameHeaderBytes = 24;
-inline constexpr uint8_t kFrameHello = 1;    // FrameKind.HELLO
-inline constexpr uint8_t kFrameWelcome = 2;  // FrameKind.WELCOME
 // A preamble (HELLO, WELCOME) longer than this is not found in a broken stream.
 inline constexpr size_t kMaxPreambleBytes = 4096;
 
@@ -73,7 +73,7 @@ enum class Resync : uint8_t {
 };
 
 struct FrameReaderOptions {
-  uint32_t maxBodyBytes = 16u << 20;
+  uint32_t maxBodyBytes = maxFrameBytes;
   Resync resync = Resync::Never;
 };
 

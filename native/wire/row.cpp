@@ -40,6 +40,20 @@ size_t bitmapBytes(size_t columns) { return (columns + 7) / 8; }
 
 }  // namespace
 
+std::optional<BlobReference> readBlobReference(std::string_view value) {
+  if (value.size() != blobReferenceBytes || value[0] != static_cast<char>(wire::BlobForm::CHUNKS)) return {};
+  BlobReference reference;
+  std::memcpy(&reference.blob, value.data() + 1, sizeof reference.blob);
+  std::memcpy(&reference.lengthBytes, value.data() + 1 + sizeof reference.blob, sizeof reference.lengthBytes);
+  return reference;
+}
+
+void appendBlobReference(std::string& out, const BlobReference& reference) {
+  out.push_back(static_cast<char>(wire::BlobForm::CHUNKS));
+  out.append(reinterpret_cast<const char*>(&reference.blob), sizeof reference.blob);
+  out.append(reinterpret_cast<const char*>(&reference.lengthBytes), sizeof reference.lengthBytes);
+}
+
 std::optional<RowLayout> RowLayout::make(std::span<const Column> columns) {
   if (columns.size() > maxColumns) return std::nullopt;
   RowLayout layout;

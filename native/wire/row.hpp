@@ -8,24 +8,12 @@
 #include <string_view>
 #include <vector>
 
+#include "protocol/limits.hpp"
+#include "protocol/tables_enums.hpp"
+
 namespace vamos {
 
-// Numbers of vamos.tables.ColumnKind in tables.proto.
-enum class ColumnKind : uint32_t {
-  INT8,
-  INT16,
-  INT32,
-  INT64,
-  UINT8,
-  UINT16,
-  UINT32,
-  UINT64,
-  FLOAT,
-  DOUBLE,
-  FIXED,
-  BYTES,
-  BLOB,
-};
+using wire::ColumnKind;
 
 struct Column {
   uint32_t kind = 0;        // ColumnKind; any number may come from outside
@@ -40,7 +28,15 @@ struct ColumnValue {
   std::string_view bytes;  // the value as it stands in the row
 };
 
-constexpr size_t maxColumns = 4096;
+// What a BLOB column's value refers to, whose bytes don't stand in the row.
+struct BlobReference {
+  uint64_t blob = 0;
+  uint64_t lengthBytes = 0;
+};
+
+// Nothing, if the value is none: it is inline, or broken.
+std::optional<BlobReference> readBlobReference(std::string_view value);
+void appendBlobReference(std::string& out, const BlobReference& reference);
 
 // Knows where the columns of a row stand: src/protocol/FORMATS.md.
 class RowLayout {

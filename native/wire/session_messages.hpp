@@ -6,36 +6,12 @@
 #include <vector>
 
 #include "protocol/error_code.hpp"
+#include "protocol/limits.hpp"
+#include "protocol/session_enums.hpp"
 
 // The messages of src/protocol/vamos.proto, which are the bodies of frames; their meaning stands there. As in
 // tables.hpp, decode() returns false for bytes that are no such message or break a limit.
 namespace vamos::wire {
-
-// Kinds of frames: FrameKind of vamos.proto.
-struct FrameKind {
-  enum Number : uint8_t {
-    NONE = 0,
-    HELLO = 1,
-    WELCOME = 2,
-    REQUESTS = 3,
-    REPLIES = 4,
-    PARKED = 5,
-    CANCEL = 6,
-    PING = 7,
-    PONG = 8,
-    GOODBYE = 9,
-    CREDIT = 10,
-  };
-};
-
-inline constexpr uint32_t kProtocolVersion = 1;
-// What a request or reply counts beside its body, in windows and in a frame; and what a batch takes beside
-// them.
-inline constexpr uint32_t kOverheadBytes = 64;
-inline constexpr uint32_t kBatchOverheadBytes = 16;
-inline constexpr uint32_t kMinWindowBytes = 128 << 10;
-inline constexpr size_t kNonceBytes = 16;
-inline constexpr size_t kSessionBytes = 16;
 
 struct Hello {
   uint32_t version = 0;

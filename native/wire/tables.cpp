@@ -7,8 +7,6 @@ namespace vamos::wire {
 
 // The most elements of a list in a reply.
 static constexpr size_t kMaxListed = 1 << 16;
-static constexpr size_t maxAggregates = 4096;
-static constexpr size_t maxRanges = 4096;
 // The most parts of an index and of the primary key together.
 static constexpr size_t maxStatistics = 64;
 
@@ -267,7 +265,7 @@ void fields(Visitor& visit, Message& message) {
   visit(2, message.version);
   visit(3, message.scope);
   visit(4, message.index);
-  visit(5, message.ranges, maxRanges);
+  visit(5, message.ranges, maxChangeMessages);
   visit(6, message.keys);
   visit(7, message.reverse);
   visit(8, message.filter);

@@ -215,7 +215,7 @@ struct Write {
   Scope scope;
   std::string batch;
   uint64_t autoIncrementSeen = 0;
-  Lock duplicateLock = Lock::NO_LOCK;
+  Lock duplicateLock = Lock::NONE;
 
   std::string encode() const;
   static bool decode(std::string_view bytes, Write& message);
@@ -234,7 +234,7 @@ struct Get {
   Scope scope;
   uint32_t index = 0;
   std::string keys;
-  Lock lock = Lock::NO_LOCK;
+  Lock lock = Lock::NONE;
   std::vector<uint32_t> columns;
   bool withKeys = false;
   std::string filter;
@@ -266,7 +266,7 @@ struct OpenCursor {
   Bounds bounds;
   bool reverse = false;
   uint64_t limitRows = 0;
-  Lock lock = Lock::NO_LOCK;
+  Lock lock = Lock::NONE;
   std::vector<uint32_t> columns;
   bool withKeys = false;
   uint32_t windowBytes = 0;

@@ -1,11 +1,33 @@
 // Writes the headers of native/protocol.
-import { errorPropertiesOf, valuesOf } from './read.mjs';
+import { ContractError, camelCase, enumerationsOf, errorPropertiesOf, modulesOf, valuesOf } from './read.mjs';
+
+/** Of each package with enumerations: their header, where they come from, and their namespace. */
+const PACKAGES = new Map([
+  ['vamos', { name: 'session_enums.hpp', source: 'vamos.proto', namespace: 'vamos::wire' }],
+  ['vamos.tables', { name: 'tables_enums.hpp', source: 'tables.proto', namespace: 'vamos::wire' }],
+  ['vamos.files', { name: 'files_enums.hpp', source: 'files.proto', namespace: 'vamos::files' }],
+  ['vamos.store', { name: 'store_enums.hpp', source: 'store.proto', namespace: 'vamos::store' }],
+]);
 
 /** @returns {Map<string, string>} headers by name */
 export function headersOf(contract) {
+  const enumerations = enumerationsOf(contract);
+  const stranger = enumerations.find((each) => !PACKAGES.has(each.package));
+  if (stranger) {
+    throw new ContractError(
+      `${stranger.fullName}: scripts/contract/cpp.mjs has no header for package ${stranger.package}`,
+    );
+  }
   return new Map([
-    ['error_code.hpp', header('vamos.proto', 'vamos', ['cstdint'], errorCode(contract))],
-    ['tables_enums.hpp', header('tables.proto', 'vamos::wire', ['cstdint'], tablesEnums(contract))],
+    ['error_code.hpp', header('vamos.proto', within('vamos', errorCode(contract)))],
+    ['methods.hpp', header('*.proto', within('vamos', methods(contract)), ['string_view'])],
+    ['statistics.hpp', header('metrics.yaml', within('vamos::store', statistics(contract)))],
+    ['limits.hpp', header('limits.yaml', within('vamos', limits(contract)))],
+    ...[...PACKAGES].map(([id, { name, source, namespace }]) => {
+      const own = enumerations.filter((each) => each.package === id);
+      const lines = own.flatMap((each, index) => [...(index > 0 ? [''] : []), ...asCpp(contract, each)]);
+      return [name, header(source, within(namespace, lines))];
+    }),
   ]);
 }
 
@@ -28,18 +50,78 @@ function errorCode(contract) {
   ];
 }
 
-function tablesEnums(contract) {
-  const tables = (name, as = name.split('.').at(-1)) =>
-    enumeration(contract, `vamos.tables.${name}`, `enum class ${as} : uint32_t`);
-  return [
-    '// Numbers of methods: they turn into the integer that a request carries.',
-    'struct Method {',
-    ...enumeration(contract, 'vamos.tables.Method', 'enum Number : uint32_t').map((line) => `  ${line}`),
-    '};',
-    ...['Isolation', 'Durability', 'Lock', 'Wait'].flatMap((name) => tables(name)),
-    ...tables('Savepoint.Action', 'SavepointAction'),
-    ...tables('Aggregate.Function', 'AggregateFunction'),
+function asCpp(contract, { fullName, name, comment, isByte, isNumber }) {
+  const type = isByte ? 'uint8_t' : 'uint32_t';
+  const lines = isNumber
+    ? [
+        `struct ${name} {`,
+        ...enumeration(contract, fullName, `enum Number : ${type}`).map((line) => `  ${line}`),
+        '};',
+      ]
+    : enumeration(contract, fullName, `enum class ${name} : ${type}`);
+  return [...commentOf(comment), ...lines];
+}
+
+function methods(contract) {
+  const all = modulesOf(contract).flatMap(({ methods }) => methods);
+  const question = (name, comment, has) => [
+    '',
+    `// ${comment}`,
+    `constexpr bool ${name}(uint32_t method) {`,
+    '  switch (method) {',
+    ...all.filter(has).map(({ number, name: method }) => `    case ${number}:  // ${method}`),
+    '      return true;',
+    '    default:',
+    '      return false;',
+    '  }',
+    '}',
   ];
+  return [
+    '// The name of a method, as in its .proto; empty: there is no such method.',
+    'constexpr std::string_view nameOfMethod(uint32_t method) {',
+    '  switch (method) {',
+    ...all.flatMap(({ number, name }) => [`    case ${number}:`, `      return "${name}";`]),
+    '    default:',
+    '      return "";',
+    '  }',
+    '}',
+    ...question(
+      'isRepeatable',
+      'Made twice, it is as if it was made once: a connector may send it again after a lost session.',
+      ({ isRepeatable }) => isRepeatable,
+    ),
+    ...question(
+      'writesRows',
+      'Its request has rows, which are written where it succeeds.',
+      ({ writesRows }) => writesRows,
+    ),
+  ];
+}
+
+function statistics({ metrics }) {
+  const own = metrics
+    .filter(({ isOfStore }) => isOfStore)
+    .map(({ name, help }) => ({ name: camelCase(name), help }));
+  return [
+    '// What the store counts.',
+    'struct Statistics {',
+    ...own.flatMap(({ name, help }) => [...commentOf(`${help}.`, '  '), `  uint64_t ${name} = 0;`]),
+    '',
+    '  // Calls visit(NAME, VALUE) for each.',
+    '  template <typename Visitor>',
+    '  void forEach(Visitor&& visit) const {',
+    ...own.map(({ name }) => `    visit("${name}", ${name});`),
+    '  }',
+    '};',
+  ];
+}
+
+function limits(contract) {
+  return contract.limits.flatMap(({ name, value, comment }, index) => [
+    ...(index > 0 ? [''] : []),
+    ...commentOf(comment),
+    `constexpr uint64_t ${camelCase(name)} = ${value};`,
+  ]);
 }
 
 function enumeration(contract, name, heading) {
@@ -61,18 +143,19 @@ export function commentOf(text, indent = '') {
   return line === `${indent}//` ? lines : [...lines, line];
 }
 
-function header(source, namespace, includes, lines) {
+function within(namespace, lines) {
+  return [`namespace ${namespace} {`, '', ...lines, '', `}  // namespace ${namespace}`];
+}
+
+function header(source, lines, includes = []) {
   return [
     `// Generated by scripts/generate.mjs from src/protocol/${source}.`,
     '#pragma once',
     '',
+    '#include <cstdint>',
     ...includes.map((name) => `#include <${name}>`),
     '',
-    `namespace ${namespace} {`,
-    '',
     ...lines,
-    '',
-    `}  // namespace ${namespace}`,
     '',
   ].join('\n');
 }

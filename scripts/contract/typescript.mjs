@@ -1,9 +1,24 @@
 // Writes the TypeScript modules of src/protocol/generated, but for the message classes, which protobufjs makes.
-import { errorPropertiesOf, valuesOf } from './read.mjs';
+import { camelCase, errorPropertiesOf, modulesOf, valuesOf } from './read.mjs';
 
 /** @returns {Map<string, string>} modules by name */
-export function modulesOf(contract) {
-  return new Map([['errors.ts', errors(contract)]]);
+export function typeScriptOf(contract) {
+  return new Map([
+    ['errors.ts', errors(contract)],
+    ['limits.ts', limits(contract)],
+    ['metrics.ts', metrics(contract)],
+    ['methods.ts', methods(contract)],
+  ]);
+}
+
+function limits(contract) {
+  return module(
+    'limits.yaml',
+    contract.limits.flatMap(({ name, value, comment }) => [
+      `/** ${oneLine(comment)} */`,
+      `export const ${name.toUpperCase()} = ${value};`,
+    ]),
+  );
 }
 
 function errors(contract) {
@@ -36,6 +51,79 @@ function errors(contract) {
     'export const ERROR_PROPERTIES: Readonly<Record<ErrorName, ErrorProperties>> = {',
     ...rows,
     '};',
+  ]);
+}
+
+function metrics({ metrics: all }) {
+  const modules = [...new Set(all.map((metric) => metric.module))];
+  const ofStore = all.filter(({ isOfStore }) => isOfStore);
+  return module('metrics.yaml', [
+    '/** A counter only rises while its worker lives; a gauge tells what is now. */',
+    'export interface MetricDescription {',
+    "  readonly type: 'counter' | 'gauge';",
+    '  readonly help: string;',
+    '}',
+    '',
+    '/** What each module counts. */',
+    'export const METRICS = {',
+    ...modules.flatMap((name) => [
+      `  ${name}: {`,
+      ...all
+        .filter((metric) => metric.module === name)
+        .map(
+          ({ name: metric, type, help }) =>
+            `    ${camelCase(metric)}: { type: '${type}', help: ${JSON.stringify(oneLine(help))} },`,
+        ),
+      '  },',
+    ]),
+    '} as const satisfies Readonly<Record<string, Readonly<Record<string, MetricDescription>>>>;',
+    '',
+    '/** The values of what a module counts. */',
+    'export type MetricsOf<Module extends keyof typeof METRICS> = Record<keyof (typeof METRICS)[Module], number>;',
+    '',
+    '/** What the native store counts of them. */',
+    'export interface StoreStatistics {',
+    ...ofStore.flatMap(({ name, help }) => [`  /** ${oneLine(help)}. */`, `  ${camelCase(name)}: number;`]),
+    '}',
+  ]);
+}
+
+function methods(contract) {
+  const modules = modulesOf(contract);
+  const rows = modules.flatMap(({ name: module, methods: all }) =>
+    all.map(({ name, number, takes, gives, isRepeatable, writesRows }) => {
+      const description = { module, name, takes, gives, isRepeatable, writesRows };
+      return `  [${number}, ${JSON.stringify(description)}],`;
+    }),
+  );
+  return module('*.proto', [
+    "import { vamos } from './messages.js';",
+    '',
+    '/** The modules, with the numbers that are the high part of their methods, and their methods. */',
+    'export const MODULES = {',
+    ...modules.map(
+      ({ name, package: path, number }) =>
+        `  ${name}: { name: '${name}', number: ${number}, methods: ${path}.Method },`,
+    ),
+    '} as const;',
+    'export type ModuleName = keyof typeof MODULES;',
+    '',
+    'export interface MethodDescription {',
+    '  readonly module: ModuleName;',
+    '  readonly name: string;',
+    "  /** Messages of the module; '': other bytes. */",
+    '  readonly takes: string;',
+    '  readonly gives: string;',
+    '  /** Made twice, it is as if it was made once: a connector may send it again after a lost session. */',
+    '  readonly isRepeatable: boolean;',
+    '  /** Its request has rows, which are written where it succeeds. */',
+    '  readonly writesRows: boolean;',
+    '}',
+    '',
+    '/** All methods, by number. */',
+    'export const METHODS: ReadonlyMap<number, MethodDescription> = new Map<number, MethodDescription>([',
+    ...rows,
+    ']);',
   ]);
 }
 

@@ -18,13 +18,12 @@ import {
   callNative,
   errorOfNative,
 } from './native.js';
+import { MAX_FRAME_BYTES } from '../protocol/generated/limits.js';
 
 export interface ChannelOptions {
   /** A larger body ends the channel when it is received, and is refused when it is to be sent. */
   maxFrameBytes?: number;
 }
-
-export const DEFAULT_MAX_FRAME_BYTES = 16 << 20;
 
 /** The interval of the clock that bounds how long `close` goes on sending. */
 const TICK_MS = 100;
@@ -61,7 +60,7 @@ export class DescriptorChannel implements Channel {
     readonly address: string,
     descriptor: number,
     resync: Resync,
-    { maxFrameBytes = DEFAULT_MAX_FRAME_BYTES }: ChannelOptions = {},
+    { maxFrameBytes = MAX_FRAME_BYTES }: ChannelOptions = {},
     onFinish?: (error: VamosError | undefined) => void,
   ) {
     this.#onFinish = onFinish;

@@ -1,5 +1,6 @@
 import { VamosError } from './errors.js';
 import { asBuffer } from './rows.js';
+import { MISSING_ROW } from './generated/limits.js';
 
 /** A row's entry in one index. */
 export interface IndexEntry {
@@ -14,7 +15,6 @@ export interface WriteParts {
   inserted?: { row: Uint8Array; entries: IndexEntry[] };
 }
 
-const NO_ROW = 0xffffffff;
 const HAS_NULL = 1;
 
 /** Bytes that grow. */
@@ -198,7 +198,7 @@ export function* readWindow(bytes: Uint8Array, withKeys: boolean): Generator<Win
   const source = new Source(bytes);
   while (!source.isAtEnd) {
     const length = source.uint32();
-    if (length === NO_ROW) {
+    if (length === MISSING_ROW) {
       yield { row: undefined, end: source.offset };
       continue;
     }
@@ -215,7 +215,7 @@ export function writeWindow(
   const sink = new Sink();
   for (const { row, primaryKey } of rows) {
     if (!row) {
-      sink.uint32(NO_ROW);
+      sink.uint32(MISSING_ROW);
       continue;
     }
     sink.block(row);

@@ -1,38 +1,10 @@
+import { vamos } from './generated/messages.js';
 import { VamosError } from './errors.js';
+import { MAX_INTEGER_BITS, MAX_PROGRAM_BYTES } from './generated/limits.js';
 
-/** What a host can do for a row (FORMATS.md, "Programs"); native/wire/program.hpp has the same numbers. */
-export const Instruction = {
-  COLUMN: 0x01,
-  DECIMAL: 0x02,
-  LENGTH: 0x03,
-  BIG_ENDIAN_INTEGER: 0x04,
-  CONSTANT_INTEGER: 0x10,
-  CONSTANT_DOUBLE: 0x11,
-  CONSTANT_BYTES: 0x12,
-  CONSTANT_NULL: 0x13,
-  ADD: 0x20,
-  SUBTRACT: 0x21,
-  MULTIPLY: 0x22,
-  NEGATE: 0x23,
-  TO_DOUBLE: 0x24,
-  EQUAL: 0x30,
-  NOT_EQUAL: 0x31,
-  LESS: 0x32,
-  LESS_OR_EQUAL: 0x33,
-  GREATER: 0x34,
-  GREATER_OR_EQUAL: 0x35,
-  SAME: 0x36,
-  STARTS_WITH: 0x37,
-  IN: 0x38,
-  AND: 0x40,
-  OR: 0x41,
-  NOT: 0x42,
-  IS_NULL: 0x43,
-  IS_TRUE: 0x44,
-} as const;
-
-export const ValueType = { INTEGER: 0, DOUBLE: 1, BYTES: 2, BOOLEAN: 3 } as const;
-export type ValueType = (typeof ValueType)[keyof typeof ValueType];
+/** What a host can do for a row (FORMATS.md, "Programs"). */
+export const { Instruction, ValueType } = vamos.tables.Program;
+export type ValueType = vamos.tables.Program.ValueType;
 
 export type Comparison =
   'EQUAL' | 'NOT_EQUAL' | 'LESS' | 'LESS_OR_EQUAL' | 'GREATER' | 'GREATER_OR_EQUAL' | 'SAME';
@@ -49,8 +21,6 @@ type Operation =
   | 'IS_NULL'
   | 'IS_TRUE';
 
-const MAX_PROGRAM_BYTES = 64 * 1024;
-const MAX_INTEGER_BITS = 126;
 const INTEGER_LIMIT = 1n << BigInt(MAX_INTEGER_BITS);
 
 /** Writes a program, one instruction after another: values first, then what is done with them. */

@@ -1,5 +1,6 @@
 import { VamosError } from './errors.js';
 import { vamos } from './generated/messages.js';
+import { BLOB_REFERENCE_BYTES } from './generated/limits.js';
 
 export const ColumnKind = vamos.tables.ColumnKind;
 export type ColumnKind = vamos.tables.ColumnKind;
@@ -41,9 +42,7 @@ const FIXED_WIDTHS: Partial<Record<ColumnKind, number>> = {
   [ColumnKind.DOUBLE]: 8,
 };
 
-const INLINE_BLOB = 0;
-const REFERENCED_BLOB = 1;
-const REFERENCE_BYTES = 17;
+const BlobForm = vamos.tables.Blob.Form;
 
 /** Width of the column in the row's fixed part; 0: it stands in the variable part. */
 export function fixedWidthBytes(column: { kind: ColumnKind; widthBytes: number }): number {
@@ -162,7 +161,7 @@ export class RowFormat {
       }
       const isNull = (row[number >> 3]! & (1 << (number & 7))) !== 0;
       const start = this.#headerBytes + from;
-      if (column.kind === ColumnKind.BLOB && !isNull && row[start] !== INLINE_BLOB) {
+      if (column.kind === ColumnKind.BLOB && !isNull && row[start] !== BlobForm.INLINE) {
         references.push(readReference(row, start, this.#headerBytes + to, column));
       }
       from = to;
@@ -329,7 +328,7 @@ function variableLength(column: ColumnLayout, value: RawValue): number {
   if (value instanceof Uint8Array) return 1 + checkedBytes(column, value).length;
   if (typeof value !== 'object' || value === null) throw wrongValue(column, value);
   if (column.widthBytes > 0 && value.lengthBytes > column.widthBytes) throw wrongValue(column, value);
-  return REFERENCE_BYTES;
+  return BLOB_REFERENCE_BYTES;
 }
 
 function writeVariable(
@@ -344,11 +343,11 @@ function writeVariable(
   } else if (column.kind !== ColumnKind.BLOB) {
     row.set(value as Uint8Array, offset);
   } else if (value instanceof Uint8Array) {
-    row[offset] = INLINE_BLOB;
+    row[offset] = BlobForm.INLINE;
     row.set(value, offset + 1);
   } else {
     const reference = value as BlobReference;
-    row[offset] = REFERENCED_BLOB;
+    row[offset] = BlobForm.CHUNKS;
     row.writeBigUInt64LE(BigInt(reference.blob), offset + 1);
     row.writeBigUInt64LE(BigInt(reference.lengthBytes), offset + 9);
   }
@@ -357,12 +356,12 @@ function writeVariable(
 function readVariable(row: Buffer, start: number, end: number, column: ColumnLayout): RawValue {
   if (column.isText) return row.toString('utf8', start, end);
   if (column.kind !== ColumnKind.BLOB) return copy(row, start, end);
-  if (end - start >= 1 && row[start] === INLINE_BLOB) return copy(row, start + 1, end);
+  if (end - start >= 1 && row[start] === BlobForm.INLINE) return copy(row, start + 1, end);
   return readReference(row, start, end, column);
 }
 
 function readReference(row: Buffer, start: number, end: number, column: ColumnLayout): BlobReference {
-  if (end - start === REFERENCE_BYTES && row[start] === REFERENCED_BLOB) {
+  if (end - start === BLOB_REFERENCE_BYTES && row[start] === BlobForm.CHUNKS) {
     const blob = row.readBigUInt64LE(start + 1);
     const lengthBytes = row.readBigUInt64LE(start + 9);
     if (blob > 0n && blob <= Number.MAX_SAFE_INTEGER && lengthBytes <= Number.MAX_SAFE_INTEGER) {

@@ -1,3 +1,4 @@
+import { MAX_INTEGER_BITS } from '../../src/protocol/generated/limits.js';
 import fc from 'fast-check';
 import { ValueType, type Comparison, type ProgramWriter } from '../../src/protocol/program.js';
 import { ColumnKind, type ColumnLayout, type RawValue } from '../../src/protocol/rows.js';
@@ -20,7 +21,6 @@ export interface Expression {
 }
 
 const { INTEGER, DOUBLE, BYTES, BOOLEAN } = ValueType;
-const MAX_BITS = 126;
 
 interface Decimal {
   digits: number;
@@ -273,7 +273,7 @@ type Arithmetic = 'ADD' | 'SUBTRACT' | 'MULTIPLY';
 
 function arithmetic(operation: Arithmetic, left: Expression, right: Expression): Expression {
   const bits = operation === 'MULTIPLY' ? left.bits + right.bits : Math.max(left.bits, right.bits) + 1;
-  if (bits > MAX_BITS) return left;
+  if (bits > MAX_INTEGER_BITS) return left;
   const apply = { ADD: plus, SUBTRACT: minus, MULTIPLY: times }[operation];
   return expression(
     INTEGER,
@@ -426,7 +426,7 @@ export const expressions = fc.letrec<{
       fc
         .tuple(
           tie(type),
-          fc.array(constantsOf[{ integer: INTEGER, double: DOUBLE, bytes: BYTES }[type]], {
+          fc.array(constantsOf[({ integer: INTEGER, double: DOUBLE, bytes: BYTES } as const)[type]], {
             minLength: 1,
             maxLength: 6,
           }),

@@ -100,7 +100,7 @@ export class Requests {
     return this.#change(Method.DELETE_WHERE, fields, scope);
   }
 
-  async get(id: number, scope: Scope = {}, lock: keyof typeof vamos.tables.Lock = 'NO_LOCK') {
+  async get(id: number, scope: Scope = {}, lock: keyof typeof vamos.tables.Lock = 'NONE') {
     const { codec } = this.table.opened;
     const keys = writeKeyBatch([codec.key(0, id)]);
     const request = { ...this.head, scope, keys, lock: vamos.tables.Lock[lock] };

@@ -15,9 +15,6 @@ constexpr uint32_t inlineBlobBytes = 16 << 10;
 constexpr uint32_t maxInlineBytes = 512 << 10;
 constexpr uint32_t shortBlobBytes = 128;
 constexpr uint32_t pointerBytes = sizeof(uchar*);
-constexpr char inlineMark = 0;
-constexpr char chunksMark = 1;
-constexpr uint32_t referenceBytes = 1 + 8 + 8;
 
 std::string_view view(const uchar* bytes, size_t lengthBytes) {
   return {reinterpret_cast<const char*>(bytes), lengthBytes};
@@ -359,16 +356,13 @@ int RowFormat::appendData(const ColumnFormat& column, const uchar* record, uint3
   }
   const std::string_view data = blobOf(column, record);
   if (data.size() <= inlineLimit) {
-    out.push_back(inlineMark);
+    out.push_back(static_cast<char>(wire::BlobForm::INLINE));
     out.append(data);
     return 0;
   }
   uint64_t blob = 0;
   if (const int error = blobs.write(data, blob)) return error;
-  const uint64_t length = data.size();
-  out.push_back(chunksMark);
-  out.append(reinterpret_cast<const char*>(&blob), sizeof blob);
-  out.append(reinterpret_cast<const char*>(&length), sizeof length);
+  appendBlobReference(out, {blob, data.size()});
   return 0;
 }
 
@@ -400,13 +394,10 @@ int RowFormat::encode(const uchar* record, int64_t hiddenKey, BlobStore& blobs, 
 int RowFormat::hasBlobOf(const ColumnFormat& column, const uchar* record, std::string_view before,
                          BlobStore& blobs, bool& isSame) {
   isSame = false;
-  if (before.size() != referenceBytes || before[0] != chunksMark) return 0;
-  uint64_t blob;
-  uint64_t length;
-  std::memcpy(&blob, before.data() + 1, sizeof blob);
-  std::memcpy(&length, before.data() + 9, sizeof length);
+  const std::optional<BlobReference> reference = readBlobReference(before);
+  if (!reference) return 0;
   const std::string_view value = blobOf(column, record);
-  return value.size() == length ? blobs.compare(blob, value, isSame) : 0;
+  return value.size() == reference->lengthBytes ? blobs.compare(reference->blob, value, isSame) : 0;
 }
 
 int RowFormat::encodeChanged(std::string_view before, const uchar* record, const MY_BITMAP* written,
@@ -485,19 +476,19 @@ int RowFormat::loadData(const ColumnFormat& column, std::string_view data, uchar
   }
   const uchar* bytes = nullptr;
   uint64_t length = 0;
+  uint64_t blob = 0;
   if (data.empty()) {  // NULL
-  } else if (data[0] == inlineMark) {
+  } else if (data[0] == static_cast<char>(wire::BlobForm::INLINE)) {
     bytes = reinterpret_cast<const uchar*>(data.data()) + 1;
     length = data.size() - 1;
-  } else if (data[0] != chunksMark || data.size() != referenceBytes) {
-    return HA_ERR_CRASHED;
+  } else if (const std::optional<BlobReference> reference = readBlobReference(data)) {
+    blob = reference->blob;
+    length = reference->lengthBytes;
   } else {
-    std::memcpy(&length, data.data() + 9, sizeof length);
+    return HA_ERR_CRASHED;
   }
   if (length >> (8 * column.lengthBytes) != 0) return HA_ERR_CRASHED;
   if (bytes == nullptr && length != 0) {
-    uint64_t blob;
-    std::memcpy(&blob, data.data() + 1, sizeof blob);
     auto* memory = static_cast<uchar*>(alloc_root(blobMemory, length));
     if (memory == nullptr) return HA_ERR_OUT_OF_MEM;
     if (const int error = blobs.read(blob, length, memory)) return error;

@@ -213,7 +213,7 @@ int ha_vamos::boundPlan(JOIN_TAB& plan, wire::OpenCursor& request) const {
 }
 
 // Locks that rows take as they are read would stay on all of them.
-bool ha_vamos::mayAggregate() const { return lock_ == wire::Lock::NO_LOCK && !modifies_ && !isUnseen_; }
+bool ha_vamos::mayAggregate() const { return lock_ == wire::Lock::NONE && !modifies_ && !isUnseen_; }
 
 int ha_vamos::readAggregates(wire::OpenCursor request, Reply& reply, std::string_view& answer) {
   const bool alone = isAllOfStatement() && session().readsAlone();

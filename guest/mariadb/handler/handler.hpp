@@ -261,8 +261,8 @@ class ha_vamos final : public handler, private RowOwner {
   std::string scratch_;
 
   // Of the statement.
-  wire::Lock lock_ = wire::Lock::NO_LOCK;
-  wire::Lock storedLock_ = wire::Lock::NO_LOCK;
+  wire::Lock lock_ = wire::Lock::NONE;
+  wire::Lock storedLock_ = wire::Lock::NONE;
   bool isLockedForWrite_ = false;
   bool skipsLocked_ = false;
   bool isSemiConsistent_ = false;   // scans of the primary key don't wait for rows of other transactions

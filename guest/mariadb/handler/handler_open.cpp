@@ -111,7 +111,7 @@ uint ha_vamos::max_supported_key_part_length() const { return 3072; }
 void ha_vamos::chooseLock(THD* thd, thr_lock_type lockType) {
   const int command = thd_sql_command(thd);
   const bool readsCommitted = thd_tx_isolation(thd) <= ISO_READ_COMMITTED;
-  storedLock_ = wire::Lock::NO_LOCK;
+  storedLock_ = wire::Lock::NONE;
   skipsLocked_ = lockType == TL_READ_SKIP_LOCKED || lockType == TL_WRITE_SKIP_LOCKED;
   const bool isPlain = lockType == TL_READ || lockType == TL_READ_NO_INSERT;
   const bool locksAll = thd_in_lock_tables(thd) && (lockType == TL_READ || lockType == TL_READ_HIGH_PRIORITY);
@@ -151,7 +151,7 @@ int ha_vamos::external_lock(THD* thd, int lockType) {
   }
   isLockedForWrite_ = lockType == F_WRLCK;
   lock_ = isLockedForWrite_ ? wire::Lock::EXCLUSIVE : storedLock_;
-  if (lock_ == wire::Lock::NO_LOCK && thd_tx_isolation(thd) == ISO_SERIALIZABLE &&
+  if (lock_ == wire::Lock::NONE && thd_tx_isolation(thd) == ISO_SERIALIZABLE &&
       thd_test_options(thd, OPTION_NOT_AUTOCOMMIT | OPTION_BEGIN)) {
     lock_ = wire::Lock::SHARED;
   }
@@ -164,7 +164,7 @@ int ha_vamos::start_stmt(THD* thd, thr_lock_type lockType) {
   if (isLockedForWrite_ || lockType >= TL_FIRST_WRITE) {
     lock_ = wire::Lock::EXCLUSIVE;
   } else if (thd_sql_command(thd) == SQLCOM_SELECT && lockType == TL_READ) {
-    lock_ = wire::Lock::NO_LOCK;
+    lock_ = wire::Lock::NONE;
   } else {
     lock_ = wire::Lock::SHARED;
   }
@@ -175,7 +175,7 @@ int ha_vamos::start_stmt(THD* thd, thr_lock_type lockType) {
 void ha_vamos::beginUse(THD* thd) {
   const int command = thd_sql_command(thd);
   if (isSequence()) {
-    lock_ = wire::Lock::NO_LOCK;
+    lock_ = wire::Lock::NONE;
     modifies_ = isLockedForWrite_;
     isUnseen_ = false;
     return;
@@ -188,9 +188,7 @@ void ha_vamos::beginUse(THD* thd) {
   isBulkInsert_ = false;
   leavesTraces_.reset();
   if (isUnseen_) return;
-  Session::of(thd).beginStatement(modifies_                      ? Use::WRITE
-                                  : lock_ == wire::Lock::NO_LOCK ? Use::READ
-                                                                 : Use::LOCK);
+  Session::of(thd).beginStatement(modifies_ ? Use::WRITE : lock_ == wire::Lock::NONE ? Use::READ : Use::LOCK);
 }
 
 int ha_vamos::extra(ha_extra_function operation) {

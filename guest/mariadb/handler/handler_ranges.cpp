@@ -42,7 +42,7 @@ ha_rows ha_vamos::multi_range_read_info(uint index, uint rangeCount, uint keys, 
 // Whether a join that gathers keys of this table before it reads any of its rows (batched key access) would
 // lock rows that it else leaves alone: those behind a LIMIT, and those that READ COMMITTED gives back.
 bool ha_vamos::locksOneByOne() const {
-  if (lock_ == wire::Lock::NO_LOCK) return false;
+  if (lock_ == wire::Lock::NONE) return false;
   if (givesRowsBack()) return true;
   for (SELECT_LEX* select = ha_thd()->lex->all_selects_list; select; select = select->next_select_in_list()) {
     if (select->limit_params.select_limit) return true;
@@ -63,7 +63,7 @@ int ha_vamos::multi_range_read_init(RANGE_SEQ_IF* ranges, void* rangesArgument, 
   mrr_funcs = *ranges;
   mrr_iter = ranges->init(rangesArgument, rangeCount, mode);
   ranges_.isOnly = rangeCount == 1;
-  ranges_.batchPoints = lock_ == wire::Lock::NO_LOCK ? maxPoints : 1;
+  ranges_.batchPoints = lock_ == wire::Lock::NONE ? maxPoints : 1;
   return takeRange();
 }
 
@@ -192,7 +192,7 @@ int ha_vamos::takeScans() {
 }
 
 void ha_vamos::openScansAhead() {
-  if (lock_ != wire::Lock::NO_LOCK) return;
+  if (lock_ != wire::Lock::NONE) return;
   while (ranges_.hasNext && !nextIsPoint() && ranges_.scans.size() < maxScans) {
     ranges_.scans.emplace_back();
     ranges_.scans.back().range = ranges_.next.ptr;

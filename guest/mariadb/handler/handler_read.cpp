@@ -48,7 +48,7 @@ bool ha_vamos::isAllOfStatement() const {
 // request; rows that an index gives in their order are not.
 bool ha_vamos::readsAlone() const {
   if (isSequence()) return true;
-  if (lock_ != wire::Lock::NO_LOCK || modifies_ || table_share->blob_fields != 0 || inited == NONE ||
+  if (lock_ != wire::Lock::NONE || modifies_ || table_share->blob_fields != 0 || inited == NONE ||
       table->part_info || !isAllOfStatement()) {
     return false;
   }
@@ -67,7 +67,7 @@ bool ha_vamos::readsAlone() const {
 }
 
 wire::Scope ha_vamos::readScope(bool alone) const {
-  return alone ? session().scopeAlone() : session().scope(skipsLocked_ && lock_ != wire::Lock::NO_LOCK);
+  return alone ? session().scopeAlone() : session().scope(skipsLocked_ && lock_ != wire::Lock::NONE);
 }
 
 bool ha_vamos::isUnique(uint index) const {
@@ -127,7 +127,7 @@ ha_vamos::FirstWindow ha_vamos::firstWindow() const {
                          !(use && use->table == table && (use->filesort || use->join->need_tmp));
   const FirstWindow limited{variables::maxWindowBytes(thd),
                             static_cast<uint32_t>(std::max<ulonglong>(rows, 1))};
-  if (lock_ == wire::Lock::NO_LOCK) return isLimited ? limited : FirstWindow{usual, 0};
+  if (lock_ == wire::Lock::NONE) return isLimited ? limited : FirstWindow{usual, 0};
   const bool isOnlyTable = !thd->lex->query_tables->next_global;
   // Of one row of this table a join may make as many as are wanted.
   if (isLimited && isOnlyTable) return limited;
@@ -162,13 +162,12 @@ wire::OpenCursor ha_vamos::scanRequest(uint32_t index, wire::Bounds bounds, bool
   request.windowBytes = first.bytes;
   request.firstRows = first.rows;
   // It ends by itself then, and needs no close.
-  if (alone && lock_ == wire::Lock::NO_LOCK && first.rows != 0 && takesAllRows())
-    request.limitRows = first.rows;
+  if (alone && lock_ == wire::Lock::NONE && first.rows != 0 && takesAllRows()) request.limitRows = first.rows;
   return request;
 }
 
 // Keys come with rows where the row can't tell them, and where it is to be changed or given back.
-bool ha_vamos::wantsKeys() const { return lock_ != wire::Lock::NO_LOCK || share_->codec->hasHiddenKey(); }
+bool ha_vamos::wantsKeys() const { return lock_ != wire::Lock::NONE || share_->codec->hasHiddenKey(); }
 
 int ha_vamos::openScan(wire::Bounds bounds, bool reverse, Bound bound, uchar* record) {
   endScan();
@@ -221,7 +220,7 @@ int ha_vamos::deliver(const Row& row, const Projection& projection, uchar* recor
 
 // READ COMMITTED gives back the locks of rows that the statement didn't want.
 bool ha_vamos::givesRowsBack() const {
-  return lock_ != wire::Lock::NO_LOCK && thd_tx_isolation(ha_thd()) <= ISO_READ_COMMITTED;
+  return lock_ != wire::Lock::NONE && thd_tx_isolation(ha_thd()) <= ISO_READ_COMMITTED;
 }
 
 // The server calls this while an UPDATE looks for its rows. Rows that are read again by their positions, in

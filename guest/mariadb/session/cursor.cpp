@@ -29,7 +29,7 @@ int Window::next(Row& row) {
 
 void Cursor::begin(const wire::OpenCursor& request) {
   isOpen_ = true;
-  isLocking_ = request.lock != wire::Lock::NO_LOCK;
+  isLocking_ = request.lock != wire::Lock::NONE;
   asksAhead_ = !isLocking_ && request.firstRows == 0;
   inTransaction_ = request.scope.inTransaction;
   withKeys_ = request.withKeys;

@@ -11,6 +11,7 @@
 #include "mariadb/session/commit_prepared.hpp"
 #include "mariadb/session/retry.hpp"
 #include "mariadb/session/session_watch.hpp"
+#include "protocol/methods.hpp"
 
 // The server has it for engines, in no header.
 extern "C" int thd_rpl_deadlock_check(THD* thd, THD* other);
@@ -26,23 +27,7 @@ constexpr uint64_t LOOK_MS = 200;
 // What a request takes beside its body, at most.
 constexpr size_t REQUEST_OVERHEAD_BYTES = 192;
 
-// Made twice, it is as made once.
-bool isRepeatable(uint32_t method) {
-  switch (method) {
-    case Method::OPEN_TABLE:
-    case Method::LIST_TABLES:
-    case Method::GET:
-    case Method::OPEN_CURSOR:
-    case Method::RESERVE_AUTO_INCREMENT:
-    case Method::STATISTICS:
-    case Method::ESTIMATE:
-    case Method::READ_BLOB:
-      return true;
-    default:
-      return false;
-  }
-}
-
+// It changes definitions.
 bool isDefinition(uint32_t method) {
   return method >= Method::CREATE_TABLE && method <= Method::REDEFINE_TABLE && !isRepeatable(method);
 }

@@ -53,7 +53,7 @@ struct RowsToWrite {
   uint64_t autoIncrementSeen = 0;
   MayWait mayWait = MayWait::NOT;
   // On the row whose key an inserted one has, as Write.duplicate_lock.
-  wire::Lock duplicateLock = wire::Lock::NO_LOCK;
+  wire::Lock duplicateLock = wire::Lock::NONE;
   // The session that values of the rows were reserved in (Table::reserve), 0: none were. Where another
   // session's rows have them, that is no duplicate key but the loss of their session.
   uint32_t valuesEpoch = 0;
@@ -217,7 +217,7 @@ class Session {
     uint64_t savepoint = 0;  // that it sets
     uint32_t valuesEpoch = 0;
     MayWait mayWait = MayWait::UNTIL_COMMIT;
-    wire::Lock duplicateLock = wire::Lock::NO_LOCK;
+    wire::Lock duplicateLock = wire::Lock::NONE;
     uint32_t rows = 0;
     ulong firstRowNumber = 0;  // of its first row, as conditions have it
     // The row whose generated value the server takes for LAST_INSERT_ID(), if it is one of these.

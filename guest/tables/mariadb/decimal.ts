@@ -1,5 +1,6 @@
 import { VamosError } from '../../../src/protocol/errors.js';
 import { asBuffer } from '../../../src/protocol/rows.js';
+import { MAX_DECIMAL_DIGITS } from '../../../src/protocol/generated/limits.js';
 
 /** MariaDB's binary DECIMAL: groups of nine digits in four bytes, incomplete groups at both outer ends in fewer. */
 const GROUP_DIGITS = 9;
@@ -63,13 +64,10 @@ export function packedDecimal(value: string | number, digits: number, scale: num
   return bytes;
 }
 
-/** The most digits of a decimal that a host computes with. */
-const MAX_SUMMED_DIGITS = 36;
-
 /** Returns digits and scale of a DECIMAL column, by its type's name, if a host can compute with it. */
 export function decimalShape(typeName: string): { digits: number; scale: number } | undefined {
   const [, digits, scale] = /^mariadb:decimal\((\d+),(\d+)\)/i.exec(typeName) ?? [];
-  if (digits === undefined || Number(digits) > MAX_SUMMED_DIGITS) return undefined;
+  if (digits === undefined || Number(digits) > MAX_DECIMAL_DIGITS) return undefined;
   return { digits: Number(digits), scale: Number(scale) };
 }
 

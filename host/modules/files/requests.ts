@@ -1,5 +1,5 @@
 import { VamosError } from '../../../src/protocol/errors.js';
-import { MAX_PATH_BYTES, MAX_RANGES } from '../../../src/protocol/files.js';
+import { FILES_MAX_PATH_BYTES, FILES_MAX_RANGES } from '../../../src/protocol/generated/limits.js';
 import { vamos } from '../../../src/protocol/generated/messages.js';
 import type { NativeStat } from './binding.js';
 import { failed } from './failures.js';
@@ -20,14 +20,15 @@ export function decode<Message>(type: { decode(body: Uint8Array): Message }, bod
 }
 
 export function checkPath(path: Uint8Array): Uint8Array {
-  if (path.length > MAX_PATH_BYTES) throw failed('ENAMETOOLONG');
+  if (path.length > FILES_MAX_PATH_BYTES) throw failed('ENAMETOOLONG');
   if (path.includes(0)) throw bad('a zero byte in a path');
   return path;
 }
 
 /** Checks the ranges, and returns the sum of their lengths. */
 export function checkRanges(offsets: number[], lengths: number[]): number {
-  if (lengths.length > MAX_RANGES) throw bad(`${lengths.length} ranges: the limit is ${MAX_RANGES}`);
+  if (lengths.length > FILES_MAX_RANGES)
+    throw bad(`${lengths.length} ranges: the limit is ${FILES_MAX_RANGES}`);
   if (offsets.length !== 0 && offsets.length !== lengths.length) {
     throw bad(`${offsets.length} offsets for ${lengths.length} lengths`);
   }

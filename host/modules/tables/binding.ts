@@ -1,3 +1,6 @@
+import { vamos } from '../../../src/protocol/generated/messages.js';
+import type { StoreStatistics } from '../../../src/protocol/generated/metrics.js';
+
 /** Identifies one of a stream's commits: numbers rise, and tokens tell commits of one number apart. */
 export interface CommitMark {
   number: number;
@@ -181,9 +184,10 @@ export interface ChangeOptions {
   semiConsistent?: boolean;
 }
 
-/** The store's numbers for ways to end a transaction. ROLLBACK is for prepared transactions. */
-export const Ending = { COMMIT: 0, PREPARE: 1, ROLLBACK: 2 } as const;
-export type Ending = (typeof Ending)[keyof typeof Ending];
+/** The store's numbers for ways to end a transaction, and for kinds of writes (store.proto). */
+export const { Ending, WriteKind } = vamos.store;
+export type Ending = vamos.store.Ending;
+export type WriteKind = vamos.store.WriteKind;
 
 export interface PreparedTransaction {
   xid: Uint8Array;
@@ -215,14 +219,14 @@ export interface NativeStore {
    */
   beginStatement(transaction: number): void;
   /**
-   * Writes a batch. kind: 0 insert, 1 update, 2 delete. A failing batch is undone as a whole; its locks stay,
+   * Writes a batch. A failing batch is undone as a whole; its locks stay,
    * except those of rows that it inserted. duplicateLock: the Lock for the row that already has an inserted
    * row's key.
    */
   write(
     transaction: number,
     table: number,
-    kind: number,
+    kind: WriteKind,
     batch: Uint8Array,
     wait: number,
     duplicateLock: number,
@@ -416,27 +420,4 @@ export interface VerifyTotals {
   /** Blobs that no row refers to and that nothing removes. */
   blobsLeft: number;
   records: number;
-}
-
-export interface StoreStatistics {
-  transactionsOpen: number;
-  operationsParked: number;
-  locksHeld: number;
-  deadlocks: number;
-  commits: number;
-  syncs: number;
-  bytesWritten: number;
-  blockCacheHits: number;
-  blockCacheMisses: number;
-  /** Bytes of blocks of tables, indexes and filters that the cache did not have, as they are in memory. */
-  blockBytesRead: number;
-  /** Rows that reads took from the entries of a secondary index alone. */
-  rowsFromIndex: number;
-  /** Entries of removed rows that scans stepped over. */
-  tombstonesRead: number;
-  /** Ranges of keys that were compacted to drop such entries. */
-  rangesCompacted: number;
-  /** Copies under way that keep the store from removing files. */
-  filesHeld: number;
-  threads: number;
 }

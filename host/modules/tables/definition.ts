@@ -3,17 +3,18 @@ import { vamos } from '../../../src/protocol/generated/messages.js';
 import { uint64 } from '../../../src/protocol/uint64.js';
 import { ColumnKind } from '../../../src/protocol/rows.js';
 import { countMessages, decode, type Messages } from './decode.js';
+import {
+  MAX_BLOB_BYTES,
+  MAX_COLUMNS,
+  MAX_INDEXES,
+  MAX_KEY_PARTS,
+} from '../../../src/protocol/generated/limits.js';
 
 /** The longest name of a column, an index or a table; a table's name includes its database. */
 const MAX_NAME_BYTES = 255;
 const MAX_TABLE_NAME_BYTES = 512;
 const MAX_TYPE_BYTES = 64 * 1024;
-const MAX_COLUMNS = 4096;
-/** The most indexes, including the primary key. */
-const MAX_INDEXES = 65;
-const MAX_PARTS = 32;
 const MAX_FIXED_BYTES = 65_535;
-const MAX_VARIABLE_BYTES = 1024 * 1024 * 1024;
 const MAX_DETAIL_BYTES = 1024 * 1024;
 /** The most bytes of a row's fixed part, so that a row fits a request. */
 const MAX_ROW_FIXED_BYTES = 512 * 1024;
@@ -62,7 +63,7 @@ export function checkName(name: string, what = 'table'): void {
 const IN_DEFINITION: Messages = { 2: {}, 3: { 3: {} } };
 const IN_CREATE_TABLE: Messages = { 1: IN_DEFINITION };
 const IN_REDEFINE_TABLE: Messages = { 2: IN_DEFINITION };
-const MAX_MESSAGES = 1 + MAX_COLUMNS + MAX_INDEXES * (1 + MAX_PARTS);
+const MAX_MESSAGES = 1 + MAX_COLUMNS + MAX_INDEXES * (1 + MAX_KEY_PARTS);
 
 export interface NewDefinition {
   definition: Definition;
@@ -99,7 +100,7 @@ export function decodeRedefineTable(body: Uint8Array): NewDefinition {
 function checkMessages(body: Uint8Array, fields: Messages): void {
   if (countMessages(body, fields) > MAX_MESSAGES) {
     throw refuse(
-      `a table has at most ${MAX_COLUMNS} columns and ${MAX_INDEXES} indexes of ${MAX_PARTS} parts each`,
+      `a table has at most ${MAX_COLUMNS} columns and ${MAX_INDEXES} indexes of ${MAX_KEY_PARTS} parts each`,
     );
   }
 }
@@ -160,7 +161,7 @@ function checkColumns(messages: readonly vamos.tables.IColumn[]): Definition['co
 
 function hasGoodWidth(kind: ColumnKind, widthBytes: number): boolean {
   if (kind === ColumnKind.FIXED) return widthBytes >= 1 && widthBytes <= MAX_FIXED_BYTES;
-  if (kind === ColumnKind.BYTES || kind === ColumnKind.BLOB) return widthBytes <= MAX_VARIABLE_BYTES;
+  if (kind === ColumnKind.BYTES || kind === ColumnKind.BLOB) return widthBytes <= MAX_BLOB_BYTES;
   return widthBytes === 0;
 }
 
@@ -183,8 +184,8 @@ function checkIndexes(
       prefixCharacters: part.prefixCharacters ?? 0,
       levels: part.levels?.length ? Uint8Array.prototype.slice.call(part.levels) : NO_LEVELS,
     }));
-    if (parts.length === 0 || parts.length > MAX_PARTS)
-      throw refuse(`index ${name} has not 1 to ${MAX_PARTS} parts`);
+    if (parts.length === 0 || parts.length > MAX_KEY_PARTS)
+      throw refuse(`index ${name} has not 1 to ${MAX_KEY_PARTS} parts`);
     for (const part of parts) {
       const column = columns[part.column];
       if (!column) throw refuse(`index ${name}: no column ${part.column}`);

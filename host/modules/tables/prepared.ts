@@ -6,8 +6,8 @@ import type { Commits } from './commits.js';
 import { checked, native, parkIfSlow } from './operations.js';
 import { refuse } from './requests.js';
 import { HostTransaction } from './transaction.js';
+import { MAX_XID_BYTES } from '../../../src/protocol/generated/limits.js';
 
-const MAX_XID_BYTES = 160;
 /** The most prepared transactions of one root: each holds memory and locks until it is ended. */
 const MAX_PREPARED = 16_384;
 

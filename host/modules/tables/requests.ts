@@ -1,6 +1,6 @@
 import { VamosError } from '../../../src/protocol/errors.js';
 import { vamos } from '../../../src/protocol/generated/messages.js';
-import { MAX_TIMEOUT_MS } from '../../../src/rpc/limits.js';
+import { MAX_TIMEOUT_MS } from '../../../src/protocol/generated/limits.js';
 import type { CommitMark } from './binding.js';
 import type { HostTable } from './host_table.js';
 
@@ -58,7 +58,7 @@ export function checkLock(lock: number): void {
 }
 
 export function isLocking(lock: number): boolean {
-  return lock !== Number(Lock.NO_LOCK);
+  return lock !== Number(Lock.NONE);
 }
 
 export function skipsLocked(scope: { wait: number }): boolean {

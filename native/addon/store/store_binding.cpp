@@ -478,24 +478,9 @@ Napi::Value StoreBinding::sample(const Info& info) {
 
 Napi::Value StoreBinding::statistics(const Info& info) {
   return use(info.Env(), [&](store::Store& store) -> Napi::Value {
-    const store::Statistics statistics = store.statistics();
     Napi::Object result = Napi::Object::New(info.Env());
-    const auto set = [&](const char* name, uint64_t value) { result.Set(name, toNumber(info.Env(), value)); };
-    set("transactionsOpen", statistics.transactionsOpen);
-    set("operationsParked", statistics.operationsParked);
-    set("locksHeld", statistics.locksHeld);
-    set("deadlocks", statistics.deadlocks);
-    set("commits", statistics.commits);
-    set("syncs", statistics.syncs);
-    set("bytesWritten", statistics.bytesWritten);
-    set("blockCacheHits", statistics.blockCacheHits);
-    set("blockCacheMisses", statistics.blockCacheMisses);
-    set("blockBytesRead", statistics.blockBytesRead);
-    set("rowsFromIndex", statistics.rowsFromIndex);
-    set("tombstonesRead", statistics.tombstonesRead);
-    set("rangesCompacted", statistics.rangesCompacted);
-    set("filesHeld", statistics.filesHeld);
-    set("threads", statistics.threads);
+    store.statistics().forEach(
+        [&](const char* name, uint64_t value) { result.Set(name, toNumber(info.Env(), value)); });
     return result;
   });
 }

@@ -18,8 +18,7 @@ Number load(const char* bytes) {
 
 // A BLOB column's bytes: FORMATS.md, Row.
 uint64_t blobLength(std::string_view data) {
-  constexpr size_t referenceBytes = 17;
-  if (data.size() == referenceBytes && data[0] == 1) return load<uint64_t>(data.data() + 9);
+  if (const std::optional<BlobReference> reference = readBlobReference(data)) return reference->lengthBytes;
   return data.empty() ? 0 : data.size() - 1;
 }
 

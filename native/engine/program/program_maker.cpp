@@ -10,11 +10,6 @@
 namespace vamos::store {
 namespace {
 
-constexpr unsigned maxDecimalDigits = 36;
-constexpr unsigned maxBigEndianBytes = 8;
-constexpr unsigned lengthBits = 32;      // of what stands in a row
-constexpr unsigned blobLengthBits = 64;  // anyone may have written it
-
 unsigned bitWidth(UnsignedInteger value) {
   const auto high = static_cast<uint64_t>(value >> 64);
   return high != 0 ? 64 + static_cast<unsigned>(std::bit_width(high))

@@ -11,8 +11,6 @@ namespace {
 
 constexpr size_t keysAtOnce = 64;
 constexpr size_t windowBytes = 256 << 10;
-constexpr char referencedBlob = 1;
-constexpr size_t referenceBytes = 17;
 
 bool isAssigned(const std::vector<Assignment>& assignments, uint32_t column) {
   return std::any_of(assignments.begin(), assignments.end(),
@@ -269,8 +267,8 @@ void ChangeOperation::removeBlobs() {
   for (const uint32_t column : blobColumns_) {
     if (RowLayout::isNull(row_, column)) continue;
     const std::string_view value = change_.table->row.value(row_, column);
-    if (value.size() != referenceBytes || value[0] != referencedBlob) continue;
-    writer_.removeBlob(Reader(value, 1).u64());
+    const std::optional<BlobReference> reference = readBlobReference(value);
+    if (reference) writer_.removeBlob(reference->blob);
   }
 }
 

@@ -58,7 +58,7 @@ Errno open(const Place& place, const std::string& path, uint32_t flags, std::sha
   return place.root->openFile(path, flags, 0644, file, stat);
 }
 
-Errno open(const Place& place, const std::string& path, uint32_t flags = OpenFlag::Read) {
+Errno open(const Place& place, const std::string& path, uint32_t flags = OpenFlag::FOR_READ) {
   std::shared_ptr<File> file;
   return open(place, path, flags, file);
 }
@@ -69,10 +69,10 @@ std::shared_ptr<File> opened(const Place& place, const std::string& path, uint32
   return file;
 }
 
-constexpr uint32_t readWriteNew = OpenFlag::Read | OpenFlag::Write | OpenFlag::Create;
+constexpr uint32_t readWriteNew = OpenFlag::FOR_READ | OpenFlag::FOR_WRITE | OpenFlag::CREATE;
 
 uint64_t write(File& file, std::vector<Range> ranges, const std::string& data,
-               SyncKind kind = SyncKind::None) {
+               SyncKind kind = SyncKind::NO_SYNC) {
   uint64_t written = 0;
   REQUIRE(file.write(ranges, reinterpret_cast<const uint8_t*>(data.data()), kind, false, written) == 0);
   return written;
@@ -131,7 +131,7 @@ TEST_CASE("ranges without an offset use the file's position, which moves on") {
   const auto file = opened(place, "a", readWriteNew);
   CHECK(write(*file, {{std::nullopt, 2}, {std::nullopt, 3}}, "abcde") == 5);
   CHECK(read(*file, {{std::nullopt, 5}}) == std::vector<std::string>{""});
-  const auto second = opened(place, "a", OpenFlag::Read);
+  const auto second = opened(place, "a", OpenFlag::FOR_READ);
   CHECK(read(*second, {{std::nullopt, 2}, {std::nullopt, 2}}) == std::vector<std::string>{"ab", "cd"});
   CHECK(read(*second, {{std::nullopt, 9}}) == std::vector<std::string>{"e"});
 }
@@ -139,10 +139,10 @@ TEST_CASE("ranges without an offset use the file's position, which moves on") {
 TEST_CASE("appended bytes go to the end whatever their offset") {
   Place place;
   Place::put(place.base / "root/a", "12345");
-  const auto file = opened(place, "a", OpenFlag::Write | OpenFlag::Append);
-  write(*file, {{0, 2}}, "ab", SyncKind::Data);
-  write(*file, {{std::nullopt, 2}}, "cd", SyncKind::All);
-  CHECK(read(*opened(place, "a", OpenFlag::Read), {{0, 100}}) == std::vector<std::string>{"12345abcd"});
+  const auto file = opened(place, "a", OpenFlag::FOR_WRITE | OpenFlag::APPEND);
+  write(*file, {{0, 2}}, "ab", SyncKind::DATA);
+  write(*file, {{std::nullopt, 2}}, "cd", SyncKind::ALL);
+  CHECK(read(*opened(place, "a", OpenFlag::FOR_READ), {{0, 100}}) == std::vector<std::string>{"12345abcd"});
 }
 
 TEST_CASE("offsets past the largest one are refused") {
@@ -154,9 +154,9 @@ TEST_CASE("offsets past the largest one are refused") {
   const uint8_t byte = 0;
   for (const uint64_t offset : {last, last + 1, std::numeric_limits<uint64_t>::max()}) {
     CHECK(file->read({{offset, 1}}, reply) == EINVAL);
-    CHECK(file->write({{offset, 1}}, &byte, SyncKind::None, false, written) == EINVAL);
+    CHECK(file->write({{offset, 1}}, &byte, SyncKind::NO_SYNC, false, written) == EINVAL);
   }
-  CHECK(file->write({{last - 1, 1}}, &byte, SyncKind::None, false, written) == EFBIG);
+  CHECK(file->write({{last - 1, 1}}, &byte, SyncKind::NO_SYNC, false, written) == EFBIG);
   CHECK(file->truncate(last + 1) == EINVAL);
   CHECK(file->truncate(7) == 0);
   FileStat stat;
@@ -174,17 +174,17 @@ TEST_CASE("a write that can't be whole is short, and the next one fails; asked t
   REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
   uint64_t written = 0;
   const auto* data = reinterpret_cast<const uint8_t*>("0123456789");
-  CHECK(file->write({{0, 4}, {100, 6}}, data, SyncKind::Data, false, written) == 0);
+  CHECK(file->write({{0, 4}, {100, 6}}, data, SyncKind::DATA, false, written) == 0);
   CHECK(written == 4);
-  CHECK(file->write({{0, 10}}, data, SyncKind::Data, false, written) == 0);
+  CHECK(file->write({{0, 10}}, data, SyncKind::DATA, false, written) == 0);
   CHECK(written == 6);
-  CHECK(file->write({{6, 4}}, data, SyncKind::Data, false, written) == EFBIG);
-  CHECK(file->write({{0, 10}}, data, SyncKind::Data, true, written) == EFBIG);
+  CHECK(file->write({{6, 4}}, data, SyncKind::DATA, false, written) == EFBIG);
+  CHECK(file->write({{0, 10}}, data, SyncKind::DATA, true, written) == EFBIG);
   ::setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, handler);
   // /dev/full is not beneath a root, so the file object is made directly.
   File full(vamos::Descriptor(::open("/dev/full", O_WRONLY | O_CLOEXEC)));
-  CHECK(full.write({{std::nullopt, 1}}, data, SyncKind::Data, false, written) == ENOSPC);
+  CHECK(full.write({{std::nullopt, 1}}, data, SyncKind::DATA, false, written) == ENOSPC);
 }
 
 TEST_CASE("no path leads out of the root") {
@@ -210,7 +210,7 @@ TEST_CASE("no path leads out of the root") {
   for (const std::string path :
        {"../new", "../outside/new", "up/new", "absolute/new", "dir/up/new", "/tmp/new", "dir/../../new"}) {
     CAPTURE(path);
-    CHECK(open(place, path, readWriteNew | OpenFlag::Exclusive) == EXDEV);
+    CHECK(open(place, path, readWriteNew | OpenFlag::EXCLUSIVE) == EXDEV);
     CHECK(place.root->makeDirectory(path, 0777, false, first) == EXDEV);
     CHECK(place.root->makeDirectory(path, 0777, true, first) == EXDEV);
     CHECK(place.root->rename("dir", path) == EXDEV);
@@ -251,7 +251,7 @@ TEST_CASE(
   place.symlink("nowhere", "dangling");
   place.symlink("self", "self");
   CHECK(open(place, "link/file") == 0);
-  CHECK(open(place, "link", OpenFlag::Read | OpenFlag::NoFollow) == ELOOP);
+  CHECK(open(place, "link", OpenFlag::FOR_READ | OpenFlag::NO_FOLLOW) == ELOOP);
   CHECK(open(place, "dangling") == ENOENT);
   CHECK(open(place, "self") == ELOOP);
   FileStat stat;
@@ -269,8 +269,8 @@ TEST_CASE("FIFOs, devices and sockets are not opened, and don't hold the thread"
   Place place;
   REQUIRE(::mkfifo((place.base / "root/fifo").c_str(), 0600) == 0);
   CHECK(open(place, "fifo") == ENXIO);
-  CHECK(open(place, "fifo", OpenFlag::Write) == ENXIO);
-  CHECK(open(place, "fifo", OpenFlag::Read | OpenFlag::Write) == ENXIO);
+  CHECK(open(place, "fifo", OpenFlag::FOR_WRITE) == ENXIO);
+  CHECK(open(place, "fifo", OpenFlag::FOR_READ | OpenFlag::FOR_WRITE) == ENXIO);
   if (::mknod((place.base / "root/zero").c_str(), S_IFCHR | 0600, makedev(1, 5)) == 0) {
     CHECK(open(place, "zero") == ENXIO);
   }
@@ -296,10 +296,10 @@ TEST_CASE("paths that are empty, too long or hold a zero byte are refused") {
 TEST_CASE("flags that make no sense are refused, and set-user-ID bits are dropped") {
   Place place;
   CHECK(open(place, "a", 0) == EINVAL);
-  CHECK(open(place, "a", OpenFlag::Create) == EINVAL);
-  CHECK(open(place, ".", OpenFlag::Directory | OpenFlag::Write) == EINVAL);
-  CHECK(open(place, "a", OpenFlag::Read | 1u << 20) == EINVAL);
-  CHECK(open(place, "a", OpenFlag::Read | OpenFlag::Cut) == EINVAL);
+  CHECK(open(place, "a", OpenFlag::CREATE) == EINVAL);
+  CHECK(open(place, ".", OpenFlag::DIRECTORY | OpenFlag::FOR_WRITE) == EINVAL);
+  CHECK(open(place, "a", OpenFlag::FOR_READ | 1u << 20) == EINVAL);
+  CHECK(open(place, "a", OpenFlag::FOR_READ | OpenFlag::CUT) == EINVAL);
   std::shared_ptr<File> file;
   FileStat stat;
   REQUIRE(place.root->openFile("suid", readWriteNew, 07777, file, stat) == 0);
@@ -334,9 +334,9 @@ TEST_CASE("a directory's entries come in windows, each once") {
   }
   std::sort(expected.begin(), expected.end());
   size_t windows = 0;
-  CHECK(names(*opened(place, ".", OpenFlag::Read | OpenFlag::Directory), 1024, windows) == expected);
+  CHECK(names(*opened(place, ".", OpenFlag::FOR_READ | OpenFlag::DIRECTORY), 1024, windows) == expected);
   CHECK(windows > 20);
-  CHECK(names(*opened(place, ".", OpenFlag::Read), 1 << 20, windows) == expected);
+  CHECK(names(*opened(place, ".", OpenFlag::FOR_READ), 1 << 20, windows) == expected);
   CHECK(windows == 1);
 }
 
@@ -380,7 +380,8 @@ TEST_CASE("a directory swapped for a symbolic link while files are opened never 
   int inside = 0, refused = 0;
   for (int attempt = 0; attempt < 200'000 && (attempt < 5'000 || inside == 0 || refused == 0); ++attempt) {
     std::shared_ptr<File> file;
-    const Errno failure = open(place, attempt % 2 ? "real/file" : "real/../real/file", OpenFlag::Read, file);
+    const Errno failure =
+        open(place, attempt % 2 ? "real/file" : "real/../real/file", OpenFlag::FOR_READ, file);
     if (failure) {
       CHECK((failure == EXDEV || failure == EAGAIN));
       ++refused;

@@ -65,7 +65,7 @@ bool feed(FrameReader& reader, std::span<const uint8_t> bytes, size_t chunk, uin
 
 const Bytes kHelloBody = random(60, 77);
 const Recorder::Event kNewPeer{0, {}};
-const Recorder::Event kHello{kFrameHello, kHelloBody};
+const Recorder::Event kHello{wire::FrameKind::HELLO, kHelloBody};
 
 }  // namespace
 
@@ -119,8 +119,9 @@ TEST_CASE("a frame that is missing or comes twice is found") {
 TEST_CASE("sequence numbers wrap around, from wherever a HELLO begins") {
   Recorder recorder;
   FrameReader reader({}, recorder);
-  CHECK(feed(reader, frame(kFrameHello, {}, UINT32_MAX) + frame(kRequests, {}, 0) + frame(kRequests, {}, 1),
-             9));
+  CHECK(feed(
+      reader,
+      frame(wire::FrameKind::HELLO, {}, UINT32_MAX) + frame(kRequests, {}, 0) + frame(kRequests, {}, 1), 9));
   CHECK(recorder.events.size() == 3);
 }
 
@@ -138,7 +139,7 @@ TEST_CASE("a length over the limit is refused before its body is allocated") {
 
 TEST_CASE("host end of a port: a new process behind half a frame is found, wherever the frame broke off") {
   const Bytes whole = frame(kRequests, random(500, 3), 0);
-  const Bytes hello = frame(kFrameHello, kHelloBody, 0);
+  const Bytes hello = frame(wire::FrameKind::HELLO, kHelloBody, 0);
   const Bytes after = frame(kRequests, random(10, 4), 1);
   for (size_t cut = 1; cut < whole.size(); cut += 7) {
     for (const size_t chunk : {1, 50, 4096}) {
@@ -168,13 +169,13 @@ TEST_CASE(
   CHECK(reader.nextCheckMs() == FrameReader::kStallMs);
   CHECK(reader.checkTime(5000));
   CHECK(recorder.events.empty());
-  CHECK(feed(reader, frame(kFrameHello, kHelloBody, 0), 30, 60'000));
-  CHECK(feed(reader, frame(kFrameHello, kHelloBody, 1), 30, 60'100));
+  CHECK(feed(reader, frame(wire::FrameKind::HELLO, kHelloBody, 0), 30, 60'000));
+  CHECK(feed(reader, frame(wire::FrameKind::HELLO, kHelloBody, 1), 30, 60'100));
   CHECK(recorder.events == std::vector<Recorder::Event>{kNewPeer, kHello, kHello});
 }
 
 TEST_CASE("host end of a port: a slow frame whose data hold a HELLO stays a frame") {
-  const Bytes hello = frame(kFrameHello, kHelloBody, 0);
+  const Bytes hello = frame(wire::FrameKind::HELLO, kHelloBody, 0);
   const Bytes body = random(300, 1) + hello + random(300, 2);
   const Bytes whole = frame(kRequests, body, 0);
   Recorder recorder;
@@ -187,7 +188,7 @@ TEST_CASE("host end of a port: a slow frame whose data hold a HELLO stays a fram
 }
 
 TEST_CASE("host end of a port: a HELLO that does not check is not taken for one") {
-  const Bytes hello = frame(kFrameHello, kHelloBody, 0);
+  const Bytes hello = frame(wire::FrameKind::HELLO, kHelloBody, 0);
   const Bytes garbage = random(100, 9);
   for (size_t at = 0; at < hello.size(); at++) {
     Bytes changed = hello;
@@ -205,14 +206,14 @@ TEST_CASE("host end of a port: a HELLO that does not check is not taken for one"
 // Each row is judged once: judged from each of its frames, these would take a minute.
 TEST_CASE("host end of a port: a HELLO behind long rows of them that lead to nothing is found") {
   Bytes row;
-  while (row.size() < (64 << 10)) row = row + frame(kFrameHello, {}, 0);
+  while (row.size() < (64 << 10)) row = row + frame(wire::FrameKind::HELLO, {}, 0);
   row.push_back('x');
   Recorder recorder;
   FrameReader reader({.resync = Resync::HelloAnytime}, recorder);
   CHECK(feed(reader, random(kFrameHeaderBytes, 3), 100));
   for (int i = 0; i < 900; i++) CHECK(feed(reader, row, row.size()));
   CHECK(recorder.events.empty());
-  CHECK(feed(reader, frame(kFrameHello, kHelloBody, 0), 100));
+  CHECK(feed(reader, frame(wire::FrameKind::HELLO, kHelloBody, 0), 100));
   CHECK(recorder.events == std::vector<Recorder::Event>{kNewPeer, kHello});
 }
 
@@ -238,7 +239,7 @@ TEST_CASE("host end of a port: garbage with no HELLO behind ends in BAD_FRAME, b
 
 TEST_CASE("connector end of a port: skips a former process's replies up to the WELCOME, then skips nothing") {
   const Bytes stale = frame(4, random(3000, 5), 17);
-  const Bytes welcome = frame(kFrameWelcome, kHelloBody, 40);
+  const Bytes welcome = frame(wire::FrameKind::WELCOME, kHelloBody, 40);
   const Bytes reply = frame(4, random(100, 6), 41);
   for (size_t cut = 0; cut < stale.size(); cut += 11) {
     for (const size_t chunk : {1, 300, 8192}) {
@@ -247,7 +248,7 @@ TEST_CASE("connector end of a port: skips a former process's replies up to the W
       const Bytes rest(stale.begin() + static_cast<ptrdiff_t>(cut), stale.end());
       CHECK(feed(reader, rest + stale + welcome + reply, chunk));
       CHECK(recorder.events ==
-            std::vector<Recorder::Event>{{kFrameWelcome, kHelloBody}, {4, random(100, 6)}});
+            std::vector<Recorder::Event>{{wire::FrameKind::WELCOME, kHelloBody}, {4, random(100, 6)}});
       CHECK_FALSE(feed(reader, rest + random(100, 8), chunk));
       CHECK(reader.errorCode() == ErrorCode::BAD_FRAME);
     }

@@ -7,8 +7,14 @@ import { Connection } from './connection.js';
 import { FrameStamps } from './frame_stamps.js';
 import type { CallOptions, RpcStream } from '../contract.js';
 import { greet } from './handshake.js';
-import { BATCH_OVERHEAD_BYTES, MIN_WINDOW_BYTES, OVERHEAD_BYTES } from '../limits.js';
+import { BATCH_OVERHEAD_BYTES, MIN_WINDOW_BYTES, OVERHEAD_BYTES } from '../../protocol/generated/limits.js';
 import { CallQueue, PendingCall } from './pending_call.js';
+import {
+  DEFAULT_MAX_RECONNECT_DELAY_MS,
+  DEFAULT_PING_INTERVAL_MS,
+  DEFAULT_REPLY_WINDOW_BYTES,
+  SESSION_BYTES,
+} from '../../protocol/generated/limits.js';
 
 export interface RpcClientOptions {
   /** The token that the host's configuration asks for. Default: none. */
@@ -50,8 +56,6 @@ export interface RpcCounters extends ChannelCounters {
  * it, which is reported instead.
  */
 const SHORTEST_TRY_MS = 100;
-const SESSION_BYTES = 16;
-const PORT_PING_INTERVAL_MS = 5_000;
 
 /**
  * A connector's end of a channel: streams of requests, sent in batches that size themselves. What one turn of
@@ -96,8 +100,8 @@ export class RpcClient {
       token: options.token ?? '',
       program: options.program ?? '',
       connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
-      maxReconnectDelayMs: options.maxReconnectDelayMs ?? 2_000,
-      replyWindowBytes: Math.max(options.replyWindowBytes ?? 16 * 1024 * 1024, MIN_WINDOW_BYTES),
+      maxReconnectDelayMs: options.maxReconnectDelayMs ?? DEFAULT_MAX_RECONNECT_DELAY_MS,
+      replyWindowBytes: Math.max(options.replyWindowBytes ?? DEFAULT_REPLY_WINDOW_BYTES, MIN_WINDOW_BYTES),
       ...(options.pingIntervalMs !== undefined && { pingIntervalMs: options.pingIntervalMs }),
     };
     this.#backoff = new Backoff({ longestMs: this.#options.maxReconnectDelayMs });
@@ -351,7 +355,7 @@ export class RpcClient {
 }
 
 function usualPingIntervalMs(channel: Channel): number {
-  return channel.address.startsWith('virtio-serial:') ? PORT_PING_INTERVAL_MS : 0;
+  return channel.address.startsWith('virtio-serial:') ? DEFAULT_PING_INTERVAL_MS : 0;
 }
 
 class ClientStream implements RpcStream {

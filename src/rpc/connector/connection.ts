@@ -3,15 +3,11 @@ import { VamosError } from '../../protocol/errors.js';
 import { vamos } from '../../protocol/generated/messages.js';
 import { fromGoodbye } from './handshake.js';
 import type { FrameStamps } from './frame_stamps.js';
-import { BATCH_OVERHEAD_BYTES } from '../limits.js';
+import { BATCH_OVERHEAD_BYTES } from '../../protocol/generated/limits.js';
 import type { CallQueue, PendingCall } from './pending_call.js';
+import { MAX_UNANSWERED_PINGS, SMALL_CALL_BYTES } from '../../protocol/generated/limits.js';
 
 const { FrameKind } = vamos;
-/**
- * Large calls leave the last eighth of the request window to calls of at most this size, such as a COMMIT.
- */
-const SMALL_CALL_BYTES = 4096;
-const MAX_UNANSWERED_PINGS = 3;
 const NO_BODY = new Uint8Array();
 
 /** A frame of requests. It is in flight until each of them is answered or reported parked. */

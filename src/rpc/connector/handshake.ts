@@ -2,7 +2,7 @@ import type { Channel, ChannelHandlers } from '../../channel/channel.js';
 import { freshBytes } from '../../channel/fresh_bytes.js';
 import { ErrorCode, VamosError } from '../../protocol/errors.js';
 import { vamos } from '../../protocol/generated/messages.js';
-import { PROTOCOL_VERSION } from '../limits.js';
+import { NONCE_BYTES, PROTOCOL_VERSION } from '../../protocol/generated/limits.js';
 
 const { FrameKind } = vamos;
 const FIRST_RESEND_MS = 100;
@@ -33,7 +33,7 @@ export function greet<Opened extends ChannelHandlers>(
   open: (welcome: vamos.Welcome) => Opened,
 ): Promise<Opened> {
   return new Promise((resolve, reject) => {
-    const nonce = freshBytes(16);
+    const nonce = freshBytes(NONCE_BYTES);
     const { stamps, ...others } = greeting;
     const fields = { version: PROTOCOL_VERSION, nonce, ...others, stamps: [...stamps] };
     const hello = vamos.Hello.encode(fields).finish();

@@ -1,6 +1,6 @@
 import { VamosError } from '../../protocol/errors.js';
 import type { CallOptions } from '../contract.js';
-import { MAX_TIMEOUT_MS, OVERHEAD_BYTES } from '../limits.js';
+import { MAX_TIMEOUT_MS, OVERHEAD_BYTES } from '../../protocol/generated/limits.js';
 
 /** One call, or the requests of one chain, from issue to answer. It settles exactly once. */
 export class PendingCall {

@@ -1,6 +1,6 @@
 import type { VamosError } from '../../protocol/errors.js';
 import type { Call, HostSession } from '../contract.js';
-import { OVERHEAD_BYTES } from '../limits.js';
+import { OVERHEAD_BYTES } from '../../protocol/generated/limits.js';
 
 /**
  * A frame of requests as the host accounts for it: owed until each request is answered or reported parked.

@@ -1,13 +1,12 @@
 import type { Channel, ChannelHandlers } from '../../channel/channel.js';
 import { VamosError } from '../../protocol/errors.js';
 import { vamos } from '../../protocol/generated/messages.js';
-import { MIN_WINDOW_BYTES, PROTOCOL_VERSION } from '../limits.js';
+import { MIN_WINDOW_BYTES, PROTOCOL_VERSION } from '../../protocol/generated/limits.js';
 import { sendGoodbye, type Session } from './session.js';
 import { decode } from './wire.js';
+import { MAX_PING_BYTES, MAX_PROGRAM_NAME_BYTES } from '../../protocol/generated/limits.js';
 
 const { FrameKind } = vamos;
-const MAX_PROGRAM_LENGTH = 200;
-const MAX_PING_BYTES = 64;
 const MAX_HELLO_BYTES = 64 * 1024;
 
 /** What a peer asks of the server that accepted it. */
@@ -241,7 +240,7 @@ function checkHello(hello: vamos.Hello): void {
     nonce.length === 16 &&
     session.length === 16 &&
     epoch >= 1 &&
-    program.length <= MAX_PROGRAM_LENGTH &&
+    program.length <= MAX_PROGRAM_NAME_BYTES &&
     replyWindowBytes >= MIN_WINDOW_BYTES;
   if (!isSound) throw new VamosError('BAD_REQUEST', 'a hello with fields out of their limits');
 }

@@ -2,7 +2,7 @@ import type { Channel } from '../../channel/channel.js';
 import { VamosError } from '../../protocol/errors.js';
 import { vamos } from '../../protocol/generated/messages.js';
 import type { HostCall } from './host_call.js';
-import { BATCH_OVERHEAD_BYTES, OVERHEAD_BYTES } from '../limits.js';
+import { BATCH_OVERHEAD_BYTES, OVERHEAD_BYTES } from '../../protocol/generated/limits.js';
 
 /** A failure's message and detail are cut to this length, so that a reply never is too large for a frame. */
 const MAX_MESSAGE_LENGTH = 1000;

@@ -3,7 +3,7 @@ import type { Channel } from '../../channel/channel.js';
 import { type ErrorName, VamosError } from '../../protocol/errors.js';
 import { vamos } from '../../protocol/generated/messages.js';
 import type { HostModule } from '../contract.js';
-import { MAX_FRAME_BYTES, PROTOCOL_VERSION } from '../limits.js';
+import { DEFAULT_MAX_STREAMS, MAX_FRAME_BYTES, PROTOCOL_VERSION } from '../../protocol/generated/limits.js';
 import { LastStamps } from './last_stamps.js';
 import { Peer, staleHello, type PeerServer } from './peer.js';
 import { Session, type SessionLimits } from './session.js';
@@ -46,7 +46,7 @@ const DEFAULT_LIMITS: SessionLimits = {
   // More than one frame that travels and one that runs would only make batches smaller: 16 streams that
   // commit took up to 0.16 frames a commit with four in flight, at most 0.1 with two.
   maxFramesInFlight: 2,
-  maxStreams: 65_536,
+  maxStreams: DEFAULT_MAX_STREAMS,
   maxQueuedReplyBytes: 32 * MIB,
   maxRunning: 256,
   endTimeoutMs: 1_000,

@@ -3,7 +3,7 @@ import { ErrorCode, VamosError } from '../../protocol/errors.js';
 import { vamos } from '../../protocol/generated/messages.js';
 import type { FrameRequest, HostModule, HostSession, ModuleSession } from '../contract.js';
 import { HostCall, type OwedFrame, type StreamQueue } from './host_call.js';
-import { BATCH_OVERHEAD_BYTES, MAX_TIMEOUT_MS, OVERHEAD_BYTES } from '../limits.js';
+import { BATCH_OVERHEAD_BYTES, MAX_TIMEOUT_MS, OVERHEAD_BYTES } from '../../protocol/generated/limits.js';
 import { ReplyQueue } from './reply_queue.js';
 import type { RequestStatistics, SessionStatistics } from './statistics.js';
 import { bodyOf, decode, decodeRequests } from './wire.js';

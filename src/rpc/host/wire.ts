@@ -1,7 +1,7 @@
 import protobuf from 'protobufjs/minimal.js';
 import { VamosError } from '../../protocol/errors.js';
 import type { FrameRequest } from '../contract.js';
-import { OVERHEAD_BYTES } from '../limits.js';
+import { OVERHEAD_BYTES } from '../../protocol/generated/limits.js';
 
 /**
  * Decodes a message.

@@ -9,11 +9,7 @@
 namespace vamos::mariadb::program {
 namespace {
 
-constexpr unsigned maxColumnDigits = 36;
-constexpr unsigned maxConstantDigits = 36;
 constexpr size_t maxConstantBytes = 16 << 10;
-constexpr unsigned lengthBits = 32;
-constexpr unsigned blobLengthBits = 64;
 
 constexpr Integer largestSigned = std::numeric_limits<longlong>::max();
 constexpr Integer smallestSigned = std::numeric_limits<longlong>::min();
@@ -46,7 +42,7 @@ std::optional<Exact> decimalConstant(const my_decimal& decimal) {
   }
   const bool isNegative = !digits.empty() && digits.front() == '-';
   if (isNegative) digits.remove_prefix(1);
-  if (digits.empty() || digits.size() > maxConstantDigits + 1) return std::nullopt;
+  if (digits.empty() || digits.size() > maxDecimalDigits + 1) return std::nullopt;
   Integer value = 0;
   unsigned scale = 0;
   bool isFraction = false;
@@ -185,7 +181,7 @@ std::optional<Exact> Values::exactColumn(const Field& field) const {
       return value;
     case MYSQL_TYPE_NEWDECIMAL: {
       const unsigned digits = static_cast<const Field_new_decimal&>(field).precision;
-      if (digits > maxColumnDigits) return std::nullopt;
+      if (digits > maxDecimalDigits) return std::nullopt;
       putDecimal(value.code, number, digits, field.decimals());
       value.bits = decimalBits(digits);
       value.scale = field.decimals();
@@ -226,7 +222,7 @@ std::optional<Exact> Values::exactConstant(Item* item, bool mayBeText) const {
 bool Values::scaleTo(Exact& number, unsigned scale) {
   if (scale <= number.scale || number.isNull) return true;
   const unsigned digits = scale - number.scale;
-  if (digits > maxConstantDigits) return false;
+  if (digits > maxDecimalDigits) return false;
   const Integer factor = powerOfTen(digits);
   if (number.bits + bitWidth(factor) > maxIntegerBits) return false;
   if (number.isConstant) {

@@ -4,12 +4,11 @@ import type { Outcome } from '../binding.js';
 import { decode } from '../decode.js';
 import { refuse } from '../requests.js';
 import type { Handler } from '../session.js';
+import { MAX_BLOB_BYTES, MAX_CHUNK_BYTES } from '../../../../src/protocol/generated/limits.js';
 
 const { Method } = vamos.tables;
 
 const EMPTY = new Uint8Array();
-const MAX_CHUNK_BYTES = 1024 * 1024;
-const MAX_BLOB_BYTES = 1024 * 1024 * 1024;
 
 /** Appends to a blob of this session that no row refers to yet. */
 const write: Handler = async (session, body, call) => {

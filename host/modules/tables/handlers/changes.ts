@@ -17,17 +17,17 @@ import {
 import type { Handler, TablesSession } from '../session.js';
 import type { HostTransaction } from '../transaction.js';
 import { named } from './writes.js';
+import { MAX_CHANGE_MESSAGES } from '../../../../src/protocol/generated/limits.js';
 
 const { Method } = vamos.tables;
 
 /** The message fields to count: ranges and assignments. */
 const IN_CHANGE = { 5: {}, 10: {} };
-const MAX_MESSAGES = 16_384;
 
 function change(deletes: boolean): Handler {
   return (session, body, call) => {
-    if (countMessages(body, IN_CHANGE) > MAX_MESSAGES) {
-      throw refuse(`a change has at most ${MAX_MESSAGES} ranges and assignments`);
+    if (countMessages(body, IN_CHANGE) > MAX_CHANGE_MESSAGES) {
+      throw refuse(`a change has at most ${MAX_CHANGE_MESSAGES} ranges and assignments`);
     }
     const request = decode(vamos.tables.ChangeWhere, body);
     const table = session.host.catalogue.byNumber(request.table, request.version);

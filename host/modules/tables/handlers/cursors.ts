@@ -17,11 +17,10 @@ import {
   skipsLocked,
 } from '../requests.js';
 import type { Handler, HostCursor, TablesSession } from '../session.js';
+import { MAX_AGGREGATES } from '../../../../src/protocol/generated/limits.js';
 
 const { Method } = vamos.tables;
 const AggregateFunction = vamos.tables.Aggregate.Function;
-/** The same as in native/wire/program.hpp. */
-const MAX_AGGREGATES = 256;
 /** The field of OpenCursor that repeats messages. */
 const IN_OPEN_CURSOR = { 14: {} };
 const EMPTY = new Uint8Array();

@@ -3,6 +3,7 @@ import { VamosError } from '../../../../src/protocol/errors.js';
 import { vamos } from '../../../../src/protocol/generated/messages.js';
 import { uint64 } from '../../../../src/protocol/uint64.js';
 import type { Call } from '../../../../src/rpc/contract.js';
+import { WriteKind } from '../binding.js';
 import type { HostTable } from '../host_table.js';
 import { goOn, type NowOrLater } from '../now_or_later.js';
 import { native } from '../operations.js';
@@ -16,9 +17,9 @@ import type { HostTransaction } from '../transaction.js';
 const { Method, Lock } = vamos.tables;
 
 /** The kinds of writes: the store's number, and how many rows each adds. */
-const INSERT = { number: 0, addedRows: 1, deletes: false, inserts: true };
-const UPDATE = { number: 1, addedRows: 0, deletes: true, inserts: true };
-const DELETE = { number: 2, addedRows: -1, deletes: true, inserts: false };
+const INSERT = { number: WriteKind.INSERT as WriteKind, addedRows: 1, deletes: false, inserts: true };
+const UPDATE = { number: WriteKind.UPDATE as WriteKind, addedRows: 0, deletes: true, inserts: true };
+const DELETE = { number: WriteKind.DELETE as WriteKind, addedRows: -1, deletes: true, inserts: false };
 type Kind = typeof INSERT;
 
 /** The largest batch that shares a commit with others. A longer one would hold them up, and take a thread. */
