@@ -10,8 +10,7 @@
  *     await orders.writeRow({ id: 1n, item: 'tea' });
  *     await vamos.files.writeFile('log.txt', 'one order\n');
  */
-import { Files } from '../guest/files/index.js';
-import { Tables } from '../guest/tables/index.js';
+import { openGuestModules, type GuestModules } from '../guest/registry.js';
 import type { Channel } from '../src/channel/channel.js';
 import { connectChannel, parseAddress } from '../src/channel/index.js';
 import { RpcClient, type RpcClientOptions, type RpcCounters } from '../src/rpc/connector/client.js';
@@ -25,9 +24,7 @@ export type { CallOptions } from '../src/rpc/contract.js';
 /**
  * The halves of the connector over one stream, whose requests run in order, independent of all other streams.
  */
-export interface VamosStream extends AsyncDisposable {
-  readonly tables: Tables;
-  readonly files: Files;
+export interface VamosStream extends GuestModules, AsyncDisposable {
   /** Tells the host that nothing more comes; what is open on the stream is rolled back. */
   close(): Promise<void>;
 }
@@ -86,10 +83,9 @@ async function opener(
 }
 
 function streamOf(client: RpcClient): VamosStream {
-  const tables = new Tables(client, client.stream());
-  const files = new Files(client.stream());
+  const modules = openGuestModules(client);
   const close = async (): Promise<void> => {
-    await Promise.all([tables.close(), files.close()]);
+    await Promise.all(Object.values(modules).map((module) => module.close()));
   };
-  return { tables, files, close, [Symbol.asyncDispose]: close };
+  return { ...modules, close, [Symbol.asyncDispose]: close };
 }

@@ -2,12 +2,10 @@ import path from 'node:path';
 import type { Channel } from '../src/channel/channel.js';
 import { createLocalPair } from '../src/channel/local.js';
 import { VamosError } from '../src/protocol/errors.js';
-import type { HostModule } from '../src/rpc/contract.js';
 import { RpcServer } from '../src/rpc/host/server.js';
 import { checkServable } from './backup/manifest.js';
 import { makeFolder } from './make_folder.js';
-import { openFilesModule } from './modules/files/module.js';
-import { openTablesModule } from './modules/tables/module.js';
+import { openModules } from './modules/registry.js';
 
 /** A root that this process has open. */
 interface OpenRoot {
@@ -33,11 +31,16 @@ export async function openLocal(directory: string): Promise<Channel> {
   const use = claim(root);
   try {
     const host: { server?: RpcServer } = {};
-    const modules = await openModules(root, (error) => {
-      // `released` waits for the same promise, and reports how it ended.
-      host.server?.fail(withAdvice(error)).catch(() => undefined);
+    makeFolder(root);
+    checkServable(root);
+    const modules = await openModules({
+      root,
+      onFailure: (error) => {
+        // `released` waits for the same promise, and reports how it ended.
+        host.server?.fail(withAdvice(error)).catch(() => undefined);
+      },
     });
-    const server = (host.server = new RpcServer(modules, {
+    const server = (host.server = new RpcServer(Object.values(modules), {
       onSession: ({ kind }) => {
         if (kind === 'end') use.release(server.stop());
       },
@@ -85,17 +88,4 @@ function withAdvice(error: unknown): VamosError {
   return new VamosError('DISK_FULL', `${failure.message}, close the connection and open it again`, {
     cause: failure,
   });
-}
-
-async function openModules(root: string, onFailure: (error: VamosError) => void): Promise<HostModule[]> {
-  makeFolder(root);
-  checkServable(root);
-  // The store first: its lock makes the whole root ours.
-  const tables = await openTablesModule({ path: path.join(root, 'tables'), onFailure });
-  try {
-    return [tables, await openFilesModule({ root: path.join(root, 'files') })];
-  } catch (error) {
-    await tables.close();
-    throw error;
-  }
 }

@@ -3,8 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { AggregatorRegistry, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Logger } from 'pino';
 import { VamosError } from '../../src/protocol/errors.js';
-import { vamos } from '../../src/protocol/generated/messages.js';
 import { LATENCY_BUCKETS } from '../../src/rpc/host/statistics.js';
+import { metricOf, namesOfMethod } from '../modules/registry.js';
 import type { Report } from './messages.js';
 import type { GuestReport, Supervisor } from './supervisor.js';
 
@@ -21,15 +21,6 @@ interface Metric {
   aggregator: 'sum';
   values: Sample[];
 }
-
-const METHOD_NAMES = new Map<number, string>(
-  [vamos.tables.Method, vamos.files.Method].flatMap((names) =>
-    Object.entries(names).map(([name, method]) => [Number(method), name.toLowerCase()] as const),
-  ),
-);
-
-/** Matches the names of modules' counters that are gauges; all others only rise. */
-const GAUGE = /(open|parked|held|threads|tables|findings|active|last_?seconds)$/i;
 
 /** Metrics of the supervisor's own process. */
 const own = new Registry();
@@ -130,22 +121,16 @@ function addReport(exposition: Exposition, guest: string, { server, modules, pro
     exposition.histogram(
       'vamos_request_seconds',
       help,
-      { guest, module: moduleName(method), method: METHOD_NAMES.get(method) ?? String(method) },
+      { guest, ...namesOfMethod(method) },
       { bounds: LATENCY_BOUNDS_SECONDS, buckets, sum: sumMicroseconds / 1e6 },
     );
   }
   for (const [module, counters] of Object.entries(modules)) {
     for (const [key, value] of Object.entries(counters)) {
-      const name = `vamos_${snakeCase(module)}_${snakeCase(key)}`;
-      if (GAUGE.test(key)) gauge(name, `Module ${module}: ${key}`, value);
-      else counter(name, `Module ${module}: ${key}`, value);
+      const metric = metricOf(module, key);
+      if (metric) exposition[metric.type](`vamos_${module}_${snakeCase(key)}`, metric.help, labels, value);
     }
   }
-}
-
-function moduleName(method: number): string {
-  const number = method >> 8;
-  return { 1: 'tables', 2: 'files' }[number] ?? String(number);
 }
 
 /**
@@ -208,8 +193,5 @@ async function answer(
 }
 
 function snakeCase(key: string): string {
-  return key
-    .replace(/[^A-Za-z0-9]+/g, '_')
-    .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
-    .toLowerCase();
+  return key.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toLowerCase();
 }

@@ -1,4 +1,5 @@
 import type { DaemonStatus } from './daemon.js';
+import type { MetricsOf } from '../../src/protocol/generated/metrics.js';
 import { formatBytes } from './configuration.js';
 import type { RepairReport } from '../modules/tables/binding.js';
 import type { Report } from './messages.js';
@@ -16,11 +17,16 @@ const COLUMNS: [title: string, cell: (guest: GuestReport, report: Report | undef
   ['REQ/FRAME', (_, report) => ratio(report?.server.requests, report?.server.requestFrames)],
   ['IN', (_, report) => size(report?.server.channels.bytesReceived)],
   ['OUT', (_, report) => size(report?.server.channels.bytesSent)],
-  ['COMMITS', (_, report) => count(report?.modules.tables?.commits)],
-  ['COMMITS/SYNC', (_, report) => ratio(report?.modules.tables?.commits, report?.modules.tables?.syncs)],
+  ['COMMITS', (_, report) => count(tablesOf(report)?.commits)],
+  ['COMMITS/SYNC', (_, report) => ratio(tablesOf(report)?.commits, tablesOf(report)?.syncs)],
   ['CPU', (_, report) => (report ? `${report.process.cpuSeconds.toFixed(1)}s` : '-')],
   ['MEMORY', (_, report) => size(report?.process.residentBytes)],
 ];
+
+/** Gives what the module `tables` counts. A worker that is older or newer than this daemon may know other counts. */
+function tablesOf(report: Report | undefined): Partial<MetricsOf<'tables'>> | undefined {
+  return report?.modules.tables;
+}
 
 /** Formats the status for people: a table of guests, then what went wrong. */
 export function formatStatus(status: DaemonStatus): string {
@@ -68,7 +74,7 @@ export function formatRepair(report: RepairReport, again: string): string {
 }
 
 function scrubLines(name: string, report: Report | undefined): string[] {
-  const { scrubFindings = 0, scrubActive = 0, scrubBytes = 0 } = report?.modules.tables ?? {};
+  const { scrubFindings = 0, scrubActive = 0, scrubBytes = 0 } = tablesOf(report) ?? {};
   return [
     ...(scrubActive
       ? [`${name}: scrub goes on, ${formatBytes(scrubBytes)} read since its worker started`]

@@ -8,14 +8,11 @@ import type { Logger } from 'pino';
 import type { Listener } from '../../src/channel/channel.js';
 import { listenChannel } from '../../src/channel/index.js';
 import { VamosError } from '../../src/protocol/errors.js';
-import type { HostModule } from '../../src/rpc/contract.js';
 import { RpcServer } from '../../src/rpc/host/server.js';
-import { openFilesModule } from '../modules/files/module.js';
-import type { StoreMessage } from '../modules/tables/binding.js';
-import { openTablesModule, repairTables, type TablesModule } from '../modules/tables/module.js';
+import { openModules, type ModuleSetting, type OpenModules } from '../modules/registry.js';
+import { repairTables, type TablesModule } from '../modules/tables/module.js';
 import type { StoreReport } from '../modules/tables/verify.js';
 import { checkServable } from '../backup/manifest.js';
-import type { GuestConfiguration } from './configuration.js';
 import { makeLogger } from './logger.js';
 import type { FromWorker, Report, ToWorker } from './messages.js';
 
@@ -38,9 +35,8 @@ const DRAIN_SHARE = 0.75;
 class Worker {
   readonly log: Logger;
   readonly #start: Start;
-  readonly #modules: HostModule[] = [];
   readonly #listeners: Listener[] = [];
-  #tables: TablesModule | undefined;
+  #modules: OpenModules | undefined;
   #server: RpcServer | undefined;
 
   constructor(start: Start) {
@@ -53,20 +49,21 @@ class Worker {
    * @throws VamosError why one of them can't be opened
    */
   async open(): Promise<void> {
-    const { root, channels, limits, token } = this.#start.guest;
+    const { root, channels, limits, scrub, token } = this.#start.guest;
     checkServable(root);
-    // The store comes first: its lock makes the whole root ours.
-    this.#tables = await openStore(
-      this.#start.guest,
-      (error) => void this.#fail(error),
-      ({ isError, text }) => this.log[isError ? 'error' : 'warn']({ message: text }, 'store: message'),
-      (report) => this.#tellFindings(report),
-    );
-    this.#modules.push(this.#tables);
-    this.#modules.push(
-      await openFilesModule({ root: path.join(root, 'files'), maxHandles: limits.fileHandles }),
-    );
-    const server = new RpcServer(this.#modules, {
+    const modules = (this.#modules = await openRoot({
+      root,
+      ...limits,
+      scrub: {
+        bytesPerSecond: scrub.bytesPerSecond,
+        intervalMs: scrub.intervalHours * 3_600_000,
+        onFindings: (report) => this.#tellFindings(report),
+      },
+      onFailure: (error) => void this.#fail(error),
+      onMessage: ({ isError, text }) =>
+        this.log[isError ? 'error' : 'warn']({ message: text }, 'store: message'),
+    }));
+    const server = new RpcServer(Object.values(modules), {
       ...(token !== undefined && { token }),
       maxFrameBytes: limits.maxFrameBytes,
       requestWindowBytes: limits.windowBytes,
@@ -95,14 +92,16 @@ class Worker {
   }
 
   get tables(): TablesModule {
-    return this.#tables!;
+    return this.#modules!.tables;
   }
 
   report(): Report {
     const { user, system } = process.cpuUsage();
     return {
       server: this.#server!.statistics(),
-      modules: Object.fromEntries(this.#modules.map((module) => [module.name, module.statistics()])),
+      modules: Object.fromEntries(
+        Object.entries(this.#modules!).map(([name, module]) => [name, module.statistics()]),
+      ),
       process: { cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss() },
     };
   }
@@ -136,27 +135,10 @@ class Worker {
   }
 }
 
-async function openStore(
-  { root, limits, scrub }: GuestConfiguration,
-  onFailure: (error: VamosError) => void,
-  onMessage: (message: StoreMessage) => void,
-  onFindings: (report: StoreReport) => void,
-): Promise<TablesModule> {
+async function openRoot(setting: ModuleSetting): Promise<OpenModules> {
   for (let tries = 1; ; tries++) {
     try {
-      return await openTablesModule({
-        path: path.join(root, 'tables'),
-        blockCacheBytes: limits.blockCacheBytes,
-        maxTransactionBytes: limits.maxTransactionBytes,
-        threads: limits.threads,
-        onFailure,
-        onMessage,
-        scrub: {
-          bytesPerSecond: scrub.bytesPerSecond,
-          intervalMs: scrub.intervalHours * 3_600_000,
-          onFindings,
-        },
-      });
+      return await openModules(setting);
     } catch (error) {
       const failure = VamosError.from(error);
       if (failure.code !== 'ROOT_IN_USE' || tries === ROOT_IN_USE_TRIES) throw failure;

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { connect } from '../../entry/guest.js';
 import { Daemon, Folder, until } from '../../lab/daemon/daemon.js';
+import { METRICS } from '../../src/protocol/generated/metrics.js';
 import { notes } from './rows.js';
 
 let folder: Folder;
@@ -96,4 +97,28 @@ test('/healthz tells that the daemon lives; other paths and methods are refused'
   expect([health.status, await health.text()]).toEqual([200, 'ok\n']);
   expect((await fetch(`${url}/other`)).status).toBe(404);
   expect((await fetch(`${url}/metrics`, { method: 'POST' })).status).toBe(405);
+});
+
+test('each count of a module is exposed, a gauge as a gauge and a counter as a counter', async () => {
+  const args = ['--root', folder.file('a'), '--channel', address(), '--name', 'web', '--metrics', '0'];
+  await using daemon = await Daemon.start(folder, args);
+  const { metrics } = await daemon.status();
+  // A worker that does not answer within a moment shows no counts.
+  const text = await until(async () => {
+    const scraped = await (await fetch(`http://${metrics}/metrics`)).text();
+    return scraped.includes('vamos_guest_up{guest="web"} 1') && scraped;
+  });
+  const types = [...text.matchAll(/^# TYPE (vamos_(?:tables|files)_\S+) (\S+)$/gm)].map(
+    ([, name, type]) => [name, type] as const,
+  );
+  const declared = Object.entries(METRICS).flatMap(([module, counts]) =>
+    Object.entries(counts).map(([name, { type }]) => {
+      const snake = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+      return [`vamos_${module}_${snake}${type === 'counter' ? '_total' : ''}`, type] as const;
+    }),
+  );
+  expect(new Map(types)).toEqual(new Map(declared));
+  // Both rise and fall.
+  expect(types).toContainEqual(['vamos_tables_blobs_pending', 'gauge']);
+  expect(types).toContainEqual(['vamos_tables_transactions_prepared', 'gauge']);
 });

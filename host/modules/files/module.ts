@@ -1,10 +1,12 @@
 import { VamosError } from '../../../src/protocol/errors.js';
+import { MODULES } from '../../../src/protocol/generated/methods.js';
 import type { HostModule } from '../../../src/rpc/contract.js';
 import { loadNative } from '../../../src/native.js';
+import { startCounters } from '../counters.js';
 import { makeFolder } from '../../make_folder.js';
 import type { NativeFiles, NativeRoot } from './binding.js';
 import { toFailure } from './failures.js';
-import { FilesSession, type FilesCounters, type FilesRoot } from './session.js';
+import { FilesSession, type FilesRoot } from './session.js';
 
 export interface FilesModuleOptions {
   /** The guest's directory, which is made if it does not exist. */
@@ -27,16 +29,7 @@ export async function openFilesModule(options: FilesModuleOptions): Promise<Host
     throw cannotOpen(options.root, cause);
   }
   const native = loadNative('vamos_store') as NativeFiles;
-  const counters: FilesCounters = {
-    handlesOpen: 0,
-    filesOpened: 0,
-    reads: 0,
-    writes: 0,
-    syncs: 0,
-    bytesRead: 0,
-    bytesWritten: 0,
-    failures: 0,
-  };
+  const counters = startCounters('files');
   const shared: FilesRoot = {
     native,
     root: openRoot(native, options.root),
@@ -44,8 +37,7 @@ export async function openFilesModule(options: FilesModuleOptions): Promise<Host
     counters,
   };
   return {
-    name: 'files',
-    number: 2,
+    ...MODULES.files,
     openSession: () => new FilesSession(shared),
     statistics: () => ({ ...counters }),
     // Sessions have closed their handles. What a guest did not sync is not synced for it.

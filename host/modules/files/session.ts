@@ -1,5 +1,9 @@
+import type { MetricsOf } from '../../../src/protocol/generated/metrics.js';
 import { VamosError } from '../../../src/protocol/errors.js';
-import { MIN_DIRECTORY_WINDOW_BYTES, PIECE_BYTES } from '../../../src/protocol/files.js';
+import {
+  FILES_MIN_DIRECTORY_WINDOW_BYTES,
+  FILES_PIECE_BYTES,
+} from '../../../src/protocol/generated/limits.js';
 import { vamos } from '../../../src/protocol/generated/messages.js';
 import type { Call, ModuleSession } from '../../../src/rpc/contract.js';
 import type { NativeFile, NativeFiles, NativeRoot } from './binding.js';
@@ -20,23 +24,12 @@ const ALL_FLAGS = Object.values(OpenFlag).reduce<number>(
  */
 const ENTRIES_PER_JOB = 1000;
 
-export interface FilesCounters {
-  handlesOpen: number;
-  filesOpened: number;
-  reads: number;
-  writes: number;
-  syncs: number;
-  bytesRead: number;
-  bytesWritten: number;
-  failures: number;
-}
-
 /** What the sessions of one root share. */
 export interface FilesRoot {
   native: NativeFiles;
   root: NativeRoot;
   maxHandles: number;
-  counters: FilesCounters;
+  counters: MetricsOf<'files'>;
 }
 
 /** Serves one guest session: decodes and checks its requests, keeps its handles. */
@@ -135,7 +128,7 @@ export class FilesSession implements ModuleSession {
     const { lengths } = request;
     const bytes = checkRanges(request.offsets, lengths);
     if (lengths.length === 0) throw bad('a read of no range');
-    if (bytes > PIECE_BYTES) throw bad(`a read of ${bytes} bytes: the limit is ${PIECE_BYTES}`);
+    if (bytes > FILES_PIECE_BYTES) throw bad(`a read of ${bytes} bytes: the limit is ${FILES_PIECE_BYTES}`);
     let reply: Uint8Array;
     try {
       reply = await native.readFile(file, Float64Array.from(request.offsets), Uint32Array.from(lengths));
@@ -207,7 +200,7 @@ export class FilesSession implements ModuleSession {
   async #readDirectory(request: vamos.files.ReadDirectory, call: Call): Promise<Uint8Array> {
     const file = this.#file(call, request.handle);
     const { windowBytes } = request;
-    if (windowBytes < MIN_DIRECTORY_WINDOW_BYTES || windowBytes > PIECE_BYTES) {
+    if (windowBytes < FILES_MIN_DIRECTORY_WINDOW_BYTES || windowBytes > FILES_PIECE_BYTES) {
       throw bad(`a directory window of ${windowBytes} bytes`);
     }
     let isOver = true;

@@ -1,5 +1,6 @@
 import { vamos } from '../../../src/protocol/generated/messages.js';
 import type { Call } from '../../../src/rpc/contract.js';
+import { startCounters } from '../counters.js';
 import { Ending, type NativeStore, type Outcome } from './binding.js';
 import type { Catalogue } from './catalogue.js';
 import type { Commits } from './commits.js';
@@ -22,26 +23,9 @@ export interface TablesLimits {
   maxPendingBlobs: number;
 }
 
-/** What is counted beside the store's own counters. */
-export interface TablesCounters {
-  rowsRead: number;
-  rowsWritten: number;
-  rollbacks: number;
-  cursorsOpen: number;
-  /** Blobs that were written and that no committed row owns yet. */
-  blobsPending: number;
-}
-
 /** What all sessions of one root share. */
 export class TablesHost {
-  readonly counters: TablesCounters = {
-    rowsRead: 0,
-    rowsWritten: 0,
-    rollbacks: 0,
-    cursorsOpen: 0,
-    blobsPending: 0,
-  };
-
+  readonly counters = startCounters('tables');
   readonly sharedCommits: SharedCommits;
 
   constructor(

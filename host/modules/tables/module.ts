@@ -1,5 +1,7 @@
 import { readWindow } from '../../../src/protocol/batches.js';
 import { vamos } from '../../../src/protocol/generated/messages.js';
+import { MODULES } from '../../../src/protocol/generated/methods.js';
+import type { MetricsOf } from '../../../src/protocol/generated/metrics.js';
 import { ColumnKind } from '../../../src/protocol/rows.js';
 import type { VamosError } from '../../../src/protocol/errors.js';
 import { loadNative } from '../../../src/native.js';
@@ -127,12 +129,11 @@ export async function openTablesModule(options: TablesModuleOptions): Promise<Ta
     });
   await scrub?.start();
   return {
-    name: 'tables',
-    number: 1,
+    ...MODULES.tables,
     openSession: ({ id }) => new TablesSession(host, Buffer.from(id, 'hex'), handlers),
-    statistics: () => ({
-      ...store.statistics(),
+    statistics: (): MetricsOf<'tables'> => ({
       ...host.counters,
+      ...store.statistics(),
       ...scrub?.counters,
       transactionsPrepared: prepared.size,
       tables: catalogue.size,
@@ -191,7 +192,7 @@ async function removeBlobs(store: NativeStore, operations: Operations, table: Ho
     upperExclusive: false,
     reverse: false,
     limitRows: 0,
-    lock: vamos.tables.Lock.NO_LOCK,
+    lock: vamos.tables.Lock.NONE,
     wait: vamos.tables.Wait.WAIT,
     columns,
     withKeys: false,
