@@ -11,7 +11,7 @@
 
 #include "client/in_flight.hpp"
 #include "client/incoming.hpp"
-#include "wire/tables.hpp"
+#include "protocol/tables_messages.hpp"
 
 namespace {
 

@@ -63,6 +63,12 @@ constexpr uint64_t maxIndexes = 65;
 // Columns or prefixes of one index.
 constexpr uint64_t maxKeyParts = 32;
 
+// Columns or prefixes of one index and of the primary key together, of which statistics tell.
+constexpr uint64_t maxKeyPrefixes = 64;
+
+// Elements of a list in one reply.
+constexpr uint64_t maxListed = 65536;
+
 // A key of an index.
 constexpr uint64_t maxKeyBytes = 16384;
 

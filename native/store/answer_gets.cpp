@@ -1,7 +1,7 @@
 #include "engine/rows/get.hpp"
+#include "protocol/tables_messages.hpp"
 #include "store/store.hpp"
 #include "wire/session_messages.hpp"
-#include "wire/tables.hpp"
 
 namespace vamos::store {
 namespace {

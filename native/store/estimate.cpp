@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "protocol/tables_messages.hpp"
 #include "store/store.hpp"
-#include "wire/tables.hpp"
 
 namespace vamos::store {
 namespace {

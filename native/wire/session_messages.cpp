@@ -1,6 +1,6 @@
 #include "wire/session_messages.hpp"
 
-#include "wire/message_coder.hpp"
+#include "protocol/message_coder.hpp"
 
 namespace vamos::wire {
 

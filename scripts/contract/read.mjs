@@ -181,6 +181,18 @@ export function enumerationsOf({ root }) {
   return found;
 }
 
+/** What an option says of a field, by the option's name in camel case; undefined: nothing. @throws ContractError as valuesOf */
+export function optionOf({ options }, field, name) {
+  for (const text of Object.keys(field.options ?? {})) {
+    const declared = options.get(camelCase(/^\((\w+)\)$/.exec(text)?.[1] ?? ''));
+    if (text.startsWith('(') && declared?.of !== 'FieldOptions') {
+      throw new ContractError(`${field.fullName}: options.proto has no option ${text} for fields`);
+    }
+    if (declared?.name === name) return field.options[text];
+  }
+  return undefined;
+}
+
 /** The error codes' properties as options.proto declares them, each with the codes that have it. */
 export function errorPropertiesOf(contract) {
   const codes = valuesOf(contract, 'vamos.ErrorCode');

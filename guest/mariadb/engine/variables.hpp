@@ -7,7 +7,7 @@
 #include <string>
 
 #include "client/client.hpp"
-#include "wire/tables.hpp"
+#include "protocol/tables_messages.hpp"
 
 // System variables, all named vamos_…; those with a THD have a value of each connection.
 namespace vamos::mariadb::variables {

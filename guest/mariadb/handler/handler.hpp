@@ -17,7 +17,7 @@
 #include "mariadb/session/cursor.hpp"
 #include "mariadb/session/session.hpp"
 #include "mariadb/table/table.hpp"
-#include "wire/tables.hpp"
+#include "protocol/tables_messages.hpp"
 
 class QUICK_SELECT_I;
 struct st_join_table;

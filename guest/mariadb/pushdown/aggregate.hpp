@@ -7,8 +7,8 @@
 
 #include "mariadb/format/codec.hpp"
 #include "mariadb/pushdown/program/compiler.hpp"
+#include "protocol/tables_messages.hpp"
 #include "wire/bytes.hpp"
-#include "wire/tables.hpp"
 
 namespace vamos::mariadb {
 

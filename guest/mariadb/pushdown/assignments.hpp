@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "mariadb/format/codec.hpp"
-#include "wire/tables.hpp"
+#include "protocol/tables_messages.hpp"
 
 namespace vamos::mariadb {
 

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "client/client.hpp"
-#include "wire/tables.hpp"
+#include "protocol/tables_messages.hpp"
 
 // Two-phase commit. A prepared transaction is known by its xid alone, outlives connection, server and worker,
 // and is ended once somebody says how: this server, or its recovery after a crash.

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "client/client.hpp"
-#include "wire/tables.hpp"
+#include "protocol/tables_messages.hpp"
 
 namespace vamos::mariadb {
 

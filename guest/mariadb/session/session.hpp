@@ -15,7 +15,7 @@
 #include "client/client.hpp"
 #include "mariadb/session/added_rows.hpp"
 #include "mariadb/session/commit_prepared.hpp"
-#include "wire/tables.hpp"
+#include "protocol/tables_messages.hpp"
 
 namespace vamos::mariadb {
 

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "mariadb/session/session.hpp"
-#include "wire/tables.hpp"
+#include "protocol/tables_messages.hpp"
 
 namespace vamos::mariadb {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "mariadb/format/codec.hpp"
 #include "mariadb/session/session.hpp"
-#include "wire/tables.hpp"
+#include "protocol/tables_messages.hpp"
 
 namespace vamos::mariadb {
 

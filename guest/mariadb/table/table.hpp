@@ -15,7 +15,7 @@
 
 #include "mariadb/format/codec.hpp"
 #include "mariadb/session/added_rows.hpp"
-#include "wire/tables.hpp"
+#include "protocol/tables_messages.hpp"
 
 namespace vamos::mariadb {
 

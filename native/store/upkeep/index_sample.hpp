@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "engine/operation.hpp"
+#include "protocol/tables_messages.hpp"
 #include "store/transactions/database.hpp"
-#include "wire/tables.hpp"
 
 namespace vamos::store {
 

@@ -1,6 +1,6 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include "protocol/tables_messages.hpp"
 #include "test/store/cities.hpp"
-#include "wire/tables.hpp"
 
 using namespace vamos;
 using namespace vamos::test;

@@ -1,8 +1,8 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <cmath>
 
+#include "protocol/tables_messages.hpp"
 #include "test/store/store_fixture.hpp"
-#include "wire/tables.hpp"
 
 using namespace vamos::test;
 

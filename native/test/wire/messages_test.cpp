@@ -7,8 +7,8 @@
 #include <map>
 #include <optional>
 
+#include "protocol/tables_messages.hpp"
 #include "wire/session_messages.hpp"
-#include "wire/tables.hpp"
 
 // The messages of test/vectors/messages.ts, as TypeScript encodes them.
 using namespace vamos;
