@@ -14,6 +14,8 @@ import { packageMariadb } from './package_mariadb.mjs';
 import { StepError, filesBelow, root, run, seconds } from './shared.mjs';
 
 const FUZZ_SECONDS = 20;
+/** Tests of what runs over any source of rows: once more, over one in memory that doesn't know all of them. */
+const OVER_MEMORY = /\/(transaction|cursor|changes|lock_wait|filter|aggregate)_test\.cpp$/;
 const node = (script, ...args) => [process.execPath, [path.join(root, 'node_modules', script), ...args]];
 
 /** Tests in TypeScript that start a server with the engine. */
@@ -106,9 +108,6 @@ async function eslint() {
   await run(...node('eslint/bin/eslint.js', '.', '--max-warnings', '0'), { title: 'eslint' });
   return { passed: 1, failed: 0 };
 }
-
-/** Tests of what runs over any source of rows: once more, over one in memory that doesn't know all of them. */
-const OVER_MEMORY = /\/(transaction|cursor|changes|lock_wait|filter|aggregate)_test\.cpp$/;
 
 async function nativeTests(folder, ...options) {
   await cmake(folder, [...NATIVE_TESTS, ...options]);
