@@ -69,7 +69,7 @@ describe.each(['VAMOS', 'InnoDB'])('%s', (engine) => {
     await holder.sql('BEGIN', 'UPDATE t SET v = 5 WHERE id = 1');
     const change = writer.sql('UPDATE t SET v = v + 1 WHERE id = 1');
     await untilRunning(server(), writer.id);
-    // On VAMOS it may end with its request, and START waits for that.
+    // On VAMOS the statement may end with its request, and START waits for that.
     const start = backup.sql('BACKUP STAGE START');
     await holder.sql('COMMIT');
     await start;

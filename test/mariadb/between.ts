@@ -16,17 +16,19 @@ export interface LastWrite {
   commitNumber: number;
 }
 
-/** Between the server and its host: hands on frames, or loses those of the server, as the test says. */
+/**
+ * Stands between the server and its host: hands frames on, or loses those of the server, as the test says.
+ */
 export class Between {
   session: Uint8Array = new Uint8Array();
   epoch = 0;
   /** The stamp of the last frame of requests that was handed on. */
   lastStamp = 0;
-  /** The last one of rows that committed by itself, or was to. */
+  /** The last write that committed by itself, or should have. */
   lastWrite: LastWrite | undefined;
-  /** The last transaction that was prepared, or was to be. */
+  /** The last transaction that was prepared, or should have been. */
   lastPrepared: LastPrepared | undefined;
-  /** Commits of rows, and preparations. */
+  /** How many commits of rows, and preparations, were lost. */
   lost = 0;
   readonly address: string;
   readonly #hostAddress: string;
@@ -54,7 +56,7 @@ export class Between {
     this.lost = 0;
   }
 
-  /** Hands on frames until one comes that has such a write, which is lost, as all that follows. */
+  /** Hands frames on until one comes that has such a write; it is lost, and so is all that follows. */
   fallSilentAtWrite(): void {
     this.#losesWrite = true;
     this.lost = 0;
@@ -78,7 +80,7 @@ export class Between {
       guest.destroy();
       return;
     }
-    // Where the host is away, the server tries again.
+    // While the host is away the server tries again.
     const host = await connectChannel(this.#hostAddress).catch(() => undefined);
     if (!host) {
       guest.destroy();

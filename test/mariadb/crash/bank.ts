@@ -2,14 +2,17 @@
 import type mysql from 'mysql2/promise';
 import type { Book } from './book.js';
 
-/** Half of them in each of the two tables `accounts` and `savings`. */
+/** The number of accounts. Half of them are in each of the two tables `accounts` and `savings`. */
 export const ACCOUNTS = 60;
 const FUNDS = 1000;
-/** Rows of one entry in `events`, of which all are there, or none: few, or more than a store commits as they come. */
+/**
+ * How many rows one entry has in `events`. All of them are there, or none: few, or more than a store commits
+ * as they come.
+ */
 const PARTS = { few: 3, many: 100 };
-/** The second row of a client's tally. */
+/** What is added to a client's number for the second row of its tally. */
 export const TWIN = 1000;
-/** What an entry that is rolled back to a savepoint is numbered from. */
+/** Entries that are rolled back to a savepoint are numbered from here. */
 export const DECOY = -1_000_000;
 
 export const tableOf = (account: number): string => (account < ACCOUNTS / 2 ? 'accounts' : 'savings');
@@ -72,7 +75,7 @@ export class Bank {
       'CREATE TABLE journal (id INT PRIMARY KEY, client INT NOT NULL, origin INT NOT NULL, target INT NOT NULL, amount INT NOT NULL, ' +
         `KEY origin (origin), KEY target (target), UNIQUE KEY client (client, id)) ENGINE=${engine}`,
     );
-    // No key of its own: a row that is there twice is not refused.
+    // It has no key of its own, so that a row which is there twice is not refused.
     await query(
       `CREATE TABLE events (event INT NOT NULL, part INT NOT NULL, KEY event (event), KEY part (part, event)) ENGINE=${engine}`,
     );
@@ -87,14 +90,17 @@ export class Bank {
     await query(`INSERT INTO tallies VALUES ${tallies.join(', ')}`);
   }
 
-  /** A transaction begins that writes a row of `journal`. @returns its number */
+  /**
+   * Begins a transaction that writes a row of `journal`.
+   * @returns its number
+   */
   beginMove(): number {
     const id = this.book.take();
     this.#kinds.set(id, 'journal');
     return id;
   }
 
-  /** A transaction begins that writes so many rows of `events`. */
+  /** Begins a transaction that writes this many rows of `events`. */
   beginEvent(size: keyof typeof PARTS): { id: number; parts: number } {
     const id = this.book.take();
     const parts = PARTS[size];
@@ -103,7 +109,7 @@ export class Bank {
     return { id, parts };
   }
 
-  /** A transaction begins that adds its number to both rows of the client's tally. */
+  /** Begins a transaction that adds its number to both rows of the client's tally. */
   beginTally(client: number): number {
     const id = this.book.take();
     this.#kinds.set(id, 'tally');
@@ -128,7 +134,7 @@ export class Bank {
     return faults;
   }
 
-  /** The sum of all money, and each account by its journal. */
+  /** Checks the sum of all money, and each account by its journal. */
   async #auditAccounts(query: Query): Promise<string[]> {
     const faults: string[] = [];
     const rows = await query('SELECT * FROM accounts UNION ALL SELECT * FROM savings ORDER BY id');
@@ -153,7 +159,7 @@ export class Bank {
     return faults;
   }
 
-  /** Each transfer has one row in the journal, each event all its parts once. */
+  /** Checks that each transfer has one row in the journal, and each event all its parts once. */
   async #auditEntries(query: Query): Promise<string[]> {
     const faults: string[] = [];
     const found = new Set<number>();
@@ -188,7 +194,9 @@ export class Bank {
     return faults;
   }
 
-  /** Both rows of a client's tally have what was acknowledged added once, and of the unknown some. */
+  /**
+   * Checks that both rows of a client's tally have what was acknowledged added once, and some of the unknown.
+   */
   async #auditTallies(query: Query): Promise<string[]> {
     const faults: string[] = [];
     const rows = new Map((await query('SELECT * FROM tallies')).map((row) => [Number(row['client']), row]));
@@ -225,7 +233,7 @@ export class Bank {
     return faults;
   }
 
-  /** Every index of a table gives the same rows. */
+  /** Checks that every index of a table gives the same rows. */
   async #auditIndexes(query: Query): Promise<string[]> {
     const faults: string[] = [];
     for (const row of await query(`CHECK TABLE ${TABLES.join(', ')} EXTENDED`)) {
@@ -248,7 +256,7 @@ export class Bank {
 
 const sumOf = (ids: readonly number[]): number => ids.reduce((sum, id) => sum + id, 0);
 
-/** All of them; there are few ids whose outcome is not known. */
+/** Returns all subsets; there are few ids whose outcome is not known. */
 function subsets(ids: readonly number[]): number[][] {
   if (ids.length > 12) throw new Error(`too many unknown outcomes: ${ids.length}`);
   return ids.reduce<number[][]>((all, id) => [...all, ...all.map((subset) => [...subset, id])], [[]]);

@@ -1,5 +1,5 @@
 /**
- * done: acknowledged. undone: refused, or rolled back on purpose. unknown: it may be either, until an audit finds out.
+ * done: acknowledged. undone: refused, or rolled back on purpose. unknown: either, until an audit finds out.
  */
 export type Outcome = 'done' | 'undone' | 'unknown';
 
@@ -34,7 +34,7 @@ export class Book {
   readonly counts: Counts = { acknowledged: 0, refused: 0, foundDone: 0, foundUndone: 0, reconnects: 0 };
   #next = 1;
 
-  /** A number for the next transaction. */
+  /** Returns a number for the next transaction. */
   take(): number {
     return this.#next++;
   }
@@ -43,7 +43,10 @@ export class Book {
     return this.#outcomes.get(id);
   }
 
-  /** What a client was told. @param reason why it is not done */
+  /**
+   * Enters what a client was told.
+   * @param reason why the transaction is not done
+   */
   enter(id: number, outcome: Outcome, reason?: string): void {
     if (this.#outcomes.has(id)) throw new Error(`transaction ${id} has an outcome already`);
     this.#outcomes.set(id, outcome);
@@ -61,7 +64,7 @@ export class Book {
     }
   }
 
-  /** Failures that nothing explains, since the last call. */
+  /** Returns failures that nothing explains, since the last call. */
   takeSurprises(): string[] {
     return this.#surprises.splice(0);
   }
@@ -70,7 +73,7 @@ export class Book {
     return this.#unknown;
   }
 
-  /** An audit found what became of a transaction whose outcome was not known: from now on that holds. */
+  /** Enters what an audit found of a transaction whose outcome was not known; from now on that holds. */
   settle(id: number, isDone: boolean): void {
     if (!this.#unknown.delete(id)) throw new Error(`the outcome of transaction ${id} is known`);
     this.#outcomes.set(id, isDone ? 'done' : 'undone');

@@ -2,12 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Choices } from '../../../bench/order_entry/random.js';
 import { ACCOUNTS, tableOf, type Bank } from './bank.js';
 
-/** After a failure a client waits so long: it must not keep the machine busy while nothing is there to serve it. */
+/**
+ * The pause of a client after a failure, so that it does not keep the machine busy while nothing serves it.
+ */
 const PAUSE_MS = 10;
 
-/** One that works at the bank for as long as it is told to, whatever happens to the parts that serve it. */
+/** A client that works at the bank until it is told to stop, whatever happens to the parts that serve it. */
 export abstract class Client {
-  /** Transactions of this client that were acknowledged, by when they began: of the latest. */
+  /** When the latest transaction began of this client's that were acknowledged. */
   lastServedMs = -Infinity;
 
   constructor(
@@ -25,7 +27,10 @@ export abstract class Client {
     }
   }
 
-  /** One transaction. @returns whether it was acknowledged */
+  /**
+   * Runs one transaction.
+   * @returns whether it was acknowledged
+   */
   protected abstract turn(): Promise<boolean>;
 
   abstract close(): Promise<void>;
@@ -36,7 +41,7 @@ export abstract class Client {
     return { origin, target, amount: this.choices.between(1, 9) };
   }
 
-  /** Within one of the two tables. */
+  /** Chooses a transfer within one of the two tables. */
   protected chooseMoveInTable(): Move {
     const move = this.chooseMove();
     if (tableOf(move.origin) === tableOf(move.target)) return move;

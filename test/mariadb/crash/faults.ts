@@ -10,12 +10,12 @@ import type { Part, Place, ProcessPart } from './place.js';
 type Run = (place: Place, choices: Choices, ended: () => void) => Promise<void>;
 
 interface Fault {
-  /** What the place must have. */
+  /** The parts that the place must have. */
   parts: readonly Part[];
   run: Run;
 }
 
-/** Mostly short, now and then beyond what pings and requests wait for. */
+/** How long a process is frozen: mostly short, sometimes longer than pings and requests wait. */
 const freezeMs = (choices: Choices): number =>
   choices.isOneIn(8) ? choices.between(2000, 4000) : choices.between(20, 1000);
 
@@ -35,12 +35,12 @@ function freeze(part: ProcessPart): Fault {
   };
 }
 
-/** Kills these together; what nobody else starts is started again, all at the same time. */
+/** Kills these together. Those that only the test can start are started again, simultaneously. */
 function kill(...parts: ProcessPart[]): Fault {
   return {
     parts,
     run: async (place, choices, ended) => {
-      // Known before the supervisor goes, who knows it.
+      // The supervisor knows the worker's process, so it is asked before it is killed.
       const worker = parts.includes('worker') ? await place.pid('worker') : undefined;
       const others = parts.filter((part) => part !== 'worker');
       const killed = others.map((part) => place.kill(part));
@@ -54,7 +54,7 @@ function kill(...parts: ProcessPart[]): Fault {
   };
 }
 
-/** Something about the channels, for a while. */
+/** Does something to the channels, for a while. */
 function channel(run: (relay: FaultyRelay, choices: Choices) => Promise<void>): Fault {
   return {
     parts: ['channel'],
@@ -93,7 +93,7 @@ export const FAULTS = {
     run: async (place, choices, ended) => {
       for (let times = choices.between(2, 3); times > 0; times--) {
         await place.kill('worker');
-        // While the next one opens the root, or the connectors ask it what became of their commits.
+        // Meanwhile the next worker opens the root, or the connectors ask it what became of their commits.
         await delay(choices.between(0, 150));
       }
       ended();
@@ -121,7 +121,7 @@ export const FAULTS = {
       const worker = await place.pid('worker');
       process.kill(worker, 'SIGSTOP');
       await delay(freezeMs(choices));
-      // A server that starts finds a host that doesn't answer.
+      // A server that starts finds a host that does not answer.
       const killsServer = choices.isOneIn(2);
       if (killsServer) await place.kill('server');
       const starting = killsServer ? place.start('server') : undefined;

@@ -99,7 +99,7 @@ export class GuestPlace implements Place {
       this.#vm = await startVm({
         image: this.#image,
         payload: this.#payload,
-        // With the processors of a machine that is busy with other things, too.
+        // The processors belong to a machine that is busy with other things, too.
         bootTimeoutMs: 600_000,
         dataDisk: { path: this.#folder.file('data.img'), sizeMiB: 1024 },
         channels: [{ name: MARIADB_CHANNEL, socketPath: this.#qemuSocket }],
@@ -107,7 +107,7 @@ export class GuestPlace implements Place {
         onProgress: this.say,
       });
     }
-    // One that was killed while it was being started may have begun only after that.
+    // A server that was killed while it was being started may have begun only after that.
     if (part === 'server') await this.kill('server');
     await startMariadb(this.#vm!, { args: SERVER_ARGUMENTS });
   }

@@ -7,10 +7,10 @@ import { Client, type Move } from './client.js';
 /** Errors after which the client can't know whether its commit was done. */
 const LOST = ['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE'];
 const UNKNOWN = [...LOST, 'ER_ERROR_DURING_COMMIT'];
-/** As the engine says so: 2000 and the code OUTCOME_UNKNOWN. */
+/** The engine's error for it: 2000 and the code OUTCOME_UNKNOWN. */
 const UNKNOWN_MESSAGE = /Got (temporary )?error 2044 /;
 
-/** What a client of this kind does besides, where the place can it. */
+/** What a client of this kind does besides, where the place allows it. */
 export interface MysqlWork {
   engine: string;
   /** Transactions by two-phase commit, of which the client is the coordinator. */
@@ -22,7 +22,7 @@ interface Attempt {
   id: number;
   /** open: a failure undoes it. committing: it may be done. preparing, prepared: the client decides on it later. */
   phase: 'open' | 'committing' | 'preparing' | 'prepared';
-  /** It is undone on purpose. */
+  /** The transaction is undone on purpose. */
   isRolledBack?: boolean;
 }
 
@@ -104,7 +104,7 @@ export class MysqlClient extends Client {
       this.#connection = undefined;
     }
     const attempt = this.#attempt;
-    // A fault of the test itself.
+    // This is a fault of the test itself.
     if (!attempt) throw error;
     const isUnknown = isLost || UNKNOWN.includes(code) || UNKNOWN_MESSAGE.test(message);
     if (attempt.phase === 'prepared' || attempt.phase === 'preparing') {
@@ -123,25 +123,28 @@ export class MysqlClient extends Client {
     if (!isLost) await this.#end('ROLLBACK');
   }
 
-  /** What may be refused, as there is nothing to end. */
+  /** Runs statements that may be refused, since there may be nothing to end. */
   async #end(...statements: string[]): Promise<void> {
     for (const statement of statements) await this.#connection?.query(statement).catch(() => undefined);
   }
 
-  /** The coordinator's part after a failure: a transaction that may be prepared is ended, however long that takes. */
+  /**
+   * Does the coordinator's part after a failure: ends a transaction that may be prepared, however long that
+   * takes.
+   */
   async #decide(id: number, how: 'COMMIT' | 'ROLLBACK'): Promise<void> {
     for (;;) {
       const connection = await this.#connected();
       try {
         if (connection) {
-          // The server knows all that are prepared once it has reached its host.
+          // The server knows all prepared transactions once it has reached its host.
           await connection.query('SELECT COUNT(*) FROM tallies');
           const [rows] = await connection.query<mysql.RowDataPacket[]>('XA RECOVER');
           if (!rows.some((row) => String(row['data']) === String(id))) return;
           await connection.query(`XA ${how} '${id}'`);
         }
       } catch (error) {
-        // It is another connection's until the server has seen that that one is gone.
+        // It belongs to another connection until the server has seen that this one is gone.
         if ((error as mysql.QueryError).fatal || LOST.includes((error as mysql.QueryError).code)) {
           this.#connection?.destroy();
           this.#connection = undefined;
@@ -156,7 +159,7 @@ export class MysqlClient extends Client {
     return this.#attempt;
   }
 
-  /** An insert of several rows that is a transaction of its own. */
+  /** Inserts several rows in a transaction of its own. */
   async #event(connection: mysql.Connection): Promise<Attempt> {
     const { id, parts } = this.bank.beginEvent(this.choices.isOneIn(4) ? 'many' : 'few');
     const attempt = this.#begin(id, 'committing');
@@ -170,7 +173,7 @@ export class MysqlClient extends Client {
     return attempt;
   }
 
-  /** A change of two rows that is a transaction of its own; of a kind that is wrong if it is done twice. */
+  /** Changes two rows in a transaction of its own, in a way that is wrong if it is done twice. */
   async #tally(connection: mysql.Connection): Promise<Attempt> {
     const isUpsert = this.choices.isOneIn(3);
     const attempt = this.#begin(this.bank.beginTally(this.number), 'committing');

@@ -5,7 +5,7 @@ import { Folder } from '../../../lab/daemon/daemon.js';
 import { Host } from '../../../lab/mariadb/host.js';
 import { MariadbServer } from '../../../lab/mariadb/server.js';
 
-/** What a fault can be done to. */
+/** A place in which faults can happen: a server, its host, and what is between them. */
 export interface Place extends AsyncDisposable {
   /** The parts that can suffer faults in this place. */
   readonly parts: ReadonlySet<Part>;
@@ -15,13 +15,13 @@ export interface Place extends AsyncDisposable {
   /** Where a connector beside the server finds the host, if it can. */
   readonly connectorAddress: string | undefined;
   pid(part: ProcessPart): Promise<number>;
-  /** kill -9. The worker is started again by the supervisor; the others by `start`. */
+  /** Kills a part (SIGKILL). The supervisor starts the worker again; `start` starts the others. */
   kill(part: ProcessPart): Promise<void>;
-  /** A machine starts with the server in it. */
+  /** Starts a part; a machine starts with the server in it. */
   start(part: Exclude<ProcessPart, 'worker'>): Promise<void>;
-  /** QEMU's end of the server's channel goes away, as when the machine is reset. */
+  /** Drops QEMU's end of the server's channel, as when the machine is reset. */
   dropPort(): Promise<void>;
-  /** How many times as long as a process of this machine it may take. */
+  /** How many times as long it may take as a process of this machine. */
   readonly slowness: number;
   /** What server and host logged. */
   readonly log: string;

@@ -1,7 +1,7 @@
 import type { Counts } from './book.js';
 import type { FaultName } from './faults.js';
 
-/** What a service that is back has been promised to take. */
+/** The time within which a service that is back is promised to serve. */
 export const PROMISED_MS = 5000;
 
 /** What rounds with one fault came to. */
@@ -17,7 +17,7 @@ export class Report {
   readonly #lines = new Map<FaultName, Line>();
   readonly #refusals = new Map<string, number>();
 
-  /** Why transactions were not done, or are not known to be. */
+  /** Adds why transactions were not done, or are not known to be. */
   addRefusals(refusals: ReadonlyMap<string, number>): void {
     for (const [reason, times] of refusals)
       this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + times);

@@ -17,14 +17,17 @@ import { TypescriptClient } from './typescript_client.js';
 
 export type ClientKind = 'mysql' | 'typescript' | 'both';
 
-/** A place and how it is used; each holds for some rounds, and then all begins anew. */
+/** A place and how it is used. Each setting holds for some rounds, and then all begins anew. */
 export interface Setting extends PlaceOptions {
   name: string;
   xa: boolean;
   clients: ClientKind;
 }
 
-/** A log of the server's knows nothing of what other connectors write, and can't be replayed where XA transactions interleave. */
+/**
+ * The settings. A server's log knows nothing of what other connectors write, and can't be replayed where XA
+ * transactions interleave.
+ */
 export const SETTINGS: readonly Setting[] = [
   { name: 'socket', binaryLog: false, port: false, impatient: false, xa: true, clients: 'both' },
   { name: 'binary log', binaryLog: true, port: false, impatient: false, xa: false, clients: 'mysql' },
@@ -32,7 +35,7 @@ export const SETTINGS: readonly Setting[] = [
   { name: 'impatient', binaryLog: true, port: true, impatient: true, xa: false, clients: 'mysql' },
 ];
 
-/** In a guest of QEMU, for which there is no time in a usual run of all tests. */
+/** The setting in a guest of QEMU, for which there is no time in a usual run of all tests. */
 export const GUEST_SETTING: Setting = {
   name: 'guest',
   binaryLog: false,
@@ -43,7 +46,7 @@ export const GUEST_SETTING: Setting = {
 };
 
 const CONNECTIONS = 16;
-/** Streams of TypeScript connectors: beside the server's clients, or alone. */
+/** How many streams of TypeScript connectors work beside the server's clients, or alone. */
 const STREAMS_BESIDE = 4;
 const STREAMS_ALONE = 16;
 const STREAMS_A_CONNECTOR = 4;
@@ -63,7 +66,7 @@ export interface RoundsOptions {
   engine?: string;
   report?: Report;
   progress?: (text: string) => void;
-  /** Another place than processes of this machine. */
+  /** Opens another place than processes of this machine. */
   open?: (setting: Setting) => Promise<Place>;
 }
 
@@ -119,7 +122,7 @@ export async function crashRounds(options: RoundsOptions): Promise<Report> {
       const message =
         `seed ${seed}, setting '${setting.name}', round ${round + 1}, ${fault}: ${(error as Error).message}\n` +
         `refusals: ${[...book.refusals].map(([reason, times]) => `${times} × ${reason}`).join('\n  ')}\nlogs: ${log}`;
-      // Now, since what is left may not end.
+      // It is reported now, since what is left may not end.
       options.progress?.(`VIOLATION: ${message}`);
       throw new Error(message, { cause: error });
     }
@@ -177,7 +180,10 @@ class Team implements AsyncDisposable {
     return { ...this.book.counts, reconnects: this.book.counts.reconnects + reconnects };
   }
 
-  /** One fault while all work. @returns how long after its end the last client was served again */
+  /**
+   * Does one fault while all clients work.
+   * @returns how long after its end the last client was served again
+   */
   async round(place: Place, fault: FaultName, choices: Choices): Promise<number> {
     const stop = new AbortController();
     const work = this.clients.map((client) => client.work(stop.signal));
@@ -205,7 +211,10 @@ class Team implements AsyncDisposable {
     return servedMs - endedMs;
   }
 
-  /** Until each client was acknowledged a transaction that it began after this. @returns when that was seen */
+  /**
+   * Waits until each client had a transaction acknowledged that it began after this.
+   * @returns when that was seen
+   */
   async #served({ slowness }: Place, sinceMs: number): Promise<number> {
     for (let beats = 0; ; beats++) {
       const waiting = this.clients.filter(({ lastServedMs }) => lastServedMs <= sinceMs);

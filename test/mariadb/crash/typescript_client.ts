@@ -52,7 +52,7 @@ export class TypescriptClient extends Client {
     return this.#opened!.get(name)!;
   }
 
-  /** Runs what commits, and enters what became of it. */
+  /** Runs a commit, and enters what became of it. */
   async #attempt(id: number, work: () => Promise<unknown>): Promise<boolean> {
     try {
       await work();
@@ -84,7 +84,7 @@ export class TypescriptClient extends Client {
     });
   }
 
-  /** Both rows in one transaction: apart, each would be one of its own. */
+  /** Changes both rows in one transaction: separately, each would be one of its own. */
   async #tally(): Promise<boolean> {
     const tallies = this.#table('tallies');
     const id = this.bank.beginTally(this.number);

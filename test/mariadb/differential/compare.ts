@@ -19,7 +19,7 @@ export interface Outcome {
     /** Numbers of all errors that the server tells of a statement which changes rows. */
     errors?: number[];
   };
-  /** Name and type of each. */
+  /** The name and type of each column. */
   columns?: string[];
   rows?: string[];
   affected?: number;
@@ -35,12 +35,12 @@ export interface Side {
 
 /** Where statements run that must mean the same everywhere. */
 export interface SideOptions {
-  /** In messages; its tables' engine, unless that is said. */
+  /** The side's name in messages; by default its tables' engine. */
   name: string;
   engine?: string;
-  /** Set in each of its connections. */
+  /** Settings of each of its connections. */
   settings?: string;
-  /** Connections of each; 1 if not given. */
+  /** The number of connections to each; 1 if not given. */
   connections?: number;
 }
 
@@ -56,7 +56,7 @@ export type Run = (sql: Sql) => Promise<void>;
 export class Sides {
   readonly #server: MariadbServer;
   readonly #options: readonly SideOptions[];
-  /** By side, then by number of the connection. */
+  /** Connections by side, then by number. */
   #sides: Side[][] = [];
 
   constructor(server: MariadbServer, options: readonly SideOptions[]) {
@@ -135,7 +135,7 @@ export class Sides {
 
 type Answer = [result: unknown, columns: mysql.FieldPacket[] | undefined];
 
-/** The answer within a time; else the server hangs. */
+/** Returns the answer, which must come within a time; else the server hangs. */
 async function ask(connection: mysql.Connection, sql: string): Promise<Answer> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

@@ -51,7 +51,7 @@ const READ_COMMITTED = [
   'INSERT INTO t VALUES (6$new, $k, 0, 8$new), (7$new, $k, 0, $id)',
   'INSERT INTO t VALUES ($new, $k, 0, 9$new) ON DUPLICATE KEY UPDATE v = v + 7',
 ];
-// Where InnoDB locks gaps, how far these reach depends on rows that were deleted and are not purged yet: rows stay.
+// Where InnoDB locks gaps, their ends depend on rows that were deleted and are not purged yet, so rows stay.
 const WITH_GAPS = [
   'SELECT v FROM t WHERE id = $id',
   'SELECT v FROM t WHERE id = $id FOR UPDATE',
@@ -72,7 +72,7 @@ const DEFINITIONS = [
   'OPTIMIZE TABLE t',
   'TRUNCATE TABLE t',
 ];
-/** What takes a snapshot without the table, through one that no statement changes. */
+/** Statements that take a snapshot without the table, through one that no statement changes. */
 const SNAPSHOTS = ['SELECT * FROM other', 'SELECT * FROM other', 'BEGIN'];
 // Not under SERIALIZABLE: there InnoDB does not read by this snapshot, and yet refuses tables that are younger.
 const REPEATABLE_READ = [...SNAPSHOTS, 'START TRANSACTION WITH CONSISTENT SNAPSHOT'];
@@ -104,11 +104,11 @@ interface Place {
   engine: string;
   sides: Side[];
   pending: Set<number>;
-  /** What each connection was asked last. */
+  /** The last statement of each connection. */
   texts: Map<number, string>;
   outcomes: Map<number, Outcome>;
   failure?: Error;
-  /** Makes each deleted row's record go, and the locks that others have on it. */
+  /** Purges the record of each deleted row, and so the locks that others have on it. */
   purge?: () => Promise<void>;
 }
 
@@ -183,11 +183,11 @@ async function runSchedule(
       if (places[0]!.pending.has(connection)) waits++;
       if (!goesOn) return { statements, waits };
     }
-    // All end; each end lets others go on.
+    // All transactions end; each end lets others go on.
     const unfinished = new Set(places[0]!.sides.keys());
     while (unfinished.size > 0) {
       const free = [...unfinished].find((connection) => !places[0]!.pending.has(connection));
-      // No one sees a circle of which a part is waits for definitions, the server's, and a part is waits for rows.
+      // No server sees a circle of waits for definitions (the server's) and for rows (the engine's).
       if (free === undefined && withDefinitions) return { statements, waits };
       if (free === undefined) throw new Mismatch('all wait for one another');
       script.push(`${free}: COMMIT`);
@@ -216,7 +216,7 @@ async function runSchedule(
 
 function fillIn(form: string, { id, k }: { id: number; k: number }): string {
   const row = pick(ROWS, id);
-  // Some new rows, some that are there.
+  // Some rows are new, some are there already.
   const fresh = row + (id % 4 === 0 ? 0 : (id % 3) + 1);
   return form
     .replaceAll('$id', String(row))

@@ -112,7 +112,7 @@ describe.skipIf(SmallDisk.obstacle !== undefined)('a full disk of the host', () 
       };
       const running = Promise.all([...writers.map((writer) => writer.run(mayStop)), count()]);
 
-      // The worker has tried, in vain, to open the root again; and everybody was told.
+      // The worker has tried, in vain, to open the root again, and every client was told.
       await until(() => writers.every(({ errors }) => errors.length >= 2) && host.log.includes('make room'));
       await until(() =>
         writers.some(({ errors }) => errors.join('\n').includes('host/tables: the disk is full; make room')),

@@ -37,14 +37,17 @@ afterAll(async () => {
 const sql = async (text: string): Promise<unknown[]> =>
   (await connection.query<mysql.RowDataPacket[]>({ sql: text, rowsAsArray: true }))[0];
 
-/** `done`, or the error's number and message. */
+/** Returns `done`, or the error's number and message. */
 const outcomeOf = (call: Promise<unknown>): Promise<string> =>
   call.then(
     () => 'done',
     (error: { errno: number; message: string }) => `${error.errno}: ${error.message}`,
   );
 
-/** What the guest did between the snapshot and the rollback to it: rows that commit with these numbers of the stream. */
+/**
+ * Does what the guest did between the snapshot and the rollback to it: rows that commit with these numbers of
+ * the stream.
+ */
 async function before(table: string, rows: AnyRow[], { stream, commitNumber }: LastWrite): Promise<void> {
   const opened = await new Tables(client, client.stream()).open(`test/${table}`);
   const double = await Double.connect(() => connectChannel(host.channel), between, between.epoch + 1, true);

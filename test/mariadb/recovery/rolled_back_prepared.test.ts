@@ -77,7 +77,7 @@ async function prepare(requests: Requests, id: number, xid: Uint8Array): Promise
   await requests.prepare(xid);
 }
 
-/** The next one of the same kind. */
+/** Returns the next xid of the same kind. */
 function next(xid: Uint8Array): Buffer {
   const other = Buffer.from(xid);
   other.writeUInt32LE(other.readUInt32LE(other.length - 8) + 1000, other.length - 8);
@@ -135,7 +135,7 @@ describe('a transaction of a server with a binary log whose guest was rolled bac
     const transaction = ['START TRANSACTION', 'INSERT INTO t VALUES (3, 30)', 'COMMIT'];
     expect(await outcomeOf(connection.query('COMMIT'))).toMatch(/is not known/);
     expect((await rows()).map(([id]) => id)).toEqual([1, 2, 100]);
-    // Its client knows now, and has looked.
+    // Its client has been told now, and has looked.
     await run(connection, ...transaction);
     expect((await rows()).map(([id]) => id)).toEqual([1, 2, 3, 100]);
   });

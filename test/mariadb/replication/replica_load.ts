@@ -9,7 +9,7 @@ import { follow, Replicas } from './replicas.js';
 import type { MariadbServer } from '../../../lab/mariadb/server.js';
 import { Session } from '../../../lab/mariadb/session.js';
 
-/** Few rows, so that transactions conflict. */
+/** There are few rows, so that transactions conflict. */
 const SCALE: Scale = { warehouses: 2, districts: 4, customers: 30, items: 100 };
 const CONNECTIONS = 8;
 const THREADS = 8;
@@ -88,7 +88,9 @@ async function untilCaughtUp(replica: MariadbServer, wanted: string): Promise<vo
   }
 }
 
-/** All rows of all tables, and the conditions that the replica's rows have to keep by themselves. */
+/**
+ * Compares all rows of all tables, and checks the conditions that the replica's rows must keep by themselves.
+ */
 async function checkEqual(source: Connection, replica: Connection): Promise<void> {
   const [tables] = await source.query<RowDataPacket[]>({ sql: 'SHOW TABLES', rowsAsArray: true });
   for (const [table] of tables as unknown as string[][]) {

@@ -53,7 +53,7 @@ async function effect(session: Session, statement: string): Promise<Effect> {
   }
 }
 
-/** Rows that the server changed itself. */
+/** Returns how many rows the server changed itself. */
 async function changedByServer(session: Session): Promise<number> {
   const rows = (await session.sql(
     `SHOW STATUS WHERE Variable_name IN ('Handler_update', 'Handler_delete')`,
@@ -69,7 +69,7 @@ async function framesOf(session: Session, statement: string): Promise<number> {
   return (await frames()) - before;
 }
 
-/** All rows, as one text a row: deep equality of so much takes long. */
+/** Returns all rows, as one text a row: deep equality of so many takes long. */
 async function everything(session: Session): Promise<string[]> {
   const rows = (await session.sql('SELECT * FROM t ORDER BY 1')) as unknown[][];
   return rows.map((row) =>
@@ -90,13 +90,13 @@ async function compare(statement: string): Promise<{ effect: Effect; isDirect: b
   return { effect: mine, isDirect };
 }
 
-/** Made by the host, and something changed. */
+/** Expects that the host makes the change, and that something changes. */
 const expectDirect = async (statement: string) => {
   const { effect: made, isDirect } = await compare(statement);
   expect(made.affected, statement).toBeGreaterThan(0);
   expect(isDirect, statement).toBe(true);
 };
-/** Made by the server, and something changed. */
+/** Expects that the server makes the change, and that something changes. */
 const expectDeclined = async (statement: string) => {
   const { effect: made, isDirect } = await compare(statement);
   expect(made.affected, statement).toBeGreaterThan(0);

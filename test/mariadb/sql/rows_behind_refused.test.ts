@@ -1,4 +1,4 @@
-/** Rows behind one that is refused are not evaluated, or nobody can tell that they were: as on InnoDB. */
+/** Rows behind a refused one are not evaluated, or without any effect: as on InnoDB. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Session } from '../../../lab/mariadb/session.js';
 import { useServer } from '../suite.js';

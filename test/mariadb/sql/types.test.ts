@@ -6,7 +6,7 @@ import { MariadbServer } from '../../../lab/mariadb/server.js';
 // index are the same.
 
 interface Sample {
-  /** As in CREATE TABLE. */
+  /** The type as in CREATE TABLE. */
   type: string;
   /** SQL expressions. */
   values: string[];

@@ -19,7 +19,7 @@ beforeEach(async () => {
   };
 });
 
-/** The row is free once its holder is gone: nobody else waits in line, or got it. */
+/** Expects that the row is free once its holder is gone: no other statement waits for it, or got it. */
 async function expectFree(): Promise<void> {
   await holder.sql('COMMIT');
   await using other = await Session.open(server());

@@ -16,7 +16,7 @@ beforeEach(async () => {
 });
 
 const open = () => Session.open(server(), 'vamos_lock_wait_timeout = 1');
-/** One that waits for what others hold until they end. */
+/** Opens a session that waits for what others hold until they end. */
 const patient = () => Session.open(server());
 
 async function prepared(): Promise<string[]> {
@@ -131,7 +131,7 @@ describe('XA', () => {
       await session.sql('SET GLOBAL vamos_connect_timeout_ms = 60000');
       await server().host!.start();
     }
-    // No statement until then: none of them may be what ends it.
+    // No statement runs until then: it could be what ends the transaction.
     await until(async () => (await server().host!.counters())['transactionsPrepared'] === 0);
     await using other = await open();
     expect(await other.sql('SELECT v FROM t')).toEqual([[11]]);
@@ -261,7 +261,7 @@ describe('with the binary log', () => {
       expect([...acknowledged].filter((id) => !there.has(id))).toEqual([]);
       const after = await logged();
       expect(after.inserts - before.inserts).toBe(there.size);
-      // Nothing is locked by a transaction that nobody will end.
+      // No transaction that will never end holds a lock.
       await session.sql('UPDATE t SET v = v + 1');
       expect(await prepared()).toEqual([]);
     },
