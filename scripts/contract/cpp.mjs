@@ -3,7 +3,7 @@ import { commentOf, generatedFile as header, within } from './cpp_text.mjs';
 import { messageCoders, messageStructs } from './messages.mjs';
 import { ContractError, camelCase, enumerationsOf, errorPropertiesOf, modulesOf, valuesOf } from './read.mjs';
 
-/** Of each package with enumerations: their header, where they come from, and their namespace. */
+/** The packages with enumerations, each with the header for them, the file that they come from, and their namespace. */
 const PACKAGES = new Map([
   ['vamos', { name: 'session_enums.hpp', source: 'vamos.proto', namespace: 'vamos::wire' }],
   ['vamos.tables', { name: 'tables_enums.hpp', source: 'tables.proto', namespace: 'vamos::wire' }],

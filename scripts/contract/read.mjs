@@ -104,7 +104,7 @@ function commentBefore(key) {
 /** Takes the declarations of options out of the tree: what is generated for messages must not have descriptor.proto with it. */
 function takeOptions(root) {
   const options = new Map();
-  /** Those that are messages, whose types are no part of the contract. */
+  /** Options whose values are messages; the types of these are no part of the contract. */
   const messages = new Map();
   const visit = (namespace) => {
     for (const child of [...namespace.nestedArray]) {
