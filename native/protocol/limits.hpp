@@ -39,7 +39,7 @@ constexpr uint64_t defaultMaxReconnectDelayMs = 2000;
 // of its end.
 constexpr uint64_t defaultPingIntervalMs = 5000;
 
-// So many pings without a frame from the host end the session.
+// A session ends after this many pings without a frame from the host.
 constexpr uint64_t maxUnansweredPings = 3;
 
 // The longest body of a ping, which is echoed.

@@ -505,7 +505,7 @@ struct Statistics {
   static bool decode(std::string_view bytes, Statistics& message);
 };
 
-// Of a table, in the host's catalogue and from the store, not sent.
+// A sample of a table is kept in the host's catalogue and made by the store. It is not sent.
 struct TableSample {
   uint64_t number = 0;
   // that the table had
