@@ -1,5 +1,5 @@
 // Counts the processor instructions of requests to the store, under valgrind's callgrind: native/test/store/store_costs.cpp.
-// Times vary with the machine and its load; these figures hardly do, so two versions can be compared to a percent.
+// They vary less than times, but not little: each process draws the heights of its memtables' skip lists. Take several runs.
 //   npm run costs
 //   npm run costs -- --program some/older/store_costs --case "get a row"
 import { execFileSync, spawnSync } from 'node:child_process';

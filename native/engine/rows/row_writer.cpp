@@ -1,5 +1,6 @@
 #include "engine/rows/row_writer.hpp"
 
+#include <algorithm>
 #include <numeric>
 #include <utility>
 
@@ -99,7 +100,6 @@ RowWriter::Step RowWriter::lockKeysBefore() {
 
 RowWriter::Step RowWriter::lockAndCheckAfter(uint32_t number, const Budget& budget) {
   const std::string_view primaryKey = after.entries[0].key;
-  freeKeys_.clear();
   for (const uint32_t i : indexes) {
     if (kind_ == WriteKind::UPDATE && !isNewEntry(i)) continue;
     const IndexLayout& index = table_->indexes[i];
@@ -112,7 +112,9 @@ RowWriter::Step RowWriter::lockAndCheckAfter(uint32_t number, const Budget& budg
     const Step step = isChecked ? lockAndCheckUnique(key, i, number, budget)
                                 : lock(transaction_->lockInsert(key, ifLocked(wait_)));
     if (step != Step::OK) return step;
-    if (!hasWritten_) freeKeys_.push_back(key);
+    // A row that starts over has them already.
+    if (!hasWritten_ && std::find(freeKeys_.begin(), freeKeys_.end(), key) == freeKeys_.end())
+      freeKeys_.push_back(key);
   }
   return Step::OK;
 }

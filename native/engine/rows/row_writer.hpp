@@ -65,7 +65,7 @@ class RowWriter {
   uint64_t lockMark_ = 0;    // before the first lock
   size_t removedBlobs_ = 0;  // before the first row
   bool hasWritten_ = false;
-  std::vector<std::string> freeKeys_;  // of the first row: locked to be inserted
+  std::vector<std::string> freeKeys_;  // the first row's, locked to be inserted
   StoredValue value_;
 };
 
