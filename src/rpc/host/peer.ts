@@ -16,7 +16,8 @@ export interface PeerServer {
    * @throws VamosError
    */
   begin(peer: Peer, hello: vamos.Hello): Promise<Session>;
-  welcome(nonce: Uint8Array, session: Session): Uint8Array;
+  /** @param session undefined: there is none, and the Welcome is for a connector that has to hear one before all else */
+  welcome(nonce: Uint8Array, session: Session | undefined): Uint8Array;
   onSessionEnd(session: Session, error: VamosError | undefined): Promise<void>;
   onClosed(peer: Peer): void;
 }
@@ -97,11 +98,22 @@ export class Peer implements ChannelHandlers {
     if (!this.#isClosed) {
       this.#isClosed = true;
       clearTimeout(this.#helloTimer);
+      if (error.code === 'SESSION_STALE') this.#beHeard();
       sendGoodbye(this.channel, error, this.#session ? undefined : this.#nonce);
       this.channel.close();
       this.#endSession(error);
     }
     return this.#released;
+  }
+
+  /**
+   * Before its first Welcome a connector at a port passes over whatever comes, since that may be for a process before it. It would
+   * not hear why its session is refused, and ask for it again and again.
+   */
+  #beHeard(): void {
+    const isPort = this.channel.address.startsWith('virtio-serial:');
+    if (!isPort || this.#session !== undefined || this.#nonce === undefined) return;
+    this.channel.send(FrameKind.WELCOME, this.server.welcome(this.#nonce, undefined));
   }
 
   /** Ends the session and says why; the next Hello begins another one. */

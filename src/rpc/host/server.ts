@@ -217,11 +217,11 @@ export class RpcServer {
     this.#options.onSession?.({ kind, session: id, epoch, program, address: peer.channel.address, error });
   }
 
-  #welcome(nonce: Uint8Array, session: Session): Uint8Array {
+  #welcome(nonce: Uint8Array, session: Session | undefined): Uint8Array {
     return vamos.Welcome.encode({
       nonce,
       version: PROTOCOL_VERSION,
-      maxFrameBytes: session.maxFrameBytes,
+      maxFrameBytes: session?.maxFrameBytes ?? this.#limits.maxFrameBytes,
       requestWindowBytes: this.#limits.requestWindowBytes,
       maxFramesInFlight: this.#limits.maxFramesInFlight,
       worker: this.#worker,
