@@ -333,7 +333,9 @@ void ha_vamos::get_auto_increment(ulonglong offset, ulonglong increment, ulonglo
     const bool isBehind = next < ULONGLONG_MAX && next > table->next_number_field->get_max_int_value();
     *first = isBehind ? next : ULONGLONG_MAX;
     *reserved = isBehind ? 1 : 0;
-    incrementError_ = isBehind ? 0 : error;
+    // As which the host says that none is left.
+    const bool areUsedUp = error == FIRST_ERROR + static_cast<int>(ErrorCode::BAD_REQUEST);
+    incrementError_ = isBehind || areUsedUp ? 0 : error;
     return;
   }
   *first = value;
