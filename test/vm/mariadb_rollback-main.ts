@@ -1,6 +1,8 @@
 /**
  * `npm run test:rollback`: a guest with MariaDB under load is put back to a snapshot, again and again. Its tables of other engines and
  * its log are in its memory, as all of its state has to go back. Needs the package: `npm run package:mariadb`.
+ *
+ * `--prepared`: the server writes a binary log, and half of the writers use XA, so that all commits are prepared first.
  */
 import { buildImage, mariadbPackages, startMariadb } from '../../host/vm/index.js';
 import { shell } from './guest.js';
@@ -13,6 +15,9 @@ CREATE TABLE notes (id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY, writer INT UNSIG
 CREATE TABLE tallies (writer INT UNSIGNED PRIMARY KEY, counted INT UNSIGNED NOT NULL) ENGINE=VAMOS;
 INSERT INTO tallies SELECT seq, 0 FROM seq_0_to_${WRITERS - 1};`;
 
+const isPrepared = process.argv.includes('--prepared');
+const BINARY_LOG = ['--log-bin=binary', '--server-id=1', '--binlog-format=ROW'];
+
 const say = (text: string) => process.stdout.write(`${text}\n`);
 await using rollback = new Rollback({
   machine: {
@@ -22,11 +27,13 @@ await using rollback = new Rollback({
     onProgress: say,
   },
   program: 'mariadb_writers-main.js',
+  programArguments: isPrepared ? ['xa'] : [],
   notes: 'test/notes',
   tallies: 'test/tallies',
   prepare: async ({ vm }) => {
     await shell(vm, 'umount /data');
-    await startMariadb(vm, { args: ['--innodb-buffer-pool-size=32M', '--innodb-log-file-size=8M'] });
+    const args = ['--innodb-buffer-pool-size=32M', '--innodb-log-file-size=8M'];
+    await startMariadb(vm, { args: isPrepared ? [...args, ...BINARY_LOG] : args });
     await shell(vm, `mariadb test <<'END'\n${TABLES}\nEND`);
   },
 });

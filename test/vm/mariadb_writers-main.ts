@@ -1,6 +1,7 @@
 /**
  * Runs in a guest with MariaDB: `node mariadb_writers-main.js REPORT-PORT`. As writers-main.ts, but each writer is a client of the
- * server, and makes a transaction again that the server rolled back.
+ * server, and makes a transaction again that the server rolled back. With a second argument `xa`, transactions of more than a row are
+ * XA transactions.
  */
 import { spawn } from 'node:child_process';
 import { openSync, writeSync } from 'node:fs';
@@ -12,11 +13,14 @@ const END = 'end of the turn';
 /** How often to run a transaction after the server's errors for a deadlock or a lost session. */
 const ATTEMPTS = 4;
 
+const usesXa = process.argv[3] === 'xa';
 const port = openSync(`/dev/virtio-ports/${process.argv[2]}`, 'w');
 await Promise.all(Array.from({ length: WRITERS }, (_, writer) => write(writer)));
 
-/** Runs statements up to the first that fails. @returns its error, or the id of the last row */
-type Run = (statements: string[]) => Promise<{ error: string } | { id: number }>;
+type Result = { error: string } | { id: number; lines: string[] };
+
+/** Runs statements up to the first that fails. @returns its error, or the id of the last row and what the last statement gave */
+type Run = (statements: string[]) => Promise<Result>;
 
 function openClient(): Run {
   // Both outputs in one pipe stay in order.
@@ -29,17 +33,19 @@ function openClient(): Run {
   );
   client.once('exit', () => process.exit(1));
   const lines = createInterface({ input: client.stdout })[Symbol.asyncIterator]();
-  const one = async (statement: string): Promise<{ error: string } | { id: number }> => {
+  const one = async (statement: string): Promise<Result> => {
     client.stdin.write(`${statement};\nSELECT '${END}', LAST_INSERT_ID();\n`);
+    const given: string[] = [];
     for (let error: string | undefined; ;) {
       const line = String((await lines.next()).value);
       if (line.startsWith('ERROR ')) error = line;
       if (line.startsWith(END))
-        return error === undefined ? { id: Number(line.slice(END.length)) } : { error };
+        return error === undefined ? { id: Number(line.slice(END.length)), lines: given } : { error };
+      given.push(line);
     }
   };
   return async (statements) => {
-    let last: { error: string } | { id: number } = { id: 0 };
+    let last: Result = { id: 0, lines: [] };
     for (const statement of statements) {
       last = await one(statement);
       if ('error' in last) return last;
@@ -48,23 +54,39 @@ function openClient(): Run {
   };
 }
 
+/** Its own transaction, and what it had prepared in a state that is gone, which keeps its locks until it is found. */
+async function rollBackXa(run: Run, prefix: string, xid: string): Promise<void> {
+  const known = await run(['XA RECOVER']);
+  const found = 'lines' in known ? known.lines.map((line) => line.split('\t').at(-1)!) : [];
+  for (const each of [xid, ...found.filter((name) => name.startsWith(prefix))]) {
+    await run([`XA END '${each}'`]);
+    await run([`XA ROLLBACK '${each}'`]);
+  }
+}
+
 async function write(writer: number): Promise<never> {
   const run = openClient();
+  const prefix = `writer ${writer}, turn `;
+  if (usesXa) await run(['SET SESSION vamos_lock_wait_timeout = 2']);
   for (let turn = 1; ; turn++) {
     // The commits of one turn, made again after the memory was put back, are different commits.
     const tag = Buffer.from(freshBytes(8)).toString('hex');
     const insert = `INSERT INTO notes (writer, turn, tag) VALUES (${writer}, ${turn}, '${tag}')`;
     const count = `UPDATE tallies SET counted = counted + 1 WHERE writer = ${writer}`;
-    const statements = writer % 2 === 0 ? [insert] : ['START TRANSACTION', count, insert, 'COMMIT'];
+    const xid = `${prefix}${turn}`;
+    const begin = usesXa ? [`XA START '${xid}'`] : ['START TRANSACTION'];
+    const commit = usesXa ? [`XA END '${xid}'`, `XA PREPARE '${xid}'`, `XA COMMIT '${xid}'`] : ['COMMIT'];
+    const statements = writer % 2 === 0 ? [insert] : [...begin, count, insert, ...commit];
+    const rollBack = async () => (usesXa ? rollBackXa(run, prefix, xid) : run(['ROLLBACK']));
     let result = await run(statements);
     for (let attempt = 1; attempt < ATTEMPTS && 'error' in result && isRolledBack(result.error); attempt++) {
-      await run(['ROLLBACK']);
+      await rollBack();
       result = await run(statements);
     }
     const report =
       'id' in result ? { id: result.id, outcome: 'done' } : { id: 0, outcome: outcomeOf(result.error) };
     writeSync(port, formatReport({ writer, turn, tag, ...report }));
-    if ('error' in result && writer % 2 === 1) await run(['ROLLBACK']);
+    if ('error' in result && writer % 2 === 1) await rollBack();
   }
 }
 
@@ -73,7 +95,7 @@ async function write(writer: number): Promise<never> {
  * value (1467).
  */
 function isRolledBack(error: string): boolean {
-  return /^ERROR (1213 |1467 |1297 .*session)/.test(error);
+  return /^ERROR (1205 |1213 |1440 |1467 |1297 .*session)/.test(error);
 }
 
 /** Returns the outcome in the connector's codes. */

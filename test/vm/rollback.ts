@@ -71,6 +71,8 @@ export interface Work {
   machine: Partial<VmOptions>;
   /** The writers' program, in the folder of this file. */
   program: string;
+  /** Its arguments behind the port's name. */
+  programArguments?: string[];
   /** The name of the table of notes. */
   notes: string;
   tallies: string;
@@ -141,7 +143,9 @@ export class Rollback implements AsyncDisposable {
       await using vamos = await connect(this.#readerAddress);
       await this.#work.prepare(guest, vamos);
     }
-    const writers = guest.vm.spawn(['node', `/opt/vamos/dist/test/vm/${this.#work.program}`, 'reports']);
+    const { program, programArguments = [] } = this.#work;
+    const path = `/opt/vamos/dist/test/vm/${program}`;
+    const writers = guest.vm.spawn(['node', path, 'reports', ...programArguments]);
     writers.stdout.resume();
     writers.stderr.setEncoding('utf8').on('data', (text: string) => (this.said += text));
     // They run until their machine ends, which is an error that does not matter.
