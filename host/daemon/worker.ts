@@ -120,7 +120,7 @@ class Worker {
     process.exit(STORE_FAILED);
   }
 
-  #tellFindings({ findings, findingCount }: StoreReport): void {
+  #tellFindings({ findings, findingCount }: Pick<StoreReport, 'findings' | 'findingCount'>): void {
     for (const finding of findings.slice(0, MAX_LOGGED_FINDINGS)) this.log.error(finding, 'scrub: found');
     this.log.error(
       { findings: findingCount },

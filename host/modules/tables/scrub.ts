@@ -1,3 +1,4 @@
+import { VamosError } from '../../../src/protocol/errors.js';
 import type { NativeStore } from './binding.js';
 import type { StoreReport, VerifyOptions } from './verify.js';
 
@@ -5,7 +6,7 @@ export interface ScrubOptions {
   bytesPerSecond: number;
   /** The time from the end of one round to the beginning of the next; 0: no rounds. */
   intervalMs: number;
-  onFindings(report: StoreReport): void;
+  onFindings(report: Pick<StoreReport, 'findings' | 'findingCount'>): void;
 }
 
 /** The key of the record that says when the last round ended, in ms since 1970. */
@@ -76,13 +77,24 @@ export class Scrub {
       this.counters.scrubRounds++;
       this.counters.scrubLastSeconds = (await this.#keepTime()) / 1000;
       if (report.findingCount > 0) this.options.onFindings(report);
-    } catch {
-      // The store closes, or fails, which it reports itself; a later round tries again.
+    } catch (error) {
+      // Else the store closes, or fails, which it reports itself; a later round tries again.
+      const { code, message } = VamosError.from(error);
+      if (code === 'CORRUPTION') this.#tellUnreadable(message);
       this.counters.scrubLastSeconds = Date.now() / 1000;
     } finally {
       this.counters.scrubActive = 0;
     }
     if (!this.#stop.signal.aborted) this.#wait();
+  }
+
+  /** Damage that ends a round, as it can't go on without what it could not read: the catalogue, say. */
+  #tellUnreadable(text: string): void {
+    this.counters.scrubFindings = Math.max(this.counters.scrubFindings, 1);
+    this.options.onFindings({
+      findings: [{ kind: 'unreadable', text }],
+      findingCount: this.counters.scrubFindings,
+    });
   }
 
   async #keepTime(): Promise<number> {
