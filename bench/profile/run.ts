@@ -107,9 +107,9 @@ export function namedInstructions(
 }
 
 /**
- * Formats each engine's instructions by file, then by function. With several engines those functions come
- * first of which the last engine executes most instructions more, or fewer, than the first; with one, those
- * of which it executes most.
+ * Formats each engine's instructions by file, then by function. With several engines, the functions in which
+ * the last engine differs most from the first come first; with one engine, those in which it executes most
+ * instructions.
  */
 export function renderProfiles(profiles: readonly Profile[], lines: number): string {
   const first = profiles.length > 1 ? profiles[0] : undefined;

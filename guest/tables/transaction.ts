@@ -140,8 +140,8 @@ export class Transaction implements Link, AsyncDisposable {
 
   /**
    * Sends writes in one frame that stop at the first failure, the commit among them if `build` asks for it. A
-   * failure leaves the transaction open with the writes before it done; but CANCELLED and DEADLINE_EXCEEDED
-   * of a chain that commits end it, as they end `commit`.
+   * failure leaves the transaction open with the writes before it done. But where the chain has a commit,
+   * CANCELLED and DEADLINE_EXCEEDED end the transaction, as they do in `commit`.
    */
   async chain(build: (chain: Chain) => void, options: WriteOptions = {}): Promise<void> {
     this.#check();

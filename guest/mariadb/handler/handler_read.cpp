@@ -129,7 +129,8 @@ ha_vamos::FirstWindow ha_vamos::firstWindow() const {
                             static_cast<uint32_t>(std::max<ulonglong>(rows, 1))};
   if (lock_ == wire::Lock::NONE) return isLimited ? limited : FirstWindow{usual, 0};
   const bool isOnlyTable = !thd->lex->query_tables->next_global;
-  // Of one row of this table a join may make as many as are wanted.
+  // In a join one row of this table may be enough for all rows of LIMIT, which then does not say how many to
+  // lock.
   if (isLimited && isOnlyTable) return limited;
   const int command = thd_sql_command(thd);
   const bool wantsAll = (command == SQLCOM_UPDATE || command == SQLCOM_DELETE) && isOnlyTable &&
@@ -469,7 +470,8 @@ int ha_vamos::rnd_pos(uchar* record, uchar* position) {
   return get(0, key, {}, record);
 }
 
-// Of a replica: the record is not of the row that was read last, whose bytes must not be remembered for it.
+// A replica looks for a record that was not read here: the bytes of the row that was read last must not be
+// remembered under its key.
 int ha_vamos::rnd_pos_by_record(uchar* record) {
   current_ = {};
   positions_.clear();

@@ -52,7 +52,8 @@ std::mutex finishing;  // one thread does what is remembered
 std::atomic<size_t> unfinishedCount{0};
 std::atomic<bool> hasLeftBehind{false};
 std::atomic<bool> missedRecovery{false};
-std::atomic<uint32_t> renewalsSeen{0};  // of the sessions with the host, whose leftovers were ended
+// How many renewals of the session there had been when leftovers of the sessions before were last ended.
+std::atomic<uint32_t> renewalsSeen{0};
 
 Ended tryToEnd(const Unfinished& end, uint32_t timeoutMs, client::Failure& failure) {
   const uint64_t untilMs = nowMs() + timeoutMs;

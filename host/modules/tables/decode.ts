@@ -24,8 +24,8 @@ export interface Messages {
 }
 
 /**
- * Counts the messages in a request without decoding them: an empty one is two bytes of a frame, but an object
- * of a hundred bytes.
+ * Counts the messages in a request without decoding them: an empty message takes two bytes in a frame, and a
+ * hundred bytes of memory once it is decoded.
  * @throws VamosError BAD_REQUEST
  */
 export function countMessages(body: Uint8Array, fields: Messages): number {
