@@ -27,10 +27,13 @@ describe('a connector at a port whose memory was rolled back', { timeout: 120_00
   let session: Uint8Array;
   let epoch: number;
   let lastStamp: number;
+  /** The host takes no frame from the port, so that no stamp comes behind `lastStamp`. */
+  let isDeaf: boolean;
 
   beforeEach(async () => {
     folder = mkdtempSync(path.join(os.tmpdir(), 'vamos-rolled-back-'));
     relay = await ChardevRelay.open(folder);
+    isDeaf = false;
     server = new RpcServer([new Probe()]);
     listener = await listenChannel(`virtio-serial:${relay.hostPath}`, (channel) => {
       watch(channel);
@@ -51,6 +54,7 @@ describe('a connector at a port whose memory was rolled back', { timeout: 120_00
     channel.setHandlers = (handlers) => {
       const onFrame = handlers.onFrame.bind(handlers);
       handlers.onFrame = (kind, body) => {
+        if (isDeaf) return;
         if (kind === Number(HELLO)) ({ session, epoch } = vamos.Hello.decode(body));
         if (kind === Number(REQUESTS)) lastStamp = vamos.RequestBatch.decode(body).stamp;
         onFrame(kind, body);
@@ -61,6 +65,7 @@ describe('a connector at a port whose memory was rolled back', { timeout: 120_00
 
   /** What the guest did between the snapshot and the rollback to it. */
   async function before(): Promise<void> {
+    isDeaf = true;
     const open = () => {
       const [guestEnd, hostEnd] = createLocalPair();
       server.accept(hostEnd);
@@ -69,6 +74,7 @@ describe('a connector at a port whose memory was rolled back', { timeout: 120_00
     const double = await Double.connect(open, { session, lastStamp }, epoch + 1, false);
     await double.stream(1).call(Method.ECHO, bytes('since'));
     await double.vanish();
+    isDeaf = false;
   }
 
   it('hears that its session is over, and goes on in another one', async () => {
@@ -83,13 +89,14 @@ describe('a connector at a port whose memory was rolled back', { timeout: 120_00
   });
 
   it('in C++ hears it, too', async () => {
-    const load = promisify(execFile)(LOAD, [port(), '8', '6', String(Method.ECHO), '100', '0', '0']);
+    const load = promisify(execFile)(LOAD, [port(), '8', '0', String(Method.ECHO), '100', '0', '0']);
     await until(() => server.statistics().requests > 100);
     const first = session;
     await before();
     await until(() => Buffer.compare(session, first) !== 0);
     const { requests } = server.statistics();
     await until(() => server.statistics().requests > requests);
+    load.child.stdin!.end();
     expect((JSON.parse((await load).stdout) as LoadReport).wrong).toBe(0);
   });
 });

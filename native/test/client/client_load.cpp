@@ -1,6 +1,8 @@
 // Calls from many threads over one client, for tests against a real host and for measuring:
 //   client_load ADDRESS THREADS SECONDS METHOD BODY_BYTES TIMEOUT_MS
-// Each call's answer must be its body. Prints one line of JSON; errors are counted by code.
+// Each call's answer must be its body. Prints one line of JSON; errors are counted by code. SECONDS 0 calls
+// until standard input ends, for a test that waits for a sign.
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -33,11 +35,11 @@ std::string bodyOf(size_t thread, uint64_t number, size_t bytes) {
   return body;
 }
 
-void call(Client& client, size_t thread, Clock::time_point end, uint32_t method, size_t bytes,
+void call(Client& client, size_t thread, const std::atomic<bool>& isOver, uint32_t method, size_t bytes,
           uint32_t timeoutMs, Outcome& outcome) {
   const uint32_t stream = client.openStream();
   // At least one, however late the thread comes to run.
-  for (uint64_t number = 0; number == 0 || Clock::now() < end; number++) {
+  for (uint64_t number = 0; number == 0 || !isOver; number++) {
     const std::string body = bodyOf(thread, number, bytes);
     const auto began = Clock::now();
     const CallPointer call = client.send(stream, {{method, body}}, {.timeoutMs = timeoutMs});
@@ -77,13 +79,21 @@ int main(int count, char** arguments) {
     return 1;
   }
   const auto begin = Clock::now();
-  const auto end = begin + std::chrono::milliseconds(static_cast<int64_t>(std::atof(arguments[3]) * 1000));
+  const auto duration = std::chrono::milliseconds(static_cast<int64_t>(std::atof(arguments[3]) * 1000));
+  std::atomic<bool> isOver = false;
   std::vector<Outcome> outcomes(number(2));
   std::vector<std::thread> threads;
   for (size_t i = 0; i < outcomes.size(); i++) {
-    threads.emplace_back(call, std::ref(client), i, end, number(4), number(5), number(6),
+    threads.emplace_back(call, std::ref(client), i, std::cref(isOver), number(4), number(5), number(6),
                          std::ref(outcomes[i]));
   }
+  if (duration.count() > 0) {
+    std::this_thread::sleep_until(begin + duration);
+  } else {
+    while (std::getchar() != EOF) {
+    }
+  }
+  isOver = true;
   for (std::thread& thread : threads) thread.join();
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
 
