@@ -10,6 +10,7 @@
 #include "mariadb/engine/errors.hpp"
 #include "mariadb/engine/plugin.hpp"
 #include "mariadb/engine/variables.hpp"
+#include "mariadb/session/attempt.hpp"
 #include "mariadb/session/commit_prepared.hpp"
 #include "mariadb/session/lone_commits.hpp"
 #include "mariadb/session/retry.hpp"
@@ -39,12 +40,6 @@ std::string savepointBody(wire::SavepointAction action, uint64_t number, uint32_
   if (number != 0) savepoint.name = std::to_string(number);
   savepoint.statement = statement;
   return savepoint.encode();
-}
-
-// What the host was asked about: it knows of no such commit.
-client::Failure notDone(client::Failure failure) {
-  if (failure.code == ErrorCode::OUTCOME_UNKNOWN) failure.code = ErrorCode::SESSION_LOST;
-  return failure;
 }
 
 }  // namespace
@@ -142,56 +137,103 @@ int Session::commit() {
   return error ? raise(error) : 0;
 }
 
-int Session::commitOnHost() {
-  const CommitMark mark = nextCommit();
-  for (int attempt = 1;; ++attempt) {
-    const bool isWhole = !begun_;  // all of the transaction is in this chain, so it may be made again
-    const uint32_t epoch = isWhole ? connect(true) : epoch_;
-    if (epoch == 0) return errorOfLast();
-    if (const int error = checkRolledBack(mark)) return error;
-    if (!waiting_.empty() && exceedsFrame(END_BYTES)) {
-      if (const int error = flush()) return error;
-      continue;
-    }
-    const bool isAlone = isWhole && waiting_.size() == 1 && waiting_[0].table != 0;
-    std::vector<client::Request> requests;
-    if (isAlone) {
-      requests.push_back(requestOf(waiting_[0], commitScope(mark)));
-    } else {
-      requests =
-          chain(Method::COMMIT, wire::Commit{variables::durability(thd_), mark.number, mark.token}.encode());
-    }
-    client::CallOptions options;
-    options.timeoutMs = timeoutMs();
-    options.epoch = epoch;
-    options.isCommit = true;
-    epoch_ = epoch;
-    lastCommit_ = mark.number;
-    const client::CallPointer call = host().send(stream_, std::move(requests), options);
-    if (waitFor(call, true)) {
-      dropSent();
-      if (leavesNumber_) noteStored(mark);
-      return 0;
-    }
+// Its number is taken when it is sent, and given back where the host has surely not made it: a commit that is
+// made again has to have the same number, to be known from one that was made before a rollback of the guest's
+// memory.
+class Session::Attempt::Commit : public Attempt {
+ public:
+  Commit(Session& session, uint32_t timeoutMs) : Attempt(session, timeoutMs), mark_(session.nextCommit()) {}
 
-    const client::Failure failure = client::failureOf(call);
-    if (!isLost(failure.code) && !isGivenUp(failure.code)) {
-      if (!isAlone) return failedChain(isWhole, client::failedIndex(call), failure);
+  const CommitMark& mark() const { return mark_; }
+
+ protected:
+  int check() override { return session_.checkRolledBack(mark_); }
+
+  std::vector<client::Request> requests(client::CallOptions& options) override {
+    options.isCommit = true;
+    session_.lastCommit_ = mark_.number;
+    return commitRequests();
+  }
+
+  int findOutcome(bool& isDone) override {
+    const bool wasLost = isLost(failure_.code);
+    const bool wasSent = failure_.code != ErrorCode::SESSION_LOST;
+    if (wasSent && !session_.findCommit(mark_, failure_.detail, isDone)) {
+      const int error = session_.failUnknown();
+      return wasLost && !isWhole() ? session_.die(error) : error;
+    }
+    if (wasLost && !isDone) {
+      failure_.code = ErrorCode::SESSION_LOST;
+      session_.lastCommit_ = mark_.number - 1;
+    }
+    return 0;
+  }
+
+  virtual std::vector<client::Request> commitRequests() = 0;
+
+ private:
+  const CommitMark mark_;
+};
+
+class Session::Attempt::TransactionCommit final : public Commit {
+ public:
+  explicit TransactionCommit(Session& session) : Commit(session, session.timeoutMs()) {
+    lastBytes_ = END_BYTES;
+    isRepeatable_ = session.waitingBlobs_ == 0;
+  }
+
+  // The transaction is one batch of rows, which commits by itself.
+  bool isAlone() const { return isAlone_; }
+
+ protected:
+  std::vector<client::Request> commitRequests() override {
+    isAlone_ = isWhole() && session_.waiting_.size() == 1 && session_.waiting_[0].table != 0;
+    if (isAlone_) return {session_.requestOf(session_.waiting_[0], session_.commitScope(mark()))};
+    const wire::Commit commit{variables::durability(session_.thd_), mark().number, mark().token};
+    return session_.chain(Method::COMMIT, commit.encode());
+  }
+
+ private:
+  bool isAlone_ = false;
+};
+
+class Session::Attempt::RequestCommit final : public Commit {
+ public:
+  RequestCommit(Session& session, Work work, bool isRepeatable) : Commit(session, session.timeoutMs(work)) {
+    isRepeatable_ = isRepeatable;
+  }
+
+  // Before it is made. Its scope is to be commitScope(mark()).
+  void setRequest(client::Request request) { request_ = std::move(request); }
+
+ protected:
+  std::vector<client::Request> commitRequests() override { return std::vector<client::Request>(1, request_); }
+
+ private:
+  client::Request request_;
+};
+
+int Session::commitOnHost() {
+  Attempt::TransactionCommit attempt(*this);
+  switch (attempt.make()) {
+    case Attempt::Ending::DONE:
+      dropSent();
+      if (leavesNumber_ && attempt.isAnswered()) noteStored(attempt.mark());
+      return 0;
+    case Attempt::Ending::FAILED:
+      return attempt.error();
+    case Attempt::Ending::GIVEN_UP:
+      begun_ = true;  // as far as anybody knows
+      return fail(attempt.failure());
+    case Attempt::Ending::REFUSED: {
+      const client::Failure& failure = attempt.failure();
+      if (!attempt.isAlone())
+        return failedChain(attempt.isWhole(), client::failedIndex(attempt.call()), failure);
       const int error = fail(failure);
       return failure.code == ErrorCode::DEADLOCK ? error : failedWaiting(0, error);
     }
-    bool isDone = false;
-    if (failure.code != ErrorCode::SESSION_LOST && !findCommit(mark, failure.detail, isDone))
-      return failUnknown();
-    if (isDone) return 0;
-    if (isLost(failure.code)) {
-      lastCommit_ = mark.number - 1;
-      if (isWhole && waitingBlobs_ == 0 && attempt < ATTEMPTS) continue;
-      const int error = fail(notDone(failure));
-      return isWhole ? error : die(HA_ERR_LOCK_DEADLOCK);
-    }
-    begun_ = true;  // as far as anybody knows
-    return fail(failure);
+    default:
+      return failedAlone(attempt.failure());
   }
 }
 
@@ -225,9 +267,6 @@ int Session::checkRolledBack() {
   return failUnknown();
 }
 
-// The number is taken when the commit is sent, and given back where the commit was surely not made: one that
-// is made again has to have the same, to be known from one that was made before a rollback of the guest's
-// memory.
 CommitMark Session::nextCommit() const {
   return {lastCommit_ + 1, freshBytes(TOKEN_BYTES), host().session()};
 }
@@ -279,44 +318,34 @@ bool Session::findCommit(const CommitMark& mark, const std::string& session, boo
 }
 
 int Session::writeAlone(const RowsToWrite& write) {
-  const CommitMark mark = nextCommit();
+  Attempt::RequestCommit attempt(*this, Work::SHORT, newBlobs_.empty());
   Waiting waiting;
   waiting.method = write.method;
   waiting.table = write.table;
   waiting.version = write.version;
   waiting.body = write.rows;
   waiting.autoIncrementSeen = write.autoIncrementSeen;
-  for (int attempt = 1;; ++attempt) {
-    const uint32_t epoch = begun_ ? epoch_ : connect(true);
-    if (epoch == 0) return errorOfLast();
-    if (const int error = checkRolledBack(mark)) return error;
-    client::CallOptions options;
-    options.timeoutMs = timeoutMs();
-    options.epoch = epoch;
-    options.isCommit = true;
-    epoch_ = epoch;
-    lastCommit_ = mark.number;
-    const client::CallPointer call = host().send(stream_, {requestOf(waiting, commitScope(mark))}, options);
-    if (waitFor(call, true)) {
+  attempt.setRequest(requestOf(waiting, commitScope(attempt.mark())));
+  client::Failure failure;
+  switch (attempt.make()) {
+    case Attempt::Ending::DONE:
       newBlobs_.clear();
-      noteStored(mark);
-      return 0;
-    }
-    bool isDone = false;
-    client::Failure failure = client::failureOf(call);
-    if (!isLost(failure.code) && !isGivenUp(failure.code)) {
-      // They may be the rows themselves, done before this guest's memory was rolled back.
-      if (attempt > 1 && failure.code == ErrorCode::DUPLICATE_KEY) failure.code = ErrorCode::SESSION_LOST;
+      if (attempt.isAnswered()) noteStored(attempt.mark());
+      if (!begun_ || !isLost(attempt.failure().code)) return 0;
+      // The rows are there, but the transaction that was open beside them is not.
+      failure = attempt.failure();
+      failure.code = ErrorCode::SESSION_LOST;
       return failedAlone(failure);
-    }
-    if (failure.code != ErrorCode::SESSION_LOST && !findCommit(mark, failure.detail, isDone)) {
-      const int error = failUnknown();
-      return begun_ && isLost(failure.code) ? die(error) : error;
-    }
-    if (isDone && (!begun_ || isGivenUp(failure.code))) return 0;
-    if (isLost(failure.code) && !isDone) lastCommit_ = mark.number - 1;
-    const bool mayGoOn = !begun_ && newBlobs_.empty() && attempt < ATTEMPTS;
-    if (isGivenUp(failure.code) || !mayGoOn) return failedAlone(notDone(failure));
+    case Attempt::Ending::FAILED:
+      return attempt.error();
+    case Attempt::Ending::REFUSED:
+      failure = attempt.failure();
+      // They may be the rows themselves, done before this guest's memory was rolled back.
+      if (attempt.wasRepeated() && failure.code == ErrorCode::DUPLICATE_KEY)
+        failure.code = ErrorCode::SESSION_LOST;
+      return failedAlone(failure);
+    default:
+      return failedAlone(attempt.failure());
   }
 }
 
@@ -343,43 +372,26 @@ int Session::change(uint32_t method, wire::ChangeWhere request, bool isOneRow, w
 }
 
 int Session::changeAlone(uint32_t method, wire::ChangeWhere request, bool isOneRow, wire::Changed& changed) {
-  const CommitMark mark = nextCommit();
-  request.scope = commitScope(mark);
-  const std::string body = request.encode();
-  for (int attempt = 1;; ++attempt) {
-    const uint32_t epoch = connect(true);
-    if (epoch == 0) return errorOfLast();
-    if (const int error = checkRolledBack(mark)) return error;
-    client::CallOptions options;
-    options.timeoutMs = timeoutMs(Work::LONG);
-    options.epoch = epoch;
-    options.isCommit = true;
-    epoch_ = epoch;
-    lastCommit_ = mark.number;
-    const client::CallPointer call = host().send(stream_, {{method, body}}, options);
-    bool isDone = waitFor(call, true);
-    if (isDone && !wire::Changed::decode(client::replyBody(call, 0), changed)) return HA_ERR_INTERNAL_ERROR;
-    if (isDone && changed.changed > 0) noteStored(mark);
-    if (!isDone) {
-      const client::Failure failure = client::failureOf(call);
-      if (!isLost(failure.code) && !isGivenUp(failure.code)) return fail(failure);
-      if (failure.code != ErrorCode::SESSION_LOST && !findCommit(mark, failure.detail, isDone))
-        return failUnknown();
-      if (!isDone && isLost(failure.code)) lastCommit_ = mark.number - 1;
-      if (!isDone && isLost(failure.code) && attempt < ATTEMPTS) continue;
-      if (!isDone) return fail(notDone(failure));
-      // What changes nothing leaves no number.
-      changed = {1, 1};
-      if (!isOneRow) {
-        push_warning(thd_, Sql_condition::WARN_LEVEL_WARN, ER_UNKNOWN_ERROR,
-                     "The statement was done, but how many rows it changed is not known: the host daemon's "
-                     "answer was lost");
-      }
+  Attempt::RequestCommit attempt(*this, Work::LONG, true);
+  request.scope = commitScope(attempt.mark());
+  attempt.setRequest({method, request.encode()});
+  const Attempt::Ending ending = attempt.make();
+  if (ending == Attempt::Ending::FAILED) return attempt.error();
+  if (ending != Attempt::Ending::DONE) return fail(attempt.failure());
+  if (attempt.isAnswered()) {
+    if (!wire::Changed::decode(client::replyBody(attempt.call(), 0), changed)) return HA_ERR_INTERNAL_ERROR;
+    if (changed.changed > 0) noteStored(attempt.mark());
+  } else {
+    changed = {1, 1};  // what changes nothing leaves no number
+    if (!isOneRow) {
+      push_warning(thd_, Sql_condition::WARN_LEVEL_WARN, ER_UNKNOWN_ERROR,
+                   "The statement was done, but how many rows it changed is not known: the host daemon's "
+                   "answer was lost");
     }
-    // A kill came too late.
-    if (thd_->killed) thd_->reset_kill_query();
-    return 0;
   }
+  // A kill came too late.
+  if (thd_->killed) thd_->reset_kill_query();
+  return 0;
 }
 
 wire::Scope Session::commitScope(const CommitMark& mark) const {
@@ -402,6 +414,41 @@ void Session::rollback() {
   forgetTransaction();
 }
 
+class Session::Attempt::Prepare final : public Attempt {
+ public:
+  Prepare(Session& session, const std::string& xid) : Attempt(session, session.timeoutMs()), xid_(xid) {
+    lastBytes_ = END_BYTES;
+  }
+
+ protected:
+  int check() override { return session_.checkRolledBack(); }
+
+  std::vector<client::Request> requests(client::CallOptions& /*options*/) override {
+    prepared_.emplace(xid_);
+    const wire::Prepare prepare{xid_, variables::durability(session_.thd_)};
+    return session_.chain(Method::PREPARE, prepare.encode());
+  }
+
+  // It may be prepared, but then not any longer.
+  int findOutcome(bool& /*isDone*/) override {
+    // The next session tells whether it is this transaction that the host may have under the xid.
+    if (isLost(failure_.code)) {
+      prepared_.reset();
+      session_.connect(false);
+    }
+    if (const int error = session_.checkRolledBack()) return isWhole() ? error : session_.die(error);
+    client::Failure ignored;
+    const Ended ended = endPrepared(session_.stream_, xid_, false, wire::Durability::SYNCED,
+                                    variables::connectTimeoutMs(), ignored);
+    isRepeatable_ = session_.waitingBlobs_ == 0 && ended != Ended::NOT_YET;
+    return 0;
+  }
+
+ private:
+  const std::string& xid_;
+  std::optional<PreparedXid> prepared_;
+};
+
 int Session::prepare(const std::string& xid) {
   if (dead_) return raise(HA_ERR_LOCK_DEADLOCK);
   if (!wrote_ && !locked_) return 0;
@@ -411,23 +458,9 @@ int Session::prepare(const std::string& xid) {
   if (thd_->rgi_slave && thd_binlog_format(thd_) == BINLOG_FORMAT_UNSPEC) {
     if (const int error = thd_->wait_for_prior_commit()) return error;
   }
-  for (int attempt = 1;; ++attempt) {
-    const bool isWhole = !begun_;
-    const uint32_t epoch = isWhole ? connect(true) : epoch_;
-    if (epoch == 0) return raise(errorOfLast());
-    if (const int error = checkRolledBack()) return raise(error);
-    if (!waiting_.empty() && exceedsFrame(END_BYTES)) {
-      if (const int error = flush()) return raise(error);
-      continue;
-    }
-    client::CallOptions options;
-    options.timeoutMs = timeoutMs();
-    options.epoch = epoch;
-    epoch_ = epoch;
-    std::optional<PreparedXid> prepared(xid);
-    const client::CallPointer call = host().send(
-        stream_, chain(Method::PREPARE, wire::Prepare{xid, variables::durability(thd_)}.encode()), options);
-    if (waitFor(call, true)) {
+  Attempt::Prepare attempt(*this, xid);
+  switch (attempt.make()) {
+    case Attempt::Ending::DONE:
       dropSent();
       forgetTransaction();
       prepared_.emplace(xid);
@@ -437,29 +470,15 @@ int Session::prepare(const std::string& xid) {
         replicates_ = true;
       }
       return 0;
-    }
-    const client::Failure failure = client::failureOf(call);
-    if (!isLost(failure.code) && !isGivenUp(failure.code)) {
-      return raise(failedChain(isWhole, client::failedIndex(call), failure));
-    }
-    // The next session tells whether it is this transaction that the host may have under the xid.
-    if (isLost(failure.code)) {
-      prepared.reset();
-      connect(false);
-    }
-    if (const int error = checkRolledBack()) return raise(isWhole ? error : die(error));
-    // It may be prepared: not any more.
-    client::Failure ignored;
-    const Ended ended =
-        endPrepared(stream_, xid, false, wire::Durability::SYNCED, variables::connectTimeoutMs(), ignored);
-    const bool mayGoOn = isWhole && waitingBlobs_ == 0 && ended != Ended::NOT_YET && attempt < ATTEMPTS;
-    if (isLost(failure.code) && mayGoOn) continue;
-    if (isGivenUp(failure.code)) {
+    case Attempt::Ending::FAILED:
+      return raise(attempt.error());
+    case Attempt::Ending::GIVEN_UP:
       begun_ = true;  // as far as anybody knows
-      return raise(fail(failure));
-    }
-    const int error = fail(failure);
-    return raise(isWhole ? error : die(HA_ERR_LOCK_DEADLOCK));
+      return raise(fail(attempt.failure()));
+    case Attempt::Ending::REFUSED:
+      return raise(failedChain(attempt.isWhole(), client::failedIndex(attempt.call()), attempt.failure()));
+    default:
+      return raise(failedAlone(attempt.failure()));
   }
 }
 

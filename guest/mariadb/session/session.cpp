@@ -8,6 +8,7 @@
 #include "mariadb/engine/errors.hpp"
 #include "mariadb/engine/plugin.hpp"
 #include "mariadb/engine/variables.hpp"
+#include "mariadb/session/attempt.hpp"
 #include "mariadb/session/commit_prepared.hpp"
 #include "mariadb/session/retry.hpp"
 #include "mariadb/session/session_watch.hpp"
@@ -201,35 +202,42 @@ bool Session::exceedsFrame(size_t lastBytes) const {
   return bytes > host().maxBodyBytes();
 }
 
+class Session::Attempt::InTransaction final : public Attempt {
+ public:
+  InTransaction(Session& session, uint32_t method, std::string body, Work work)
+      : Attempt(session, session.timeoutMs(work)), method_(method), body_(std::move(body)) {
+    if (method_ != 0) lastBytes_ = body_.size();
+    isRepeatable_ = session.waitingBlobs_ == 0;
+  }
+
+  std::string_view reply() const { return client::replyBody(call(), last_); }
+
+ protected:
+  std::vector<client::Request> requests(client::CallOptions& /*options*/) override {
+    std::vector<client::Request> requests =
+        session_.chain(method_, isWhole() ? body_ : std::move(body_));  // what is moved is not sent again
+    last_ = requests.size() - 1;
+    return requests;
+  }
+
+ private:
+  const uint32_t method_;
+  std::string body_;
+  size_t last_ = 0;
+};
+
 int Session::run(uint32_t method, std::string body, Reply& reply, Work work) {
-  for (int attempt = 1;; ++attempt) {
-    if (dead_) return HA_ERR_LOCK_DEADLOCK;
-    const bool begins = !begun_;
-    const uint32_t epoch = begins ? connect(true) : epoch_;
-    if (epoch == 0) return errorOfLast();
-    // NOLINTNEXTLINE(bugprone-use-after-move): what is moved is not sent again
-    if (method != 0 && !waiting_.empty() && exceedsFrame(body.size())) {
-      Reply ignored;
-      if (const int error = run(0, {}, ignored)) return error;
-      continue;
-    }
-    // One that begins the transaction may be made again.
-    std::vector<client::Request> requests = chain(method, begins ? body : std::move(body));
-    const size_t last = requests.size() - 1;
-    client::CallOptions options;
-    options.timeoutMs = timeoutMs(work);
-    options.epoch = epoch;
-    epoch_ = epoch;
-    reply.call = host().send(stream_, std::move(requests), options);
-    if (waitFor(reply.call, true)) {
+  Attempt::InTransaction attempt(*this, method, std::move(body), work);
+  switch (attempt.make()) {
+    case Attempt::Ending::DONE:
       begun_ = true;
       dropSent();
-      reply.body = client::replyBody(reply.call, last);
+      reply = {attempt.call(), attempt.reply()};
       return 0;
-    }
-    const client::Failure& failure = client::failureOf(reply.call);
-    if (begins && isLost(failure.code) && waitingBlobs_ == 0 && attempt < ATTEMPTS) continue;
-    return failedChain(begins, client::failedIndex(reply.call), failure);
+    case Attempt::Ending::FAILED:
+      return attempt.error();
+    default:
+      return failedChain(attempt.isWhole(), client::failedIndex(attempt.call()), attempt.failure());
   }
 }
 
@@ -353,27 +361,37 @@ int Session::callAlone(uint32_t method, std::string body, Reply& reply, Work wor
   return error >= FIRST_ERROR && isDefinition(method) ? raise(error) : error;
 }
 
-int Session::callOutside(uint32_t method, std::string body, Reply& reply, Work work) {
-  // A change of definitions is not given up half-way: the server has files that go with it.
-  const bool mayCancel = !isDefinition(method);
-  for (int attempt = 1;; ++attempt) {
-    if (dead_) return HA_ERR_LOCK_DEADLOCK;
-    const uint32_t epoch = begun_ ? epoch_ : connect(mayCancel);
-    if (epoch == 0) return errorOfLast();
-    epoch_ = epoch;
-    client::CallOptions options;
-    options.timeoutMs = timeoutMs(work);
-    options.epoch = epoch;
-    // NOLINTNEXTLINE(bugprone-use-after-move): what is moved is not sent again
-    reply.call = host().send(stream_, {{method, isRepeatable(method) ? body : std::move(body)}}, options);
+class Session::Attempt::Outside final : public Attempt {
+ public:
+  Outside(Session& session, uint32_t method, std::string body, Work work)
+      : Attempt(session, session.timeoutMs(work)), method_(method), body_(std::move(body)) {
+    // A change of definitions is not given up half-way: the server has files that go with it.
+    mayCancelConnect_ = !isDefinition(method);
     // Without its answer nobody knows a new blob, to discard it; it is not long in coming.
-    if (waitFor(reply.call, mayCancel && method != Method::WRITE_BLOB)) {
-      reply.body = client::replyBody(reply.call, 0);
+    mayCancelAnswer_ = mayCancelConnect_ && method != Method::WRITE_BLOB;
+    isRepeatable_ = isRepeatable(method);
+  }
+
+ protected:
+  std::vector<client::Request> requests(client::CallOptions& /*options*/) override {
+    return {{method_, isRepeatable_ ? body_ : std::move(body_)}};  // what is moved is not sent again
+  }
+
+ private:
+  const uint32_t method_;
+  std::string body_;
+};
+
+int Session::callOutside(uint32_t method, std::string body, Reply& reply, Work work) {
+  Attempt::Outside attempt(*this, method, std::move(body), work);
+  switch (attempt.make()) {
+    case Attempt::Ending::DONE:
+      reply = {attempt.call(), client::replyBody(attempt.call(), 0)};
       return 0;
-    }
-    const client::Failure& failure = client::failureOf(reply.call);
-    if (!begun_ && isLost(failure.code) && isRepeatable(method) && attempt < ATTEMPTS) continue;
-    return failedAlone(failure);
+    case Attempt::Ending::FAILED:
+      return attempt.error();
+    default:
+      return failedAlone(attempt.failure());
   }
 }
 

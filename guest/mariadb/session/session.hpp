@@ -201,6 +201,8 @@ class Session {
   uint64_t waitingSinceMs();
 
  private:
+  class Attempt;
+
   static constexpr size_t MOST_BLOBS = 16;
 
   // What goes ahead of the next request.
