@@ -22,8 +22,6 @@ const MOST_LINES = 500;
 /** Longer files, each with the reason why it is not divided. */
 const LONG_FILES: Record<string, string> = {
   'guest/mariadb/format/row_format.cpp': 'the coding of one kind of column after another',
-  'guest/mariadb/session/commit.cpp': 'the steps of a commit, which belong together',
-  'guest/mariadb/session/session.cpp': 'one class',
   'host/modules/tables/catalogue.ts': 'one class, and the coding of its records',
   'native/addon/store/store_binding.cpp': 'the binding of one class',
   'native/store/store.cpp': 'one class',

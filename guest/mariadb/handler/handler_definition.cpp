@@ -136,15 +136,15 @@ int ha_vamos::create(const char* path, TABLE* form, HA_CREATE_INFO* info) {
 int ha_vamos::delete_table(const char* path) {
   const std::string name = hostName(path);
   Session& own = session();
-  if (own.hasBegun() && isTemporaryName(name)) {
+  if (own.isOpenOnHost() && isTemporaryName(name)) {
     own.dropAfterTransaction(name);
     return 0;
   }
   // CREATE TABLE … SELECT failed, and its transaction is not yet rolled back.
-  if (own.hasBegun()) {
+  if (own.isOpenOnHost()) {
     wire::TableInfo info;
     const int error = dropUsed(own, name, info);
-    if (!own.isDead()) return error;
+    if (!own.mustRollBack()) return error;
   }
   return drop(own, name);
 }
@@ -163,7 +163,7 @@ int ha_vamos::truncate() {
   Session& own = session();
   const std::string name = wire::TableName{share_->name}.encode();
   Reply reply;
-  if (own.hasBegun()) {
+  if (own.isOpenOnHost()) {
     if (const int error = replaceByEmpty(own, share_->name)) return error;
   } else if (const int error = own.callAlone(Method::TRUNCATE_TABLE, name, reply)) {
     return error;

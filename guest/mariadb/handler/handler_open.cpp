@@ -64,7 +64,7 @@ int ha_vamos::open(const char* path, int, uint) {
 
 int ha_vamos::close() {
   Session* session = Session::find(ha_thd());
-  if (session) session->forget(*this);
+  if (session) session->forgetOwner(*this);
   free_root(&blobMemory_, MYF(0));
   share_ = nullptr;
   return 0;
@@ -145,7 +145,7 @@ int ha_vamos::external_lock(THD* thd, int lockType) {
     if (isSuspended_) suspendedKey_.assign(current_.primaryKey);
     endScan();
     if (isSuspended_) current_.primaryKey = suspendedKey_;
-    session.forget(*this);
+    session.forgetOwner(*this);
     isLockedForWrite_ = false;
     return error;
   }

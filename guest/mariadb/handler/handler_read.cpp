@@ -244,7 +244,7 @@ void ha_vamos::sendUnwanted() {
   request.version = share_->version;
   request.scope = session().scope();
   request.keys = std::exchange(unwanted_, {});
-  session().later(wire::Method::UNLOCK, request.encode());
+  session().sendLater(wire::Method::UNLOCK, request.encode());
 }
 
 void ha_vamos::endScan() {

@@ -37,7 +37,7 @@ void ha_vamos::refreshStatistics(bool mayWait) {
     }
   } else if (statisticsCall_) {
     const client::CallPointer call = std::exchange(statisticsCall_, nullptr);
-    if (session().take(call, reply) && wire::TableStatistics::decode(reply.body, heard)) {
+    if (session().waitAlone(call, reply) && wire::TableStatistics::decode(reply.body, heard)) {
       share_->setStatistics(heard);
     }
   } else if (known.isStale) {

@@ -14,13 +14,13 @@ Session::Attempt::Ending Session::Attempt::make() {
 }
 
 Session::Attempt::Ending Session::Attempt::makeOnce(int number) {
-  if (session_.dead_) return fail(HA_ERR_LOCK_DEADLOCK);
+  if (session_.mustRollBack_) return fail(HA_ERR_LOCK_DEADLOCK);
   wasRepeated_ = number > 1;
-  isWhole_ = !session_.begun_;
+  isWhole_ = !session_.isOpenOnHost_;
   const uint32_t epoch = isWhole_ ? session_.connect(mayCancelConnect_) : session_.epoch_;
   if (epoch == 0) return fail(session_.errorOfLast());
   if (const int error = check()) return fail(error);
-  if (lastBytes_ && !session_.waiting_.empty() && session_.exceedsFrame(*lastBytes_)) {
+  if (lastBytes_ && !session_.waiting_.isEmpty() && session_.exceedsFrame(*lastBytes_)) {
     const int error = session_.flush();
     return error ? fail(error) : Ending::AGAIN;
   }

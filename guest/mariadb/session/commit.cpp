@@ -1,9 +1,10 @@
-// The end of a session's transaction: commit, rollback, statements and savepoints.
+// The end of a session's transaction: commit, rollback, and what became of a commit whose answer was lost.
 #include <log.h>
 #include <my_global.h>
 #include <sql_class.h>
 
-#include <algorithm>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "channel/fresh_bytes.hpp"
@@ -16,7 +17,7 @@
 #include "mariadb/session/retry.hpp"
 #include "mariadb/session/session.hpp"
 
-// The server has it for engines, in no header.
+// The server exports this function for engines, but no header declares it.
 extern "C" int thd_binlog_format(const THD* thd);
 
 namespace vamos::mariadb {
@@ -25,22 +26,11 @@ using wire::Method;
 
 namespace {
 
-constexpr size_t END_BYTES = 256;  // of a COMMIT or PREPARE, at most
+// Bytes that the body of COMMIT or PREPARE takes, at most.
+constexpr size_t END_BYTES = 256;
 constexpr size_t TOKEN_BYTES = 8;
-// A rollback is waited for so that its locks are gone when it returns; no longer than this.
+// How long a rollback is waited for. When it returns, its locks should be gone.
 constexpr uint32_t ROLLBACK_WAIT_MS = 2000;
-// Tables of a statement whose rows are counted together.
-constexpr size_t MOST_COUNTERS = 64;
-// Savepoints that nobody wrote after are not worth more of a chain.
-constexpr size_t MOST_WAITING = 1000;
-
-std::string savepointBody(wire::SavepointAction action, uint64_t number, uint32_t statement = 0) {
-  wire::Savepoint savepoint;
-  savepoint.action = action;
-  if (number != 0) savepoint.name = std::to_string(number);
-  savepoint.statement = statement;
-  return savepoint.encode();
-}
 
 }  // namespace
 
@@ -50,68 +40,39 @@ int Session::raise(int error) {
   return error;
 }
 
-void Session::countRows(const std::shared_ptr<AddedRows>& counter, int64_t added) {
-  counter->uncommitted.fetch_add(added, std::memory_order_relaxed);
-  // A statement writes to few tables, with triggers and partitions in turn.
-  const size_t first = countedRows_.size() - std::min(countedRows_.size(), MOST_COUNTERS);
-  for (size_t place = countedRows_.size(); place > first; --place) {
-    CountedRows& known = countedRows_[place - 1];
-    if (known.statement != statement_) break;
-    if (known.counter != counter) continue;
-    known.added += added;
-    return;
-  }
-  countedRows_.push_back({counter, statement_, added});
-}
-
-void Session::takeRowsBack(size_t from) {
-  while (countedRows_.size() > from) {
-    const CountedRows& last = countedRows_.back();
-    last.counter->uncommitted.fetch_sub(last.added, std::memory_order_relaxed);
-    countedRows_.pop_back();
-  }
-}
-
-void Session::keepRows() {
-  for (const CountedRows& counted : countedRows_) {
-    counted.counter->committed.fetch_add(counted.added, std::memory_order_relaxed);
-    counted.counter->uncommitted.fetch_sub(counted.added, std::memory_order_relaxed);
-  }
-  countedRows_.clear();
-}
-
 void Session::forgetTransaction() {
   if (thd_->rgi_slave) {
     std::lock_guard lock(mutex_);
-    replicates_ = false;
+    isReplicating_ = false;
   }
-  begun_ = dead_ = locked_ = wrote_ = wantsSnapshot_ = inStatement_ = statementSent_ = leavesNumber_ = false;
+  isOpenOnHost_ = mustRollBack_ = hasLocked_ = hasWritten_ = wantsSnapshot_ = false;
+  isInStatement_ = hasSentRows_ = leavesNumber_ = false;
   stopListening();
   prepared_.reset();
-  dropUnsent();
-  discardBlobs(newBlobs_);
+  discardBlobs(waiting_.remove());
+  discardNewBlobs();
   savepoints_.clear();
-  keepRows();
+  addedRows_.commit();  // a rollback has taken them back already
   statement_ = 0;
-  for (const std::string& table : doomed_) later(Method::DROP_TABLE, wire::TableName{table}.encode());
-  doomed_.clear();
+  for (const std::string& table : tablesToDrop_)
+    sendLater(Method::DROP_TABLE, wire::TableName{table}.encode());
+  tablesToDrop_.clear();
 }
 
-// Leaves nothing of the transaction on the host.
 void Session::rollbackOnHost() {
-  if (!begun_) return;
-  begun_ = false;
-  if (!holdsLocks()) return later(Method::ROLLBACK, {});
+  if (!isOpenOnHost_) return;
+  isOpenOnHost_ = false;
+  if (!holdsLocks()) return sendLater(Method::ROLLBACK, {});
   client::CallOptions options;
   options.timeoutMs = ROLLBACK_WAIT_MS;
   options.epoch = epoch_;
   const client::CallPointer call = host().send(stream_, {{Method::ROLLBACK, {}}}, options);
-  if (!waitFor(call, false) && isGivenUp(client::failureOf(call).code)) later(Method::ROLLBACK, {});
+  if (!waitFor(call, false) && isGivenUp(client::failureOf(call).code)) sendLater(Method::ROLLBACK, {});
 }
 
 int Session::commit() {
   int error = 0;
-  if (dead_) {
+  if (mustRollBack_) {
     isRaised_ = false;
     error = HA_ERR_LOCK_DEADLOCK;
   } else if (prepared_) {
@@ -120,26 +81,26 @@ int Session::commit() {
     const Ended ended =
         endPrepared(stream_, prepared_->bytes(), true, variables::durability(thd_), waitMs, failure);
     if (ended == Ended::BEFORE) {
-      // Else it is done: this server alone ends it.
+      // No other server ends it, so unless this guest was rolled back, an earlier attempt has committed it.
       error = checkRolledBack();
     } else if (ended == Ended::NOT_YET) {
       failure.code = ErrorCode::OUTCOME_UNKNOWN;
       failure.message = "prepared, and committed as soon as the host daemon is back: " + failure.message;
       error = fail(failure);
     }
-  } else if (wrote_) {
+  } else if (hasWritten_) {
     error = commitOnHost();
-    if (!error) begun_ = false;
+    if (!error) isOpenOnHost_ = false;
   }
-  if (error) takeRowsBack(0);
+  if (error) addedRows_.takeBack(0);
   rollbackOnHost();
   forgetTransaction();
   return error ? raise(error) : 0;
 }
 
-// Its number is taken when it is sent, and given back where the host has surely not made it: a commit that is
-// made again has to have the same number, to be known from one that was made before a rollback of the guest's
-// memory.
+// The commit's number is taken when it is sent, and given back if the host has certainly not made it. A
+// commit that is made again must have the same number, so that the host can tell whether it was made before
+// this guest's memory was rolled back.
 class Session::Attempt::Commit : public Attempt {
  public:
   Commit(Session& session, uint32_t timeoutMs) : Attempt(session, timeoutMs), mark_(session.nextCommit()) {}
@@ -160,7 +121,7 @@ class Session::Attempt::Commit : public Attempt {
     const bool wasSent = failure_.code != ErrorCode::SESSION_LOST;
     if (wasSent && !session_.findCommit(mark_, failure_.detail, isDone)) {
       const int error = session_.failUnknown();
-      return wasLost && !isWhole() ? session_.die(error) : error;
+      return wasLost && !isWhole() ? session_.failTransaction(error) : error;
     }
     if (wasLost && !isDone) {
       failure_.code = ErrorCode::SESSION_LOST;
@@ -179,16 +140,16 @@ class Session::Attempt::TransactionCommit final : public Commit {
  public:
   explicit TransactionCommit(Session& session) : Commit(session, session.timeoutMs()) {
     lastBytes_ = END_BYTES;
-    isRepeatable_ = session.waitingBlobs_ == 0;
+    isRepeatable_ = session.waiting_.blobs() == 0;
   }
 
-  // The transaction is one batch of rows, which commits by itself.
+  // The transaction is one batch of rows, so the request that writes it commits it, too.
   bool isAlone() const { return isAlone_; }
 
  protected:
   std::vector<client::Request> commitRequests() override {
-    isAlone_ = isWhole() && session_.waiting_.size() == 1 && session_.waiting_[0].table != 0;
-    if (isAlone_) return {session_.requestOf(session_.waiting_[0], session_.commitScope(mark()))};
+    isAlone_ = isWhole() && session_.waiting_.size() == 1 && session_.waiting_[0].hasRows();
+    if (isAlone_) return {session_.waiting_[0].request(session_.commitScope(mark()))};
     const wire::Commit commit{variables::durability(session_.thd_), mark().number, mark().token};
     return session_.chain(Method::COMMIT, commit.encode());
   }
@@ -203,7 +164,7 @@ class Session::Attempt::RequestCommit final : public Commit {
     isRepeatable_ = isRepeatable;
   }
 
-  // Before it is made. Its scope is to be commitScope(mark()).
+  // To be called before make(), with a request whose scope is commitScope(mark()).
   void setRequest(client::Request request) { request_ = std::move(request); }
 
  protected:
@@ -217,23 +178,23 @@ int Session::commitOnHost() {
   Attempt::TransactionCommit attempt(*this);
   switch (attempt.make()) {
     case Attempt::Ending::DONE:
-      dropSent();
+      forgetSent();
       if (leavesNumber_ && attempt.isAnswered()) noteStored(attempt.mark());
       return 0;
     case Attempt::Ending::FAILED:
       return attempt.error();
     case Attempt::Ending::GIVEN_UP:
-      begun_ = true;  // as far as anybody knows
+      isOpenOnHost_ = true;  // it may be
       return fail(attempt.failure());
     case Attempt::Ending::REFUSED: {
       const client::Failure& failure = attempt.failure();
       if (!attempt.isAlone())
-        return failedChain(attempt.isWhole(), client::failedIndex(attempt.call()), failure);
+        return failChain(attempt.isWhole(), client::failedIndex(attempt.call()), failure);
       const int error = fail(failure);
-      return failure.code == ErrorCode::DEADLOCK ? error : failedWaiting(0, error);
+      return failure.code == ErrorCode::DEADLOCK ? error : failWaiting(0, error);
     }
     default:
-      return failedAlone(attempt.failure());
+      return failAlone(attempt.failure());
   }
 }
 
@@ -249,13 +210,13 @@ int Session::checkRolledBack(const CommitMark& mark) {
   const uint32_t renewals = host().renewals();
   if (renewals == renewals_) return 0;
   bool isDone = false;
-  // The host may know more than one session that was left; only the last can be asked about.
+  // The host may know more than one session that was left. It can be asked about the last one only.
   const bool isOnlyOne = renewals == renewals_ + 1;
   if (!isOnlyOne) fail({ErrorCode::OUTCOME_UNKNOWN, "the guest's memory was rolled back", {}});
   const bool isKnown = isOnlyOne && findCommit(mark, host().formerSession(), isDone);
   if (!isKnown && failure_.code != ErrorCode::OUTCOME_UNKNOWN) return errorOfLast();
   renewals_ = renewals;
-  // It is done where it was sent in that state, and then in none again.
+  // If the commit was made in the state that is gone, it is not made again.
   return isKnown && !isDone ? 0 : failUnknown();
 }
 
@@ -271,13 +232,10 @@ CommitMark Session::nextCommit() const {
   return {lastCommit_ + 1, freshBytes(TOKEN_BYTES), host().session()};
 }
 
-// A commit that wrote rows is done.
 void Session::noteStored(const CommitMark& mark) {
   if (variables::durability(thd_) == wire::Durability::SYNCED) stored_ = mark;
 }
 
-// What became of a commit whose answer never came; `session`: the one that it was sent in. False: nobody
-// knows, failure_ says why.
 bool Session::findCommit(const CommitMark& mark, const std::string& session, bool& isDone) {
   for (int attempt = 1; attempt <= ATTEMPTS; ++attempt) {
     const uint32_t epoch = connect(false);
@@ -293,7 +251,7 @@ bool Session::findCommit(const CommitMark& mark, const std::string& session, boo
         fail({ErrorCode::INTERNAL, "the host's answer to LAST_COMMIT is none", {}});
         return false;
       }
-      // Earlier hosts know no tokens.
+      // A host of an earlier version tells no token.
       isDone = last.number == mark.number && (last.token.empty() || last.token == mark.token);
       const bool hasForgotten = session == stored_.session && last.number < stored_.number;
       if (isDone || (last.number < mark.number && !hasForgotten)) return true;
@@ -319,53 +277,51 @@ bool Session::findCommit(const CommitMark& mark, const std::string& session, boo
 
 int Session::writeAlone(const RowsToWrite& write) {
   Attempt::RequestCommit attempt(*this, Work::SHORT, newBlobs_.empty());
-  Waiting waiting;
-  waiting.method = write.method;
-  waiting.table = write.table;
-  waiting.version = write.version;
-  waiting.body = write.rows;
-  waiting.autoIncrementSeen = write.autoIncrementSeen;
-  attempt.setRequest(requestOf(waiting, commitScope(attempt.mark())));
+  wire::Write request;
+  request.table = write.table;
+  request.version = write.version;
+  request.scope = commitScope(attempt.mark());
+  request.batch = write.rows;
+  request.autoIncrementSeen = write.autoIncrementSeen;
+  attempt.setRequest({write.method, request.encode()});
   client::Failure failure;
   switch (attempt.make()) {
     case Attempt::Ending::DONE:
       newBlobs_.clear();
       if (attempt.isAnswered()) noteStored(attempt.mark());
-      if (!begun_ || !isLost(attempt.failure().code)) return 0;
+      if (!isOpenOnHost_ || !isLost(attempt.failure().code)) return 0;
       // The rows are there, but the transaction that was open beside them is not.
       failure = attempt.failure();
       failure.code = ErrorCode::SESSION_LOST;
-      return failedAlone(failure);
+      return failAlone(failure);
     case Attempt::Ending::FAILED:
       return attempt.error();
     case Attempt::Ending::REFUSED:
       failure = attempt.failure();
-      // They may be the rows themselves, done before this guest's memory was rolled back.
+      // The rows that are there may be these ones, written before this guest's memory was rolled back.
       if (attempt.wasRepeated() && failure.code == ErrorCode::DUPLICATE_KEY)
         failure.code = ErrorCode::SESSION_LOST;
-      return failedAlone(failure);
+      return failAlone(failure);
     default:
-      return failedAlone(attempt.failure());
+      return failAlone(attempt.failure());
   }
 }
 
-// Whether this statement is all of its transaction, and nothing but the host has a part in that: then its
-// commit travels along.
 bool Session::isWholeTransaction() const {
-  return !begun_ && waiting_.empty() && savepoints_.empty() && !isInMultiStatement() && !thd_->in_sub_stmt &&
-         !thd_->rgi_slave && thd_binlog_format(thd_) == BINLOG_FORMAT_UNSPEC;
+  return !isOpenOnHost_ && waiting_.isEmpty() && savepoints_.empty() && !isInMultiStatement() &&
+         !thd_->in_sub_stmt && !thd_->rgi_slave && thd_binlog_format(thd_) == BINLOG_FORMAT_UNSPEC;
 }
 
 int Session::change(uint32_t method, wire::ChangeWhere request, bool isOneRow, wire::Changed& changed) {
-  if (dead_) return HA_ERR_LOCK_DEADLOCK;
+  if (mustRollBack_) return HA_ERR_LOCK_DEADLOCK;
   if (isWholeTransaction()) {
     const LoneCommit commit;
     if (commit.isAllowed()) return changeAlone(method, std::move(request), isOneRow, changed);
   }
   request.scope = scope();
-  wrote_ = statementSent_ = true;
+  hasWritten_ = hasSentRows_ = true;
   Reply reply;
-  if (const int error = run(method, request.encode(), reply, Work::LONG)) return error;
+  if (const int error = callInTransaction(method, request.encode(), reply, Work::LONG)) return error;
   if (!wire::Changed::decode(reply.body, changed)) return HA_ERR_INTERNAL_ERROR;
   if (changed.changed > 0) leavesNumber_ = true;
   return 0;
@@ -382,14 +338,14 @@ int Session::changeAlone(uint32_t method, wire::ChangeWhere request, bool isOneR
     if (!wire::Changed::decode(client::replyBody(attempt.call(), 0), changed)) return HA_ERR_INTERNAL_ERROR;
     if (changed.changed > 0) noteStored(attempt.mark());
   } else {
-    changed = {1, 1};  // what changes nothing leaves no number
+    changed = {1, 1};  // a commit without changes leaves no number that could be found
     if (!isOneRow) {
       push_warning(thd_, Sql_condition::WARN_LEVEL_WARN, ER_UNKNOWN_ERROR,
                    "The statement was done, but how many rows it changed is not known: the host daemon's "
                    "answer was lost");
     }
   }
-  // A kill came too late.
+  // A kill that came meanwhile was too late.
   if (thd_->killed) thd_->reset_kill_query();
   return 0;
 }
@@ -405,7 +361,7 @@ wire::Scope Session::commitScope(const CommitMark& mark) const {
 }
 
 void Session::rollback() {
-  takeRowsBack(0);
+  addedRows_.takeBack(0);
   if (prepared_) {
     client::Failure ignored;
     endPrepared(stream_, prepared_->bytes(), false, wire::Durability::SYNCED, ROLLBACK_WAIT_MS, ignored);
@@ -429,18 +385,19 @@ class Session::Attempt::Prepare final : public Attempt {
     return session_.chain(Method::PREPARE, prepare.encode());
   }
 
-  // It may be prepared, but then not any longer.
+  // The host may have prepared it. Rolls it back there if so.
   int findOutcome(bool& /*isDone*/) override {
-    // The next session tells whether it is this transaction that the host may have under the xid.
+    // In the next session it shows whether what the host has under the xid may be this transaction.
     if (isLost(failure_.code)) {
       prepared_.reset();
       session_.connect(false);
     }
-    if (const int error = session_.checkRolledBack()) return isWhole() ? error : session_.die(error);
+    if (const int error = session_.checkRolledBack())
+      return isWhole() ? error : session_.failTransaction(error);
     client::Failure ignored;
     const Ended ended = endPrepared(session_.stream_, xid_, false, wire::Durability::SYNCED,
                                     variables::connectTimeoutMs(), ignored);
-    isRepeatable_ = session_.waitingBlobs_ == 0 && ended != Ended::NOT_YET;
+    isRepeatable_ = session_.waiting_.blobs() == 0 && ended != Ended::NOT_YET;
     return 0;
   }
 
@@ -450,125 +407,35 @@ class Session::Attempt::Prepare final : public Attempt {
 };
 
 int Session::prepare(const std::string& xid) {
-  if (dead_) return raise(HA_ERR_LOCK_DEADLOCK);
-  if (!wrote_ && !locked_) return 0;
-  // A replica that writes no binary log itself lets transactions of two engines (the table of GTIDs is
-  // InnoDB's) commit in any order, so that one could be done that stands behind a transaction which is made
-  // again.
+  if (mustRollBack_) return raise(HA_ERR_LOCK_DEADLOCK);
+  if (!hasWritten_ && !hasLocked_) return 0;
+  // A replica that writes no binary log lets transactions of two engines (the table of GTIDs is InnoDB's)
+  // commit in any order. So one could be committed while an earlier one is still applied again.
   if (thd_->rgi_slave && thd_binlog_format(thd_) == BINLOG_FORMAT_UNSPEC) {
     if (const int error = thd_->wait_for_prior_commit()) return error;
   }
   Attempt::Prepare attempt(*this, xid);
   switch (attempt.make()) {
     case Attempt::Ending::DONE:
-      dropSent();
+      forgetSent();
       forgetTransaction();
       prepared_.emplace(xid);
-      wrote_ = true;
+      hasWritten_ = true;
       if (thd_->rgi_slave) {
         std::lock_guard lock(mutex_);
-        replicates_ = true;
+        isReplicating_ = true;
       }
       return 0;
     case Attempt::Ending::FAILED:
       return raise(attempt.error());
     case Attempt::Ending::GIVEN_UP:
-      begun_ = true;  // as far as anybody knows
+      isOpenOnHost_ = true;  // it may be
       return raise(fail(attempt.failure()));
     case Attempt::Ending::REFUSED:
-      return raise(failedChain(attempt.isWhole(), client::failedIndex(attempt.call()), attempt.failure()));
+      return raise(failChain(attempt.isWhole(), client::failedIndex(attempt.call()), attempt.failure()));
     default:
-      return raise(failedAlone(attempt.failure()));
+      return raise(failAlone(attempt.failure()));
   }
-}
-
-int Session::beginWithSnapshot() {
-  wantsSnapshot_ = thd_tx_isolation(thd_) >= ISO_REPEATABLE_READ;
-  Reply ignored;
-  const int error = run(0, {}, ignored);
-  return error ? raise(error) : 0;
-}
-
-int Session::endStatement() {
-  int error = dead_ ? HA_ERR_LOCK_DEADLOCK : 0;
-  if (!error && hasDueRows()) error = flush();
-  if (error) {
-    raise(error);
-    rollbackStatement();
-  }
-  stopListening();
-  inStatement_ = false;
-  return error;
-}
-
-void Session::rollbackStatement() {
-  size_t kept = countedRows_.size();
-  while (kept > 0 && countedRows_[kept - 1].statement == statement_) --kept;
-  takeRowsBack(kept);
-  stopListening();
-  const auto own = std::stable_partition(waiting_.begin(), waiting_.end(), [this](const Waiting& waiting) {
-    return waiting.statement != statement_;
-  });
-  dropUnsent(static_cast<size_t>(own - waiting_.begin()));
-  discardBlobs(newBlobs_);
-  if (begun_ && statementSent_) {
-    Waiting& waiting = waiting_.emplace_back();
-    waiting.method = Method::SAVEPOINT;
-    waiting.body = savepointBody(wire::SavepointAction::ROLLBACK_STATEMENT, 0, statement_);
-  }
-  inStatement_ = false;
-  statementSent_ = false;
-}
-
-uint64_t Session::setSavepoint() {
-  if (waiting_.size() > MOST_WAITING) {
-    Reply ignored;
-    run(0, {}, ignored);  // a failure is met again by what comes next
-  }
-  const uint64_t number = nextSavepoint_++;
-  Waiting& waiting = waiting_.emplace_back();
-  waiting.method = Method::SAVEPOINT;
-  waiting.body = savepointBody(wire::SavepointAction::SET, number);
-  waiting.savepoint = number;
-  savepoints_.push_back({number, false, countedRows_.size()});
-  return number;
-}
-
-void Session::rollbackToSavepoint(uint64_t number) {
-  while (!savepoints_.empty() && savepoints_.back().number != number) savepoints_.pop_back();
-  if (!savepoints_.empty()) takeRowsBack(savepoints_.back().countedRows);
-  const auto set = std::find_if(waiting_.begin(), waiting_.end(),
-                                [number](const Waiting& waiting) { return waiting.savepoint == number; });
-  if (set != waiting_.end()) {
-    dropUnsent(static_cast<size_t>(set - waiting_.begin()) + 1);
-  } else {
-    dropUnsent();
-    Waiting& waiting = waiting_.emplace_back();
-    waiting.method = Method::SAVEPOINT;
-    waiting.body = savepointBody(wire::SavepointAction::ROLLBACK_TO, number);
-  }
-}
-
-// On the host a savepoint goes with all that are above it, so it goes there when none that counts is.
-void Session::releaseSavepoint(uint64_t number) {
-  for (Savepoint& savepoint : savepoints_) {
-    if (savepoint.number == number) savepoint.isReleased = true;
-  }
-  uint64_t lowest = 0;
-  while (!savepoints_.empty() && savepoints_.back().isReleased) {
-    lowest = savepoints_.back().number;
-    savepoints_.pop_back();
-  }
-  if (lowest == 0) return;
-  const auto set = std::find_if(waiting_.begin(), waiting_.end(),
-                                [lowest](const Waiting& waiting) { return waiting.savepoint == lowest; });
-  if (set != waiting_.end() && set + 1 == waiting_.end()) {
-    waiting_.pop_back();
-    return;
-  }
-  Waiting& waiting = waiting_.emplace_back();
-  waiting.method = Method::SAVEPOINT;
-  waiting.body = savepointBody(wire::SavepointAction::RELEASE, lowest);
 }
 
 }  // namespace vamos::mariadb

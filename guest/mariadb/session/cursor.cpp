@@ -45,7 +45,7 @@ int Cursor::open(Session& session, const wire::OpenCursor& request) {
   if (!error) return take(reply);
   // It may be open, under a number that nobody heard.
   if (!inTransaction_ && isGivenUp(session.failure().code)) {
-    session.later(wire::Method::CLOSE_CURSOR, wire::CloseCursor{}.encode());
+    session.sendLater(wire::Method::CLOSE_CURSOR, wire::CloseCursor{}.encode());
   }
   return error;
 }
@@ -53,7 +53,7 @@ int Cursor::open(Session& session, const wire::OpenCursor& request) {
 void Cursor::openAhead(Session& session, const wire::OpenCursor& request) {
   close(session);
   begin(request);
-  ahead_ = session.ahead(wire::Method::OPEN_CURSOR, request.encode());
+  ahead_ = session.sendAhead(wire::Method::OPEN_CURSOR, request.encode());
 }
 
 int Cursor::take(const Reply& reply) {
@@ -93,7 +93,7 @@ int Cursor::next(Session& session, Row& row) {
   }
   const int error = window_.next(row);
   if (asksAhead_ && !ahead_ && number_ != 0 && window_.offset() * 2 > window_.size()) {
-    ahead_ = session.ahead(wire::Method::FETCH, wire::Fetch{number_, nextWindowBytes(session)}.encode());
+    ahead_ = session.sendAhead(wire::Method::FETCH, wire::Fetch{number_, nextWindowBytes(session)}.encode());
   }
   return error;
 }
@@ -104,7 +104,7 @@ void Cursor::close(Session& session) {
     Reply reply;
     if (session.wait(ahead_, reply) == 0) take(reply);
   }
-  if (number_ != 0) session.later(wire::Method::CLOSE_CURSOR, wire::CloseCursor{number_}.encode());
+  if (number_ != 0) session.sendLater(wire::Method::CLOSE_CURSOR, wire::CloseCursor{number_}.encode());
   ahead_.reset();
   number_ = 0;
   isOpen_ = false;

@@ -1,9 +1,10 @@
+// What a session sends, and what a failure of it means for the transaction.
 #include "mariadb/session/session.hpp"
 
 #include <mysql/service_thd_wait.h>
 
 #include <algorithm>
-#include <iterator>
+#include <utility>
 
 #include "mariadb/engine/errors.hpp"
 #include "mariadb/engine/plugin.hpp"
@@ -14,7 +15,7 @@
 #include "mariadb/session/session_watch.hpp"
 #include "protocol/methods.hpp"
 
-// The server has it for engines, in no header.
+// The server exports this function for engines, but no header declares it.
 extern "C" int thd_rpl_deadlock_check(THD* thd, THD* other);
 
 namespace vamos::mariadb {
@@ -23,13 +24,12 @@ using wire::Method;
 
 namespace {
 
-// How long a thread that waits for a session goes without a look at whether it was killed.
+// How often a thread that waits for a session looks whether its statement was killed.
 constexpr uint64_t LOOK_MS = 200;
-// What a request takes beside its body, at most.
+// Bytes that a request takes in a frame beside its body, at most.
 constexpr size_t REQUEST_OVERHEAD_BYTES = 192;
 
-// It changes definitions.
-bool isDefinition(uint32_t method) {
+bool changesDefinition(uint32_t method) {
   return method >= Method::CREATE_TABLE && method <= Method::REDEFINE_TABLE && !isRepeatable(method);
 }
 
@@ -53,7 +53,7 @@ Session::Session(THD* thd) : thd_(thd), stream_(host().openStream()), renewals_(
 Session::~Session() {
   stopListening();
   watch().remove(this);
-  if (epoch_ != 0) later(Method::CLOSE_STREAM, {});
+  if (epoch_ != 0) sendLater(Method::CLOSE_STREAM, {});
 }
 
 bool Session::isInMultiStatement() const {
@@ -63,17 +63,17 @@ bool Session::isInMultiStatement() const {
 void Session::beginStatement(Use use) {
   trans_register_ha(thd_, false, engine(), 0);
   if (isInMultiStatement()) trans_register_ha(thd_, true, engine(), 0);
-  if (!inStatement_) {
-    inStatement_ = true;
-    statementSent_ = false;
-    statementUse_ = use;
+  if (!isInStatement_) {
+    isInStatement_ = true;
+    hasSentRows_ = false;
+    use_ = use;
     ++statement_;
     if (thd_->rgi_slave) {
       std::lock_guard lock(mutex_);
-      replicates_ = true;
+      isReplicating_ = true;
     }
   }
-  statementUse_ = std::max(statementUse_, use);
+  use_ = std::max(use_, use);
 }
 
 wire::Scope Session::scope(bool skipLocked) const {
@@ -90,7 +90,7 @@ wire::Scope Session::scope(bool skipLocked) const {
 }
 
 bool Session::readsAlone() const {
-  return !begun_ && !dead_ && waiting_.empty() && statementUse_ == Use::READ && !isInMultiStatement();
+  return !isOpenOnHost_ && !mustRollBack_ && waiting_.isEmpty() && use_ == Use::READ && !isInMultiStatement();
 }
 
 wire::Begin Session::begin() const {
@@ -99,16 +99,18 @@ wire::Begin Session::begin() const {
   if (isolation <= ISO_READ_COMMITTED) {
     begin.isolation = wire::Isolation::READ_COMMITTED;
   } else if (isolation == ISO_SERIALIZABLE && isInMultiStatement()) {
-    begin.isolation = wire::Isolation::SERIALIZABLE;  // else its reads need no locks: it is one statement
+    // A transaction of one statement needs no locks for its reads.
+    begin.isolation = wire::Isolation::SERIALIZABLE;
   }
   begin.consistentSnapshot = wantsSnapshot_;
-  // Not read_only: a READ ONLY transaction may write to temporary tables; the server keeps it from others.
+  // read_only stays unset: a READ ONLY transaction may write to temporary tables, and the server keeps it
+  // from writing to others.
   return begin;
 }
 
 uint32_t Session::timeoutMs(Work work) const {
-  if (work == Work::LONG) return 0;  // pings tell of a host that is gone
-  const bool mayMeetLocks = statementUse_ != Use::READ || !waiting_.empty() || locked_ || wrote_;
+  if (work == Work::LONG) return 0;  // pings find out that the host is gone
+  const bool mayMeetLocks = use_ != Use::READ || !waiting_.isEmpty() || hasLocked_ || hasWritten_;
   return variables::requestTimeoutMs(thd_) + (mayMeetLocks ? variables::lockTimeoutMs(thd_) : 0);
 }
 
@@ -137,7 +139,7 @@ bool Session::waitFor(const client::CallPointer& call, bool mayCancel) {
       current_ = call;
       sinceMs_ = nowMs();
     }
-    // A kill that came before anybody could see the call.
+    // The kill may have come before interrupt() could see the call.
     if (thd_kill_level(thd_) != THD_IS_NOT_KILLED) host().cancel(call);
   }
   thd_wait_begin(thd_, THD_WAIT_NET);
@@ -160,14 +162,14 @@ void Session::interrupt() {
   if (call) host().cancel(call);
 }
 
-bool Session::replicates() {
+bool Session::isReplicating() {
   std::lock_guard lock(mutex_);
-  return replicates_;
+  return isReplicating_;
 }
 
-void Session::mayBlock(THD* waiting) {
-  std::lock_guard lock(mutex_);  // so that the transaction does not end meanwhile
-  if (replicates_) thd_rpl_deadlock_check(waiting, thd_);
+void Session::reportWait(THD* waiting) {
+  std::lock_guard lock(mutex_);  // keeps the transaction from ending meanwhile
+  if (isReplicating_) thd_rpl_deadlock_check(waiting, thd_);
 }
 
 uint64_t Session::waitingSinceMs() {
@@ -175,30 +177,17 @@ uint64_t Session::waitingSinceMs() {
   return sinceMs_;
 }
 
-client::Request Session::requestOf(const Waiting& waiting, const wire::Scope& scope) const {
-  if (waiting.table == 0) return {waiting.method, waiting.body};
-  wire::Write write;
-  write.table = waiting.table;
-  write.version = waiting.version;
-  write.scope = scope;
-  if (scope.inTransaction) write.scope.statement = waiting.statement;
-  write.batch = waiting.body;
-  write.autoIncrementSeen = waiting.autoIncrementSeen;
-  write.duplicateLock = waiting.duplicateLock;
-  return {waiting.method, write.encode()};
-}
-
 std::vector<client::Request> Session::chain(uint32_t lastMethod, std::string lastBody) const {
   std::vector<client::Request> requests;
   requests.reserve(waiting_.size() + 2);
-  if (!begun_) requests.push_back({Method::BEGIN, begin().encode()});
-  for (const Waiting& waiting : waiting_) requests.push_back(requestOf(waiting, scope()));
+  if (!isOpenOnHost_) requests.push_back({Method::BEGIN, begin().encode()});
+  for (const WaitingRequest& waiting : waiting_) requests.push_back(waiting.request(scope()));
   if (lastMethod != 0) requests.push_back({lastMethod, std::move(lastBody)});
   return requests;
 }
 
 bool Session::exceedsFrame(size_t lastBytes) const {
-  const size_t bytes = waitingBytes_ + lastBytes + (waiting_.size() + 2) * REQUEST_OVERHEAD_BYTES;
+  const size_t bytes = waiting_.bytes() + lastBytes + (waiting_.size() + 2) * REQUEST_OVERHEAD_BYTES;
   return bytes > host().maxBodyBytes();
 }
 
@@ -207,15 +196,15 @@ class Session::Attempt::InTransaction final : public Attempt {
   InTransaction(Session& session, uint32_t method, std::string body, Work work)
       : Attempt(session, session.timeoutMs(work)), method_(method), body_(std::move(body)) {
     if (method_ != 0) lastBytes_ = body_.size();
-    isRepeatable_ = session.waitingBlobs_ == 0;
+    isRepeatable_ = session.waiting_.blobs() == 0;
   }
 
   std::string_view reply() const { return client::replyBody(call(), last_); }
 
  protected:
   std::vector<client::Request> requests(client::CallOptions& /*options*/) override {
-    std::vector<client::Request> requests =
-        session_.chain(method_, isWhole() ? body_ : std::move(body_));  // what is moved is not sent again
+    // A body that is moved away is not sent again.
+    std::vector<client::Request> requests = session_.chain(method_, isWhole() ? body_ : std::move(body_));
     last_ = requests.size() - 1;
     return requests;
   }
@@ -226,46 +215,19 @@ class Session::Attempt::InTransaction final : public Attempt {
   size_t last_ = 0;
 };
 
-int Session::run(uint32_t method, std::string body, Reply& reply, Work work) {
+int Session::callInTransaction(uint32_t method, std::string body, Reply& reply, Work work) {
   Attempt::InTransaction attempt(*this, method, std::move(body), work);
   switch (attempt.make()) {
     case Attempt::Ending::DONE:
-      begun_ = true;
-      dropSent();
+      isOpenOnHost_ = true;
+      forgetSent();
       reply = {attempt.call(), attempt.reply()};
       return 0;
     case Attempt::Ending::FAILED:
       return attempt.error();
     default:
-      return failedChain(attempt.isWhole(), client::failedIndex(attempt.call()), attempt.failure());
+      return failChain(attempt.isWhole(), client::failedIndex(attempt.call()), attempt.failure());
   }
-}
-
-void Session::dropSent(bool hasFailed) {
-  for (Waiting& waiting : waiting_) {
-    if (waiting.table != 0 && waiting.statement == statement_) statementSent_ = true;
-    // A request that sets a savepoint undoes no writes. The others for savepoints may.
-    if (waiting.table != 0 || waiting.savepoint == 0) leavesNumber_ = waiting.table != 0 && !hasFailed;
-    if (hasFailed) discardBlobs(waiting.blobs);
-  }
-  waiting_.clear();
-  waitingBytes_ = waitingBlobs_ = 0;
-}
-
-void Session::dropUnsent(size_t from) {
-  for (size_t place = from; place < waiting_.size(); ++place) discardBlobs(waiting_[place].blobs);
-  waiting_.resize(from);
-  waitingBytes_ = waitingBlobs_ = 0;
-  for (const Waiting& waiting : waiting_) {
-    waitingBytes_ += waiting.table != 0 ? waiting.body.size() : 0;
-    waitingBlobs_ += waiting.blobs.size();
-  }
-}
-
-// All but those that rows on the host own.
-void Session::discardBlobs(std::vector<uint64_t>& blobs) {
-  for (const uint64_t blob : blobs) later(Method::WRITE_BLOB, wire::WriteBlob{blob, {}, true}.encode());
-  blobs.clear();
 }
 
 int Session::errorOfLast() const {
@@ -281,100 +243,103 @@ int Session::fail(const client::Failure& failure) {
   return errorOfLast();
 }
 
-int Session::die(int error) {
-  dead_ = true;
-  begun_ = false;
-  dropSent(true);
+int Session::failTransaction(int error) {
+  mustRollBack_ = true;
+  isOpenOnHost_ = false;
+  forgetSent(true);
   thd_->mark_transaction_to_rollback(true);
   return error;
 }
 
-int Session::failedChain(bool begins, size_t index, const client::Failure& failure) {
+int Session::failChain(bool isWhole, size_t index, const client::Failure& failure) {
   const int error = fail(failure);
-  const bool hasEarlier = std::any_of(waiting_.begin(), waiting_.end(), [this](const Waiting& waiting) {
-    return waiting.statement != statement_;
-  });
+  const bool hasEarlier = waiting_.hasOthersThan(statement_);
   if (isLost(failure.code) || failure.code == ErrorCode::NO_TRANSACTION) {
-    if (!begins || hasEarlier) return die(HA_ERR_LOCK_DEADLOCK);
-    dropSent(true);
+    if (!isWhole || hasEarlier) return failTransaction(HA_ERR_LOCK_DEADLOCK);
+    forgetSent(true);
     return error;
   }
-  if (failure.code == ErrorCode::DEADLOCK) return die(HA_ERR_LOCK_DEADLOCK);
+  if (failure.code == ErrorCode::DEADLOCK) return failTransaction(HA_ERR_LOCK_DEADLOCK);
   if (isGivenUp(failure.code)) {
-    // Nobody knows how far it came.
-    if (begins || hasEarlier) {
-      later(Method::ROLLBACK, {});
-      begun_ = false;
-      if (hasEarlier) return die(error);
+    // How many of the chain's requests the host has run is not known.
+    if (isWhole || hasEarlier) {
+      sendLater(Method::ROLLBACK, {});
+      isOpenOnHost_ = false;
+      if (hasEarlier) return failTransaction(error);
     }
-    dropSent(true);
+    forgetSent(true);
     return error;
   }
-  if (begins && index == 0) {
-    if (hasEarlier) return die(error);
-    dropSent(true);
+  if (isWhole && index == 0) {
+    if (hasEarlier) return failTransaction(error);
+    forgetSent(true);
     return error;
   }
-  begun_ = true;
-  const size_t place = index - (begins ? 1 : 0);
-  return place < waiting_.size() ? failedWaiting(place, error) : (dropSent(true), error);
+  isOpenOnHost_ = true;
+  const size_t place = index - (isWhole ? 1 : 0);
+  if (place < waiting_.size()) return failWaiting(place, error);
+  forgetSent(true);
+  return error;
 }
 
-// The host has what is before it, not what is behind.
-int Session::failedWaiting(size_t place, int error) {
-  Waiting failed = std::move(waiting_[place]);
-  const bool isOfAnother = failed.valuesEpoch != 0 && failed.valuesEpoch != epoch_;
-  if (isOfAnother && failure_.code == ErrorCode::DUPLICATE_KEY) {
+// The host has done the requests before this place, and not those behind it.
+int Session::failWaiting(size_t place, int error) {
+  WaitingRequest failed = waiting_.take(place);
+  const bool isOfAnotherSession = failed.valuesEpoch != 0 && failed.valuesEpoch != epoch_;
+  if (isOfAnotherSession && failure_.code == ErrorCode::DUPLICATE_KEY) {
     error =
         fail({ErrorCode::SESSION_LOST, "the session that the row's number was reserved in has ended", {}});
-    failed.owner = nullptr;  // whose refusal would be that of a duplicate
+    failed.owner = nullptr;  // it would raise a duplicate key
   }
   if (failed.statement != statement_) {
-    // Its statement was told that all is well: only the whole transaction can be undone.
-    later(Method::ROLLBACK, {});
+    // The client was told that this statement succeeded: only the whole transaction can be undone.
+    sendLater(Method::ROLLBACK, {});
     discardBlobs(failed.blobs);
-    return die(error);
+    return failTransaction(error);
   }
-  forgetInsertId(place);
-  dropSent(true);
+  Duplicate duplicate;
+  const bool isDuplicate = duplicateOf(failure_, duplicate);
+  // LAST_INSERT_ID() gives no value of a row that was not written.
+  if (waiting_.givesInsertIdFrom(place, duplicate.row)) thd_->first_successful_insert_id_in_cur_stmt = 0;
+  forgetSent(true);
   int raised = error;
   if (failed.owner) {
-    if (Duplicate duplicate; duplicateOf(failure_, duplicate)) {
+    if (isDuplicate) {
       thd_->get_stmt_da()->set_current_row_for_warning(
           static_cast<long>(failed.firstRowNumber + duplicate.row));
     }
     isRaised_ = true;
     raised = failed.owner->raiseRefusal(failure_, failed.method, failed.body);
   }
-  discardBlobs(failed.blobs);  // the refusal may have shown them
+  discardBlobs(failed.blobs);  // not earlier, since the refusal may show them
   return raised;
 }
 
 int Session::call(uint32_t method, std::string body, Reply& reply, Work work) {
-  if (statementUse_ != Use::READ || thd_tx_isolation(thd_) == ISO_SERIALIZABLE) locked_ = true;
-  return run(method, std::move(body), reply, work);
+  if (use_ != Use::READ || thd_tx_isolation(thd_) == ISO_SERIALIZABLE) hasLocked_ = true;
+  return callInTransaction(method, std::move(body), reply, work);
 }
 
 int Session::callAlone(uint32_t method, std::string body, Reply& reply, Work work) {
   const int error = callOutside(method, std::move(body), reply, work);
-  // Of definitions the server would tell the number, and no more.
-  return error >= FIRST_ERROR && isDefinition(method) ? raise(error) : error;
+  // For a failed definition the server would show the error's number alone.
+  return error >= FIRST_ERROR && changesDefinition(method) ? raise(error) : error;
 }
 
 class Session::Attempt::Outside final : public Attempt {
  public:
   Outside(Session& session, uint32_t method, std::string body, Work work)
       : Attempt(session, session.timeoutMs(work)), method_(method), body_(std::move(body)) {
-    // A change of definitions is not given up half-way: the server has files that go with it.
-    mayCancelConnect_ = !isDefinition(method);
-    // Without its answer nobody knows a new blob, to discard it; it is not long in coming.
+    // A change of definitions is not given up half-way, since the server changes files along with it.
+    mayCancelConnect_ = !changesDefinition(method);
+    // A new blob can only be discarded by the number in the answer, which does not take long.
     mayCancelAnswer_ = mayCancelConnect_ && method != Method::WRITE_BLOB;
     isRepeatable_ = isRepeatable(method);
   }
 
  protected:
   std::vector<client::Request> requests(client::CallOptions& /*options*/) override {
-    return {{method_, isRepeatable_ ? body_ : std::move(body_)}};  // what is moved is not sent again
+    return {{method_, isRepeatable_ ? body_ : std::move(body_)}};  // a body that is moved is not sent again
   }
 
  private:
@@ -391,18 +356,18 @@ int Session::callOutside(uint32_t method, std::string body, Reply& reply, Work w
     case Attempt::Ending::FAILED:
       return attempt.error();
     default:
-      return failedAlone(attempt.failure());
+      return failAlone(attempt.failure());
   }
 }
 
-int Session::failedAlone(const client::Failure& failure) {
+int Session::failAlone(const client::Failure& failure) {
   const int error = fail(failure);
-  if (failure.code == ErrorCode::DEADLOCK || (begun_ && endsTransaction(failure.code)))
-    return die(HA_ERR_LOCK_DEADLOCK);
+  if (failure.code == ErrorCode::DEADLOCK || (isOpenOnHost_ && endsTransaction(failure.code)))
+    return failTransaction(HA_ERR_LOCK_DEADLOCK);
   return error;
 }
 
-client::CallPointer Session::ahead(uint32_t method, std::string body) {
+client::CallPointer Session::sendAhead(uint32_t method, std::string body) {
   client::CallOptions options;
   options.timeoutMs = timeoutMs();
   options.epoch = epoch_;
@@ -419,128 +384,22 @@ client::CallPointer Session::askLater(uint32_t method, std::string body) {
 
 int Session::wait(const client::CallPointer& call, Reply& reply) {
   reply.call = call;
-  if (!waitFor(call, true)) return failedAlone(client::failureOf(call));
+  if (!waitFor(call, true)) return failAlone(client::failureOf(call));
   reply.body = client::replyBody(call, 0);
   return 0;
 }
 
-bool Session::take(const client::CallPointer& call, Reply& reply) {
+bool Session::waitAlone(const client::CallPointer& call, Reply& reply) {
   reply.call = call;
   if (!waitFor(call, true)) return false;
   reply.body = client::replyBody(call, 0);
   return true;
 }
 
-void Session::later(uint32_t method, std::string body) {
+void Session::sendLater(uint32_t method, std::string body) {
   client::CallOptions options;
   options.epoch = epoch_;
   host().sendLater(stream_, {{method, std::move(body)}}, options);
-}
-
-int Session::write(RowOwner& owner, const RowsToWrite& write) {
-  if (dead_) return HA_ERR_LOCK_DEADLOCK;
-  wrote_ = true;
-  const bool isAwaited = write.mayWait == MayWait::NOT;
-  const size_t mostBytes =
-      std::min<size_t>(variables::writeBufferBytes(), std::max(host().maxBodyBytes(), 8192u) / 2);
-  if (waitingBytes_ > 0 && waitingBytes_ + write.rows.size() > mostBytes) {
-    if (const int error = flush()) return error;
-  }
-  Waiting* last = waiting_.empty() ? nullptr : &waiting_.back();
-  const bool joins = last && !isAwaited && last->owner == &owner && last->method == write.method &&
-                     last->statement == statement_ && last->mayWait == write.mayWait &&
-                     last->duplicateLock == write.duplicateLock && last->valuesEpoch == write.valuesEpoch;
-  if (!joins) {
-    Waiting waiting;
-    waiting.method = write.method;
-    waiting.statement = statement_;
-    waiting.owner = isAwaited ? nullptr : &owner;
-    waiting.table = write.table;
-    waiting.version = write.version;
-    waiting.mayWait = write.mayWait;
-    waiting.duplicateLock = write.duplicateLock;
-    waiting.firstRowNumber = thd_->get_stmt_da()->current_row_for_warning();
-    waiting.valuesEpoch = write.valuesEpoch;
-    last = &waiting_.emplace_back(std::move(waiting));
-  }
-  last->body.append(write.rows);
-  last->blobs.insert(last->blobs.end(), newBlobs_.begin(), newBlobs_.end());
-  waitingBlobs_ += newBlobs_.size();
-  newBlobs_.clear();
-  last->autoIncrementSeen = std::max(last->autoIncrementSeen, write.autoIncrementSeen);
-  noteRow(*last, write.hasInsertId);
-  waitingBytes_ += write.rows.size();
-  if (isAwaited || waitingBytes_ >= mostBytes || waitingBlobs_ >= MOST_BLOBS) return flush();
-  if (write.mayWait == MayWait::UNTIL_STATEMENT) listen();
-  return 0;
-}
-
-// The server takes the row for done when it waits, and its generated value for LAST_INSERT_ID().
-void Session::noteRow(Waiting& waiting, bool hasInsertId) {
-  const bool givesInsertId = thd_->first_successful_insert_id_in_cur_stmt == 0 && hasInsertId;
-  if (givesInsertId && !waiting.insertIdRow) waiting.insertIdRow = waiting.rows;
-  waiting.rows++;
-}
-
-// A waiting row was refused: if the value for LAST_INSERT_ID() was its own or of a row behind it, there is
-// none.
-void Session::forgetInsertId(size_t place) {
-  Duplicate duplicate{};
-  if (!duplicateOf(failure_, duplicate)) duplicate.row = 0;
-  for (size_t other = place; other < waiting_.size(); ++other) {
-    const std::optional<uint32_t> row = waiting_[other].insertIdRow;
-    if (row && (other > place || duplicate.row <= *row)) thd_->first_successful_insert_id_in_cur_stmt = 0;
-  }
-}
-
-bool Session::hasDueRows() const {
-  return std::any_of(waiting_.begin(), waiting_.end(),
-                     [](const Waiting& waiting) { return waiting.mayWait != MayWait::UNTIL_COMMIT; });
-}
-
-int Session::flushStatement() {
-  return isInMultiStatement() && !thd_->is_error() && hasDueRows() ? flush() : 0;
-}
-
-bool Session::isForestalled(Sql_condition::enum_warning_level level) {
-  const Diagnostics_area* told = thd_->get_stmt_da();
-  // Behind the last warning that is kept, nobody sees which ones there are.
-  const bool isKept =
-      level == Sql_condition::WARN_LEVEL_ERROR || told->cond_count() < thd_->variables.max_error_count;
-  if (isForestalling_ || dead_ || told->is_error() || thd_kill_level(thd_) != THD_IS_NOT_KILLED || !isKept ||
-      !hasDueRows()) {
-    return false;
-  }
-  isForestalling_ = true;
-  const int error = flush();
-  if (error) raise(error);
-  isForestalling_ = false;
-  return error != 0;
-}
-
-void Session::listen() {
-  if (isListening_) return;
-  thd_->push_internal_handler(&conditions_);
-  isListening_ = true;
-}
-
-// Handlers are a stack. Where another one is on top, this one stays below it until a later statement ends.
-void Session::stopListening() {
-  if (!isListening_ || thd_->get_internal_handler() != &conditions_) return;
-  thd_->pop_internal_handler();
-  isListening_ = false;
-}
-
-int Session::flush() {
-  if (waiting_.empty()) return 0;
-  Reply ignored;
-  return run(0, {}, ignored);
-}
-
-void Session::forget(const RowOwner& owner) {
-  for (Waiting& waiting : waiting_) {
-    if (waiting.owner == &owner) waiting.owner = nullptr;
-  }
 }
 
 }  // namespace vamos::mariadb

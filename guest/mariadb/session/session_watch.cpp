@@ -89,17 +89,17 @@ void SessionWatch::endAbandoned(uint64_t nowMs) {
 }
 
 bool SessionWatch::unblockReplication(uint64_t nowMs) {
-  bool replicates = false;
+  bool isReplicating = false;
   for (Session* session : sessions_) {
-    if (!session->replicates()) continue;
-    replicates = true;
+    if (!session->isReplicating()) continue;
+    isReplicating = true;
     const uint64_t since = session->waitingSinceMs();
     if (since == 0 || nowMs < since + REPLICATION_PATIENCE_MS) continue;
     for (Session* other : sessions_) {
-      if (other != session) other->mayBlock(session->thd());
+      if (other != session) other->reportWait(session->thd());
     }
   }
-  return replicates;
+  return isReplicating;
 }
 
 }  // namespace vamos::mariadb

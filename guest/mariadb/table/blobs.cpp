@@ -28,7 +28,7 @@ int SessionBlobs::write(std::string_view data, uint64_t& blob) {
     if (error) return error;
     wire::BlobWritten written;
     if (!wire::BlobWritten::decode(reply.body, written) || written.blob == 0) return HA_ERR_INTERNAL_ERROR;
-    if (blob == 0) session_.noteBlob(written.blob);
+    if (blob == 0) session_.addBlob(written.blob);
     blob = written.blob;
     data.remove_prefix(chunk.size());
   } while (!data.empty());

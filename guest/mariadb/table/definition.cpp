@@ -132,7 +132,7 @@ bool isSameDefinition(const TABLE_SHARE& share, const Codec& codec, const wire::
 }
 
 int callDefinition(Session& session, uint32_t method, std::string body) {
-  if (!session.hasBegun() && !session.isDead()) {
+  if (!session.isOpenOnHost() && !session.mustRollBack()) {
     Reply reply;
     return session.callAlone(method, std::move(body), reply);
   }
