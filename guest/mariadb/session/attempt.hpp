@@ -10,16 +10,16 @@
 
 namespace vamos::mariadb {
 
-// Something that a session wants the host to do. make() connects where that is needed, sends the requests and
-// waits for the answer; where the session with the host was lost, it does so again if the host then does
-// nothing twice. Derived classes say what is sent, and how it is found out whether the host has done
-// something whose answer never came.
+// Something that a session wants the host to do. make() connects if need be, sends the requests and waits for
+// the answer. If the session with the host is lost meanwhile, it does so again, unless the host could then do
+// something twice. Derived classes say what is sent, whether it may be sent again, and how to find out what
+// the host has done if its answer never came.
 class Session::Attempt {
  public:
   enum class Ending {
     DONE,      // The host has done it.
-    AGAIN,     // The session was lost and the host has not done it: it is made again.
-    LOST,      // The same, but it can't be made again.
+    AGAIN,     // The session was lost and the host has not done it. It is made again.
+    LOST,      // The session was lost and the host has not done it, but it can't be made again.
     GIVEN_UP,  // The statement was killed, or waited for too long. The session goes on.
     REFUSED,   // The host says that it failed.
     FAILED,    // It was not sent, or whether the host has done it is not known: error() says more.
@@ -39,36 +39,37 @@ class Session::Attempt {
   Attempt(const Attempt&) = delete;
   Attempt& operator=(const Attempt&) = delete;
 
-  // Returns no AGAIN.
+  // Attempts it until it ends in something else than AGAIN.
   Ending make();
 
-  // No transaction was open on the host when the requests were sent: they are all there is of one.
+  // No transaction was open on the host when the requests were sent, so they are all of their transaction.
   bool isWhole() const { return isWhole_; }
   const client::CallPointer& call() const { return call_; }
   // The host answered that it has done it. Otherwise failure() says why it did not, or why no answer came.
   bool isAnswered() const { return failure_.code == ErrorCode::OK; }
   const client::Failure& failure() const { return failure_; }
-  // It was sent in an earlier session, too.
+  // It was attempted before in a session that was lost.
   bool wasRepeated() const { return wasRepeated_; }
-  // FAILED: the error for the server.
+  // The server's error, if the attempt ended in FAILED.
   int error() const { return error_; }
 
  protected:
-  // Before it is sent in the session that is there: an error lets it fail.
+  // Is called before the requests are sent in the present session. An error keeps them from being sent.
   virtual int check() { return 0; }
   virtual std::vector<client::Request> requests(client::CallOptions& options) = 0;
-  // No answer came (failure_). Finds out whether the host has done it, or fails with an error if that can't
-  // be known.
+  // Finds out whether the host has done it after no answer came (failure_). Returns an error if that can't be
+  // known.
   virtual int findOutcome(bool& /*isDone*/) { return 0; }
 
   Session& session_;
   client::Failure failure_;
-  // Whether a kill of the statement ends the wait for a session, and that for the answer.
+  // A kill of the statement ends the wait for a session, and the wait for the answer.
   bool mayCancelConnect_ = true;
   bool mayCancelAnswer_ = true;
-  // Made again after a loss, it is done once. Nothing that an open transaction did can be made again.
+  // It may be made again after a loss. This counts for what isWhole() only: what an open transaction did
+  // before can't be made again.
   bool isRepeatable_ = false;
-  // The bytes of the last request, where what waits in the session goes ahead of it.
+  // The last request's bytes, if what waits in the session goes ahead of it in the same chain.
   std::optional<size_t> lastBytes_;
 
  private:

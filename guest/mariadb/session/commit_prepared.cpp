@@ -26,12 +26,15 @@ using wire::Method;
 
 namespace {
 
+// How long a try to finish what was left undone may wait for the host.
 constexpr uint32_t RETRY_MS = 2000;
+// Bytes of an xid before its two parts.
 constexpr size_t HEADER_BYTES = 10;
-// Of the XA specification.
+// Error numbers of the XA specification.
 constexpr int XAER_RMFAIL = -7;
 constexpr int XAER_NOTA = -4;
 
+// The end of a prepared transaction that is to be made when the host is back.
 struct Unfinished {
   uint32_t stream;
   std::string xid;
@@ -39,16 +42,16 @@ struct Unfinished {
   wire::Durability durability;
 };
 
-std::mutex mutex;  // of what follows
+std::mutex mutex;  // guards what follows
 std::vector<Unfinished> unfinished;
-std::multiset<std::string> ofConnections;  // the xids of PreparedXid
+std::multiset<std::string> ofConnections;  // the xids of all PreparedXid
 // XA transactions that were prepared before the guest's memory was rolled back, for the server's clients to
 // end.
 std::vector<XID> leftBehind;
-std::vector<XID> recovered;  // that the server has not taken yet
-bool isListed = false;
+std::vector<XID> recovered;  // xids that recover() has still to give to the server
+bool isListed = false;       // recover() has asked the host and not given all yet
 
-std::mutex finishing;  // one thread does what is remembered
+std::mutex finishing;  // is held by the one thread that makes the ends
 std::atomic<size_t> unfinishedCount{0};
 std::atomic<bool> hasLeftBehind{false};
 std::atomic<bool> missedRecovery{false};
@@ -70,15 +73,16 @@ Ended tryToEnd(const Unfinished& end, uint32_t timeoutMs, client::Failure& failu
     if (host().wait(call)) return Ended::NOW;
     failure = client::failureOf(call);
     if (failure.code == ErrorCode::PREPARED_MISSING) {
-      // What was sent before a rollback of the guest's memory was noticed has not been done.
+      // A request that was sent before a rollback of the guest's memory was noticed has ended nothing.
       return isFirst || host().renewals() != renewals ? Ended::BEFORE : Ended::NOW;
     }
     if (failure.code != ErrorCode::SESSION_LOST || leftMs == 1) return Ended::NOT_YET;
   }
 }
 
-// All that the host has prepared. A session may end before the answer comes, since host and server often
-// start at the same time: it is asked for again until the time is over. False: the host can't be asked.
+// Lists all transactions that the host has prepared. A session may end before the answer comes, since host
+// and server often start at the same time, so the host is asked again until the time is over. Returns false
+// if it can't be asked.
 bool listPrepared(uint32_t timeoutMs, std::vector<XID>& list, client::Failure& failure) {
   const uint64_t untilMs = nowMs() + timeoutMs;
   client::CallPointer call;
@@ -104,7 +108,7 @@ bool listPrepared(uint32_t timeoutMs, std::vector<XID>& list, client::Failure& f
   return true;
 }
 
-// The server started without the host: XA transactions become known to it now.
+// The server has started without the host, and learns of XA transactions only now.
 void recoverLate() {
   std::vector<XID> list;
   client::Failure failure;
@@ -129,8 +133,8 @@ void recoverLate() {
   }
 }
 
-// The guest's memory was rolled back. What the server had prepared since, and not ended, is in no binary log
-// any more: it is rolled back.
+// Rolls back what the server had prepared, and not ended, in a state that is gone because the guest's memory
+// was rolled back: the binary log has no such transactions any more.
 void endLeftBehind() {
   const uint32_t renewals = host().renewals();
   if (renewals == renewalsSeen) return;
@@ -165,8 +169,8 @@ void endLeftBehind() {
   }
 }
 
-// The server does not take one whose xid a connection uses for a transaction that it has begun, so they are
-// given to it again and again.
+// Gives XA transactions to the server, for its clients to end. It does not take one whose xid a connection
+// uses for a transaction that it has begun, so this is done again and again.
 void showLeftBehind() {
   std::lock_guard lock(mutex);
   for (XID& xid : leftBehind) xid_cache_insert(&xid);
@@ -238,7 +242,8 @@ Ended endPrepared(uint32_t stream, const std::string& xid, bool isCommit, wire::
   Unfinished end{stream, xid, isCommit, durability};
   const Ended ended = tryToEnd(end, timeoutMs, failure);
   if (ended == Ended::NOT_YET) {
-    // It was prepared before, so nothing of it is on its way on the connection's stream.
+    // A transaction that is committed was prepared before, so no request for it is under way on the
+    // connection's stream.
     if (isCommit) end.stream = serviceStream();
     std::lock_guard lock(mutex);
     unfinished.push_back(end);
@@ -265,13 +270,14 @@ void finishPrepared() {
   }
   for (const Unfinished& end : ends) {
     client::Failure failure;
-    // What the connection does next may wait for this transaction's locks, and its stream with it: so another
-    // stream comes first. But a PREPARE that was not waited for may still be on its way on the connection's.
+    // On the connection's own stream the end could stand behind a request that waits for the transaction's
+    // locks, so another stream is tried first. But a PREPARE that was given up may still be under way on the
+    // connection's, so that one is tried when the transaction is not found.
     const Unfinished apart{serviceStream(), end.xid, end.isCommit, end.durability};
     Ended ended = tryToEnd(apart, RETRY_MS, failure);
     if (ended == Ended::BEFORE && end.stream != apart.stream) ended = tryToEnd(end, RETRY_MS, failure);
     if (ended == Ended::NOT_YET) {
-      // One whose stream is busy keeps no others from their end.
+      // A transaction whose stream is busy does not keep others from their end.
       if (failure.code == ErrorCode::DEADLINE_EXCEEDED) continue;
       return;
     }
@@ -283,11 +289,12 @@ void finishPrepared() {
 
 size_t unfinishedPrepared() { return unfinishedCount; }
 
-// Called until it gives fewer than asked for; a second round of the server lists what is left then.
+// The server calls this until it gets fewer than it asks for. A second round of calls lists what is still
+// prepared then.
 int recover(handlerton*, XID* list, uint length) {
   std::lock_guard lock(mutex);
   if (!isListed) {
-    // A start waits for the host once, not again in the server's second round.
+    // The start of a server waits for the host once, and not again in the second round.
     const uint32_t waitMs = opt_bin_log && !missedRecovery
                                 ? std::max(variables::recoveryTimeoutSeconds() * 1000, 1u)
                                 : variables::connectTimeoutMs();

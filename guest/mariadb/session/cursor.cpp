@@ -43,7 +43,8 @@ int Cursor::open(Session& session, const wire::OpenCursor& request) {
   const int error = inTransaction_ ? session.call(wire::Method::OPEN_CURSOR, request.encode(), reply)
                                    : session.callAlone(wire::Method::OPEN_CURSOR, request.encode(), reply);
   if (!error) return take(reply);
-  // It may be open, under a number that nobody heard.
+  // It may be open on the host, under a number that was not heard. Without a number
+  // the host closes all cursors that the stream has open outside of a transaction.
   if (!inTransaction_ && isGivenUp(session.failure().code)) {
     session.sendLater(wire::Method::CLOSE_CURSOR, wire::CloseCursor{}.encode());
   }
@@ -64,8 +65,8 @@ int Cursor::take(const Reply& reply) {
   return 0;
 }
 
-// Locking windows double from what came, but begin small behind a first one that had all rows of a LIMIT;
-// others grow faster, to as much as the channel takes well.
+// The windows of a locking scan double in size. They begin small after a first one that was to have all rows
+// of a LIMIT. Others grow faster, to a size that suits the channel.
 uint32_t Cursor::nextWindowBytes(Session& session) {
   const uint32_t most = variables::maxWindowBytes(session.thd());
   const size_t size = windowBytes_ == 0 ? 0 : window_.size();
@@ -87,7 +88,7 @@ int Cursor::next(Session& session, Row& row) {
       error = inTransaction_ ? session.call(wire::Method::FETCH, std::move(body), reply)
                              : session.callAlone(wire::Method::FETCH, std::move(body), reply);
     }
-    // Where it was given up, the cursor is open still.
+    // After a request that was given up the cursor is still open.
     if (!error) error = take(reply);
     if (error) return error;
   }
@@ -100,7 +101,7 @@ int Cursor::next(Session& session, Row& row) {
 
 void Cursor::close(Session& session) {
   if (ahead_ && number_ == 0) {
-    // It may be open, and only its answer says under which number.
+    // It may be open on the host, and only the answer tells its number.
     Reply reply;
     if (session.wait(ahead_, reply) == 0) take(reply);
   }

@@ -12,17 +12,19 @@ namespace vamos::mariadb {
 class Session;
 struct Reply;
 
-// A row as the host gave it. The bytes stand in the window that it came in.
+// A row as the host sent it. Its bytes live in the window that it came in.
 struct Row {
   std::string_view bytes;
-  std::string_view primaryKey;  // where the request asked for keys
-  bool isUnlocked = false;      // a semi-consistent scan gave it without a lock: another transaction has it
+  std::string_view primaryKey;  // empty unless the request asked for keys
+  // A semi-consistent scan read the row without a lock, since another transaction has locked it.
+  bool isUnlocked = false;
 };
 
-// Takes a window (FORMATS.md) apart. It is checked row by row: the host may send anything.
+// Reads the rows of a window (FORMATS.md) that came from the host, and checks each: the host may send
+// anything.
 class Window {
  public:
-  // The bytes live as long as the call.
+  // `bytes` live as long as the call.
   void assign(client::CallPointer call, std::string_view bytes, bool withKeys, bool lastUnlocked = false) {
     call_ = std::move(call);
     bytes_ = bytes;
@@ -31,10 +33,11 @@ class Window {
     lastUnlocked_ = lastUnlocked;
   }
   bool atEnd() const { return offset_ == bytes_.size(); }
-  // Bytes that were taken, and all.
+  // How many bytes were read, and how many there are.
   size_t offset() const { return offset_; }
   size_t size() const { return bytes_.size(); }
-  // 0; HA_ERR_KEY_NOT_FOUND: no such row (GET); HA_ERR_INTERNAL_ERROR: not a window. Not at its end.
+  // Reads the next row. Returns 0, HA_ERR_KEY_NOT_FOUND if a GET found no such row, or HA_ERR_INTERNAL_ERROR
+  // if the bytes are no window. Must not be called at the window's end.
   int next(Row& row);
 
  private:
@@ -45,22 +48,23 @@ class Window {
   bool lastUnlocked_ = false;
 };
 
-// A scan of one index on the host, in windows of rows that grow. A plain one has its next window asked for
-// while the rows of this one are read; a locking one asks for a row first, then for a little more each time,
-// so that few rows are locked which nobody reads.
+// A scan of one index on the host, in windows of rows that grow. A plain scan asks for the next window while
+// the rows of this one are read. A locking scan asks for one row first, and then for a little more each time,
+// so that it locks few rows which are not read.
 class Cursor {
  public:
-  // Opens it and reads the first window; windowBytes of the request says how large that is, and whether it is
-  // read in the transaction its scope. Where that window has firstRows nobody may want more, so the next one
-  // is not asked for ahead. 0 or an error of handler.h.
+  // Opens the cursor and reads the first window. The request's windowBytes says how large that is, and its
+  // scope whether it is read in the transaction. If the request has firstRows, the statement may want no
+  // more, so the next window is not asked for ahead. Returns 0 or an error of handler.h.
   int open(Session& session, const wire::OpenCursor& request);
-  // The same without waiting, where nothing has to go first: the first next() meets its error.
+  // Opens the cursor without waiting for an answer. No other request must have to go first. The first next()
+  // returns an error of it.
   void openAhead(Session& session, const wire::OpenCursor& request);
-  // HA_ERR_END_OF_FILE: no more.
+  // Reads the next row. Returns HA_ERR_END_OF_FILE if there is none.
   int next(Session& session, Row& row);
-  // Rows of the window that nobody took: a locking scan gives them back where the isolation lets it.
+  // The rows of the window that were not read. A locking scan unlocks them if the isolation allows it.
   Window& rest() { return window_; }
-  // The host hears of it with what is sent next.
+  // The host is told with what is sent next.
   void close(Session& session);
   bool isOpen() const { return isOpen_; }
 
@@ -71,7 +75,7 @@ class Cursor {
 
   Window window_;
   client::CallPointer ahead_;
-  uint32_t number_ = 0;  // at the host; 0: it is at its end
+  uint32_t number_ = 0;  // the host's number for the cursor; 0: it has no more rows
   uint32_t windowBytes_ = 0;
   bool isOpen_ = false;
   bool isLocking_ = false;

@@ -10,7 +10,7 @@
 namespace vamos::mariadb {
 namespace {
 
-// How soon a backup that is killed while it waits ends.
+// How soon a backup that waits notices that it was killed.
 constexpr std::chrono::milliseconds killCheck{100};
 
 std::mutex mutex;

@@ -13,13 +13,14 @@ class LoneCommit {
   LoneCommit(const LoneCommit&) = delete;
   LoneCommit& operator=(const LoneCommit&) = delete;
 
+  // Otherwise a backup is running, and the statement must commit with the server's COMMIT.
   bool isAllowed() const { return isAllowed_; }
 
  private:
   const bool isAllowed_;
 };
 
-// The handlerton's functions. The first one waits for the lone commits that are under way.
+// Functions of the handlerton. The first one waits for the lone commits that are under way.
 void prepareForBackup();
 void endBackup();
 

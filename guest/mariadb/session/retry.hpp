@@ -5,10 +5,10 @@
 
 namespace vamos::mariadb {
 
-// How often a request is sent that may be made again: a session may be lost again meanwhile.
+// How often a request is sent, at most, if its session is lost each time.
 constexpr int ATTEMPTS = 4;
 
-// Of the steady clock.
+// The time of the steady clock.
 inline uint64_t nowMs() {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());

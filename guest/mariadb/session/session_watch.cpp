@@ -13,10 +13,12 @@ namespace vamos::mariadb {
 
 namespace {
 
+// How often the thread looks at the sessions.
 constexpr std::chrono::milliseconds LOOK_EACH{500};
 constexpr std::chrono::milliseconds LOOK_EACH_REPLICATING{50};
+// How long a session has waited when the thread looks whether its client is gone.
 constexpr uint64_t PATIENCE_MS = 500;
-// The host does not say whose lock is waited for, so that the wait has to look like one for a lock.
+// The host does not say whose lock a request waits for. A wait of this length is taken for a wait for a lock.
 constexpr uint64_t REPLICATION_PATIENCE_MS = 50;
 
 bool isClientGone(THD* thd) {
@@ -69,15 +71,15 @@ void SessionWatch::run() {
   my_thread_end();
 }
 
-// Statements finish them, too, before they use a session, but those that wait already for the locks of such a
-// transaction can't, and on an idle server there are none.
+// Statements finish prepared transactions, too, before they use a session. But statements that wait for the
+// locks of such a transaction can't, and an idle server has no statements.
 void SessionWatch::finishPreparedIfConnected() {
   if (!hasPreparedToFinish()) return;
   client::Failure ignored;
   if (host().connect(1, ignored) != 0) finishPrepared();
 }
 
-// A session is among these while its THD lives.
+// A session is in sessions_ no longer than its THD lives.
 
 void SessionWatch::endAbandoned(uint64_t nowMs) {
   for (Session* session : sessions_) {

@@ -10,10 +10,13 @@ namespace vamos::mariadb {
 
 class Session;
 
-// All sessions. A thread here looks after those that wait for the host: the server looks at a client's socket
-// only between statements, so what a client waited for that went away is ended here; and threads of parallel
-// replication must not wait for locks of those that are to be committed after them. It also ends prepared
-// transactions whose end found no host, once the host is back.
+// Knows all sessions, and has a thread that looks after those that wait for the host:
+// - The server looks at a client's socket only between statements. The thread ends a statement whose client
+// has
+//   gone away.
+// - Threads of parallel replication must not wait for locks of transactions that are to be committed after
+//   theirs. The thread tells the server who waits.
+// The thread also ends prepared transactions whose end found no host, once the host is back.
 class SessionWatch {
  public:
   SessionWatch();
@@ -26,17 +29,17 @@ class SessionWatch {
   void run();
   static void finishPreparedIfConnected();
   void endAbandoned(uint64_t nowMs);
-  // Whether there is replication at all.
+  // Returns whether any session applies transactions for replication.
   bool unblockReplication(uint64_t nowMs);
 
-  std::mutex mutex_;  // of what follows
+  std::mutex mutex_;  // guards what follows
   std::unordered_set<Session*> sessions_;
   bool isEnding_ = false;
   std::condition_variable ending_;
   std::thread thread_;
 };
 
-// From the plugin's start to its end.
+// Exists from the plugin's start to its end.
 SessionWatch& watch();
 
 }  // namespace vamos::mariadb

@@ -13,7 +13,7 @@ namespace vamos::mariadb {
 
 namespace {
 
-// A chain does not get longer by requests about savepoints between which no rows were written.
+// If more requests wait than this, they are sent before another savepoint is set.
 constexpr size_t MOST_WAITING = 1000;
 
 std::string savepointBody(wire::SavepointAction action, uint64_t number) {

@@ -5,17 +5,17 @@
 
 namespace vamos::mariadb {
 
-// SHOW STATUS LIKE 'vamos%'.
+// What SHOW STATUS LIKE 'vamos%' shows.
 extern st_mysql_show_var statusVariables[];
 
-// Vamos_pushed_conditions: conditions of which the host evaluates all or a part.
+// Counts a condition of which the host evaluates all or a part (Vamos_pushed_conditions).
 void countPushedCondition();
-// Vamos_pushed_aggregates: SELECTs of one table whose aggregates the host computes.
+// Counts a SELECT of one table whose aggregates the host computes (Vamos_pushed_aggregates).
 void countPushedAggregates();
-// Vamos_pushed_changes: UPDATEs and DELETEs that the host does by itself.
+// Counts an UPDATE or DELETE that the host makes by itself (Vamos_pushed_changes).
 void countPushedChange();
 
-// SHOW ENGINE VAMOS STATUS: the connection, and what went over it.
+// Prints the connection, and what went over it, for SHOW ENGINE VAMOS STATUS.
 bool showStatus(handlerton* hton, THD* thd, stat_print_fn* print, ha_stat_type type);
 
 }  // namespace vamos::mariadb
