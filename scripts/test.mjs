@@ -124,7 +124,7 @@ async function nativeTests(folder, ...options) {
 
 /** What has threads of its own, under ThreadSanitizer. */
 async function threadTests() {
-  const names = testNames(/client_\w+_test\.cpp$/);
+  const names = testNames(/(client_\w+|cache_threads)_test\.cpp$/);
   const options = ['-DCMAKE_BUILD_TYPE=Debug', '-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1'];
   await cmake('build/threads', ['-DVAMOS_TESTS=ON', '-DVAMOS_SANITIZE_THREADS=ON', ...options], names);
   return runNativeTests('build/threads', names);

@@ -10,6 +10,7 @@ export const ORDERS: readonly (readonly (readonly string[])[])[] = [
     ['native/protocol'],
     ['native/wire'],
     ['native/channel', 'native/files', 'native/engine'],
+    ['native/cache'],
     ['native/client', 'native/store'],
     ['native/addon'],
     ['native/test', 'native/fuzz'],

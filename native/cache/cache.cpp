@@ -1,0 +1,230 @@
+#include "cache/cache.hpp"
+
+#include <algorithm>
+
+#include "engine/keys.hpp"
+
+namespace vamos::cache {
+namespace {
+
+// A space with its place among the others.
+constexpr uint64_t bytesForSpace = allocatedBytes(sizeof(Space)) + allocatedBytes(4 * sizeof(void*));
+// A commit, or a fill, may take one part in so many of the cache.
+constexpr uint64_t shareOfLimit = 4;
+// Nodes that are settled under one hold of the mutex.
+constexpr size_t settledTogether = 64;
+
+}  // namespace
+
+Found Cache::get(std::string_view key, uint64_t at, std::string& value) {
+  const std::lock_guard guard(mutex_);
+  Space* space = find(key);
+  const Found found = space == nullptr ? Found::UNKNOWN : space->get(key, at, value);
+  (found == Found::UNKNOWN ? counts_.misses : counts_.hits)++;
+  return found;
+}
+
+Found Cache::next(std::string_view from, std::string_view high, uint64_t at, size_t maxCount,
+                  Entries& entries) {
+  entries.clear();
+  const std::lock_guard guard(mutex_);
+  Space* space = find(from);
+  const Found behind = space == nullptr ? Found::UNKNOWN : space->next(from, high, at, maxCount, entries);
+  (behind == Found::UNKNOWN && entries.count() == 0 ? counts_.misses : counts_.hits)++;
+  return behind;
+}
+
+Found Cache::previous(std::string_view before, std::string_view low, uint64_t at, size_t maxCount,
+                      Entries& entries) {
+  entries.clear();
+  const std::lock_guard guard(mutex_);
+  Space* space = find(low);
+  const Found behind =
+      space == nullptr ? Found::UNKNOWN : space->previous(before, low, at, maxCount, entries);
+  (behind == Found::UNKNOWN && entries.count() == 0 ? counts_.misses : counts_.hits)++;
+  return behind;
+}
+
+void Cache::fill(std::string_view key, uint64_t asOf, Found found, std::string_view value) {
+  if (found == Found::UNKNOWN) return;
+  const bool isSmall = value.size() <= Entries::maxBytes;
+  const State state = found == Found::ABSENT ? State::ABSENT : isSmall ? State::VALUE : State::UNKNOWN;
+  const std::string_view kept = isSmall ? value : std::string_view();
+  const std::lock_guard guard(mutex_);
+  if (!reserve(bytesForKey(key.size(), leafNodes_) + Version::bytesOf(kept.size()))) return;
+  Space& target = space(key);
+  if (mayFill(target, asOf)) check(key, target.fill(key, asOf, state, kept));
+}
+
+void Cache::fill(std::string_view low, std::string_view high, uint64_t asOf, const Entries& entries) {
+  uint64_t bytes = bytesForKey(low.size(), leafNodes_) + bytesForKey(high.size(), leafNodes_);
+  for (size_t i = 0; i < entries.count(); i++) {
+    const size_t valueBytes = entries[i].value.size();
+    bytes += bytesForKey(entries[i].key.size(), leafNodes_) +
+             Version::bytesOf(valueBytes <= Entries::maxBytes ? valueBytes : 0);
+  }
+  const std::lock_guard guard(mutex_);
+  if (bytes > limitBytes_ / shareOfLimit || !reserve(bytes)) return;
+  Space& target = space(low);
+  if (mayFill(target, asOf)) check(low, target.fill(low, high, asOf, entries));
+}
+
+bool Cache::hasRoom(uint64_t bytes) const {
+  const std::lock_guard guard(mutex_);
+  return memory_.usedBytes + bytes <= limitBytes_;
+}
+
+// To be asked after the eviction that made room for the fill: what was changed since may have gone.
+bool Cache::mayFill(const Space& space, uint64_t asOf) {
+  if (!isClosed_ && !space.isClosed && asOf >= space.lostSince && asOf >= lostSince_) return true;
+  counts_.lateFills++;
+  return false;
+}
+
+// Whom to believe is not known, so nothing of the space is.
+void Cache::check(std::string_view key, bool fits) {
+  if (fits) return;
+  counts_.contradictions++;
+  close(key);
+  if (!isAnnounced_) openAll(last_);
+}
+
+void Cache::begin(uint64_t last, uint64_t writtenBytes) {
+  const std::lock_guard guard(mutex_);
+  isAnnounced_ = true;
+  since_ = last + 1;
+  isLarge_ = writtenBytes > limitBytes_ / shareOfLimit;
+}
+
+void Cache::change(std::string_view key, const std::string_view* value) {
+  const bool isSmall = value != nullptr && value->size() <= Entries::maxBytes;
+  const State state = value == nullptr ? State::ABSENT : isSmall ? State::VALUE : State::UNKNOWN;
+  const std::string_view kept = isSmall ? *value : std::string_view();
+  const std::lock_guard guard(mutex_);
+  if (isLarge_ || !reserve(bytesForKey(key.size(), leafNodes_) + Version::bytesOf(kept.size()))) {
+    close(key);
+    return;
+  }
+  Space& target = space(key);
+  if (isClosed_ || target.isClosed) return;
+  Node& node = target.change(key, since_, state, kept);
+  if (pending_.empty() || pending_.back() != &node) pending_.push_back(&node);
+}
+
+void Cache::changeSpace(std::string_view spaceKey) {
+  const std::lock_guard guard(mutex_);
+  close(spaceKey);
+}
+
+void Cache::end(uint64_t sequence) {
+  for (size_t i = 0; i < pending_.size();) {
+    const std::lock_guard guard(mutex_);
+    for (const size_t until = std::min(i + settledTogether, pending_.size()); i < until; i++) {
+      pending_[i]->newest->since = sequence;
+      pending_[i]->isPending = false;
+    }
+  }
+  pending_.clear();
+  const std::lock_guard guard(mutex_);
+  isAnnounced_ = false;
+  last_ = sequence;
+  openAll(sequence);
+}
+
+void Cache::abandon() {
+  const std::lock_guard guard(mutex_);
+  for (Node* node : pending_) {
+    node->newest->state = State::UNKNOWN;
+    node->isPending = false;
+  }
+  pending_.clear();
+  isAnnounced_ = false;
+  openAll(latest);
+}
+
+void Cache::setLimitBytes(uint64_t bytes) {
+  const std::lock_guard guard(mutex_);
+  limitBytes_ = bytes;
+  reserve(0);
+}
+
+Cache::Counts Cache::counts() const {
+  const std::lock_guard guard(mutex_);
+  Counts counts = counts_;
+  counts.usedBytes = memory_.usedBytes;
+  return counts;
+}
+
+bool Cache::isSound() const {
+  const std::lock_guard guard(mutex_);
+  uint64_t bytes = spaces_.size() * bytesForSpace;
+  for (const auto& [number, space] : spaces_) {
+    if (!space->isInOrder()) return false;
+    bytes += space->countBytes();
+  }
+  return bytes == memory_.usedBytes;
+}
+
+Space* Cache::find(std::string_view key) {
+  const auto found = isClosed_ ? spaces_.end() : spaces_.find(store::bigEndian32(key));
+  return found == spaces_.end() ? nullptr : found->second.get();
+}
+
+Space& Cache::space(std::string_view key) {
+  std::unique_ptr<Space>& place = spaces_[store::bigEndian32(key)];
+  if (!place) {
+    place = std::make_unique<Space>(memory_, std::string(key.substr(0, sizeof(uint32_t))));
+    memory_.usedBytes += bytesForSpace;
+  }
+  return *place;
+}
+
+// Room for a space more, and so many bytes in it. Each round over all leaves counts down the uses of what it
+// leaves.
+bool Cache::reserve(uint64_t bytes) {
+  const uint64_t wantedBytes = bytes + bytesForSpace;
+  size_t steps = (Node::mostUses + 2) * (memory_.order.size() + 1);
+  while (memory_.usedBytes + wantedBytes > limitBytes_ && steps-- > 0 && !memory_.order.empty()) {
+    if (memory_.hand == memory_.order.end()) memory_.hand = memory_.order.begin();
+    Leaf& leaf = **memory_.hand++;
+    counts_.evictions += leaf.space.evict(leaf);
+  }
+  if (memory_.usedBytes + wantedBytes <= limitBytes_) return true;
+  // What is left are empty spaces, and what is announced.
+  std::vector<uint32_t> empty;
+  for (const auto& [number, space] : spaces_) {
+    if (space->isEmpty() && !space->isClosed) empty.push_back(number);
+  }
+  for (const uint32_t number : empty) erase(number);
+  return memory_.usedBytes + wantedBytes <= limitBytes_;
+}
+
+// Nothing of the space is known, or comes in, until the commit is settled.
+void Cache::close(std::string_view key) {
+  if (Space* known = find(key); known != nullptr || reserve(0)) {
+    if (isClosed_) return;
+    Space& target = space(key);
+    if (!std::exchange(target.isClosed, true)) closed_.push_back(store::bigEndian32(key));
+  } else {
+    isClosed_ = true;
+  }
+}
+
+void Cache::openAll(uint64_t lostSince) {
+  if (closed_.empty() && !isClosed_) return;
+  for (const uint32_t number : closed_) erase(number);
+  closed_.clear();
+  while (std::exchange(isClosed_, false)) {
+    while (!spaces_.empty()) erase(spaces_.begin()->first);
+  }
+  lostSince_ = std::max(lostSince_, lostSince);
+}
+
+void Cache::erase(uint32_t space) {
+  const auto found = spaces_.find(space);
+  lostSince_ = std::max(lostSince_, found->second->lostSince);
+  spaces_.erase(found);
+  memory_.usedBytes -= bytesForSpace;
+}
+
+}  // namespace vamos::cache
