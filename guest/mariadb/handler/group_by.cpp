@@ -79,7 +79,7 @@ class GroupBy final : public group_by_handler {
 bool GroupBy::takes(Item& item) {
   if (item.type() != Item::SUM_FUNC_ITEM || item.const_item()) return true;
   std::optional<Aggregation> aggregation =
-      Aggregation::make(static_cast<Item_sum&>(item), *plan_.table, *file().table_().codec);
+      Aggregation::make(static_cast<Item_sum&>(item), *plan_.table, *file().sharedTable().codec);
   if (!aggregation) return false;
   aggregations_.push_back(std::move(*aggregation));
   return true;
@@ -109,7 +109,7 @@ bool GroupBy::isOfFunctions(Item& item) const {
 
 bool GroupBy::compile(const Query& query) {
   if (Item* condition = evaluated(plan_, query)) {
-    const ProgramCompiler compiler(*plan_.table, *file().table_().codec);
+    const ProgramCompiler compiler(*plan_.table, *file().sharedTable().codec);
     if (!compiler.condition(condition, filter_)) return false;
   }
   List_iterator_fast<Item> functions(*query.select);
@@ -213,7 +213,7 @@ int ha_vamos::boundPlan(JOIN_TAB& plan, wire::OpenCursor& request) const {
 }
 
 // Locks that rows take as they are read would stay on all of them.
-bool ha_vamos::mayAggregate() const { return lock_ == wire::Lock::NONE && !modifies_ && !isUnseen_; }
+bool ha_vamos::mayAggregate() const { return lock_ == wire::Lock::NONE && !modifies_ && !unseen_.isTable; }
 
 int ha_vamos::readAggregates(wire::OpenCursor request, Reply& reply, std::string_view& answer) {
   const bool alone = isAllOfStatement() && session().readsAlone();

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "client/client.hpp"
+#include "mariadb/handler/current_row.hpp"
 #include "mariadb/handler/positions.hpp"
 #include "mariadb/session/cursor.hpp"
 #include "mariadb/session/session.hpp"
@@ -146,7 +147,7 @@ class ha_vamos final : public handler, private RowOwner {
   int check(THD* thd, HA_CHECK_OPT* options) override;
 
   // The table as this engine knows it; from open() to close().
-  Table& table_() const { return *share_; }
+  Table& sharedTable() const { return *share_; }
 
  private:
   // What a scan's bounds are for the calls that go on from its first row.
@@ -282,12 +283,10 @@ class ha_vamos final : public handler, private RowOwner {
   bool isReverse_ = false;
   std::string exactKey_;                 // of Bound::EXACT: what its keys begin with
   const key_range* rangeEnd_ = nullptr;  // while a range is opened
-  Row current_;                          // as last read; empty: none, or changed since
+  CurrentRow current_;
   std::string unwanted_;  // keys of rows whose locks go back with the next request: a key batch
   Positions positions_;
-  bool isSuspended_ = false;   // the scan was closed between two statements, and goes on behind current_
-  std::string suspendedKey_;   // of current_, then
-  std::string rememberedKey_;  // of current_, where it is one of positions_
+  bool isSuspended_ = false;  // the scan was closed between two statements, and goes on behind current_
 
   // Of a read of many ranges: keys of a unique index, or cursors.
   struct Ranges {
@@ -312,10 +311,12 @@ class ha_vamos final : public handler, private RowOwner {
     std::deque<Scan> scans;  // the first is the one being read
   } ranges_;
 
-  // Of an UPDATE or DELETE that the host does by itself.
-  wire::ChangeWhere direct_;
-  bool directIsOneRow_ = false;  // it finds no more
-  List<Item>* updateValues_ = nullptr;
+  // An UPDATE or DELETE that the host makes by itself.
+  struct DirectChange {
+    wire::ChangeWhere request;
+    bool findsOneRow = false;      // it finds one row at most
+    List<Item>* values = nullptr;  // what an UPDATE assigns
+  } direct_;
 
   // Of writes.
   std::string rows_;        // the batch that is being written
@@ -323,9 +324,13 @@ class ha_vamos final : public handler, private RowOwner {
   bool isWriting_ = false;
   bool isBulkInsert_ = false;         // the server says when its rows end
   std::optional<bool> leavesTraces_;  // what program::leavesTraces says of the statement
-  bool isUnseen_ = false;             // nobody sees the table yet: its rows are committed as they go
-  std::string unseenRows_;
-  uint64_t unseenIncrement_ = 0;
+  // Rows of a table that only this statement sees yet. They are committed without the statement's
+  // transaction, many in one batch.
+  struct UnseenRows {
+    bool isTable = false;  // the table is such a one
+    std::string batch;     // the rows that were not sent yet
+    uint64_t autoIncrementSeen = 0;
+  } unseen_;
   int incrementError_ = 0;  // why get_auto_increment gave no value
   // The sessions that the statement's auto-increment values, and numbers of the row, were reserved in.
   uint32_t incrementEpoch_ = 0;

@@ -39,7 +39,7 @@ bool hasColumn(const IndexFormat& index, uint32_t column) {
 }  // namespace
 
 int ha_vamos::info_push(uint kind, void* info) {
-  if (kind == INFO_KIND_UPDATE_VALUES) updateValues_ = static_cast<List<Item>*>(info);
+  if (kind == INFO_KIND_UPDATE_VALUES) direct_.values = static_cast<List<Item>*>(info);
   return 0;
 }
 
@@ -48,7 +48,7 @@ bool ha_vamos::mayChangeDirectly() const {
   THD* thd = ha_thd();
   LEX* lex = thd->lex;
   TABLE_LIST* use = table->pos_in_table_list;
-  return variables::pushesDown(thd) && lock_ == wire::Lock::EXCLUSIVE && modifies_ && !isUnseen_ &&
+  return variables::pushesDown(thd) && lock_ == wire::Lock::EXCLUSIVE && modifies_ && !unseen_.isTable &&
          !skipsLocked_ && (lex->sql_command == SQLCOM_UPDATE || lex->sql_command == SQLCOM_DELETE) &&
          !lex->ignore && use && lex->query_tables == use && !use->next_global && !use->has_period() &&
          !table->part_info && !table->versioned() && lex->first_select_lex()->order_list.elements == 0;
@@ -56,17 +56,17 @@ bool ha_vamos::mayChangeDirectly() const {
 
 // Of the condition, all of which was pushed: the filter and the rows to look at.
 bool ha_vamos::planDirect() {
-  direct_ = {};
-  direct_.table = share_->number;
-  direct_.version = share_->version;
-  directIsOneRow_ = false;
+  direct_.request = {};
+  direct_.request.table = share_->number;
+  direct_.request.version = share_->version;
+  direct_.findsOneRow = false;
   if (Item* limit = ha_thd()->lex->first_select_lex()->limit_params.select_limit) {
     if (!limit->const_item()) return false;
-    direct_.limitRows = limit->val_uint();
+    direct_.request.limitRows = limit->val_uint();
   }
   auto* condition = const_cast<Item*>(static_cast<const Item*>(pushed_cond));
   if (!condition) return true;
-  if (!ProgramCompiler(*table, *share_->codec).condition(condition, direct_.filter)) return false;
+  if (!ProgramCompiler(*table, *share_->codec).condition(condition, direct_.request.filter)) return false;
   const program::Silence silence(ha_thd());  // the server said it when it made its own plan
   int error = 0;
   const std::unique_ptr<SQL_SELECT> select(make_select(table, 0, 0, condition, nullptr, false, &error));
@@ -80,7 +80,7 @@ bool ha_vamos::planRanges(QUICK_SELECT_I& quick) {
   std::vector<KEY_MULTI_RANGE> ranges;
   if (!rangesOf(quick, ranges) || ranges.empty() || ranges.size() > maxRanges) return false;
   const uint index = quick.index;
-  direct_.index = share_->codec->indexOf(index);
+  direct_.request.index = share_->codec->indexOf(index);
   const bool arePoints = std::all_of(ranges.begin(), ranges.end(), [&](const KEY_MULTI_RANGE& range) {
     return (range.range_flag & EQ_RANGE) && range.start_key.keypart_map &&
            isPoint(index, range.start_key.key, range.start_key.keypart_map);
@@ -90,12 +90,12 @@ bool ha_vamos::planRanges(QUICK_SELECT_I& quick) {
     wire::Bounds bounds = boundsOf(index, range);
     bytes += bounds.lower.size() + bounds.upper.size();
     if (arePoints) {
-      appendLengthPrefixed(direct_.keys, bounds.lower);
+      appendLengthPrefixed(direct_.request.keys, bounds.lower);
     } else {
-      direct_.ranges.push_back(std::move(bounds));
+      direct_.request.ranges.push_back(std::move(bounds));
     }
   }
-  directIsOneRow_ = arePoints && ranges.size() == 1;
+  direct_.findsOneRow = arePoints && ranges.size() == 1;
   return bytes <= maxRangesBytes;
 }
 
@@ -103,8 +103,8 @@ bool ha_vamos::planRanges(QUICK_SELECT_I& quick) {
 bool ha_vamos::mayAssign() const {
   const Codec& codec = *share_->codec;
   if (table->vfield || table->check_constraints || table_share->has_update_default_function) return false;
-  for (const wire::Assignment& assignment : direct_.assignments) {
-    if (hasColumn(codec.index(direct_.index), assignment.column)) return false;
+  for (const wire::Assignment& assignment : direct_.request.assignments) {
+    if (hasColumn(codec.index(direct_.request.index), assignment.column)) return false;
     if (const Field* counter = table->found_next_number_field;
         counter && codec.rows().columnOf(counter->field_index) == assignment.column) {
       return false;
@@ -120,9 +120,10 @@ bool ha_vamos::mayAssign() const {
 }
 
 int ha_vamos::direct_update_rows_init(List<Item>* fields) {
-  List<Item>* values = std::exchange(updateValues_, nullptr);
+  List<Item>* values = std::exchange(direct_.values, nullptr);
   if (!values || !mayChangeDirectly() || !planDirect()) return HA_ERR_WRONG_COMMAND;
-  if (!compileAssignments(*table, *share_->codec, *fields, *values, direct_.assignments) || !mayAssign()) {
+  if (!compileAssignments(*table, *share_->codec, *fields, *values, direct_.request.assignments) ||
+      !mayAssign()) {
     return HA_ERR_WRONG_COMMAND;
   }
   return 0;
@@ -137,7 +138,8 @@ int ha_vamos::direct_delete_rows_init() {
 }
 
 int ha_vamos::direct_update_rows(ha_rows* updated, ha_rows* found) {
-  direct_.semiConsistent = isSemiConsistent_ && direct_.index == 0 && direct_.keys.empty();
+  direct_.request.semiConsistent =
+      isSemiConsistent_ && direct_.request.index == 0 && direct_.request.keys.empty();
   wire::Changed changed;
   const int error = changeDirectly(wire::Method::UPDATE_WHERE, changed);
   if (error) return error;
@@ -157,7 +159,7 @@ int ha_vamos::direct_delete_rows(ha_rows* deleted) {
 
 // The server says nothing of these errors.
 int ha_vamos::changeDirectly(uint32_t method, wire::Changed& changed) {
-  const int error = session().change(method, std::move(direct_), directIsOneRow_, changed);
+  const int error = session().change(method, std::move(direct_.request), direct_.findsOneRow, changed);
   countPushedChange();
   THD* thd = ha_thd();
   if (!error || thd->is_error()) return error;

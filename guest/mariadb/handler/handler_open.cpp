@@ -142,9 +142,10 @@ int ha_vamos::external_lock(THD* thd, int lockType) {
     const int error = flushUnseen();
     // HANDLER goes on from its row, in another transaction.
     isSuspended_ = inited != NONE && cursor_.isOpen() && thd_sql_command(thd) == SQLCOM_HA_READ;
-    if (isSuspended_) suspendedKey_.assign(current_.primaryKey);
+    if (isSuspended_) current_.keepKey();
+    const std::string_view key = current_.primaryKey;
     endScan();
-    if (isSuspended_) current_.primaryKey = suspendedKey_;
+    if (isSuspended_) current_.primaryKey = key;
     session.forgetOwner(*this);
     isLockedForWrite_ = false;
     return error;
@@ -177,17 +178,17 @@ void ha_vamos::beginUse(THD* thd) {
   if (isSequence()) {
     lock_ = wire::Lock::NONE;
     modifies_ = isLockedForWrite_;
-    isUnseen_ = false;
+    unseen_.isTable = false;
     return;
   }
   modifies_ = lock_ == wire::Lock::EXCLUSIVE && command != SQLCOM_SELECT && command != SQLCOM_HA_READ;
   // ALTER TABLE copies with transactions off, into a table that only it sees. Unique keys that the server
   // checks itself (long ones, WITHOUT OVERLAPS) it looks up in the transaction.
-  isUnseen_ = modifies_ && !thd->transaction->on && !table_share->long_unique_table &&
-              table_share->period.unique_keys == 0;
+  unseen_.isTable = modifies_ && !thd->transaction->on && !table_share->long_unique_table &&
+                    table_share->period.unique_keys == 0;
   isBulkInsert_ = false;
   leavesTraces_.reset();
-  if (isUnseen_) return;
+  if (unseen_.isTable) return;
   Session::of(thd).beginStatement(modifies_ ? Use::WRITE : lock_ == wire::Lock::NONE ? Use::READ : Use::LOCK);
 }
 
@@ -218,7 +219,7 @@ int ha_vamos::reset() {
   indexFilter_.clear();
   ignoresDuplicates_ = changesDuplicates_ = isSemiConsistent_ = false;
   refusedRow_.clear();
-  updateValues_ = nullptr;
+  direct_.values = nullptr;
   current_.isUnlocked = false;
   free_root(&blobMemory_, MYF(MY_MARK_BLOCKS_FREE));
   return 0;

@@ -172,7 +172,7 @@ bool ha_vamos::wantsKeys() const { return lock_ != wire::Lock::NONE || share_->c
 
 int ha_vamos::openScan(wire::Bounds bounds, bool reverse, Bound bound, uchar* record) {
   endScan();
-  current_ = {};  // also of a scan that came to its end: the memory of its last window is used again
+  current_.clear();  // also of a scan that came to its end: the memory of its last window is used again
   isReverse_ = reverse;
   bound_ = bound;
   const uint32_t index = inited == INDEX ? share_->codec->indexOf(active_index) : 0;
@@ -187,8 +187,7 @@ int ha_vamos::nextOfScan(uchar* record) {
     if (cursor_.rest().atEnd()) {
       sendUnwanted();
       // The window that its key stands in goes, also where none with rows comes after it.
-      suspendedKey_.assign(current_.primaryKey);
-      current_.primaryKey = suspendedKey_;
+      current_.keepKey();
     }
     Row row;
     error = cursor_.next(session(), row);
@@ -250,7 +249,7 @@ void ha_vamos::sendUnwanted() {
 void ha_vamos::endScan() {
   if (!cursor_.isOpen()) return;
   giveBack(cursor_);
-  current_ = {};
+  current_.clear();
 }
 
 // Closes it, and gives back the locks of rows that nobody took from it.
@@ -299,7 +298,7 @@ int ha_vamos::get(uint32_t index, std::string_view key, std::string filter, ucha
   Row row;
   const int error = readRow(index, key, projection_.columns, std::move(filter), row);
   if (error) {
-    current_ = {};
+    current_.clear();
     return error;
   }
   return deliver(row, projection_, record);
@@ -464,8 +463,9 @@ int ha_vamos::rnd_pos(uchar* record, uchar* position) {
   const size_t lengthBytes = std::min<size_t>(uint2korr(position + roomBytes), roomBytes);
   const std::string_view key(reinterpret_cast<const char*>(position), lengthBytes);
   if (const std::string* row = positions_.find(key); row && covers(positions_.projection())) {
-    rememberedKey_.assign(key);
-    return deliver({*row, rememberedKey_}, positions_.projection(), record);
+    current_ = {*row, key};
+    current_.keepKey();
+    return deliver(current_, positions_.projection(), record);
   }
   return get(0, key, {}, record);
 }
@@ -473,7 +473,7 @@ int ha_vamos::rnd_pos(uchar* record, uchar* position) {
 // A replica looks for a record that was not read here: the bytes of the row that was read last must not be
 // remembered under its key.
 int ha_vamos::rnd_pos_by_record(uchar* record) {
-  current_ = {};
+  current_.clear();
   positions_.clear();
   return handler::rnd_pos_by_record(record);
 }

@@ -95,14 +95,14 @@ int ha_vamos::write_row(const uchar* record) {
   std::memcpy(rows_.data(), &rowBytes, sizeof rowBytes);
   codec.appendEntries(record, hiddenKey, rows_);
   if (seen) share_->see(seen);
-  const int failed = send(wire::Method::INSERT, seen, isUnseen_ ? MayWait::NOT : mayInsertLater());
+  const int failed = send(wire::Method::INSERT, seen, unseen_.isTable ? MayWait::NOT : mayInsertLater());
   if (!failed) countRows(1);
   return failed;
 }
 
 // Rows of the open transaction are taken back with it.
 void ha_vamos::countRows(int64_t added) {
-  if (isUnseen_ || isSequence()) {
+  if (unseen_.isTable || isSequence()) {
     share_->addedRows->committed.fetch_add(added, std::memory_order_relaxed);
   } else {
     session().countRows(share_->addedRows, added);
@@ -120,12 +120,12 @@ RowsToWrite ha_vamos::rowsOfTable(uint32_t method, std::string_view rows, uint64
 }
 
 int ha_vamos::send(uint32_t method, uint64_t seen, MayWait mayWait) {
-  if (isUnseen_) {
-    unseenRows_ += rows_;
-    unseenIncrement_ = std::max(unseenIncrement_, seen);
+  if (unseen_.isTable) {
+    unseen_.batch += rows_;
+    unseen_.autoIncrementSeen = std::max(unseen_.autoIncrementSeen, seen);
     // ALTER IGNORE leaves out the row that is refused, and no other.
-    const bool isDue =
-        ignoresDuplicates_ || unseenRows_.size() >= variables::writeBufferBytes() || session().hasManyBlobs();
+    const bool isDue = ignoresDuplicates_ || unseen_.batch.size() >= variables::writeBufferBytes() ||
+                       session().hasManyBlobs();
     return isDue ? flushUnseen() : 0;
   }
   RowsToWrite write = rowsOfTable(method, rows_, seen);
@@ -145,11 +145,10 @@ int ha_vamos::send(uint32_t method, uint64_t seen, MayWait mayWait) {
 
 // Rows of a table that nobody sees yet are committed as they go.
 int ha_vamos::flushUnseen() {
-  if (unseenRows_.empty()) return 0;
-  const std::string rows = std::move(unseenRows_);
-  unseenRows_.clear();
-  const int error =
-      session().writeAlone(rowsOfTable(wire::Method::INSERT, rows, std::exchange(unseenIncrement_, 0)));
+  if (unseen_.batch.empty()) return 0;
+  const std::string rows = std::exchange(unseen_.batch, {});
+  const int error = session().writeAlone(
+      rowsOfTable(wire::Method::INSERT, rows, std::exchange(unseen_.autoIncrementSeen, 0)));
   if (error == HA_ERR_FOUND_DUPP_KEY) restoreRefused(session().failure(), wire::Method::INSERT, rows);
   session().discardNewBlobs();  // the refusal has shown them
   return error;
@@ -180,7 +179,7 @@ bool ha_vamos::start_bulk_delete() { return false; }
 int ha_vamos::end_bulk_delete() { return flushStatement(); }
 
 int ha_vamos::flushStatement() {
-  if (isUnseen_) return 0;
+  if (unseen_.isTable) return 0;
   isWriting_ = true;
   const int error = session().flushStatement();
   isWriting_ = false;

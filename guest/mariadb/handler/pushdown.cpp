@@ -25,7 +25,7 @@ COND* evaluatedCondition(const TABLE& table) {
 // place: both hold for what is read from now on.
 const COND* ha_vamos::cond_push(const COND* condition) {
   filter_.clear();
-  if (!variables::pushesDown(ha_thd()) || isUnseen_) return condition;
+  if (!variables::pushesDown(ha_thd()) || unseen_.isTable) return condition;
   // Its warnings have the numbers of the rows that the server looked at.
   const LEX* lex = ha_thd()->lex;
   if (lex->ignore && lex->sql_command == SQLCOM_UPDATE) return condition;
