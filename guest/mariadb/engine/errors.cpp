@@ -9,7 +9,7 @@ namespace vamos::mariadb {
 
 namespace {
 
-constexpr auto LAST_CODE = static_cast<ErrorCode>(999);
+constexpr auto lastCode = static_cast<ErrorCode>(999);
 
 }  // namespace
 
@@ -39,7 +39,7 @@ int errorOf(const client::Failure& failure) {
       return HA_ERR_TO_BIG_ROW;
     default:
       // A host may send any number: none becomes 0, or an error of the server's.
-      return FIRST_ERROR + static_cast<int>(failure.code <= LAST_CODE ? failure.code : ErrorCode::INTERNAL);
+      return firstError + static_cast<int>(failure.code <= lastCode ? failure.code : ErrorCode::INTERNAL);
   }
 }
 
@@ -57,7 +57,7 @@ std::string describe(const client::Failure& failure) {
 
 bool getErrorMessage(int error, const client::Failure& failure, String* buffer) {
   const bool isDeadlock = error == HA_ERR_LOCK_DEADLOCK;
-  if (!isDeadlock && error < FIRST_ERROR) return false;
+  if (!isDeadlock && error < firstError) return false;
   // The server puts its own words of a deadlock before this.
   std::string text = isDeadlock ? "" : describe(failure);
   if (isDeadlock && failure.code != ErrorCode::DEADLOCK && failure.code != ErrorCode::OK) {

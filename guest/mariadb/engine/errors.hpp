@@ -12,9 +12,9 @@ namespace vamos::mariadb {
 
 // Errors of the host that handler.h has no number for: this and the host's code. The text of the failure is
 // what get_error_message gives.
-constexpr int FIRST_ERROR = 2000;
+constexpr int firstError = 2000;
 
-// The number of handler.h, or one from FIRST_ERROR on.
+// The number of handler.h, or one from firstError on.
 int errorOf(const client::Failure& failure);
 
 // For people: 'host daemon unreachable at unix:/x: …'.

@@ -21,35 +21,35 @@ uint pingIntervalMsValue;
 ulong replyWindowBytesValue;
 ulong writeBufferBytesValue;
 
-constexpr int AT_START = PLUGIN_VAR_RQCMDARG | PLUGIN_VAR_READONLY;
+constexpr int atStart = PLUGIN_VAR_RQCMDARG | PLUGIN_VAR_READONLY;
 
 MYSQL_SYSVAR_STR(
-    channel, channelValue, AT_START,
+    channel, channelValue, atStart,
     "Where the host daemon is: virtio-serial:NAME of a port of this virtual machine, unix:PATH, or "
     "vsock:CID:PORT",
     nullptr, nullptr, "virtio-serial:vamos.0");
-MYSQL_SYSVAR_STR(token_file, tokenFileValue, AT_START,
+MYSQL_SYSVAR_STR(token_file, tokenFileValue, atStart,
                  "File whose first line is the token that the host daemon asks for, if it does", nullptr,
                  nullptr, "");
 MYSQL_SYSVAR_UINT(connect_timeout_ms, connectTimeoutMsValue, PLUGIN_VAR_RQCMDARG,
                   "How long a statement waits for the host daemon to be there (ms)", nullptr, nullptr, 5000,
                   1, 3600000, 0);
-MYSQL_SYSVAR_UINT(recovery_timeout, recoveryTimeoutValue, AT_START,
+MYSQL_SYSVAR_UINT(recovery_timeout, recoveryTimeoutValue, atStart,
                   "How long the start of a server with a binary log waits for the host daemon, to end the "
                   "transactions that a crash left prepared (s)",
                   nullptr, nullptr, 60, 0, 86400, 0);
 MYSQL_SYSVAR_UINT(
-    gather_us, gatherUsValue, AT_START,
+    gather_us, gatherUsValue, atStart,
     "While a frame is unanswered, requests of all connections gather, to go together when its answers are "
     "there, or so long after it at the latest (us); 0: each goes at once, while fewer frames are under way "
     "than the host daemon allows",
     nullptr, nullptr, 1000, 0, 100000, 0);
 MYSQL_SYSVAR_UINT(
-    ping_interval_ms, pingIntervalMsValue, AT_START,
+    ping_interval_ms, pingIntervalMsValue, atStart,
     "While answers are awaited, how often the host daemon is asked for a sign of life (ms); after three "
     "without any the session ends",
     nullptr, nullptr, 5000, 10, 3600000, 0);
-MYSQL_SYSVAR_ULONG(reply_window_bytes, replyWindowBytesValue, AT_START,
+MYSQL_SYSVAR_ULONG(reply_window_bytes, replyWindowBytesValue, atStart,
                    "Bytes of replies that the host daemon may have under way", nullptr, nullptr, 16UL << 20,
                    128UL << 10, 1UL << 30, 0);
 MYSQL_SYSVAR_ULONG(

@@ -333,7 +333,7 @@ void ha_vamos::get_auto_increment(ulonglong offset, ulonglong increment, ulonglo
     *first = isBehind ? next : ULONGLONG_MAX;
     *reserved = isBehind ? 1 : 0;
     // As which the host says that none is left.
-    const bool areUsedUp = error == FIRST_ERROR + static_cast<int>(ErrorCode::BAD_REQUEST);
+    const bool areUsedUp = error == firstError + static_cast<int>(ErrorCode::BAD_REQUEST);
     incrementError_ = isBehind || areUsedUp ? 0 : error;
     return;
   }

@@ -8,13 +8,13 @@ namespace {
 
 // A statement writes to few tables, with triggers and partitions in turn. Its entries are searched for a
 // table this far back; behind that the table gets another entry.
-constexpr size_t MOST_SEARCHED = 64;
+constexpr size_t maxSearched = 64;
 
 }  // namespace
 
 void RowsOfTransaction::add(const std::shared_ptr<AddedRows>& table, uint32_t statement, int64_t added) {
   table->uncommitted.fetch_add(added, std::memory_order_relaxed);
-  const size_t first = entries_.size() - std::min(entries_.size(), MOST_SEARCHED);
+  const size_t first = entries_.size() - std::min(entries_.size(), maxSearched);
   for (size_t place = entries_.size(); place > first; --place) {
     Entry& entry = entries_[place - 1];
     if (entry.statement != statement) break;

@@ -39,7 +39,7 @@ Session::Attempt::Ending Session::Attempt::makeOnce(int number) {
   if (const int error = findOutcome(isDone)) return fail(error);
   if (isDone) return Ending::DONE;
   if (!isSessionLost) return Ending::GIVEN_UP;
-  return isWhole_ && isRepeatable_ && number < ATTEMPTS ? Ending::AGAIN : Ending::LOST;
+  return isWhole_ && isRepeatable_ && number < maxAttempts ? Ending::AGAIN : Ending::LOST;
 }
 
 Session::Attempt::Ending Session::Attempt::fail(int error) {

@@ -27,10 +27,10 @@ using wire::Method;
 namespace {
 
 // Bytes that the body of COMMIT or PREPARE takes, at most.
-constexpr size_t END_BYTES = 256;
-constexpr size_t TOKEN_BYTES = 8;
+constexpr size_t endBytes = 256;
+constexpr size_t tokenBytes = 8;
 // How long a rollback is waited for. When it returns, its locks should be gone.
-constexpr uint32_t ROLLBACK_WAIT_MS = 2000;
+constexpr uint32_t rollbackWaitMs = 2000;
 
 }  // namespace
 
@@ -64,7 +64,7 @@ void Session::rollbackOnHost() {
   isOpenOnHost_ = false;
   if (!holdsLocks()) return sendLater(Method::ROLLBACK, {});
   client::CallOptions options;
-  options.timeoutMs = ROLLBACK_WAIT_MS;
+  options.timeoutMs = rollbackWaitMs;
   options.epoch = epoch_;
   const client::CallPointer call = host().send(stream_, {{Method::ROLLBACK, {}}}, options);
   if (!waitFor(call, false) && isGivenUp(client::failureOf(call).code)) sendLater(Method::ROLLBACK, {});
@@ -139,7 +139,7 @@ class Session::Attempt::Commit : public Attempt {
 class Session::Attempt::TransactionCommit final : public Commit {
  public:
   explicit TransactionCommit(Session& session) : Commit(session, session.timeoutMs()) {
-    lastBytes_ = END_BYTES;
+    lastBytes_ = endBytes;
     isRepeatable_ = session.waiting_.blobs() == 0;
   }
 
@@ -228,16 +228,14 @@ int Session::checkRolledBack() {
   return failUnknown();
 }
 
-CommitMark Session::nextCommit() const {
-  return {lastCommit_ + 1, freshBytes(TOKEN_BYTES), host().session()};
-}
+CommitMark Session::nextCommit() const { return {lastCommit_ + 1, freshBytes(tokenBytes), host().session()}; }
 
 void Session::noteStored(const CommitMark& mark) {
   if (variables::durability(thd_) == wire::Durability::SYNCED) stored_ = mark;
 }
 
 bool Session::findCommit(const CommitMark& mark, const std::string& session, bool& isDone) {
-  for (int attempt = 1; attempt <= ATTEMPTS; ++attempt) {
+  for (int attempt = 1; attempt <= maxAttempts; ++attempt) {
     const uint32_t epoch = connect(false);
     if (epoch == 0) return false;
     client::CallOptions options;
@@ -364,7 +362,7 @@ void Session::rollback() {
   addedRows_.takeBack(0);
   if (prepared_) {
     client::Failure ignored;
-    endPrepared(stream_, prepared_->bytes(), false, wire::Durability::SYNCED, ROLLBACK_WAIT_MS, ignored);
+    endPrepared(stream_, prepared_->bytes(), false, wire::Durability::SYNCED, rollbackWaitMs, ignored);
   }
   rollbackOnHost();
   forgetTransaction();
@@ -373,7 +371,7 @@ void Session::rollback() {
 class Session::Attempt::Prepare final : public Attempt {
  public:
   Prepare(Session& session, const std::string& xid) : Attempt(session, session.timeoutMs()), xid_(xid) {
-    lastBytes_ = END_BYTES;
+    lastBytes_ = endBytes;
   }
 
  protected:

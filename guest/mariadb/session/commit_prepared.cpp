@@ -27,12 +27,12 @@ using wire::Method;
 namespace {
 
 // How long a try to finish what was left undone may wait for the host.
-constexpr uint32_t RETRY_MS = 2000;
+constexpr uint32_t retryMs = 2000;
 // Bytes of an xid before its two parts.
-constexpr size_t HEADER_BYTES = 10;
+constexpr size_t headerBytes = 10;
 // Error numbers of the XA specification.
-constexpr int XAER_RMFAIL = -7;
-constexpr int XAER_NOTA = -4;
+constexpr int xaerRmfail = -7;
+constexpr int xaerNota = -4;
 
 // The end of a prepared transaction that is to be made when the host is back.
 struct Unfinished {
@@ -112,7 +112,7 @@ bool listPrepared(uint32_t timeoutMs, std::vector<XID>& list, client::Failure& f
 void recoverLate() {
   std::vector<XID> list;
   client::Failure failure;
-  if (!listPrepared(RETRY_MS, list, failure)) {
+  if (!listPrepared(retryMs, list, failure)) {
     missedRecovery = true;
     return;
   }
@@ -140,7 +140,7 @@ void endLeftBehind() {
   if (renewals == renewalsSeen) return;
   std::vector<XID> list;
   client::Failure failure;
-  if (!listPrepared(RETRY_MS, list, failure)) return;
+  if (!listPrepared(retryMs, list, failure)) return;
   size_t count = 0;
   std::lock_guard lock(mutex);
   leftBehind.clear();
@@ -194,11 +194,11 @@ int endByXid(XID* xid, bool isCommit) {
     case Ended::NOW:
       return 0;
     case Ended::BEFORE:
-      return XAER_NOTA;
+      return xaerNota;
     default:
       sql_print_warning("VAMOS: a prepared transaction is %s when the host daemon is back: %s",
                         isCommit ? "committed" : "rolled back", describe(failure).c_str());
-      return XAER_RMFAIL;
+      return xaerRmfail;
   }
 }
 
@@ -215,7 +215,7 @@ PreparedXid::~PreparedXid() {
 }
 
 std::string bytesOf(const XID& xid) {
-  std::string bytes(HEADER_BYTES, '\0');
+  std::string bytes(headerBytes, '\0');
   const auto format = static_cast<int64_t>(xid.formatID);
   std::memcpy(bytes.data(), &format, 8);
   bytes[8] = static_cast<char>(xid.gtrid_length);
@@ -224,14 +224,14 @@ std::string bytesOf(const XID& xid) {
 }
 
 bool xidOf(std::string_view bytes, XID& xid) {
-  if (bytes.size() < HEADER_BYTES) return false;
+  if (bytes.size() < headerBytes) return false;
   const auto gtrid = static_cast<uint8_t>(bytes[8]);
   const auto bqual = static_cast<uint8_t>(bytes[9]);
-  if (gtrid > MAXGTRIDSIZE || bqual > MAXBQUALSIZE || bytes.size() != HEADER_BYTES + gtrid + bqual)
+  if (gtrid > MAXGTRIDSIZE || bqual > MAXBQUALSIZE || bytes.size() != headerBytes + gtrid + bqual)
     return false;
   int64_t format;
   std::memcpy(&format, bytes.data(), 8);
-  const char* data = bytes.data() + HEADER_BYTES;
+  const char* data = bytes.data() + headerBytes;
   std::memset(&xid, 0, sizeof xid);
   xid.set(static_cast<long>(format), data, gtrid, data + gtrid, bqual);
   return true;
@@ -274,8 +274,8 @@ void finishPrepared() {
     // locks, so another stream is tried first. But a PREPARE that was given up may still be under way on the
     // connection's, so that one is tried when the transaction is not found.
     const Unfinished apart{serviceStream(), end.xid, end.isCommit, end.durability};
-    Ended ended = tryToEnd(apart, RETRY_MS, failure);
-    if (ended == Ended::BEFORE && end.stream != apart.stream) ended = tryToEnd(end, RETRY_MS, failure);
+    Ended ended = tryToEnd(apart, retryMs, failure);
+    if (ended == Ended::BEFORE && end.stream != apart.stream) ended = tryToEnd(end, retryMs, failure);
     if (ended == Ended::NOT_YET) {
       // A transaction whose stream is busy does not keep others from their end.
       if (failure.code == ErrorCode::DEADLINE_EXCEEDED) continue;

@@ -6,7 +6,7 @@
 namespace vamos::mariadb {
 
 // How often a request is sent, at most, if its session is lost each time.
-constexpr int ATTEMPTS = 4;
+constexpr int maxAttempts = 4;
 
 // The time of the steady clock.
 inline uint64_t nowMs() {

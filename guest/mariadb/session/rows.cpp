@@ -28,7 +28,7 @@ int Session::write(RowOwner& owner, const RowsToWrite& write) {
   // The server takes a row that waits for done, and its generated value for LAST_INSERT_ID().
   of.givesInsertId = write.hasInsertId && thd_->first_successful_insert_id_in_cur_stmt == 0;
   waiting_.addRows(write, of, std::exchange(newBlobs_, {}));
-  if (isAwaited || waiting_.bytes() >= mostBytes || waiting_.blobs() >= MOST_BLOBS) return flush();
+  if (isAwaited || waiting_.bytes() >= mostBytes || waiting_.blobs() >= maxNewBlobs) return flush();
   if (write.mayWait == MayWait::UNTIL_STATEMENT) listen();
   return 0;
 }

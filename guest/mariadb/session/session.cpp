@@ -25,9 +25,9 @@ using wire::Method;
 namespace {
 
 // How often a thread that waits for a session looks whether its statement was killed.
-constexpr uint64_t LOOK_MS = 200;
+constexpr uint64_t killCheckMs = 200;
 // Bytes that a request takes in a frame beside its body, at most.
-constexpr size_t REQUEST_OVERHEAD_BYTES = 192;
+constexpr size_t requestOverheadBytes = 192;
 
 bool changesDefinition(uint32_t method) {
   return method >= Method::CREATE_TABLE && method <= Method::REDEFINE_TABLE && !isRepeatable(method);
@@ -119,7 +119,7 @@ uint32_t Session::connect(bool mayCancel) {
   client::Failure failure;
   for (;;) {
     const uint64_t leftMs = untilMs - std::min(untilMs, nowMs());
-    const auto sliceMs = static_cast<uint32_t>(std::min(leftMs, LOOK_MS));
+    const auto sliceMs = static_cast<uint32_t>(std::min(leftMs, killCheckMs));
     if (const uint32_t epoch = host().connect(std::max(sliceMs, 1u), failure)) {
       finishPrepared();
       return epoch;
@@ -187,7 +187,7 @@ std::vector<client::Request> Session::chain(uint32_t lastMethod, std::string las
 }
 
 bool Session::exceedsFrame(size_t lastBytes) const {
-  const size_t bytes = waiting_.bytes() + lastBytes + (waiting_.size() + 2) * REQUEST_OVERHEAD_BYTES;
+  const size_t bytes = waiting_.bytes() + lastBytes + (waiting_.size() + 2) * requestOverheadBytes;
   return bytes > host().maxBodyBytes();
 }
 
@@ -323,7 +323,7 @@ int Session::call(uint32_t method, std::string body, Reply& reply, Work work) {
 int Session::callAlone(uint32_t method, std::string body, Reply& reply, Work work) {
   const int error = callOutside(method, std::move(body), reply, work);
   // For a failed definition the server would show the error's number alone.
-  return error >= FIRST_ERROR && changesDefinition(method) ? raise(error) : error;
+  return error >= firstError && changesDefinition(method) ? raise(error) : error;
 }
 
 class Session::Attempt::Outside final : public Attempt {

@@ -120,7 +120,7 @@ class Session {
   // Discards the blobs of rows that writeAlone() sent and the host refused, after the refusal was shown.
   void discardNewBlobs() { discardBlobs(std::exchange(newBlobs_, {})); }
   // The rows with new blobs should be sent: the host keeps few blobs that no row refers to.
-  bool hasManyBlobs() const { return newBlobs_.size() >= MOST_BLOBS; }
+  bool hasManyBlobs() const { return newBlobs_.size() >= maxNewBlobs; }
   // The bytes of the rows that wait.
   size_t waitingBytes() const { return waiting_.bytes(); }
   // Sends what waits, and waits for the outcome.
@@ -174,7 +174,7 @@ class Session {
  private:
   class Attempt;
 
-  static constexpr size_t MOST_BLOBS = 16;
+  static constexpr size_t maxNewBlobs = 16;
 
   struct Savepoint {
     uint64_t number;

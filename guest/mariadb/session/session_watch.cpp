@@ -14,12 +14,12 @@ namespace vamos::mariadb {
 namespace {
 
 // How often the thread looks at the sessions.
-constexpr std::chrono::milliseconds LOOK_EACH{500};
-constexpr std::chrono::milliseconds LOOK_EACH_REPLICATING{50};
+constexpr std::chrono::milliseconds lookInterval{500};
+constexpr std::chrono::milliseconds replicationLookInterval{50};
 // How long a session has waited when the thread looks whether its client is gone.
-constexpr uint64_t PATIENCE_MS = 500;
+constexpr uint64_t patienceMs = 500;
 // The host does not say whose lock a request waits for. A wait of this length is taken for a wait for a lock.
-constexpr uint64_t REPLICATION_PATIENCE_MS = 50;
+constexpr uint64_t replicationPatienceMs = 50;
 
 bool isClientGone(THD* thd) {
   mysql_mutex_lock(&thd->LOCK_thd_data);
@@ -59,10 +59,10 @@ size_t SessionWatch::count() {
 void SessionWatch::run() {
   my_thread_init();
   std::unique_lock lock(mutex_);
-  auto each = LOOK_EACH;
+  auto each = lookInterval;
   while (!ending_.wait_for(lock, each, [this] { return isEnding_; })) {
     const uint64_t now = nowMs();
-    each = unblockReplication(now) ? LOOK_EACH_REPLICATING : LOOK_EACH;
+    each = unblockReplication(now) ? replicationLookInterval : lookInterval;
     endAbandoned(now);
     lock.unlock();
     finishPreparedIfConnected();
@@ -84,7 +84,7 @@ void SessionWatch::finishPreparedIfConnected() {
 void SessionWatch::endAbandoned(uint64_t nowMs) {
   for (Session* session : sessions_) {
     const uint64_t since = session->waitingSinceMs();
-    if (since == 0 || nowMs < since + PATIENCE_MS) continue;
+    if (since == 0 || nowMs < since + patienceMs) continue;
     THD* thd = session->thd();
     if (thd->killed == NOT_KILLED && isClientGone(thd)) thd->awake(KILL_CONNECTION);
   }
@@ -96,7 +96,7 @@ bool SessionWatch::unblockReplication(uint64_t nowMs) {
     if (!session->isReplicating()) continue;
     isReplicating = true;
     const uint64_t since = session->waitingSinceMs();
-    if (since == 0 || nowMs < since + REPLICATION_PATIENCE_MS) continue;
+    if (since == 0 || nowMs < since + replicationPatienceMs) continue;
     for (Session* other : sessions_) {
       if (other != session) other->reportWait(session->thd());
     }

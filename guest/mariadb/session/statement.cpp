@@ -14,7 +14,7 @@ namespace vamos::mariadb {
 namespace {
 
 // If more requests wait than this, they are sent before another savepoint is set.
-constexpr size_t MOST_WAITING = 1000;
+constexpr size_t maxWaiting = 1000;
 
 std::string savepointBody(wire::SavepointAction action, uint64_t number) {
   wire::Savepoint savepoint;
@@ -62,7 +62,7 @@ void Session::rollbackStatement() {
 }
 
 uint64_t Session::setSavepoint() {
-  if (waiting_.size() > MOST_WAITING) flush();  // what comes next meets a failure again
+  if (waiting_.size() > maxWaiting) flush();  // what comes next meets a failure again
   const uint64_t number = nextSavepoint_++;
   waiting_.addSavepoint(savepointBody(wire::SavepointAction::SET, number), number);
   savepoints_.push_back({number, false, addedRows_.mark()});
