@@ -11,6 +11,7 @@ export const LOAD = path.join(packageRoot, process.env.VAMOS_NATIVE_TESTS ?? 'bu
 
 export interface Load {
   threads: number;
+  /** 0: until `endLoad()`. */
   seconds: number;
   method: number;
   bodyBytes: number;
@@ -38,6 +39,7 @@ export class Place implements AsyncDisposable {
   readonly #folder = mkdtempSync(path.join(os.tmpdir(), 'vamos-client-'));
   readonly #hosts: ChildProcess[] = [];
   readonly #called = new Map<ChildProcess, Promise<unknown>>();
+  #load: ChildProcess | undefined;
 
   get socket(): string {
     return path.join(this.#folder, 'socket');
@@ -66,11 +68,16 @@ export class Place implements AsyncDisposable {
     if (!existsSync(LOAD)) throw new Error(`${LOAD} is not built: npm test -- --only native`);
     const args = [threads, seconds, method, bodyBytes, timeoutMs, gatherUs].map(String);
     return new Promise((resolve, reject) => {
-      execFile(LOAD, [`unix:${this.socket}`, ...args], (error, stdout, stderr) => {
+      this.#load = execFile(LOAD, [`unix:${this.socket}`, ...args], (error, stdout, stderr) => {
         if (error) reject(new Error(`client_load: ${error.message}\n${stderr}`));
         else resolve(JSON.parse(stdout) as LoadReport);
       });
     });
+  }
+
+  /** Ends the load of 0 seconds that was begun last. */
+  endLoad(): void {
+    this.#load!.stdin!.end();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -42,21 +42,20 @@ describe('threads of a native program that share one channel to a host', () => {
   it('go on with the next host when one is killed', { timeout: TIMEOUT_MS }, async () => {
     await using place = new Place();
     const host = await place.startHost();
-    const loading = place.load({ ...usual, seconds: 8 });
+    const loading = place.load({ ...usual, seconds: 0 });
     await place.waitUntilCalled(host);
-    await delay(1_000);
     // Calls are then under way when it dies.
     host.kill('SIGSTOP');
     await delay(500);
     await place.killHost(host);
-    await place.startHost();
+    await place.waitUntilCalled(await place.startHost());
+    place.endLoad();
     const report = await loading;
     expect(report.wrong).toBe(0);
     expect(report.reconnects).toBeGreaterThanOrEqual(1);
     // These calls were under way when the host died. All others waited for the next host.
     expect(codesOf(report.errors)).toEqual(['SESSION_LOST']);
     expect(report.errors[ErrorCode.SESSION_LOST]).toBeLessThanOrEqual(64);
-    expect(report.lastAnswerMs).toBeGreaterThan(4_000);
   });
 
   it(
@@ -101,7 +100,7 @@ describe('threads of a native program that share one channel to a host', () => {
     async () => {
       await using place = new Place();
       const host = await place.startHost();
-      const loading = place.load({ ...usual, threads: 16, seconds: 8, timeoutMs: 300 });
+      const loading = place.load({ ...usual, threads: 16, seconds: 0, timeoutMs: 300 });
       await place.waitUntilCalled(host);
       await place.killHost(host);
       const nonsense = net.createServer((socket) => {
@@ -114,11 +113,11 @@ describe('threads of a native program that share one channel to a host', () => {
       await delay(1_500);
       // The connections that exist have been given up.
       await new Promise((resolve) => nonsense.close(resolve));
-      await place.startHost();
+      await place.waitUntilCalled(await place.startHost());
+      place.endLoad();
       const report = await loading;
       expect(report.wrong).toBe(0);
       expect(report.longestMs).toBeLessThan(10_000);
-      expect(report.lastAnswerMs).toBeGreaterThan(3_000);
     },
   );
 });
