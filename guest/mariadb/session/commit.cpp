@@ -35,7 +35,11 @@ constexpr uint32_t rollbackWaitMs = 2000;
 }  // namespace
 
 int Session::raise(int error) {
+  // The rows that wait must not be sent ahead of this error: the host may refuse them, and their refusal
+  // would take its place.
+  const bool wasSending = std::exchange(isSendingForCondition_, true);
   if (!isRaised_) raiseError(thd_, error, failure_);
+  isSendingForCondition_ = wasSending;
   isRaised_ = true;
   return error;
 }

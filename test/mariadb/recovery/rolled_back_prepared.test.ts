@@ -40,7 +40,7 @@ afterAll(async () => {
 beforeEach(async () => {
   connection = await server.connect();
   idle = await server.connect();
-  await connection.query('CREATE OR REPLACE TABLE t (id INT PRIMARY KEY, v INT) ENGINE=VAMOS');
+  await connection.query('CREATE OR REPLACE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, v INT) ENGINE=VAMOS');
   await connection.query('INSERT INTO t VALUES (1, 10)');
   await idle.query('SELECT * FROM t');
 });
@@ -119,6 +119,25 @@ describe('a transaction of a server with a binary log whose guest was rolled bac
       await each.query(`INSERT INTO t VALUES (${id + 4}, 0)`);
     }
     expect((await rows()).length).toBe(5);
+  });
+
+  test('is not refused as a duplicate of itself, which would have its client make it again', async () => {
+    // The next values are reserved with it.
+    await connection.query('INSERT INTO t (v) VALUES (20)');
+    const outcome = await lose(
+      () => connection.query('INSERT INTO t (v) VALUES (30)'),
+      async (requests) => {
+        const { xid } = between.lastPrepared!;
+        await prepare(requests, 3, xid);
+        await requests.endPrepared('COMMIT', xid);
+      },
+    );
+    expect(outcome).toMatch(/is not known/);
+    expect(await rows()).toEqual([
+      [1, 10],
+      [2, 20],
+      [3, 0],
+    ]);
   });
 
   test('is not made again where it had begun in the state that is gone', async () => {
