@@ -16,6 +16,10 @@ import { StepError, filesBelow, root, run, seconds } from './shared.mjs';
 const FUZZ_SECONDS = 20;
 /** Tests of what runs over any source of rows: once more, over one in memory that doesn't know all of them. */
 const OVER_MEMORY = /\/(transaction|cursor|changes|lock_wait|filter|aggregate)_test\.cpp$/;
+/** The store's tests, once more with rows in a cache; but for those of what RocksDB does where there is none. */
+const OVER_CACHE = /\/store\/(?!compactor|block_cache|write_order|cached_store)\w+_test\.cpp$/;
+/** A cache that is always full, and one that never is. */
+const CACHE_BYTES = [64 << 10, 8 << 20];
 const node = (script, ...args) => [process.execPath, [path.join(root, 'node_modules', script), ...args]];
 
 /** Tests in TypeScript that start a server with the engine. */
@@ -116,10 +120,13 @@ async function nativeTests(folder, ...options) {
     'env',
     'VAMOS_TEST_SOURCE=memory',
   ]);
-  return {
-    passed: overRocks.passed + overMemory.passed,
-    failed: overRocks.failed + overMemory.failed,
-  };
+  const counts = [overRocks, overMemory];
+  for (const bytes of CACHE_BYTES) {
+    const environment = ['env', `VAMOS_TEST_CACHE_BYTES=${bytes}`];
+    counts.push(await runNativeTests(folder, testNames(OVER_CACHE), environment));
+  }
+  const sum = (key) => counts.reduce((total, count) => total + count[key], 0);
+  return { passed: sum('passed'), failed: sum('failed') };
 }
 
 /** What has threads of its own, under ThreadSanitizer. */

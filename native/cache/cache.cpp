@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "engine/keys.hpp"
-
 namespace vamos::cache {
 namespace {
 

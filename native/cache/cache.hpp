@@ -9,8 +9,15 @@
 #include <vector>
 
 #include "cache/space.hpp"
+#include "engine/keys.hpp"
 
 namespace vamos::cache {
+
+// Whether the key is of a space whose keys are cached: of a table's index.
+inline bool isCached(std::string_view key) {
+  const uint32_t space = store::bigEndian32(key);
+  return space >= store::firstTableSpace && space <= store::lastTableSpace;
+}
 
 // Keys and values of a store in memory, in order, with their last versions and with what is known of the gaps
 // between them. What it answers is what the store has; what it doesn't know is UNKNOWN, and whoever reads it

@@ -27,6 +27,16 @@ struct Statistics {
   uint64_t blockCacheMisses = 0;
   // Bytes of the blocks that the block cache did not have, as they are in memory.
   uint64_t blockBytesRead = 0;
+  // Reads of rows and index entries that the cache answered.
+  uint64_t cacheHits = 0;
+  // Reads of rows and index entries that the cache could not answer.
+  uint64_t cacheMisses = 0;
+  // Bytes that the cache takes.
+  uint64_t cacheBytes = 0;
+  // Rows and index entries that had to leave the cache.
+  uint64_t cacheEvictions = 0;
+  // Times that the store said another thing than the cache, which is a fault of VAMOS.
+  uint64_t cacheContradictions = 0;
   // Rows that reads took from the entries of a secondary index alone.
   uint64_t rowsFromIndex = 0;
   // Entries of removed rows that scans stepped over.
@@ -51,6 +61,11 @@ struct Statistics {
     visit("blockCacheHits", blockCacheHits);
     visit("blockCacheMisses", blockCacheMisses);
     visit("blockBytesRead", blockBytesRead);
+    visit("cacheHits", cacheHits);
+    visit("cacheMisses", cacheMisses);
+    visit("cacheBytes", cacheBytes);
+    visit("cacheEvictions", cacheEvictions);
+    visit("cacheContradictions", cacheContradictions);
     visit("rowsFromIndex", rowsFromIndex);
     visit("tombstonesRead", tombstonesRead);
     visit("rangesCompacted", rangesCompacted);

@@ -6,6 +6,7 @@
 #include "engine/rows/get.hpp"
 #include "engine/rows/write.hpp"
 #include "protocol/limits.hpp"
+#include "store/transactions/cached_source.hpp"
 #include "store/upkeep/checkpoint.hpp"
 
 namespace vamos::store {
@@ -24,7 +25,10 @@ Store::Store(const StoreOptions& options, std::function<void()> notify)
     : options_(options),
       database_(options),
       rocks_(database_),
-      source_(options.source != nullptr ? *options.source : rocks_),
+      cached_(database_.cache() == nullptr ? nullptr : std::make_unique<CachedSource>(rocks_, database_)),
+      source_(options.source != nullptr ? *options.source
+              : cached_                 ? *cached_
+                                        : rocks_),
       locks_([](void* store, uint64_t owner) { static_cast<Store*>(store)->scheduler_.wake(owner); }, this),
       scheduler_(options.threads, std::move(notify)),
       commits_(database_, [this](const CommitQueue::Group& group) {
@@ -494,6 +498,14 @@ Statistics Store::statistics() {
   result.blockCacheHits = database_.ticker(rocksdb::BLOCK_CACHE_HIT);
   result.blockCacheMisses = database_.ticker(rocksdb::BLOCK_CACHE_MISS);
   result.blockBytesRead = database_.ticker(rocksdb::BLOCK_CACHE_BYTES_WRITE);
+  if (database_.cache() != nullptr) {
+    const cache::Cache::Counts cached = database_.cache()->counts();
+    result.cacheHits = cached.hits;
+    result.cacheMisses = cached.misses;
+    result.cacheBytes = cached.usedBytes;
+    result.cacheEvictions = cached.evictions;
+    result.cacheContradictions = cached.contradictions;
+  }
   result.rowsFromIndex = database_.rowsFromIndex();
   result.tombstonesRead = database_.tombstonesRead();
   result.rangesCompacted = database_.rangesCompacted();

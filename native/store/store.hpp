@@ -156,7 +156,8 @@ class Store {
   const StoreOptions options_;
   Database database_;
   RocksSource rocks_;
-  Source& source_;  // what transactions run over: rocks_, but for tests
+  const std::unique_ptr<Source> cached_;  // nothing: rows are not cached
+  Source& source_;                        // what transactions run over
   LockTable locks_;
   std::unordered_map<uint32_t, TablePointer> tables_;
   std::unordered_map<uint64_t, TransactionPointer> transactions_;

@@ -146,6 +146,20 @@ export const MUTATIONS = [
     replacement: '',
     native: 'cache_model_test',
   },
+  {
+    name: 'a commit does not tell the cache what it changes',
+    file: 'native/store/transactions/rocks_source.cpp',
+    text: '      update.change(key, value ? &*value : nullptr);\n',
+    replacement: '',
+    native: 'cached_store_test',
+  },
+  {
+    name: 'a commit is settled in the cache before it is written',
+    file: 'native/store/transactions/rocks_source.cpp',
+    text: '  write();\n  update.end();',
+    replacement: '  update.end();\n  write();',
+    native: 'cached_store_test',
+  },
   // The store: transactions and locks.
   {
     name: 'the locks of a transaction go before its writes are there',

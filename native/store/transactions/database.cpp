@@ -13,6 +13,7 @@
 #include <filesystem>
 
 #include "store/files/logs.hpp"
+#include "store/transactions/cache_update.hpp"
 #include "store/transactions/write_order.hpp"
 #include "wire/bytes.hpp"
 #include "wire/descriptor.hpp"
@@ -146,6 +147,9 @@ Database::Database(const StoreOptions& options)
     : path_(options.path),
       maxTransactionBytes_(options.maxTransactionBytes),
       maxCommitNumbers_(options.maxCommitNumbers),
+      cache_(options.cacheBytes == 0 || options.readOnly
+                 ? nullptr
+                 : std::make_unique<cache::Cache>(options.cacheBytes)),
       messages_(options.messages ? options.messages : std::make_shared<Messages>()),
       disk_(std::make_shared<Disk>(fileSystemOf(options), options.path)),
       env_(rocksdb::NewCompositeEnv(disk_)),
@@ -284,6 +288,11 @@ rocksdb::Transaction* Database::begin() const {
 }
 
 rocksdb::Status Database::write(rocksdb::WriteBatch& records) const {
+  const auto guard = lockWrites();
+  return writeLocked(records);
+}
+
+rocksdb::Status Database::writeLocked(rocksdb::WriteBatch& records) const {
   // RocksDB may mend itself and write on: behind a gap in the log.
   if (hasFailed()) return rocksdb::Status::Aborted("the log could not be written before");
   return watch(base_->Write({}, &records));
@@ -336,21 +345,24 @@ Outcome Database::fatal() const {
   return fatal_;
 }
 
-rocksdb::Status Database::removeRange(const KeyRange& range, std::string_view record) {
-  const rocksdb::Slice low(range.low);
-  const rocksdb::Slice high(range.high);
-  rocksdb::WriteBatch batch;
-  rocksdb::Status status = batch.DeleteRange(low, high);
-  if (status.ok()) status = batch.Delete(toSlice(record));
-  if (status.ok()) status = write(batch);
-  return status;
+rocksdb::Status Database::removal(const KeyRange& range, std::string_view record,
+                                  rocksdb::WriteBatch& batch) {
+  const rocksdb::Status status = batch.DeleteRange(rocksdb::Slice(range.low), rocksdb::Slice(range.high));
+  return status.ok() ? batch.Delete(toSlice(record)) : status;
 }
 
 rocksdb::Status Database::removeSpace(uint32_t space) {
   const KeyRange range = prefixRange(spaceKey(space));
   const rocksdb::Slice low(range.low);
   const rocksdb::Slice high(range.high);
-  rocksdb::Status status = removeRange(range, recordKey32(RecordKind::REMOVED_SPACE, space));
+  rocksdb::WriteBatch batch;
+  rocksdb::Status status = removal(range, recordKey32(RecordKind::REMOVED_SPACE, space), batch);
+  if (status.ok()) {
+    CacheUpdate update(*this, 0);
+    update.changeSpace(range.low);
+    status = writeLocked(batch);
+    if (status.ok()) update.end();
+  }
   if (!status.ok()) return status;
   return rocksdb::DeleteFilesInRange(base_, base_->DefaultColumnFamily(), &low, &high, false);
 }
@@ -358,7 +370,10 @@ rocksdb::Status Database::removeSpace(uint32_t space) {
 rocksdb::Status Database::removeBlob(uint64_t blob, RecordKind kind) {
   std::string number;
   appendBigEndian64(number, blob);
-  return removeRange(prefixRange(spaceKey(blobSpace, number)), recordKey(kind, number));
+  rocksdb::WriteBatch batch;
+  const rocksdb::Status status =
+      removal(prefixRange(spaceKey(blobSpace, number)), recordKey(kind, number), batch);
+  return status.ok() ? write(batch) : status;
 }
 
 rocksdb::Status Database::removeKeys(const KeyRange& range) {

@@ -13,6 +13,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "cache/cache.hpp"
 #include "engine/keys.hpp"
 #include "engine/types.hpp"
 #include "store/files/disk.hpp"
@@ -44,6 +45,14 @@ class Database {
   // Also of what a transaction's locks take in memory.
   uint64_t maxTransactionBytes() const { return maxTransactionBytes_; }
   rocksdb::Transaction* begin() const;
+
+  // Nothing: no rows are cached.
+  cache::Cache* cache() const { return cache_.get(); }
+  // Where rows are cached, each write holds this: the number of a commit is known only if no other write is
+  // made meanwhile.
+  std::unique_lock<std::mutex> lockWrites() const {
+    return cache_ ? std::unique_lock(writeMutex_) : std::unique_lock<std::mutex>();
+  }
 
   // All that is written to the opened root comes by here.
   rocksdb::Status write(rocksdb::WriteBatch& records) const;
@@ -93,14 +102,17 @@ class Database {
   void openReadOnly(const StoreOptions& options);
   void checkFormat();
   rocksdb::Status syncFolderAbove() const;
+  rocksdb::Status writeLocked(rocksdb::WriteBatch& records) const;
   void lose(const rocksdb::Status& status) const;
   void forgetOldCommits(uint64_t keptCount);
-  rocksdb::Status removeRange(const KeyRange& range, std::string_view record);
+  static rocksdb::Status removal(const KeyRange& range, std::string_view record, rocksdb::WriteBatch& batch);
 
   std::string path_;
   uint64_t maxTransactionBytes_;
   uint64_t maxCommitNumbers_;
+  const std::unique_ptr<cache::Cache> cache_;  // nothing: rows are not cached
   std::shared_ptr<Messages> messages_;
+  mutable std::mutex writeMutex_;
   mutable std::mutex fatalMutex_;
   mutable std::mutex onFatalMutex_;
   std::function<void()> onFatal_;

@@ -16,6 +16,8 @@ class Source;
 struct StoreOptions {
   std::string path;
   uint64_t blockCacheBytes = 64 << 20;
+  // Memory for rows and index entries above RocksDB's blocks; 0: none are kept there.
+  uint64_t cacheBytes = 0;
   uint64_t maxTransactionBytes = 256 << 20;
   uint32_t threads = 4;
   // Changes nothing, not even where a log is to be read again; takes no lock.

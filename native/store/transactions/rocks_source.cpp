@@ -2,12 +2,11 @@
 
 #include <rocksdb/perf_context.h>
 
+#include "store/transactions/cache_update.hpp"
 #include "store/transactions/write_order.hpp"
 
 namespace vamos::store {
 namespace {
-
-constexpr size_t longWalkReadaheadBytes = 256 << 10;
 
 rocksdb::Transaction* transactionOf(const View& view) {
   return view.writes == nullptr ? nullptr : &static_cast<const RocksWrites*>(view.writes)->transaction();
@@ -27,7 +26,7 @@ class RocksWalk : public Walk {
         low_(range_.low),
         high_(range_.high),
         options_(RocksSource::readOptions(view, options.cachedOnly)) {
-    if (options.isLong && !options.isReverse) options_.readahead_size = longWalkReadaheadBytes;
+    if (options.isLong && !options.isReverse) options_.readahead_size = RocksSource::longWalkReadaheadBytes;
     options_.iterate_lower_bound = &low_;
     // Backwards, the seek itself keeps below the bound. And with a bound, an iterator over the transaction's
     // own writes that meets one of them there ends, where nothing committed is before it (seen with
@@ -111,6 +110,19 @@ bool RocksWrites::has(std::string_view key) const {
   return own_->Valid() && toView(own_->Entry().key) == key;
 }
 
+bool RocksWrites::find(std::string_view key, std::optional<std::string_view>& value) const {
+  if (isEmpty()) return false;
+  bool isFound = false;
+  // Where a key stands there more than once, the last one counts.
+  for (bool isThere = has(key); isThere; isThere = own_->Valid() && toView(own_->Entry().key) == key) {
+    const rocksdb::WriteEntry entry = own_->Entry();
+    value = entry.type == rocksdb::kPutRecord ? std::optional(toView(entry.value)) : std::nullopt;
+    isFound = true;
+    own_->Next();
+  }
+  return isFound;
+}
+
 void RocksWrites::forEach(const Visit& visit) const {
   const std::unique_ptr<rocksdb::WBWIIterator> own(transaction_->GetWriteBatch()->NewIterator());
   for (own->SeekToFirst(); own->Valid(); own->Next()) {
@@ -127,6 +139,17 @@ void RocksWrites::undo() {
 }
 
 void RocksWrites::commit() {
+  CacheUpdate update(database_, bytes());
+  if (update.isNeeded()) {
+    forEach([&](std::string_view key, std::optional<std::string_view> value) {
+      update.change(key, value ? &*value : nullptr);
+    });
+  }
+  write();
+  update.end();
+}
+
+void RocksWrites::write() {
   rocksdb::WriteBatchWithIndex& batch = *transaction_->GetWriteBatch();
   const rocksdb::WriteBatch& unsorted = *batch.GetWriteBatch();
   const bool isPrepared = transaction_->GetState() == rocksdb::Transaction::PREPARED;
@@ -144,12 +167,16 @@ void RocksWrites::commit() {
 }
 
 void RocksWrites::prepare(const std::string& xid) {
+  const auto guard = database_.lockWrites();
   rocksdb::Status status = transaction_->SetName(xid);
   if (status.ok()) status = transaction_->Prepare();
   checkEnd(std::move(status));
 }
 
-void RocksWrites::rollbackPrepared() { checkEnd(transaction_->Rollback()); }
+void RocksWrites::rollbackPrepared() {
+  const auto guard = database_.lockWrites();
+  checkEnd(transaction_->Rollback());
+}
 
 std::shared_ptr<const Snapshot> RocksSource::snapshot() { return std::make_shared<RocksSnapshot>(base_); }
 

@@ -43,6 +43,8 @@ class RocksWrites : public Writes {
   bool isEmpty() const override;
   size_t bytes() const override;
   bool has(std::string_view key) const override;
+  // The same, and what was put; nothing: the key goes. The value stands until the next write.
+  bool find(std::string_view key, std::optional<std::string_view>& value) const;
   void forEach(const Visit& visit) const override;
   void mark() override { transaction_->SetSavePoint(); }
   void undo() override;
@@ -52,6 +54,7 @@ class RocksWrites : public Writes {
   void rollbackPrepared() override;
 
  private:
+  void write();
   void check(const rocksdb::Status& status) const;
   // Of what reaches the log.
   void checkEnd(rocksdb::Status status) const;
@@ -84,6 +87,8 @@ class RocksSource : public Source {
   void addRowsFromIndex(uint64_t rows) override { database_.addRowsFromIndex(rows); }
   uint64_t steppedOver() const override;
   void scanned(const KeyRange& range, uint64_t rows, uint64_t steppedOver) override;
+
+  static constexpr size_t longWalkReadaheadBytes = 256 << 10;
 
   // How RocksDB is to read what the view sees.
   static rocksdb::ReadOptions readOptions(const View& view, bool cachedOnly);

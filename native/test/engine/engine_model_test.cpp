@@ -8,7 +8,7 @@
 #include "engine/rows/changes.hpp"
 #include "engine/rows/get.hpp"
 #include "engine/rows/write.hpp"
-#include "store/transactions/rocks_source.hpp"
+#include "store/transactions/cached_source.hpp"
 #include "test/engine/memory_source.hpp"
 #include "test/engine/program_code.hpp"
 #include "test/store/store_fixture.hpp"
@@ -48,8 +48,10 @@ struct Modelled {
 
 class Model {
  public:
-  Model(Source& source, uint32_t firstSpace, uint32_t seed)
+  // betweenSteps is called before each step.
+  Model(Source& source, uint32_t firstSpace, uint32_t seed, std::function<void()> betweenSteps = {})
       : source_(source),
+        betweenSteps_(std::move(betweenSteps)),
         dice_(seed),
         keyCount_(4 + seed % 13),
         hasOpaqueNames_(seed % 3 == 0),
@@ -68,6 +70,7 @@ class Model {
   void run() {
     for (step_ = 0; step_ < stepCount; step_++) {
       INFO("step ", step_);
+      if (betweenSteps_) betweenSteps_();
       step(transactions_[below(transactionCount)]);
     }
   }
@@ -388,6 +391,7 @@ class Model {
   }
 
   Source& source_;
+  const std::function<void()> betweenSteps_;
   std::mt19937 dice_;
   const uint32_t keyCount_;
   const bool hasOpaqueNames_;
@@ -435,6 +439,31 @@ TEST_CASE("transactions over RocksDB do as the model") {
       CAPTURE(seed);
       Model(source, 10 * seed, seed).run();
     }
+  }
+  std::filesystem::remove_all(directory);
+}
+
+// Its limit changes all the time, so entries go at any moment.
+TEST_CASE("transactions over a cache of RocksDB's rows do as the model") {
+  std::string directory = (std::filesystem::temp_directory_path() / "vamos-model-XXXXXX").string();
+  REQUIRE(mkdtemp(directory.data()) != nullptr);
+  {
+    Database database({.path = directory + "/tables", .cacheBytes = 1});
+    RocksSource rocks(database);
+    CachedSource source(rocks, database);
+    cache::Cache& cache = *database.cache();
+    for (uint32_t seed = 1; seed <= runs(); seed++) {
+      CAPTURE(seed);
+      std::mt19937 dice(seed);
+      Model(source, 10 * seed, seed, [&] {
+        if (dice() % 8 == 0) cache.setLimitBytes(dice() % 3 == 0 ? dice() % 30'000 : 1 << 20);
+      }).run();
+      REQUIRE(cache.isSound());
+    }
+    const cache::Cache::Counts counts = cache.counts();
+    CHECK(counts.contradictions == 0);
+    CHECK(counts.hits > counts.misses);
+    CHECK(counts.evictions > runs());
   }
   std::filesystem::remove_all(directory);
 }

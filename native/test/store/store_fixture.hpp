@@ -27,6 +27,12 @@ inline bool isOverMemory() {
   return name != nullptr && std::string_view(name) == "memory";
 }
 
+// VAMOS_TEST_CACHE_BYTES: the store then keeps rows in a cache of this size.
+inline uint64_t cacheBytes() {
+  const char* text = std::getenv("VAMOS_TEST_CACHE_BYTES");
+  return text == nullptr ? 0 : std::strtoull(text, nullptr, 10);
+}
+
 struct Row {
   uint32_t number;
   std::string name;  // empty: NULL
@@ -229,7 +235,8 @@ class StoreFixture {
 
   const std::string& directory() const { return directory_; }
   // For the next opening.
-  StoreOptions options{.blockCacheBytes = 4 << 20, .maxTransactionBytes = 4 << 20, .threads = 2};
+  StoreOptions options{
+      .blockCacheBytes = 4 << 20, .cacheBytes = cacheBytes(), .maxTransactionBytes = 4 << 20, .threads = 2};
   std::unique_ptr<Store> store;
 
  private:
