@@ -1,14 +1,12 @@
 // What the server finds when it loads the plugin: the engine's functions that belong to no table.
-#include "mariadb/engine/plugin.hpp"
-
 #include <log.h>
 #include <mysql/plugin.h>
 #include <signal.h>
 
 #include <fstream>
-#include <memory>
 #include <string>
 
+#include "mariadb/engine/engine.hpp"
 #include "mariadb/engine/errors.hpp"
 #include "mariadb/engine/variables.hpp"
 #include "mariadb/handler/group_by.hpp"
@@ -23,11 +21,6 @@
 namespace vamos::mariadb {
 
 namespace {
-
-handlerton* theEngine = nullptr;
-std::unique_ptr<client::Client> theHost;
-std::unique_ptr<SessionWatch> theWatch;
-uint32_t theServiceStream = 0;
 
 // A transaction ends, not only a statement of it.
 bool isWhole(THD* thd, bool all) {
@@ -138,45 +131,44 @@ int readToken(std::string& token) {
   return 1;
 }
 
-// The client's threads leave all signals to the server's.
-void startClient(client::Options options) {
+// The threads of the client and of the watch leave all signals to the server's.
+void startThreads(handlerton* handle, client::Options options) {
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  theHost = std::make_unique<client::Client>(std::move(options));
-  theWatch = std::make_unique<SessionWatch>();
+  startEngine(handle, std::move(options));
+  startWatch();
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  theServiceStream = theHost->openStream();
 }
 
 int initialise(void* argument) {
   client::Options options = variables::clientOptions();
   if (readToken(options.token)) return 1;
-  startClient(std::move(options));
+  auto* const handle = static_cast<handlerton*>(argument);
+  startThreads(handle, std::move(options));
 
-  theEngine = static_cast<handlerton*>(argument);
-  theEngine->flags = HTON_SUPPORTS_EXTENDED_KEYS;
-  theEngine->create = makeHandler;
-  theEngine->close_connection = closeConnection;
-  theEngine->kill_query = killQuery;
-  theEngine->commit = commit;
-  theEngine->rollback = rollback;
-  theEngine->prepare = prepare;
-  theEngine->recover = recover;
-  theEngine->commit_by_xid = commitByXid;
-  theEngine->rollback_by_xid = rollbackByXid;
-  theEngine->savepoint_offset = sizeof(SavepointArea);
-  theEngine->savepoint_set = setSavepoint;
-  theEngine->savepoint_rollback = rollbackToSavepoint;
-  theEngine->savepoint_release = releaseSavepoint;
-  theEngine->savepoint_rollback_can_release_mdl = canReleaseMetadataLocks;
-  theEngine->start_consistent_snapshot = startConsistentSnapshot;
-  theEngine->prepare_for_backup = prepareForBackup;
-  theEngine->end_backup = endBackup;
-  theEngine->show_status = showStatus;
-  theEngine->create_group_by = createGroupBy;
-  setDiscovery(theEngine);
+  handle->flags = HTON_SUPPORTS_EXTENDED_KEYS;
+  handle->create = makeHandler;
+  handle->close_connection = closeConnection;
+  handle->kill_query = killQuery;
+  handle->commit = commit;
+  handle->rollback = rollback;
+  handle->prepare = prepare;
+  handle->recover = recover;
+  handle->commit_by_xid = commitByXid;
+  handle->rollback_by_xid = rollbackByXid;
+  handle->savepoint_offset = sizeof(SavepointArea);
+  handle->savepoint_set = setSavepoint;
+  handle->savepoint_rollback = rollbackToSavepoint;
+  handle->savepoint_release = releaseSavepoint;
+  handle->savepoint_rollback_can_release_mdl = canReleaseMetadataLocks;
+  handle->start_consistent_snapshot = startConsistentSnapshot;
+  handle->prepare_for_backup = prepareForBackup;
+  handle->end_backup = endBackup;
+  handle->show_status = showStatus;
+  handle->create_group_by = createGroupBy;
+  setDiscovery(handle);
   return 0;
 }
 
@@ -185,20 +177,14 @@ int finish(void*) {
   if (const size_t count = unfinishedPrepared()) {
     sql_print_warning("VAMOS: %zu prepared transactions wait for the host daemon to be back", count);
   }
-  theWatch.reset();
-  theHost.reset();
-  theEngine = nullptr;
+  stopWatch();
+  stopEngine();
   return 0;
 }
 
 st_mysql_storage_engine interface = {MYSQL_HANDLERTON_INTERFACE_VERSION};
 
 }  // namespace
-
-handlerton* engine() { return theEngine; }
-client::Client& host() { return *theHost; }
-SessionWatch& watch() { return *theWatch; }
-uint32_t serviceStream() { return theServiceStream; }
 
 }  // namespace vamos::mariadb
 

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "mariadb/engine/plugin.hpp"
+#include "mariadb/engine/engine.hpp"
 #include "mariadb/engine/variables.hpp"
 #include "mariadb/handler/handler.hpp"
 #include "mariadb/handler/ranges.hpp"
@@ -49,7 +49,8 @@ Item* evaluated(const JOIN_TAB& plan, const Query& query) {
 // The functions of one query, as the host computes them.
 class GroupBy final : public group_by_handler {
  public:
-  GroupBy(THD* thd, JOIN& join) : group_by_handler(thd, engine()), join_(join), plan_(join.join_tab[0]) {}
+  GroupBy(THD* thd, JOIN& join)
+      : group_by_handler(thd, engine().handle), join_(join), plan_(join.join_tab[0]) {}
 
   // False: it can't be left to the host.
   bool compile(const Query& query);
@@ -161,7 +162,7 @@ void GroupBy::print_error(int error, myf flags) {
 // Whether the query is one whose rows are only read, as they are, from one table.
 bool isSimple(THD* thd, const Query& query) {
   TABLE* table = query.from ? query.from->table : nullptr;
-  if (!table || query.from->next_local || table->file->ht != engine() || table->part_info ||
+  if (!table || query.from->next_local || table->file->ht != engine().handle || table->part_info ||
       !variables::pushesDown(thd)) {
     return false;
   }

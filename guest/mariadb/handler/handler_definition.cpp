@@ -171,7 +171,7 @@ int ha_vamos::truncate() {
   if (const int error = own.callAlone(Method::OPEN_TABLE, name, reply)) return error;
   wire::TableInfo info;
   if (!wire::TableInfo::decode(reply.body, info)) return HA_ERR_INTERNAL_ERROR;
-  share_->become(info);
+  share_->setInfo(info);
   return 0;
 }
 
@@ -227,10 +227,10 @@ bool ha_vamos::setsAutoIncrement(const Alter_inplace_info& info) const {
          table->found_next_number_field != nullptr;
 }
 
-// What changes the definition and no row is done at once; all else copies.
+// A change of the definition that changes no row is made in place. Any other copies the rows.
 enum_alter_inplace_result ha_vamos::check_if_supported_inplace_alter(TABLE* altered,
                                                                      Alter_inplace_info* info) {
-  constexpr alter_table_operations atOnce =
+  constexpr alter_table_operations inPlace =
       ALTER_COLUMN_NAME | ALTER_RENAME_COLUMN | ALTER_CHANGE_COLUMN_DEFAULT | ALTER_COLUMN_OPTION |
       ALTER_OPTIONS | ALTER_RENAME_INDEX | ALTER_CHANGE_INDEX_COMMENT | ALTER_INDEX_IGNORABILITY |
       ALTER_COLUMN_NULLABLE | ALTER_COLUMN_TYPE_CHANGE_BY_ENGINE | ALTER_COLUMN_INDEX_LENGTH |
@@ -239,7 +239,7 @@ enum_alter_inplace_result ha_vamos::check_if_supported_inplace_alter(TABLE* alte
       ALTER_VIRTUAL_COLUMN_ORDER;
   // A copy is refused then, with the reason.
   if (hasForeignRowFormat(*info->create_info)) return HA_ALTER_INPLACE_NOT_SUPPORTED;
-  if ((info->handler_flags & ~atOnce) != 0) return HA_ALTER_INPLACE_NOT_SUPPORTED;
+  if ((info->handler_flags & ~inPlace) != 0) return HA_ALTER_INPLACE_NOT_SUPPORTED;
   if ((info->create_info->used_fields & HA_CREATE_USED_ENGINE) != 0 &&
       info->create_info->db_type != table->s->db_type()) {
     return HA_ALTER_INPLACE_NOT_SUPPORTED;

@@ -94,7 +94,7 @@ int ha_vamos::write_row(const uchar* record) {
   const auto rowBytes = static_cast<uint32_t>(rows_.size() - sizeof(uint32_t));
   std::memcpy(rows_.data(), &rowBytes, sizeof rowBytes);
   codec.appendEntries(record, hiddenKey, rows_);
-  if (seen) share_->see(seen);
+  if (seen) share_->noteAutoIncrement(seen);
   const int failed = send(wire::Method::INSERT, seen, unseen_.isTable ? MayWait::NOT : mayInsertLater());
   if (!failed) countRows(1);
   return failed;
@@ -279,7 +279,7 @@ int ha_vamos::update_row(const uchar* before, const uchar* after) {
   if (table->found_next_number_field &&
       bitmap_is_set(table->write_set, table->found_next_number_field->field_index)) {
     seen = givenAutoIncrement(after);
-    if (seen) share_->see(seen);
+    if (seen) share_->noteAutoIncrement(seen);
   }
   forgetCurrent();
   if (keepsKeys) return send(wire::Method::UPDATE, seen, MayWait::UNTIL_COMMIT);
@@ -324,7 +324,7 @@ void ha_vamos::forgetCurrent() {
 void ha_vamos::get_auto_increment(ulonglong offset, ulonglong increment, ulonglong wanted, ulonglong* first,
                                   ulonglong* reserved) {
   uint64_t value = 0;
-  const uint64_t count = std::clamp<uint64_t>(wanted, 1, Table::mostAtOnce(increment));
+  const uint64_t count = std::clamp<uint64_t>(wanted, 1, Table::maxReservable(increment));
   const int error = share_->reserve(session(), count, offset, increment, value, incrementEpoch_);
   if (error) {
     // Behind the column's last value the server says so itself, for all but the widest columns.

@@ -2,7 +2,7 @@
 
 #include <my_base.h>
 
-#include "mariadb/engine/plugin.hpp"
+#include "mariadb/engine/engine.hpp"
 #include "mariadb/session/retry.hpp"
 
 namespace vamos::mariadb {

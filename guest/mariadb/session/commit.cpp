@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "channel/fresh_bytes.hpp"
+#include "mariadb/engine/engine.hpp"
 #include "mariadb/engine/errors.hpp"
-#include "mariadb/engine/plugin.hpp"
 #include "mariadb/engine/variables.hpp"
 #include "mariadb/session/attempt.hpp"
 #include "mariadb/session/commit_prepared.hpp"

@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "mariadb/engine/engine.hpp"
 #include "mariadb/engine/errors.hpp"
-#include "mariadb/engine/plugin.hpp"
 #include "mariadb/engine/variables.hpp"
 #include "mariadb/session/retry.hpp"
 #include "mariadb/session/session.hpp"
@@ -91,7 +91,7 @@ bool listPrepared(uint32_t timeoutMs, std::vector<XID>& list, client::Failure& f
     options.timeoutMs = static_cast<uint32_t>(std::max<uint64_t>(untilMs - std::min(untilMs, nowMs()), 1));
     options.epoch = host().connect(options.timeoutMs, failure);
     if (options.epoch == 0) return false;
-    call = host().send(serviceStream(), {{Method::LIST_PREPARED, {}}}, options);
+    call = host().send(engine().serviceStream, {{Method::LIST_PREPARED, {}}}, options);
     if (host().wait(call)) break;
     failure = client::failureOf(call);
     if (!isLost(failure.code) || nowMs() >= untilMs) return false;
@@ -154,7 +154,7 @@ void endLeftBehind() {
       leftBehind.push_back(xid);
       continue;
     }
-    unfinished.push_back({serviceStream(), bytes, false, wire::Durability::SYNCED});
+    unfinished.push_back({engine().serviceStream, bytes, false, wire::Durability::SYNCED});
     unfinishedCount = unfinished.size();
     ++count;
   }
@@ -186,7 +186,7 @@ uint32_t byXidTimeoutMs() { return variables::connectTimeoutMs() + variables::re
 
 int endByXid(XID* xid, bool isCommit) {
   THD* thd = current_thd;
-  const uint32_t stream = thd ? Session::of(thd).stream() : serviceStream();
+  const uint32_t stream = thd ? Session::of(thd).stream() : engine().serviceStream;
   client::Failure failure;
   forgetLeftBehind(*xid);
   switch (
@@ -244,7 +244,7 @@ Ended endPrepared(uint32_t stream, const std::string& xid, bool isCommit, wire::
   if (ended == Ended::NOT_YET) {
     // A transaction that is committed was prepared before, so no request for it is under way on the
     // connection's stream.
-    if (isCommit) end.stream = serviceStream();
+    if (isCommit) end.stream = engine().serviceStream;
     std::lock_guard lock(mutex);
     unfinished.push_back(end);
     unfinishedCount = unfinished.size();
@@ -273,7 +273,7 @@ void finishPrepared() {
     // On the connection's own stream the end could stand behind a request that waits for the transaction's
     // locks, so another stream is tried first. But a PREPARE that was given up may still be under way on the
     // connection's, so that one is tried when the transaction is not found.
-    const Unfinished apart{serviceStream(), end.xid, end.isCommit, end.durability};
+    const Unfinished apart{engine().serviceStream, end.xid, end.isCommit, end.durability};
     Ended ended = tryToEnd(apart, retryMs, failure);
     if (ended == Ended::BEFORE && end.stream != apart.stream) ended = tryToEnd(end, retryMs, failure);
     if (ended == Ended::NOT_YET) {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "mariadb/engine/plugin.hpp"
+#include "mariadb/engine/engine.hpp"
 #include "mariadb/engine/variables.hpp"
 #include "mariadb/session/session.hpp"
 #include "protocol/methods.hpp"

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "mariadb/engine/engine.hpp"
 #include "mariadb/engine/errors.hpp"
-#include "mariadb/engine/plugin.hpp"
 #include "mariadb/engine/variables.hpp"
 #include "mariadb/session/attempt.hpp"
 #include "mariadb/session/commit_prepared.hpp"
@@ -39,12 +39,12 @@ Session& Session::of(THD* thd) {
   Session* session = find(thd);
   if (!session) {
     session = new Session(thd);
-    thd_set_ha_data(thd, engine(), session);
+    thd_set_ha_data(thd, engine().handle, session);
   }
   return *session;
 }
 
-Session* Session::find(THD* thd) { return static_cast<Session*>(thd_get_ha_data(thd, engine())); }
+Session* Session::find(THD* thd) { return static_cast<Session*>(thd_get_ha_data(thd, engine().handle)); }
 
 Session::Session(THD* thd) : thd_(thd), stream_(host().openStream()), renewals_(host().renewals()) {
   watch().add(this);
@@ -61,8 +61,8 @@ bool Session::isInMultiStatement() const {
 }
 
 void Session::beginStatement(Use use) {
-  trans_register_ha(thd_, false, engine(), 0);
-  if (isInMultiStatement()) trans_register_ha(thd_, true, engine(), 0);
+  trans_register_ha(thd_, false, engine().handle, 0);
+  if (isInMultiStatement()) trans_register_ha(thd_, true, engine().handle, 0);
   if (!isInStatement_) {
     isInStatement_ = true;
     hasSentRows_ = false;

@@ -4,7 +4,9 @@
 #include <sql_class.h>
 #include <violite.h>
 
-#include "mariadb/engine/plugin.hpp"
+#include <memory>
+
+#include "mariadb/engine/engine.hpp"
 #include "mariadb/session/commit_prepared.hpp"
 #include "mariadb/session/retry.hpp"
 #include "mariadb/session/session.hpp"
@@ -28,7 +30,13 @@ bool isClientGone(THD* thd) {
   return isGone;
 }
 
+std::unique_ptr<SessionWatch> theWatch;
+
 }  // namespace
+
+SessionWatch& watch() { return *theWatch; }
+void startWatch() { theWatch = std::make_unique<SessionWatch>(); }
+void stopWatch() { theWatch.reset(); }
 
 SessionWatch::SessionWatch() : thread_([this] { run(); }) {}
 

@@ -39,7 +39,9 @@ class SessionWatch {
   std::thread thread_;
 };
 
-// Exists from the plugin's start to its end.
+// The watch exists from the plugin's start to its end.
 SessionWatch& watch();
+void startWatch();
+void stopWatch();
 
 }  // namespace vamos::mariadb

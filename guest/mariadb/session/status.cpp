@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <string>
 
-#include "mariadb/engine/plugin.hpp"
+#include "mariadb/engine/engine.hpp"
 #include "mariadb/engine/variables.hpp"
 #include "mariadb/session/commit_prepared.hpp"
 #include "mariadb/session/session_watch.hpp"

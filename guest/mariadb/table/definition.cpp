@@ -8,8 +8,8 @@
 #include <cstring>
 #include <vector>
 
+#include "mariadb/engine/engine.hpp"
 #include "mariadb/engine/errors.hpp"
-#include "mariadb/engine/plugin.hpp"
 #include "mariadb/engine/variables.hpp"
 #include "mariadb/table/table.hpp"
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "mariadb/engine/engine.hpp"
 #include "mariadb/engine/errors.hpp"
-#include "mariadb/engine/plugin.hpp"
 #include "mariadb/session/session.hpp"
 #include "mariadb/table/definition.hpp"
 #include "mariadb/table/table.hpp"

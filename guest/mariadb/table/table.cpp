@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <limits>
 
-#include "mariadb/engine/plugin.hpp"
+#include "mariadb/engine/engine.hpp"
 #include "mariadb/session/session.hpp"
 #include "mariadb/table/definition.hpp"
 
@@ -60,7 +60,7 @@ void Table::keepFor(uint32_t nextVersion) {
   own_.values.next = own_.values.end;
 }
 
-void Table::become(const wire::TableInfo& info) {
+void Table::setInfo(const wire::TableInfo& info) {
   number = info.table;
   version = info.version;
   setStatistics(info.statistics);
@@ -167,7 +167,7 @@ bool Table::take(Range& range, uint64_t count, uint64_t offset, uint64_t increme
   return true;
 }
 
-uint64_t Table::mostAtOnce(uint64_t increment) {
+uint64_t Table::maxReservable(uint64_t increment) {
   return std::max<uint64_t>(maxReserved / std::max<uint64_t>(increment, 1), 2) - 1;
 }
 
@@ -246,7 +246,7 @@ int Table::takeHiddenKey(Session& session, int64_t& hiddenKey, uint32_t& epoch) 
   }
 }
 
-void Table::see(uint64_t value) {
+void Table::noteAutoIncrement(uint64_t value) {
   const std::lock_guard lock(mutex_);
   if (value < own_.values.next) return;
   own_.values.next = value == std::numeric_limits<uint64_t>::max() ? value : value + 1;
@@ -282,7 +282,7 @@ int openTable(const char* path, const TABLE_SHARE& share, Session& session, std:
     return isPartitionName(name) ? HA_ERR_INCOMPATIBLE_DEFINITION : HA_ERR_TABLE_DEF_CHANGED;
   }
   opened = std::make_unique<Table>(name, std::move(codec));
-  opened->become(info);
+  opened->setInfo(info);
   return 0;
 }
 

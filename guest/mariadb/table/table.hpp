@@ -37,7 +37,7 @@ class Table : public Handler_share {
 
   // Takes the numbers and statistics of a table that was opened, truncated or redefined, and forgets what was
   // learnt of its data before.
-  void become(const wire::TableInfo& info);
+  void setInfo(const wire::TableInfo& info);
 
   struct Statistics {
     ha_rows rows = 0;
@@ -63,20 +63,20 @@ class Table : public Handler_share {
   std::optional<ha_rows> estimate(const std::string& range);
   void setEstimate(const std::string& range, ha_rows rows);
 
-  // Values of the host's counter: `count` of them, at most mostAtOnce, that lie `increment` apart, from the
-  // first on that is `offset` modulo `increment`. 0 of them: the next one is this server's then, and not
+  // Values of the host's counter: `count` of them, at most maxReservable(), that lie `increment` apart, from
+  // the first on that is `offset` modulo `increment`. 0 of them: the next one is this server's then, and not
   // taken. Values go with the session that they were reserved in, whose epoch this gives: in another one this
   // guest's memory may have been rolled back, and rows may have them. 0, or an error of handler.h.
   int reserve(Session& session, uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first,
               uint32_t& epoch);
-  static uint64_t mostAtOnce(uint64_t increment);
+  static uint64_t maxReservable(uint64_t increment);
   // A hidden key beside an auto-increment column: one that no other row has or had, larger than those given
   // here before. Many are made of one value that the column had. 0, or an error of handler.h.
   int takeHiddenKey(Session& session, int64_t& hiddenKey, uint32_t& epoch);
   // Redefined without a change of the counter: what was reserved is for the table of that version.
   void keepFor(uint32_t nextVersion);
   // A row came to have this value: the next ones are larger.
-  void see(uint64_t value);
+  void noteAutoIncrement(uint64_t value);
   // The value that comes next, as far as known here.
   uint64_t nextAutoIncrement();
 
