@@ -291,7 +291,7 @@ class Session {
 
   // What waits.
   WaitingRequests waiting_;
-  std::vector<uint64_t> newBlobs_;  // of rows that do not wait yet
+  std::vector<uint64_t> newBlobs_;  // the next row will refer to them
   Conditions conditions_{*this};
   bool isListening_ = false;  // conditions_ is one of the THD's handlers
   bool isSendingForCondition_ = false;
