@@ -9,7 +9,6 @@ const ROOMS_TO_MEND = [
   'guest/mariadb/format/',
   'guest/mariadb/handler/',
   'guest/mariadb/pushdown/',
-  'guest/mariadb/table/',
   'native/engine/',
   'native/store/',
   'src/protocol/',

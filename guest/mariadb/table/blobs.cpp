@@ -11,9 +11,9 @@
 namespace vamos::mariadb {
 namespace {
 
-// The host takes chunks of 1 MiB at most; a frame has room for one and its message.
+// The host takes chunks of 1 MiB at most, and a frame must have room for the message around one.
 constexpr uint64_t chunkBytes = 512 << 10;
-// Values that differ mostly do so early.
+// Values that differ mostly do so in their first bytes.
 constexpr uint64_t firstComparedBytes = 4096;
 
 }  // namespace
@@ -35,7 +35,6 @@ int SessionBlobs::write(std::string_view data, uint64_t& blob) {
   return 0;
 }
 
-// The bytes from there on: at least one, as many as a chunk has or are wanted at most.
 int SessionBlobs::readPart(uint64_t blob, uint64_t offset, uint64_t lengthBytes, Reply& reply,
                            std::string_view& part) {
   const auto wanted = static_cast<uint32_t>(std::min(lengthBytes, chunkBytes));

@@ -7,7 +7,7 @@ namespace vamos::mariadb {
 class Session;
 struct Reply;
 
-// Blobs that travel in chunks, by the session's requests.
+// Reads and writes blobs in chunks, with requests of the session.
 class SessionBlobs final : public BlobStore {
  public:
   explicit SessionBlobs(Session& session) : session_(session) {}
@@ -17,6 +17,7 @@ class SessionBlobs final : public BlobStore {
   int compare(uint64_t blob, std::string_view data, bool& isSame) override;
 
  private:
+  // Reads bytes from `offset` on: at least one, and at most `lengthBytes` or as many as a chunk has.
   int readPart(uint64_t blob, uint64_t offset, uint64_t lengthBytes, Reply& reply, std::string_view& part);
 
   Session& session_;

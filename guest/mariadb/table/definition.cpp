@@ -18,8 +18,8 @@ namespace {
 
 constexpr size_t versionBytes = 16;  // a UUID
 
-// The type as SHOW COLUMNS has it (JSON, which the server keeps as LONGTEXT with a check, as json), the
-// collation, and whether the server computes the value.
+// Returns the type as SHOW COLUMNS shows it (but json for JSON, which the server keeps as LONGTEXT with a
+// check), with the collation, and with a note if the server computes the value.
 std::string typeOf(const Field& field) {
   StringBuffer<256> text(system_charset_info);
   if (Type_handler_json_common::has_json_valid_constraint(&field)) {
@@ -36,7 +36,7 @@ std::string typeOf(const Field& field) {
   return type;
 }
 
-// What an index of the host is called and whether it is unique by itself.
+// Says what an index of the host is called, and whether the host checks that it is unique.
 void nameIndex(const KEY& key, wire::Index& index) {
   index.name.assign(key.name.str, key.name.length);
   index.unique = (key.flags & HA_NOSAME) != 0 && key.algorithm != HA_KEY_ALG_LONG_HASH;
@@ -48,14 +48,15 @@ wire::KeyPart partOf(const KeyPartFormat& format) {
   part.descending = format.isDescending;
   part.opaque = format.isOpaque();
   if (part.opaque && format.isPrefix) part.prefixCharacters = format.maxCharacters;
-  // A prefix of bytes has one level, without a pad weight.
+  // A prefix of bytes counts as one level without a pad weight.
   if (part.opaque) {
     part.levels = format.coding == KeyCoding::SORT_KEY ? format.sortKey.levels() : std::string(1, '\0');
   }
   return part;
 }
 
-// The version in a .frm's image: the first of its extra segments of kind 0. Empty: it has none.
+// Returns the version in the image of a .frm, which is the first of its extra segments of kind 0; empty:
+// there is none.
 std::string_view versionIn(std::string_view image) {
   constexpr size_t headerBytes = 64;
   const auto byte = [&](size_t at) { return static_cast<uint8_t>(image[at]); };
@@ -106,7 +107,8 @@ wire::Definition definitionOf(const TABLE& table, const Codec& codec, std::strin
     for (const KeyPartFormat& part : codec.index(hostIndex).parts()) index.parts.push_back(partOf(part));
   }
   if (codec.hasHiddenKey()) {
-    // One counter: where the table has an auto-increment column too, hidden keys are made of its values.
+    // There is one counter. If the table has an auto-increment column, too, hidden keys are made of its
+    // values.
     definition.autoIncrement = static_cast<int32_t>(hidden) + 1;
   } else if (share.found_next_number_field != nullptr) {
     const Field& field = **share.found_next_number_field;

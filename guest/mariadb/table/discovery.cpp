@@ -18,13 +18,14 @@ namespace {
 
 using wire::Method;
 
-// Statements on other engines' tables come here, too: they don't wait for a host that is not there.
+// Statements on tables of other engines call these functions, too, and must not wait for an absent host.
 bool isHostThere() {
   client::Failure failure;
   return host().connect(0, failure) != 0;
 }
 
-// The host's tables of a database, called as in a path; false: they can't be listed.
+// Calls `use` with each of the host's tables in a database, by the names in the path. Returns false if they
+// can't be listed.
 template <typename Use>
 bool forEachTable(Session& session, std::string_view database, Use use) {
   const std::string prefix = std::string(database) + "/";
@@ -95,7 +96,7 @@ int discoverTableExistence(handlerton*, const char* database, const char* table)
   return openOnHost(Session::of(thd), inPath(database) + "/" + inPath(table), info) == 0 ? 1 : 0;
 }
 
-// What DROP DATABASE has not dropped one by one: work tables of statements that a crash ended.
+// Drops what DROP DATABASE has not dropped one by one: work tables of statements that a crash has ended.
 void dropDatabase(handlerton*, char* path) {
   THD* thd = current_thd;
   if (thd == nullptr || !isHostThere()) return;

@@ -12,26 +12,29 @@ namespace vamos::mariadb {
 namespace {
 
 constexpr ulonglong statisticsAgeUs = 5'000'000;
-// As many committed rows, at least and by their share, make statistics outgrown.
+// Statistics are outgrown when this server has committed more rows than this number, and more than this share
+// of the table's rows (a tenth).
 constexpr uint64_t leastOutgrown = 16;
 constexpr uint64_t outgrownShare = 10;
 constexpr ulonglong estimateAgeUs = 2'000'000;
 constexpr size_t maxEstimates = 1000;
 constexpr uint64_t maxGrowth = 256;
-// Of one request; the host refuses more.
+// How many values one request may reserve; the host refuses more.
 constexpr uint64_t maxReserved = 1'000'000;
-// Values between what the host knows and what rows gave themselves that are asked for and left out.
+// If rows brought values with them that lie further than this behind those that the host knows, the rows are
+// sent first, so that the values between need not be reserved.
 constexpr uint64_t maxSkipped = 1000;
-// Closed tables whose reserved values are remembered.
+// How many closed tables have their reserved values kept.
 constexpr size_t maxKept = 10'000;
-// A hidden key beside an auto-increment column is this bit, a value of the counter and the row's number among
-// those that share the value. Of larger values each makes one, a negative one. What TypeScript connectors
-// number by the counter is smaller.
+// A hidden key of a table with an auto-increment column consists of this bit, a value of the counter, and the
+// row's number among those that share the value. A value that is too large for that makes one key, which is
+// negative. Hidden keys that TypeScript connectors make of the counter are smaller.
 constexpr uint64_t hiddenKeyBit = uint64_t{1} << 62;
 constexpr uint64_t keysOfValue = uint64_t{1} << 16;
 constexpr uint64_t largestSharedValue = hiddenKeyBit / keysOfValue - 1;
 
-// The first value not below `least` that is `offset` modulo `increment`, as the server rounds. 0: none.
+// Returns the first value from `least` on that is `offset` modulo `increment`, rounded as the server does; 0:
+// there is none.
 uint64_t aligned(uint64_t least, uint64_t offset, uint64_t increment) {
   if (increment <= 1) return least;
   if (offset > increment) offset = 0;
@@ -68,8 +71,8 @@ void Table::setInfo(const wire::TableInfo& info) {
   const uint64_t next = std::max<uint64_t>(info.statistics.nextAutoIncrement, 1);
   own_ = {.values = {next, next}, .epoch = host().epoch()};
   {
-    // What was left when the table was closed comes next, if nobody went on behind it and the host is not
-    // another one since, which may have older data.
+    // The values that were left when the table was closed come next, unless others were reserved behind them
+    // or the session is another one, whose host may have older data.
     const std::lock_guard kept(keptMutex_);
     const auto found = kept_.extract(keptKey(version));
     if (found && found.mapped().values.end == next && found.mapped().epoch == own_.epoch) {
@@ -107,7 +110,8 @@ Table::Statistics Table::statistics() {
 void Table::setStatistics(const wire::TableStatistics& heard) {
   const std::lock_guard lock(mutex_);
   if (heard.indexes.empty() && heard.sample != 0) {
-    // The indexes are those of the sample that was known when it was asked for; another is known since.
+    // The host leaves out the indexes if the request named the sample that was known. Another is known
+    // since.
     if (heard.sample != heard_.sample) return;
     std::vector<wire::IndexStatistics> known = std::move(heard_.indexes);
     heard_ = heard;
@@ -142,13 +146,13 @@ bool Table::Range::take(uint64_t count, uint64_t offset, uint64_t increment, uin
   first = aligned(next, offset, increment);
   if (first == 0 || first >= end || (count - 1) > (end - 1 - first) / increment) return false;
   const uint64_t last = first + (count - 1) * increment;
-  // The next value of the series, also for those who ask for another one.
+  // The next value of this series is where the next reservation of any series begins.
   next = last > std::numeric_limits<uint64_t>::max() - increment ? last + 1 : last + increment;
   return true;
 }
 
-// Values that were reserved in a session that is over are not this server's any more. The next one is larger
-// than those that were given here all the same.
+// Forgets values that were reserved in a session that is over. The next value is still larger than those that
+// were taken before.
 void Table::forgetIfLost() {
   const uint32_t epoch = host().epoch();
   if (own_.epoch == epoch) return;
@@ -183,7 +187,8 @@ int Table::reserve(Session& session, uint64_t count, uint64_t offset, uint64_t i
       forgetIfLost();
       epoch = own_.epoch;
       if (take(own_.values, count, offset, increment, first)) return 0;
-      // What is left here is not enough, and what the host gives may begin behind another server's values.
+      // The values that are left are not enough, and those that the host gives may begin behind another
+      // server's.
       const bool isBehind = own_.values.end != 0 && own_.values.next > own_.values.end;
       skipped = isBehind ? own_.values.next - own_.values.end : 0;
       const uint64_t wanted = std::max(growth_, (count + 1) * increment) + std::min(skipped, maxReserved);
@@ -192,7 +197,7 @@ int Table::reserve(Session& session, uint64_t count, uint64_t offset, uint64_t i
       generation = generation_;
     }
     if (skipped > maxSkipped && !isFlushed) {
-      // The rows with the large values are on their way: once the host has seen them, it goes on behind them.
+      // Once the host has the rows with the large values, its counter goes on behind them.
       if (const int error = session.flush()) return error;
       isFlushed = true;
       request.count = static_cast<uint32_t>(std::min((count + 1) * increment, maxReserved));
@@ -205,14 +210,14 @@ int Table::reserve(Session& session, uint64_t count, uint64_t offset, uint64_t i
     if (reserved.count == 0) return HA_ERR_AUTOINC_READ_FAILED;
     const std::lock_guard lock(mutex_);
     forgetIfLost();
-    // The answer may be of a session that is over already.
+    // The answer may have come in a session that is over already.
     if (generation != generation_ || own_.epoch != session.epoch()) continue;
     epoch = own_.epoch;
-    // What follows the values that are left here is one range with them, and the next value never goes back.
+    // Values that follow those that are left make one range with them, and the next value never goes back.
     Range range{std::max(reserved.first, own_.values.next), reserved.first + reserved.count};
     if (reserved.first == own_.values.end) range.next = own_.values.next;
     const bool taken = take(range, count, offset, increment, first);
-    // Others may have reserved meanwhile: the later range stays.
+    // Other connections may have reserved values meanwhile. The later range is kept.
     if (range.end > own_.values.end) own_.values = range;
     if (taken) return 0;
     if (reserved.count < request.count) return HA_ERR_AUTOINC_READ_FAILED;
@@ -270,7 +275,7 @@ int openTable(const char* path, const TABLE_SHARE& share, Session& session, std:
   Reply reply;
   const int error = session.callAlone(wire::Method::OPEN_TABLE, wire::TableName{name}.encode(), reply);
   if (error == HA_ERR_NO_SUCH_TABLE) {
-    // As such it would have the server throw the .frm away, which is all that is left of the table.
+    // HA_ERR_NO_SUCH_TABLE would make the server delete the .frm, which is all that is left of the table.
     my_error(ER_NO_SUCH_TABLE_IN_ENGINE, MYF(0), share.db.str, share.table_name.str);
     return HA_ERR_TABLESPACE_MISSING;
   }
@@ -278,7 +283,7 @@ int openTable(const char* path, const TABLE_SHARE& share, Session& session, std:
   wire::TableInfo info;
   if (!wire::TableInfo::decode(reply.body, info)) return HA_ERR_INTERNAL_ERROR;
   if (!isSameDefinition(share, *codec, info.definition)) {
-    // The server then discovers the host's; but not that of a partition.
+    // The server then discovers the host's definition, which it can't do for a partition.
     return isPartitionName(name) ? HA_ERR_INCOMPATIBLE_DEFINITION : HA_ERR_TABLE_DEF_CHANGED;
   }
   opened = std::make_unique<Table>(name, std::move(codec));

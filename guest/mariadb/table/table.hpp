@@ -21,93 +21,97 @@ namespace vamos::mariadb {
 
 class Session;
 
-// An open table, shared by its handlers (a Handler_share): what the host knows it by, how its rows are coded,
-// and what was learnt of it.
+// An open table, which all its handlers share (a Handler_share). It has the table's numbers on the host, the
+// coding of its rows, and what the host has told about its data.
 class Table : public Handler_share {
  public:
   Table(std::string name, std::unique_ptr<Codec> codec);
   ~Table() override;
 
-  const std::string name;  // as the host knows it: 'database/table', or the path of a temporary one
+  const std::string name;  // the host's name: 'database/table', or the path of a temporary table
   const std::unique_ptr<Codec> codec;
 
   // The host's numbers. They change when the table is truncated or redefined.
   std::atomic<uint32_t> number{0};
   std::atomic<uint32_t> version{0};
 
-  // Takes the numbers and statistics of a table that was opened, truncated or redefined, and forgets what was
-  // learnt of its data before.
+  // Takes the numbers and statistics of the table after it was opened, truncated or redefined, and forgets
+  // what was known of its data before.
   void setInfo(const wire::TableInfo& info);
 
   struct Statistics {
     ha_rows rows = 0;
-    uint64_t bytes = 0;  // of rows, without blobs beside them
+    uint64_t bytes = 0;  // the size of the rows, without blobs that stand beside them
     uint64_t blobBytes = 0;
-    uint64_t indexBytes = 0;  // of all indexes but the primary key
+    uint64_t indexBytes = 0;  // the size of all indexes but the primary key
     uint64_t createdMs = 0;
     uint64_t updatedMs = 0;
-    uint64_t sample = 0;  // its number; 0: the host has not taken one
+    uint64_t sample = 0;  // the number of the host's sample; 0: it has not taken one
     ulonglong ageUs = 0;
-    bool isStale = false;  // heard a while ago: to be asked for again when it costs nobody a wait
-    // This server committed so many rows since that it is worth a wait to hear what they changed.
+    bool isStale = false;  // they are old, and should be asked for again when no statement waits for that
+    // This server has committed so many rows since that a plan should wait for new ones.
     bool isOutgrown = false;
   };
   Statistics statistics();
   void setStatistics(const wire::TableStatistics& heard);
-  // By host index, of the last sample: how many rows have the same values in the first parts.
+  // How many rows have the same values in the first parts of each of the host's indexes, by its last sample.
   std::vector<wire::IndexStatistics> indexStatistics();
-  // It may outlive the table: transactions take rows back.
+  // The counter may outlive the table, since a transaction may take back rows later.
   const std::shared_ptr<AddedRows> addedRows = std::make_shared<AddedRows>();
 
-  // How many rows a range has, as the host said not long ago.
+  // How many rows the host has estimated for a range, if it did so not long ago.
   std::optional<ha_rows> estimate(const std::string& range);
   void setEstimate(const std::string& range, ha_rows rows);
 
-  // Values of the host's counter: `count` of them, at most maxReservable(), that lie `increment` apart, from
-  // the first on that is `offset` modulo `increment`. 0 of them: the next one is this server's then, and not
-  // taken. Values go with the session that they were reserved in, whose epoch this gives: in another one this
-  // guest's memory may have been rolled back, and rows may have them. 0, or an error of handler.h.
+  // Reserves `count` values of the host's counter, at most maxReservable(), that lie `increment` apart. The
+  // first one is `offset` modulo `increment`. A `count` of 0 gives the next value and does not take it. The
+  // values are lost with the session in which they were reserved, whose epoch this returns: in another
+  // session this guest's memory may have been rolled back, and rows may have the values. Returns 0, or an
+  // error of handler.h.
   int reserve(Session& session, uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first,
               uint32_t& epoch);
   static uint64_t maxReservable(uint64_t increment);
-  // A hidden key beside an auto-increment column: one that no other row has or had, larger than those given
-  // here before. Many are made of one value that the column had. 0, or an error of handler.h.
+  // Makes a hidden key for a table with an auto-increment column. No other row has or had it, and it is
+  // larger than those made here before. Many keys are made of one value that the column had. Returns 0, or an
+  // error of handler.h.
   int takeHiddenKey(Session& session, int64_t& hiddenKey, uint32_t& epoch);
-  // Redefined without a change of the counter: what was reserved is for the table of that version.
+  // Keeps the values that are reserved for the table of this version: it was redefined, and its counter is
+  // the same.
   void keepFor(uint32_t nextVersion);
-  // A row came to have this value: the next ones are larger.
+  // A row has this value now, so the next ones will be larger.
   void noteAutoIncrement(uint64_t value);
-  // The value that comes next, as far as known here.
+  // The next value, as far as this server knows.
   uint64_t nextAutoIncrement();
 
  private:
-  // Values that are the host's until `end`, or none that are known (end 0); `next` may lie behind it.
+  // Values of the host's counter, of which `next` is the first and `end` is behind the last. There are none
+  // if `next` is behind `end`, or if `end` is 0, since it is not known then.
   struct Range {
     uint64_t next = 1;
     uint64_t end = 1;
     bool take(uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first);
   };
-  // What of the host's counter is this server's.
+  // The values of the host's counter that are reserved for this server.
   struct Own {
     Range values;
-    uint64_t largest = 0;          // of the values that are known to be; 0: none
-    uint64_t hiddenKeysValue = 0;  // the one of them that hidden keys are made of, and how many were
-    uint64_t hiddenKeys = 0;
-    uint32_t epoch = 0;  // of the session with the host that they were reserved in
+    uint64_t largest = 0;          // the largest value that was taken; 0: none was
+    uint64_t hiddenKeysValue = 0;  // the value that hidden keys are made of; 0: there is none yet
+    uint64_t hiddenKeys = 0;       // how many hidden keys were made of it
+    uint32_t epoch = 0;            // the session in which the values were reserved
   };
-  // That of tables that are closed, by number and version: the host gives it to no other connector.
+  // The values of closed tables, by number and version. The host gives them to no other connector.
   static std::mutex keptMutex_;
   static std::unordered_map<uint64_t, Own> kept_;
   uint64_t keptKey(uint32_t ofVersion) const { return uint64_t{number} << 32 | ofVersion; }
 
-  // With mutex_ held.
+  // These two are called with mutex_ held.
   void forgetIfLost();
   bool take(Range& range, uint64_t count, uint64_t offset, uint64_t increment, uint64_t& first);
 
-  std::mutex mutex_;  // of what follows
+  std::mutex mutex_;  // guards what follows
   Own own_;
-  uint64_t growth_ = 1;      // values asked for at least, next time
-  uint64_t generation_ = 0;  // of the counter: truncated tables begin anew
+  uint64_t growth_ = 1;      // how many values the next request asks for, at least
+  uint64_t generation_ = 0;  // rises when the counter may begin anew, as it does after TRUNCATE
   wire::TableStatistics heard_;
   ulonglong heardUs_ = 0;
   struct Estimate {
@@ -117,10 +121,11 @@ class Table : public Handler_share {
   std::unordered_map<std::string, Estimate> estimates_;
 };
 
-// The host's name of the table at the server's path: 'database/table' for './database/table', else the path.
+// Returns the host's name of the table at the server's path: 'database/table' for './database/table', and the
+// path itself for others.
 std::string hostName(const char* path);
 
-// Asks the host for the table at `path`, which `share` describes. 0, or an error of handler.h.
+// Opens the table at `path`, which `share` describes, on the host. Returns 0, or an error of handler.h.
 int openTable(const char* path, const TABLE_SHARE& share, Session& session, std::unique_ptr<Table>& opened);
 
 }  // namespace vamos::mariadb
