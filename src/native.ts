@@ -15,12 +15,22 @@ export function packageVersion(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
+/** The files of the native build. */
+export type NativeFile = 'vamos_channel.node' | 'vamos_store.node' | 'vamos_instructions.so';
+
+/** Returns the path of a native file: the one that was built here, else the prebuilt one that the package brings. */
+export function nativeFile(name: NativeFile): string {
+  const built = path.join(packageRoot, 'build/native', name);
+  const prebuilt = path.join(packageRoot, 'prebuilds', `${process.platform}-${process.arch}`, name);
+  return !existsSync(built) && existsSync(prebuilt) ? prebuilt : built;
+}
+
 /**
  * Loads one of the two native binaries.
  * @throws VamosError INTERNAL, saying how to build it
  */
 export function loadNative(name: 'vamos_channel' | 'vamos_store'): unknown {
-  const file = path.join(packageRoot, 'build/native', `${name}.node`);
+  const file = nativeFile(`${name}.node`);
   try {
     return createRequire(import.meta.url)(file) as unknown;
   } catch (cause) {

@@ -1,11 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import path from 'node:path';
-import { packageRoot } from '../../src/native.js';
+import { nativeFile } from '../../src/native.js';
 import { VmError } from './errors.js';
 
 /** The plugin that QEMU loads to count instructions (native/qemu_plugin). */
-export const INSTRUCTIONS_PLUGIN = path.join(packageRoot, 'build/native/vamos_instructions.so');
+export const INSTRUCTIONS_PLUGIN = nativeFile('vamos_instructions.so');
 
 /** Each vCPU has a cache line in the file, whose first two numbers are the counters. */
 const VCPU_BYTES = 64;

@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { packageRoot } from '../../src/native.js';
+import { nativeFile, packageRoot } from '../../src/native.js';
 import { cached, hashFile } from './cache.js';
 import { makeDisk } from './disk.js';
 import { VmError } from './errors.js';
 import { runTool } from './tools.js';
 
 /** Dependencies of package.json that only building or the host's command line needs. */
-const NOT_IN_GUEST = new Set(['cmake-js', 'node-addon-api', 'listr2']);
+const NOT_IN_GUEST = new Set(['node-addon-api', 'listr2']);
 /** Libraries that come with the C library, or that Node has loaded anyway. */
 const GUEST_LIBRARIES = /^(linux-vdso|ld-linux|libc|libm|libdl|libpthread|librt|libgcc_s|libstdc\+\+)[.-]/;
 
@@ -52,16 +52,16 @@ export async function buildPayload(options: PayloadOptions = {}): Promise<Payloa
 /** Returns each file's path in the payload and its path here, sorted. */
 async function listFiles(withStore: boolean): Promise<[string, string][]> {
   const files = new Map<string, string>();
-  const native = ['vamos_channel.node', ...(withStore ? ['vamos_store.node'] : [])];
-  for (const needed of ['dist/host/vm/agent/agent.js', ...native.map((name) => `build/native/${name}`)]) {
-    if (!existsSync(path.join(packageRoot, needed))) {
+  const native = (['vamos_channel.node', 'vamos_store.node'] as const).slice(0, withStore ? 2 : 1);
+  for (const needed of [path.join(packageRoot, 'dist/host/vm/agent/agent.js'), ...native.map(nativeFile)]) {
+    if (!existsSync(needed)) {
       throw new VmError('BAD_OPTION', `${needed} is missing: run 'npm run build' in ${packageRoot}`);
     }
   }
   await addFolder(files, 'dist', path.join(packageRoot, 'dist'));
   files.set('package.json', path.join(packageRoot, 'package.json'));
-  for (const name of native) files.set(`build/native/${name}`, path.join(packageRoot, 'build/native', name));
-  if (withStore) await addLibraries(files, path.join(packageRoot, 'build/native/vamos_store.node'));
+  for (const name of native) files.set(`build/native/${name}`, nativeFile(name));
+  if (withStore) await addLibraries(files, nativeFile('vamos_store.node'));
   const { dependencies } = await manifest(packageRoot);
   for (const name of Object.keys(dependencies ?? {})) {
     if (!NOT_IN_GUEST.has(name)) await addPackage(files, name, packageRoot);
