@@ -8,7 +8,6 @@ const ROOMS_TO_MEND = [
   'guest/mariadb/engine/',
   'guest/mariadb/format/',
   'guest/mariadb/handler/',
-  'guest/mariadb/pushdown/',
   'native/engine/',
   'native/store/',
   'src/protocol/',

@@ -30,7 +30,7 @@ bool isString(const Field& field) {
   }
 }
 
-// Whether the field's values sort as those of its column in the row do.
+// The field's values sort as the host sorts those of its column.
 bool sortsAsColumn(const Field& field) {
   switch (field.real_type()) {
     case MYSQL_TYPE_TINY:
@@ -48,7 +48,7 @@ bool sortsAsColumn(const Field& field) {
     case MYSQL_TYPE_TIMESTAMP2:
       return true;
     default:
-      // Spaces that the server adds come before characters that the host compares.
+      // The server can add spaces to values, which sort before characters that the host compares.
       return isString(field) && program::Values::sortsAsBytes(field.charset()) &&
              !(field.table->in_use->variables.sql_mode & MODE_PAD_CHAR_TO_FULL_LENGTH);
   }
@@ -60,7 +60,7 @@ Integer readInteger(Reader& answer) {
   return static_cast<Integer>(static_cast<UnsignedInteger>(high) << 64 | low);
 }
 
-// A 256-bit integer of the answer.
+// A 256-bit integer from the answer, lowest part first.
 using Wide = std::array<uint32_t, 8>;
 
 Wide readWide(Reader& answer) {
@@ -83,7 +83,7 @@ Wide widened(Integer value) {
   return wide;
 }
 
-// The integer's number with so many digits behind the point.
+// Returns the number with its last `scale` digits behind the point.
 std::string textOf(Wide wide, unsigned scale) {
   const bool isNegative = wide.back() >> 31 != 0;
   if (isNegative) {
@@ -118,7 +118,7 @@ std::string textOf(Wide wide, unsigned scale) {
   return text;
 }
 
-// False: more digits than the server has.
+// Returns false if the number has more digits than the server's decimals.
 bool toDecimal(const Wide& wide, unsigned scale, my_decimal& decimal) {
   const std::string text = textOf(wide, scale);
   return str2my_decimal(0, text.data(), text.size(), &my_charset_latin1, &decimal) == E_DEC_OK;
@@ -178,7 +178,7 @@ bool Aggregation::compileCount(Item& argument) {
 bool Aggregation::compileSum(Item& argument) {
   if (!compileValue(argument)) return false;
   if (value_.type == ValueType::DOUBLE) return item_->result_type() == REAL_RESULT;
-  // Where the server's number had another scale, its quotient would have other digits.
+  // If the server's number had another scale, its quotient would have other digits.
   return value_.type == ValueType::INTEGER && item_->result_type() == DECIMAL_RESULT &&
          argument.decimal_scale() == value_.scale;
 }
@@ -264,7 +264,7 @@ int Aggregation::takeExtreme(THD* thd, Reader& answer) {
   return 0;
 }
 
-// The value into the column's field, from where the item takes it.
+// Reads the value into the column's field, from where the item takes it.
 int Aggregation::loadColumn(Reader& answer) {
   const ColumnFormat& format = codec_->rows().columns()[column_];
   Projection projection;

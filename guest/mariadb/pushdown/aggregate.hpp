@@ -13,17 +13,18 @@
 namespace vamos::mariadb {
 
 // A function over all rows of a query (COUNT, SUM, MIN, MAX, AVG) that the host computes. Its result goes
-// into the server's own item, as if that had seen the rows: what is made of it is the server's.
+// into the server's own item, as if that had seen the rows. What the query does with it is left to the
+// server.
 class Aggregation {
  public:
-  // Nothing where the host's answer might not be the server's.
+  // Returns nothing if the host's answer might differ from the server's.
   static std::optional<Aggregation> make(Item_sum& item, TABLE& table, const Codec& codec);
 
   Item_sum& item() const { return *item_; }
   const wire::Aggregate& request() const { return request_; }
 
-  // Takes the result, which is next in the answer (FORMATS.md), into the item. The table's record is used on
-  // the way. 0, or an error of handler.h.
+  // Reads the result, which is the next one in the answer (FORMATS.md), into the item. Overwrites the table's
+  // record. Returns 0, or an error of handler.h.
   int take(THD* thd, Reader& answer);
 
  private:
@@ -43,7 +44,7 @@ class Aggregation {
   const Codec* codec_;
   wire::Aggregate request_;
   ProgramValue value_;
-  uint32_t column_ = noColumn;  // of MIN and MAX: of whose field the value is
+  uint32_t column_ = noColumn;  // the column that MIN or MAX takes its value from
 };
 
 }  // namespace vamos::mariadb

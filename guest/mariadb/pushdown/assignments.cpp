@@ -15,10 +15,10 @@ namespace {
 using program::Integer;
 using program::Values;
 
-// As the row format keeps it in the row.
+// A value of this size still stands in the row, not beside it.
 constexpr size_t maxBlobBytes = 16 << 10;
 
-// Evaluates a constant as a statement's first row would, and leaves no trace of it in the statement.
+// While it lives, constants are evaluated as for the statement's first row. Leaves no trace in the statement.
 class Trial {
  public:
   explicit Trial(THD* thd)
@@ -79,7 +79,7 @@ Integer integerOf(ColumnKind kind, std::string_view bytes) {
   return value;
 }
 
-// The value that stands in the record.
+// Appends the code of the column's value in the record.
 bool putStored(const RowFormat& rows, uint32_t column, const uchar* record, std::string& code) {
   const ColumnFormat& format = rows.columns()[column];
   std::string bytes;
@@ -126,7 +126,8 @@ bool compileConstant(const Codec& codec, Field& field, Item& value, std::string&
   return true;
 }
 
-// As wide as its column on the host, which finds what doesn't fit: MEDIUMINT is not.
+// The host finds values that don't fit only if its column is as wide as the field, as it is not for
+// MEDIUMINT.
 bool isInteger(const Field& field) {
   switch (field.real_type()) {
     case MYSQL_TYPE_TINY:
@@ -139,8 +140,8 @@ bool isInteger(const Field& field) {
   }
 }
 
-// What does not fit its column is an error of the statement in strict mode, and stored as something else
-// otherwise.
+// A value that does not fit its column is an error in strict mode. In other modes the server would store
+// another value, so nothing is compiled.
 bool compileArithmetic(const Codec& codec, const Field& field, Item& value, std::string& code) {
   TABLE& table = *field.table;
   ProgramValue described;
@@ -150,7 +151,7 @@ bool compileArithmetic(const Codec& codec, const Field& field, Item& value, std:
          described.type == ValueType::INTEGER && described.scale == 0;
 }
 
-// Of what compileArithmetic takes.
+// The value reads any of these fields. It is one that compileArithmetic() takes.
 bool readsAny(Item* value, const std::vector<const Field*>& fields) {
   Item* real = value->real_item();
   if (real->type() == Item::FIELD_ITEM) {
@@ -183,7 +184,7 @@ bool compileAssignments(TABLE& table, const Codec& codec, List<Item>& fields, Li
     if (Values::isConstant(value)) {
       if (!compileConstant(codec, field, *value, assignment.value)) return false;
     } else if (readsAny(value, assigned) || !compileArithmetic(codec, field, *value, assignment.value)) {
-      return false;  // the server assigns one after another
+      return false;  // the server assigns one after another, and this one would read a new value
     }
     if (assignment.value.size() > maxProgramBytes) return false;
     assigned.push_back(&field);

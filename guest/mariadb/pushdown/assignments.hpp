@@ -10,8 +10,8 @@
 
 namespace vamos::mariadb {
 
-// The SET of an UPDATE as programs: constants as the server stores them, and integer arithmetic. False where
-// the server would store something else, or say something about it. The table's record is used on the way.
+// Compiles the SET of an UPDATE to programs: constants as the server stores them, and integer arithmetic.
+// Returns false if the server might store something else, or warn. Overwrites the table's record.
 bool compileAssignments(TABLE& table, const Codec& codec, List<Item>& fields, List<Item>& values,
                         std::vector<wire::Assignment>& assignments);
 

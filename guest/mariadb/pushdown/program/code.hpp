@@ -6,17 +6,17 @@
 
 #include "wire/program.hpp"
 
-// Instructions as bytes of FORMATS.md, "Programs".
+// Appends instructions to a program, as the bytes that FORMATS.md, "Programs", describes.
 namespace vamos::mariadb::program {
 
 using Integer = __int128;
 using UnsignedInteger = unsigned __int128;
 
-// Bits of the magnitude: it is below 2^bits.
+// Returns the smallest number of bits with |value| < 2^bits.
 unsigned bitWidth(Integer value);
-// 10^exponent; exponent at most 38.
+// Returns 10^exponent. The exponent is 38 at most.
 Integer powerOfTen(unsigned exponent);
-// Bits of any number with so many decimal digits.
+// Returns how many bits any number with so many decimal digits fits into.
 unsigned decimalBits(unsigned digits);
 
 void put(std::string& code, Instruction instruction);
@@ -28,10 +28,10 @@ void putBytes(std::string& code, std::string_view bytes);
 void putNull(std::string& code, ValueType type);
 void putComparison(std::string& code, Instruction instruction, bool isPadded);
 void putIn(std::string& code, bool isPadded, uint32_t count);
-// The program is true, false or (NULL) unknown for every row.
+// Appends a condition that is true, or false, for every row.
 void putTruth(std::string& code, bool truth);
 
-// Of a comparison whose sides change places.
+// Returns the comparison that has the same result when its sides change places.
 Instruction mirrored(Instruction comparison);
 
 }  // namespace vamos::mariadb::program

@@ -6,10 +6,11 @@
 namespace vamos::mariadb::program {
 namespace {
 
-// What an ordinal is compared with that is equal to none.
+// No ordinal is equal to this one.
 constexpr Integer noOrdinal = -1;
 
-// The comparison of a column with the nearest value that it may have, where that is not the constant itself.
+// Returns the comparison with the nearest value that the column may have, instead of one with a constant that
+// it can't have.
 Instruction besides(Instruction comparison, Side side) {
   if (side == Side::BELOW) {
     if (comparison == Instruction::LESS) return Instruction::LESS_OR_EQUAL;
@@ -71,7 +72,7 @@ bool Comparisons::compareExact(Instruction comparison, Item* left, Item* right, 
 }
 
 bool Comparisons::compareReal(Instruction comparison, Item* left, Item* right, std::string& code) const {
-  // The server takes numbers with a fixed fraction as equal where they nearly are.
+  // The server takes numbers with a fixed number of decimals for equal if they nearly are.
   if (left->decimals < NOT_FIXED_DEC && right->decimals < NOT_FIXED_DEC) return false;
   const std::optional<Real> first = values_.real(left);
   if (!first) return false;
@@ -148,7 +149,7 @@ bool Comparisons::in(Item_func_in* item, std::string& code) const {
   Item** arguments = item->arguments();
   const uint count = item->argument_count();
   if (count < 2 || arguments[0]->cols() != 1 || Values::isConstant(arguments[0])) return false;
-  // Each of the list is compared as it needs: here only where that is one way for all.
+  // The server compares each item of the list in its own way. Only a list with one way for all is compiled.
   bool isExact = true;
   bool isReal = true;
   bool isBytes = true;
@@ -254,7 +255,7 @@ bool Comparisons::inOrdinal(Item_func_in* item, std::string& code) const {
   return true;
 }
 
-// A pattern without wildcards, or with % at its end alone.
+// Compiles a pattern without wildcards, or with % only at its end.
 bool Comparisons::like(Item_func_like* item, std::string& code) const {
   CHARSET_INFO* collation = item->compare_collation();
   if (!collation || !Values::sortsAsBytes(collation)) return false;

@@ -4,18 +4,19 @@
 
 #include "mariadb/pushdown/program/values.hpp"
 
-// Comparisons of Items as programs, of the type as which the server compares. False: not compiled, and `code`
-// is as it was.
+// Compiles comparisons of Items, which compare as the type that the server would choose. Functions return
+// false if a comparison can't be compiled, and leave `code` as it was.
 namespace vamos::mariadb::program {
 
-// The type as which the server compares the items of the function with each other; null: none.
+// Returns the type as which the server compares the items of the function with each other; nullptr: there is
+// none.
 const Type_handler* comparedAs(Item_func* function, Item** items, uint count, bool mixedAsDecimal);
 
 class Comparisons {
  public:
   explicit Comparisons(const Values& values) : values_(values) {}
 
-  // comparison: EQUAL to SAME. collation: of strings.
+  // `comparison` is one from EQUAL to SAME. `collation` is that of the strings, if they are strings.
   bool compare(Instruction comparison, Item* left, Item* right, const Type_handler& compared,
                CHARSET_INFO* collation, std::string& code) const;
   bool between(Item_func_between* item, std::string& code) const;

@@ -1,4 +1,4 @@
-// Conditions as programs: how they are put together.
+// Compiles conditions from the comparisons in them.
 #include "mariadb/pushdown/program/compiler.hpp"
 
 #include <algorithm>
@@ -19,10 +19,10 @@ using program::put;
 using program::Real;
 using program::Values;
 
-// More operands of one AND or OR, or one within the other, than a program is given.
+// How many operands an AND or OR may have, and how deep conditions may be nested.
 constexpr unsigned maxNesting = 64;
 
-// Appends a condition's code, BOOLEAN; false: `code` is of no use any more.
+// Appends the code of a condition, whose type is BOOLEAN. Functions that return false leave `code` unusable.
 class Conditions {
  public:
   explicit Conditions(const Values& values) : values_(values), comparisons_(values) {}
@@ -130,7 +130,7 @@ class Conditions {
 
   bool isNull(Item* item, std::string& code) const {
     if (const Field* field = values_.field(item)) {
-      // The length of a BLOB is all that a program sees of it.
+      // A program can only read the length of a BLOB.
       const bool isBlob = values_.kind(*field) == ColumnKind::BLOB;
       program::putColumn(code, isBlob ? Instruction::LENGTH : Instruction::COLUMN, values_.column(*field));
     } else if (const std::optional<Exact> number = values_.exact(item, false)) {
@@ -142,12 +142,11 @@ class Conditions {
     return true;
   }
 
-  // Either, and not both.
   bool exclusiveOr(Item_func* item, std::string& code, unsigned nesting) const {
     std::string left;
     std::string right;
     for (uint number = 0; number < item->argument_count(); ++number) {
-      // The server takes operands as whole numbers here, in which 0.4 is none.
+      // The server rounds operands of XOR to whole numbers, so that 0.4 is false.
       Item* operand = item->arguments()[number];
       if (operand->cmp_type() != INT_RESULT) return false;
       if (!condition(operand, number == 0 ? left : right, nesting)) return false;
@@ -161,7 +160,7 @@ class Conditions {
     return true;
   }
 
-  // IS TRUE and the like.
+  // Compiles IS TRUE, IS NOT FALSE and their like.
   bool truth(Item_func* item, std::string& code, unsigned nesting) const {
     const char* name = item->func_name_cstring().str;
     const bool isNot = std::strncmp(name, "isnot", 5) == 0;
@@ -186,12 +185,12 @@ struct CompiledPart {
   bool mayBeNull = true;
 };
 
-// The parts of an AND, in the order in which the server evaluates them up to one that is not true.
+// The parts of an AND, in the order in which the server evaluates them until one is not true.
 struct Conjunction {
   explicit Conjunction(Item* item) { add(item); }
 
   std::vector<Item*> parts;
-  bool stopsAtNull = true;  // NULL is not true
+  bool stopsAtNull = true;  // the server evaluates no part behind one that is NULL
 
  private:
   void add(Item* item) {
@@ -231,7 +230,7 @@ bool ProgramCompiler::conditionInPart(Item* item, Spared spared, std::string& co
     }
     isWhole = false;
     if (maySparePart(part, spared)) continue;
-    // Where a part is NULL, the server may go on to the next one.
+    // If a part is NULL, the server may evaluate the next one.
     if (!conjunction.stopsAtNull) {
       std::erase_if(compiled, [](const CompiledPart& each) { return each.mayBeNull; });
     }

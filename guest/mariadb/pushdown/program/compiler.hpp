@@ -11,34 +11,35 @@
 
 namespace vamos::mariadb {
 
-// What a compiled value is to the server.
+// What the server would know of a compiled value.
 struct ProgramValue {
   ValueType type = ValueType::INTEGER;
   unsigned bits = 0;      // INTEGER: its magnitude is below 2^bits
-  unsigned scale = 0;     // INTEGER: it stands for a decimal, times 10^scale
-  bool isPadded = false;  // BYTES: compared with padding
+  unsigned scale = 0;     // INTEGER: it is a decimal that was multiplied by 10^scale
+  bool isPadded = false;  // BYTES: comparisons ignore spaces at the end
 };
 
-// What the server may be spared for rows that the host sorts out.
+// What the server may skip for rows that the host filters out.
 enum class Spared : uint8_t {
-  NOTHING,   // evaluations that may warn, fail or have effects are made for each row that they would meet
-  WARNINGS,  // only those that have effects are
+  NOTHING,   // It may skip no evaluation that may warn, fail or have effects.
+  WARNINGS,  // It may skip those that may warn or fail, but none that has effects.
 };
 
-// Items over one table as programs (FORMATS.md), where the host's answer is exactly the server's: else
-// nothing is compiled, and `code` is as it was. Constants are evaluated while compiling.
+// Compiles Items over one table to programs (FORMATS.md), if the host's answer is exactly the server's.
+// Otherwise functions return false and leave `code` as it was. Constants are evaluated while compiling.
 class ProgramCompiler {
  public:
   ProgramCompiler(TABLE& table, const Codec& codec) : table_(table), codec_(codec) {}
 
-  // The whole condition.
+  // Compiles the whole condition.
   bool condition(Item* item, std::string& code) const;
-  // As many of the parts of an AND as can be compiled; `code` stays empty for none. True: all of it. The
-  // server evaluates the others after them, in their order: none behind one that it may not be spared.
+  // Compiles as many parts of an AND as it can; if there are none, `code` stays empty. Returns whether these
+  // are all parts. The server evaluates the others later, so no part is compiled that stands behind one which
+  // the server may not skip.
   bool conditionInPart(Item* item, Spared spared, std::string& code) const;
-  // Whether the server may be spared any part of the condition.
+  // The server may skip every part of the condition.
   bool maySpare(Item* item, Spared spared) const;
-  // An aggregated or assigned value: a column, or an expression whose result can't overflow.
+  // Compiles a value that is aggregated or assigned: a column, or an expression whose result can't overflow.
   bool value(Item* item, std::string& code, ProgramValue& described) const;
 
  private:

@@ -1,4 +1,4 @@
-// Dates, times and years of programs: columns whose bytes sort as their values do.
+// Compiles dates, times and years: columns whose bytes sort as their values do.
 #include <compat56.h>
 #include <sql_time.h>
 #include <tztime.h>
@@ -10,7 +10,7 @@ namespace {
 
 constexpr my_time_t hourSeconds = 3600;
 constexpr my_time_t daySeconds = 24 * hourSeconds;
-// Local times lie less than a day from UTC, and a comparison needs to look as far on both sides.
+// Local times lie less than a day from UTC, and a comparison has to look this far on both sides.
 constexpr my_time_t lookSeconds = 30 * hourSeconds;
 constexpr my_time_t stepSeconds = hourSeconds / 4;
 constexpr my_time_t lastSeconds = 0x7FFFFFFF;
@@ -23,7 +23,7 @@ Integer bigEndian(const uchar* bytes, uint length) {
   return value;
 }
 
-// Cuts the fraction to so many digits. Whether something was lost.
+// Cuts the fraction to so many digits. Returns whether it lost any.
 bool truncate(MYSQL_TIME& time, uint digits) {
   const ulong before = time.second_part;
   time.second_part -=
@@ -36,8 +36,8 @@ my_time_t localSeconds(const MYSQL_TIME& time) {
          static_cast<my_time_t>(time.hour * 3600UL + time.minute * 60UL + time.second);
 }
 
-// The moment of a local time, where local time around it runs as UTC does: then comparing the one is
-// comparing the other. False near a change of daylight saving time.
+// Finds the moment of a local time. Near a change of daylight saving time it returns false, since there a
+// comparison of local times is not one of moments.
 bool momentOf(const MYSQL_TIME& local, my_time_t& moment) {
   THD* thd = current_thd;
   if (local.month == 0 || local.day == 0) return false;
@@ -58,7 +58,7 @@ std::optional<OrdinalConstant> timestampConstant(const Field& field, MYSQL_TIME 
   const uint digits = field.decimals();
   if (time.year == 0 && time.month == 0 && time.day == 0 && time.hour == 0 && time.minute == 0 &&
       time.second == 0 && time.second_part == 0) {
-    return constant;  // the zero timestamp is the least
+    return constant;  // the zero timestamp sorts before all others
   }
   if (truncate(time, digits)) constant.side = Side::BELOW;
   my_time_t moment = 0;

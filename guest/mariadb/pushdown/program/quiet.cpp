@@ -14,7 +14,7 @@ bool isDateOrMoment(const Field& field) {
          field.real_type() == MYSQL_TYPE_TIMESTAMP2;
 }
 
-// A constant is evaluated for each row anew.
+// Finds out by evaluating the constant, as the server does for each row.
 bool isQuietConstant(Item* item, const Type_handler& as) {
   THD* thd = current_thd;
   const Silence silence(thd, item);
@@ -68,7 +68,7 @@ bool isQuietField(const Field& field, const Type_handler& as) {
   }
 }
 
-// Of any table.
+// Returns the field of any table that the item is, or nullptr.
 const Field* fieldOf(Item* item) {
   Item* real = item->real_item();
   return real->type() == Item::FIELD_ITEM ? static_cast<Item_field*>(real)->field : nullptr;
@@ -86,7 +86,7 @@ bool areQuietValues(Item** items, uint count, const Type_handler* as) {
          std::all_of(items, items + count, [as](Item* item) { return isQuietValue(item, *as); });
 }
 
-// Each of the list is compared as it needs.
+// The server compares each item of the list in its own way.
 bool isQuietIn(Item_func& item) {
   Item** arguments = item.arguments();
   for (uint number = 1; number < item.argument_count(); number++) {
@@ -126,7 +126,7 @@ bool isQuietFunction(Item_func& item) {
   }
 }
 
-// Functions that the server tells apart by their names alone.
+// The server gives these functions no type of their own, so they are told by their names.
 bool changesSession(Item* item) {
   Item* real = item->real_item();
   if (real->type() == Item::COND_ITEM) {
@@ -159,14 +159,14 @@ bool leavesTraces(Item* item) {
 bool anyLeavesTraces(List<Item>& items) {
   List_iterator_fast<Item> each(items);
   while (Item* item = each++) {
-    // The names of functions are not looked for in subqueries.
+    // Functions are not looked for by name in subqueries.
     if (item->with_subquery() || leavesTraces(item)) return true;
   }
   return false;
 }
 
-// The parser's note that a statement may do more than read; of random values, too, which leave nothing
-// behind.
+// The parser has noted that the statement may do more than read. It notes random values, too, which leave
+// nothing.
 bool isSuspicious(const SELECT_LEX& select) {
   return (select.uncacheable & (UNCACHEABLE_SIDEEFFECT | UNCACHEABLE_RAND)) != 0;
 }
@@ -215,7 +215,7 @@ bool leavesTraces(LEX& statement) {
   }
   if (!isAnySuspicious) return false;
   if (anyLeavesTraces(statement.value_list)) return true;
-  // In other statements the list is the connection's last INSERT's, whose memory was given back.
+  // In other statements the list is that of the connection's last INSERT, and its memory is free.
   if (!mayHaveRows(statement)) return false;
   List_iterator_fast<List_item> rows(statement.many_values);
   while (List_item* row = rows++) {

@@ -1,4 +1,4 @@
-// Constants, columns and arithmetic of programs.
+// Compiles constants, columns and arithmetic.
 #include "mariadb/pushdown/program/values.hpp"
 
 #include <algorithm>
@@ -31,7 +31,7 @@ Exact constantOf(Integer value, unsigned scale) {
   return number;
 }
 
-// Its decimal digits, without zeros at the end of the fraction.
+// Takes the decimal's digits, without zeros at the end of the fraction.
 std::optional<Exact> decimalConstant(const my_decimal& decimal) {
   StringBuffer<DECIMAL_MAX_STR_LENGTH + 1> text;
   if (!decimal.to_string(&text)) return std::nullopt;
@@ -65,7 +65,7 @@ void setRange(Exact& number, unsigned bits, bool isUnsigned) {
   number.most = (Integer{1} << (isUnsigned ? bits : bits - 1)) - 1;
 }
 
-// Whether the server's result, a BIGINT, holds all values.
+// The server's result, which is a BIGINT, can hold all values.
 bool fits(const Exact& number, bool isUnsigned) {
   return isUnsigned ? number.least >= 0 && number.most <= largestUnsigned
                     : number.least >= smallestSigned && number.most <= largestSigned;
@@ -87,8 +87,8 @@ bool isNumber(const Item_result type) {
   return type == INT_RESULT || type == DECIMAL_RESULT || type == REAL_RESULT;
 }
 
-// Whether a comparison in it converts a constant in a way that may warn. It keeps what it made of it, where
-// nobody can take it away: once evaluated here, it would never warn again.
+// A comparison in the item converts a constant in a way that may warn, and keeps the result where it can't be
+// reset. Once evaluated here, it would never warn again.
 bool keepsConverted(Item* item) {
   Item* real = item->real_item();
   if (real->type() == Item::CACHE_ITEM) {
@@ -137,7 +137,7 @@ bool isAscii(std::string_view text) {
 
 }  // namespace
 
-// What sets a variable is none, though the server may call it so: the next row's value may be another.
+// An item that sets a variable is no constant, though the server may call it one: its next value may differ.
 bool Values::isConstant(Item* item) {
   Item_func::Functype setting = Item_func::SUSERVAR_FUNC;
   return item->can_eval_in_optimize() && !item->with_subquery() &&
@@ -149,7 +149,7 @@ Field* Values::field(Item* item) const {
   if (real->type() != Item::FIELD_ITEM) return nullptr;
   Field* field = static_cast<Item_field*>(real)->field;
   if (field->table != &table_ || !field->stored_in_db() || column(*field) == noColumn) return nullptr;
-  // A year of two digits has another value than the number that stands for it.
+  // A year of two digits has another value than the number which it is stored as.
   if (field->type() == MYSQL_TYPE_YEAR && field->field_length == 2) return nullptr;
   return field;
 }
@@ -204,7 +204,7 @@ std::optional<Exact> Values::exactConstant(Item* item, bool mayBeText) const {
     const my_decimal* decimal = item->val_decimal(&buffer);
     if (decimal && !item->null_value) {
       value = decimalConstant(*decimal);
-      // Comparisons round it to what it says it has.
+      // Comparisons round the value to the decimals that the item declares.
       if (value && value->scale > item->decimals) return std::nullopt;
     } else {
       value.emplace();
@@ -323,7 +323,7 @@ std::optional<Real> Values::real(Item* item) const {
     putColumn(value.code, Instruction::COLUMN, column(*found));
     return value;
   }
-  // In floating point the server takes 64 bits as a signed number.
+  // For floating point the server takes BIT(64) as a signed number.
   if (found && found->real_type() == MYSQL_TYPE_BIT && found->field_length == 64) return std::nullopt;
   std::optional<Exact> number = exact(item, false);
   if (!number || !number->isInteger) return std::nullopt;

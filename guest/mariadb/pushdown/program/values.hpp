@@ -10,20 +10,20 @@
 #include "mariadb/format/codec.hpp"
 #include "mariadb/pushdown/program/code.hpp"
 
-// Items as values of programs: constants of the statement, columns of one table, simple arithmetic. Each
-// function gives nothing where the host's value might not be the server's.
+// Compiles Items to values of programs: constants of the statement, columns of one table, simple arithmetic.
+// Each function returns nothing if the host's value might differ from the server's.
 namespace vamos::mariadb::program {
 
-// A number that is not rounded: an integer, or a decimal times 10^scale.
+// A number that is not rounded: an integer, or a decimal that was multiplied by 10^scale.
 struct Exact {
   std::string code;
-  unsigned bits = 0;  // its magnitude is below 2^bits, as the host finds
+  unsigned bits = 0;  // its magnitude is below 2^bits, as the host will find
   unsigned scale = 0;
-  bool isInteger = false;  // to the server, too; then it lies between these
+  bool isInteger = false;  // the server has it as an integer, which lies between `least` and `most`
   Integer least = 0;
   Integer most = 0;
-  bool isConstant = false;
-  bool isNull = false;  // of a constant; else its value is `least`
+  bool isConstant = false;  // unless it is NULL, its value is `least`
+  bool isNull = false;      // it is the constant NULL
 };
 
 struct Real {
@@ -34,20 +34,22 @@ struct Real {
 struct Bytes {
   std::string code;
   bool isConstant = false;
-  bool isNull = false;  // of a constant; else:
-  std::string constant;
+  bool isNull = false;   // it is the constant NULL
+  std::string constant;  // the bytes of another constant
 };
 
-// A comparison with a constant, where the column has no value that is equal to it.
+// On which side of a constant the nearest value lies that a column can have. EQUAL: it is the constant
+// itself.
 enum class Side : int8_t { BELOW = -1, EQUAL = 0, ABOVE = 1 };
 
-// A column whose values sort as integers which the server doesn't know.
+// A column whose bytes, taken as integers, sort as its values do. The server does not know these integers.
 struct Ordinal {
   std::string code;
   Field* field = nullptr;
 };
 
-// A constant as such an integer; the nearest one, where it stands on that side of the constant.
+// A constant as such an integer, or the nearest integer that a column can have, and on which side of the
+// constant it lies.
 struct OrdinalConstant {
   bool isNull = false;
   Integer value = 0;
@@ -58,27 +60,27 @@ class Values {
  public:
   Values(TABLE& table, const Codec& codec) : table_(table), codec_(codec) {}
 
-  // Whether it has one value in this statement, which costs little to know.
+  // The item has one value in this statement, and can be evaluated cheaply.
   static bool isConstant(Item* item);
-  // The column of this table that it is; nothing: none that the host has.
+  // Returns the column of this table that the item is; nullptr: it is none, or the host has no such column.
   Field* field(Item* item) const;
   uint32_t column(const Field& field) const { return codec_.rows().columnOf(field.field_index); }
   ColumnKind kind(const Field& field) const { return codec_.rows().columns()[column(field)].kind; }
 
-  // mayBeText: constants, too, that the server would take as a decimal for a comparison.
+  // mayBeText: the constant may be a text that the server would take for a decimal in a comparison.
   std::optional<Exact> exact(Item* item, bool mayBeText) const;
-  // With another scale, a larger one.
+  // Gives the number a scale that is at least its own. Returns false if it gets too large.
   static bool scaleTo(Exact& number, unsigned scale);
   std::optional<Real> real(Item* item) const;
-  // Of strings that compare as their bytes, padded or not, under this collation.
+  // Takes strings that compare as their bytes under this collation, with or without padding.
   std::optional<Bytes> bytes(Item* item, CHARSET_INFO* collation) const;
   std::optional<Exact> length(Item* item) const;
   std::optional<Ordinal> ordinal(Item* item) const;
-  // For a comparison with the field under this type.
+  // Makes a constant for a comparison with the field as this type.
   std::optional<OrdinalConstant> ordinalConstant(const Field& field, Item* item,
                                                  const Type_handler& compared) const;
 
-  // Whether strings under the collation sort as their bytes, apart from padding.
+  // Strings under the collation sort as their bytes, apart from padding.
   static bool sortsAsBytes(CHARSET_INFO* collation);
   static bool isPadded(CHARSET_INFO* collation);
 
@@ -91,11 +93,13 @@ class Values {
   const Codec& codec_;
 };
 
-// While it lives, warnings and errors of the server go no further; it knows whether there were any.
+// While an object of this class lives, it swallows the server's warnings and errors, and notes whether there
+// were any.
 class Silence final : public Internal_error_handler {
  public:
   explicit Silence(THD* thd) : thd_(thd) { thd->push_internal_handler(this); }
-  // Of evaluating a constant: if it warns, the server evaluates it anew, and says so.
+  // For the evaluation of a constant. If that warns, the server evaluates the constant once more, and warns
+  // itself.
   Silence(THD* thd, Item* constant) : thd_(thd), constant_(constant) { thd->push_internal_handler(this); }
   ~Silence() override {
     thd_->pop_internal_handler();
