@@ -340,6 +340,8 @@ class Host {
     const host = new Host();
     const args = ['host', '--root', path.join(host.#folder, 'root'), '--channel', host.channel];
     args.push('--control', path.join(host.#folder, 'control.sock'), '--log-level', 'warn');
+    const cacheBytes = process.env.VAMOS_TEST_CACHE_BYTES;
+    if (cacheBytes !== undefined) args.push('--limit', `cacheBytes=${cacheBytes}`);
     host.#child = spawn(process.execPath, [path.join(root, 'dist/entry/cli.js'), ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -51,6 +51,7 @@ const pathText = text('a path', /^[^\0]+$/);
 const limits = strict({
   memoryBytes: bytes(128 * MIB, 1024 * GIB).default(2 * GIB),
   blockCacheBytes: bytes(MIB, 512 * GIB).optional(),
+  cacheBytes: bytes(0, 512 * GIB).default(0),
   maxTransactionBytes: bytes(64 * KIB, 64 * GIB).default(256 * MIB),
   maxFrameBytes: bytes(2 * MIB, 16 * MIB).default(4 * MIB),
   windowBytes: bytes(4 * MIB, GIB).default(16 * MIB),

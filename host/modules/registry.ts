@@ -13,6 +13,7 @@ export interface ModuleSetting {
   /** The guest's directory, which is there. */
   root: string;
   blockCacheBytes?: number;
+  cacheBytes?: number;
   maxTransactionBytes?: number;
   threads?: number;
   fileHandles?: number;

@@ -6,6 +6,12 @@ import { Daemon, until, type Folder } from '../daemon/daemon.js';
 
 const GUEST = 'mariadb';
 
+/** VAMOS_TEST_CACHE_BYTES: hosts keep rows in a cache of this size. */
+function cacheLimit(): { cacheBytes?: number } {
+  const bytes = process.env['VAMOS_TEST_CACHE_BYTES'];
+  return bytes === undefined ? {} : { cacheBytes: Number(bytes) };
+}
+
 /** The host's side of a private server: a real daemon over a folder, with one guest whose channel is a UNIX socket. */
 export class Host implements AsyncDisposable {
   readonly channel: string;
@@ -30,7 +36,7 @@ export class Host implements AsyncDisposable {
     const guest = {
       root: this.root,
       channels,
-      limits,
+      limits: { ...cacheLimit(), ...limits },
       ...(token !== undefined && { token }),
     };
     // A killed worker comes back immediately, as often as a test kills it.

@@ -60,7 +60,7 @@ test('a guest gets defaults, sizes with units, and paths from the folder of the 
     root: folder.file('web'),
     channels: [{ address: 'unix:/x', own: 'qemu' }],
     token: 'secret',
-    limits: { blockCacheBytes: 1.5 * 2 ** 30, threads: 2, streams: 10_000 },
+    limits: { blockCacheBytes: 1.5 * 2 ** 30, threads: 2, streams: 10_000, cacheBytes: 0 },
   });
   expect(guests.web).not.toHaveProperty('tokenFile');
 });

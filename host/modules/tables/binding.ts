@@ -60,6 +60,8 @@ export interface RepairReport {
 export interface StoreOptions {
   path: string;
   blockCacheBytes: number;
+  /** Memory for rows and index entries above the blocks; 0 or nothing: none are kept there. */
+  cacheBytes?: number;
   maxTransactionBytes: number;
   /** Threads for reads that miss the cache, for scans and for blobs. */
   threads: number;

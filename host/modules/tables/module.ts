@@ -32,6 +32,8 @@ export interface TablesModuleOptions extends Partial<TablesLimits> {
   path: string;
   /** Default: depends on the machine's memory. */
   blockCacheBytes?: number;
+  /** Memory for rows and index entries above the blocks. Default: 0, none are kept there. */
+  cacheBytes?: number;
   maxTransactionBytes?: number;
   /** Threads for reads that miss the cache, for scans and for blobs. */
   threads?: number;
@@ -92,6 +94,7 @@ export async function openTablesModule(options: TablesModuleOptions): Promise<Ta
       {
         path: options.path,
         blockCacheBytes: options.blockCacheBytes ?? defaultBlockCacheBytes(),
+        cacheBytes: options.cacheBytes ?? 0,
         maxTransactionBytes: options.maxTransactionBytes ?? 256 * MIB,
         threads: options.threads ?? 4,
       },

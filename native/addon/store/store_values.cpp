@@ -174,6 +174,9 @@ store::StoreOptions storeOptions(const Napi::Object& object) {
   options.blockCacheBytes = u64(object.Get("blockCacheBytes"));
   options.maxTransactionBytes = u64(object.Get("maxTransactionBytes"));
   options.threads = u32(object.Get("threads"));
+  if (const Napi::Value bytes = object.Get("cacheBytes"); !bytes.IsUndefined()) {
+    options.cacheBytes = u64(bytes);
+  }
   if (const Napi::Value readOnly = object.Get("readOnly"); !readOnly.IsUndefined()) {
     options.readOnly = boolean(readOnly);
   }
