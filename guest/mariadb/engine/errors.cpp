@@ -38,7 +38,7 @@ int errorOf(const client::Failure& failure) {
     case ErrorCode::FRAME_TOO_LARGE:
       return HA_ERR_TO_BIG_ROW;
     default:
-      // A host may send any number: none becomes 0, or an error of the server's.
+      // A host may send any number. None may become 0, or the number of an error of the server's.
       return firstError + static_cast<int>(failure.code <= lastCode ? failure.code : ErrorCode::INTERNAL);
   }
 }
@@ -58,7 +58,7 @@ std::string describe(const client::Failure& failure) {
 bool getErrorMessage(int error, const client::Failure& failure, String* buffer) {
   const bool isDeadlock = error == HA_ERR_LOCK_DEADLOCK;
   if (!isDeadlock && error < firstError) return false;
-  // The server puts its own words of a deadlock before this.
+  // The server's own text about a deadlock comes before this one.
   std::string text = isDeadlock ? "" : describe(failure);
   if (isDeadlock && failure.code != ErrorCode::DEADLOCK && failure.code != ErrorCode::OK) {
     text = " (the transaction was rolled back: " + describe(failure) + ")";

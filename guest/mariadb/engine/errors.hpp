@@ -10,27 +10,30 @@
 
 namespace vamos::mariadb {
 
-// Errors of the host that handler.h has no number for: this and the host's code. The text of the failure is
-// what get_error_message gives.
+// An error of the host that handler.h has no number for has this number, and the host's code added to it.
+// get_error_message returns its text.
 constexpr int firstError = 2000;
 
-// The number of handler.h, or one from firstError on.
+// Returns the failure's number in handler.h, or one from firstError on.
 int errorOf(const client::Failure& failure);
 
-// For people: 'host daemon unreachable at unix:/x: …'.
+// Returns a text for people: 'host daemon unreachable at unix:/x: …'.
 std::string describe(const client::Failure& failure);
 
-// handler::get_error_message for what errorOf() gave: true for an error that passes by itself.
+// Does what handler::get_error_message does for an error that errorOf() returned. Returns true for an error
+// that passes by itself.
 bool getErrorMessage(int error, const client::Failure& failure, String* buffer);
 
-// Where no handler prints it (commit, definitions): raises the error for the client.
+// Raises the error for the client, for calls whose errors no handler prints (commit, definitions).
 void raiseError(THD* thd, int error, const client::Failure& failure);
 
-// Of DUPLICATE_KEY: the host's number of the index, and which row of the batch.
+// What a failure with DUPLICATE_KEY tells: the host's number of the index, and the number of the row in the
+// batch.
 struct Duplicate {
   uint32_t index = 0;
   uint32_t row = 0;
 };
+// Returns false if the failure is another one.
 bool duplicateOf(const client::Failure& failure, Duplicate& duplicate);
 
 }  // namespace vamos::mariadb

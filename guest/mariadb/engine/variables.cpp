@@ -41,7 +41,8 @@ MYSQL_SYSVAR_UINT(recovery_timeout, recoveryTimeoutValue, atStart,
 MYSQL_SYSVAR_UINT(
     gather_us, gatherUsValue, atStart,
     "While a frame is unanswered, requests of all connections gather, to go together when its answers are "
-    "there, or so long after it at the latest (us); 0: each goes at once, while fewer frames are under way "
+    "there, or so long after it at the latest (us); 0: each goes immediately, while fewer frames are under "
+    "way "
     "than the host daemon allows",
     nullptr, nullptr, 1000, 0, 100000, 0);
 MYSQL_SYSVAR_UINT(
@@ -83,12 +84,12 @@ MYSQL_THDVAR_BOOL(
 MYSQL_THDVAR_UINT(window_bytes, PLUGIN_VAR_RQCMDARG, "Bytes of rows that come with the start of a scan",
                   nullptr, nullptr, 16384, 1024, 16 << 20, 0);
 MYSQL_THDVAR_UINT(max_window_bytes, PLUGIN_VAR_RQCMDARG,
-                  "Bytes of rows that come at once as a long scan goes on", nullptr, nullptr, 1 << 20, 1024,
-                  16 << 20, 0);
+                  "Bytes of rows that come with one request as a long scan goes on", nullptr, nullptr,
+                  1 << 20, 1024, 16 << 20, 0);
 
 constexpr uint64_t mostLockWaitSeconds = 1000000;
 
-// Of the session; 50, its default, in a server without InnoDB.
+// Returns the connection's value; in a server without InnoDB 50, which is the default.
 uint64_t innodbLockWaitSeconds(THD* thd) {
   // InnoDB is part of the server and stays in it, so its variable stays where it is.
   static sys_var* const variable = [] {
@@ -103,7 +104,7 @@ uint64_t innodbLockWaitSeconds(THD* thd) {
   return static_cast<uint64_t>(variable->val_int(&isNull, thd, OPT_SESSION, &null_clex_str));
 }
 
-// Of the statement itself: SELECT … FOR UPDATE WAIT n, NOWAIT.
+// The statement has WAIT n or NOWAIT, as SELECT … FOR UPDATE may.
 bool statementSaysHowLong(THD* thd) {
   List_iterator_fast<set_var_base> iterator(thd->lex->stmt_var_list);
   while (set_var_base* assignment = iterator++) {

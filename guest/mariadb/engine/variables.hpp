@@ -9,7 +9,8 @@
 #include "client/client.hpp"
 #include "protocol/tables_messages.hpp"
 
-// System variables, all named vamos_…; those with a THD have a value of each connection.
+// The system variables, whose names begin with vamos_. Each connection has its own value of those that take a
+// THD.
 namespace vamos::mariadb::variables {
 
 extern st_mysql_sys_var* all[];
@@ -19,17 +20,18 @@ const char* tokenFile();
 client::Options clientOptions();
 uint32_t connectTimeoutMs();
 uint32_t recoveryTimeoutSeconds();
-// Bytes of rows that may wait in a session before they are sent.
+// How many bytes of rows may wait in a session before they are sent.
 size_t writeBufferBytes();
 
 wire::Durability durability(THD* thd);
-// The host's time for a request, lock waits aside.
+// How long the host may take for a request, without waits for locks.
 uint32_t requestTimeoutMs(THD* thd);
-// vamos_lock_wait_timeout, or what WAIT n and NOWAIT of the statement say; 0: doesn't wait.
+// How long the statement waits for a lock, as WAIT n or NOWAIT in it says, or else vamos_lock_wait_timeout;
+// 0: it does not wait.
 uint32_t lockTimeoutMs(THD* thd);
-// vamos_pushdown.
+// The value of vamos_pushdown.
 bool pushesDown(THD* thd);
-// The first window of a cursor, and the most that later ones grow to.
+// The size of a cursor's first window, and the size to which later ones may grow.
 uint32_t windowBytes(THD* thd);
 uint32_t maxWindowBytes(THD* thd);
 

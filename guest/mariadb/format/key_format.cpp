@@ -23,7 +23,7 @@ bool isText(Storage storage) {
          storage == Storage::BLOB;
 }
 
-// The part's bytes in a record, cut off at the part's length.
+// Returns the part's bytes in a record, cut off at the part's length.
 std::string_view recordData(const KeyPartFormat& part, const uchar* record) {
   const uchar* field = record + part.recordOffset;
   size_t lengthBytes = part.recordBytes;
@@ -46,7 +46,7 @@ std::string_view recordData(const KeyPartFormat& part, const uchar* record) {
   return view(field, std::min<size_t>(lengthBytes, part.recordBytes));
 }
 
-// The same in a search key, behind the NULL byte.
+// Returns the part's bytes in a search key, in which they stand behind the NULL byte.
 std::string_view searchData(const KeyPartFormat& part, const uchar* key) {
   if (part.storage != Storage::VARCHAR8 && part.storage != Storage::VARCHAR16 &&
       part.storage != Storage::BLOB) {
@@ -147,7 +147,7 @@ bool makePart(const TABLE_SHARE& share, const KEY_PART_INFO& keyPart, const RowF
     part.isPrefix = part.storage == Storage::BLOB || keyPart.length < column.widthBytes;
     part.maxCharacters = keyPart.length / part.charset->mbmaxlen;
     part.coding = isBinary ? KeyCoding::ESCAPED : KeyCoding::SORT_KEY;
-    // Where characters may be ignored, a CHAR without padding is as long as its characters with its spaces.
+    // If a collation ignores characters and does not pad, a CHAR counts with all its spaces.
     part.isFilled = part.storage == Storage::TEXT && (part.charset->state & MY_CS_NOPAD) != 0 &&
                     part.charset->uca != nullptr;
     if (!isBinary) part.sortKey = SortKey(part.charset, part.storage == Storage::TEXT && !part.isFilled);
@@ -194,7 +194,8 @@ bool IndexFormat::make(const TABLE_SHARE& share, const KEY& key, const RowFormat
     refusal = "index " + name + ": ENGINE=VAMOS has no SPATIAL indexes";
     return false;
   }
-  // A unique key of columns too long for an index: the server checks it, by an index of their hash.
+  // The columns of a unique key may be too long for an index. The server then checks it by an index of their
+  // hash.
   const bool isHash = key.algorithm == HA_KEY_ALG_LONG_HASH;
   const KEY_PART_INFO* first = key.key_part + (isHash ? key.user_defined_key_parts : 0);
   parts_.resize(isHash ? 1 : key.user_defined_key_parts);
@@ -257,7 +258,7 @@ bool IndexFormat::encode(const uchar* record, std::string& out) const {
 bool IndexFormat::encodeSearchKey(const uchar* key, key_part_map given, const IndexFormat* primary,
                                   std::string& out) const {
   const uchar* first = key;
-  if (given == HA_WHOLE_KEY) primary = nullptr;  // of the index alone
+  if (given == HA_WHOLE_KEY) primary = nullptr;  // it means the parts of the index alone
   for (const KeyPartFormat& part : parts_) {
     if ((given & 1) == 0) return false;
     given >>= 1;
@@ -266,7 +267,7 @@ bool IndexFormat::encodeSearchKey(const uchar* key, key_part_map given, const In
   }
   if (primary == nullptr || given == 0) return true;
   for (const KeyPartFormat& part : primary->parts_) {
-    // A column that the index has already is not given again, but stands in the primary key.
+    // A search key does not repeat a column of the primary key that the index has already.
     const uchar* own = first;
     const auto same = std::find_if(parts_.begin(), parts_.end(), [&](const KeyPartFormat& each) {
       if (each.column == part.column && !each.isPrefix) return true;

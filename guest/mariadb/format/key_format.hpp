@@ -12,58 +12,59 @@
 
 namespace vamos::mariadb {
 
-// How a part's value becomes bytes that sort.
+// How the value of a part of a key becomes bytes that sort as the values do.
 enum class KeyCoding : uint8_t {
-  SIGNED,  // little-endian integers of the record
+  SIGNED,  // a little-endian integer of the record
   UNSIGNED,
   FLOAT,
   DOUBLE,
-  BYTES,    // as they are
-  ESCAPED,  // FORMATS.md's BYTES
-  SORT_KEY  // by the collation
+  BYTES,    // the bytes of the record as they are
+  ESCAPED,  // what FORMATS.md calls BYTES
+  SORT_KEY  // the sort key under the collation
 };
 
 struct KeyPartFormat {
-  uint32_t column = 0;  // the host's
+  uint32_t column = 0;  // the host's number for the column
   KeyCoding coding = KeyCoding::BYTES;
   Storage storage = Storage::BYTES;
   bool isDescending = false;
   bool isPrefix = false;
-  bool isFilled = false;    // CHAR where each of its spaces counts
-  uint8_t nullMask = 0;     // 0: never NULL
-  uint8_t lengthBytes = 0;  // BLOB: of its length in the record
+  bool isFilled = false;    // a CHAR in which each space at the end counts
+  uint8_t nullMask = 0;     // 0: it is never NULL
+  uint8_t lengthBytes = 0;  // BLOB: bytes of its length in the record
   uint32_t recordOffset = 0;
   uint32_t nullOffset = 0;
-  uint32_t recordBytes = 0;    // fixed: of the value in record and search key
-  uint32_t keyBytes = 0;       // integers: in the key
-  uint32_t maxCharacters = 0;  // of the prefix; bytes where the character set is binary
-  uint32_t searchBytes = 0;    // of the part in a search key, with NULL byte and length
+  uint32_t recordBytes = 0;    // a value of fixed width: its bytes in a record and in a search key
+  uint32_t keyBytes = 0;       // an integer: its bytes in the key
+  uint32_t maxCharacters = 0;  // the length of the prefix, in bytes if the character set is binary
+  uint32_t searchBytes = 0;    // the part's bytes in a search key, with NULL byte and length
   CHARSET_INFO* charset = nullptr;
   SortKey sortKey;
 
-  // Its bytes are none that the host can make of the row.
+  // The host can't make the part's bytes from the row.
   bool isOpaque() const { return coding == KeyCoding::SORT_KEY || isPrefix; }
 };
 
-// The keys of an index.
+// Makes the keys of an index.
 class IndexFormat {
  public:
-  // False: `refusal` says why not.
+  // Returns false if the engine can't hold such an index; `refusal` then says why.
   bool make(const TABLE_SHARE& share, const KEY& key, const RowFormat& rows, std::string& refusal);
 
   const std::vector<KeyPartFormat>& parts() const { return parts_; }
 
   size_t maxKeyBytes() const;
-  // Whether the other index has the same bytes.
+  // The other index's keys have the bytes that this one's have.
   bool readsAs(const IndexFormat& other) const;
 
-  // Appends the record's key. True: it has a NULL part.
+  // Appends the record's key. Returns whether it has a NULL part.
   bool encode(const uchar* record, std::string& out) const;
-  // Appends the parts given of a search key. True: these are all of the index. Where `primary` is given,
-  // parts of the primary key that follow those of the index (the server's extended keys) are appended, too.
+  // Appends the parts that are given of a search key. Returns whether these are all parts of the index. If
+  // `primary` is given, parts of the primary key that follow those of the index (the server's extended keys)
+  // are appended, too.
   bool encodeSearchKey(const uchar* key, key_part_map parts, const IndexFormat* primary,
                        std::string& out) const;
-  // Whether two records have the same key.
+  // The two records have the same key.
   bool same(const uchar* left, const uchar* right) const;
 
  private:

@@ -7,12 +7,13 @@
 
 namespace vamos::mariadb {
 
-// Weights compared as if the pad weight followed for ever (PAD SPACE), as bytes that memcmp orders the same
-// way. Weights and the pad have unitBytes each.
+// Appends a key of weights, for a comparison as if pad weights followed for ever (PAD SPACE): memcmp orders
+// the keys in the same way. Weights and the pad have unitBytes each.
 //
-// A run of pads, the endless one at the end too, is the pad's weight and a byte: 1, what follows the run is
-// smaller than the pad; 2, the end; 3, it is larger. Then the run's length: the longer run is the larger
-// string with 1, the smaller with 3 (the length's bytes are inverted).
+// A run of pads, and also the endless run at the end, becomes the pad's weight and a byte: 1, if what follows
+// the run is smaller than the pad; 2, if it is the end; 3, if it is larger. After 1 and 3 comes the run's
+// length. With 1 the string with the longer run is the larger one, and with 3 the smaller one (the length's
+// bytes are inverted).
 inline void appendPaddedKey(std::string_view weights, const uint8_t* pad, size_t unitBytes,
                             std::string& out) {
   const auto* bytes = reinterpret_cast<const uint8_t*>(weights.data());
@@ -34,7 +35,7 @@ inline void appendPaddedKey(std::string_view weights, const uint8_t* pad, size_t
     }
     const bool isSmaller = std::memcmp(bytes + at, pad, unitBytes) < 0;
     out.push_back(isSmaller ? 1 : 3);
-    // One byte, or 0xFF and four: longer is larger.
+    // The length has one byte, or 0xFF and four bytes, so that a longer one is larger.
     const auto length = static_cast<uint32_t>((at - run) / unitBytes);
     const uint8_t inversion = isSmaller ? 0 : 0xFF;
     const auto push = [&](uint32_t byte) { out.push_back(static_cast<char>((byte & 0xFF) ^ inversion)); };
@@ -47,7 +48,7 @@ inline void appendPaddedKey(std::string_view weights, const uint8_t* pad, size_t
   }
 }
 
-// FORMATS.md's BYTES.
+// Appends bytes in the form that FORMATS.md calls BYTES.
 inline void appendEscaped(std::string_view bytes, std::string& out) {
   for (size_t at = 0;;) {
     const size_t zero = bytes.find('\0', at);

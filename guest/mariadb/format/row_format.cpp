@@ -9,9 +9,10 @@
 namespace vamos::mariadb {
 namespace {
 
-// A longer value goes beside its row.
+// A value that is longer than this stands beside its row.
 constexpr uint32_t inlineBlobBytes = 16 << 10;
-// A row whose values come to more than this keeps but the shortest inline, so that it fits a request.
+// If all values of a row together have more bytes than this, only the shortest stand in it, so that it fits
+// into a request.
 constexpr uint32_t maxInlineBytes = 512 << 10;
 constexpr uint32_t shortBlobBytes = 128;
 constexpr uint32_t pointerBytes = sizeof(uchar*);
@@ -93,7 +94,7 @@ void describeBytes(const Field& field, Storage storage, ColumnFormat& column) {
   column.widthBytes = field.field_length;
 }
 
-// Fields that an index has, so that their values are stored even where the server computes them.
+// Returns which fields have an index. Their values are stored even if the server computes them.
 std::vector<bool> indexedFields(const TABLE_SHARE& share) {
   std::vector<bool> indexed(share.fields);
   for (uint number = 0; number < share.keys; number++) {
@@ -185,7 +186,7 @@ bool RowFormat::describe(const Field& field, ColumnFormat& column) const {
       column.kind = ColumnKind::DOUBLE;
       column.widthBytes = 8;
       return true;
-    // Those of mysql56_temporal_format=OFF: numbers, but big-endian bytes where they have a fraction.
+    // Types under mysql56_temporal_format=OFF are numbers, or big-endian bytes if they have a fraction.
     case MYSQL_TYPE_TIMESTAMP:
     case MYSQL_TYPE_DATETIME:
       if (hasFraction) {
@@ -209,13 +210,14 @@ bool RowFormat::describe(const Field& field, ColumnFormat& column) const {
       return true;
     case MYSQL_TYPE_BIT:
       describeFixed(field, column);
-      return field.key_type() != HA_KEYTYPE_BIT;  // bits among the NULL bits: only with HA_CAN_BIT_FIELD
+      // Bits among the NULL bits occur only with HA_CAN_BIT_FIELD.
+      return field.key_type() != HA_KEYTYPE_BIT;
     case MYSQL_TYPE_STRING:
     case MYSQL_TYPE_VAR_STRING:
       if (isBuiltInString(field)) {
         describeBytes(field, field.charset() == &my_charset_bin ? Storage::BINARY : Storage::TEXT, column);
       } else {
-        describeFixed(field, column);  // INET4, INET6, UUID: bytes that sort
+        describeFixed(field, column);  // INET4, INET6 and UUID are bytes that sort
       }
       return true;
     case MYSQL_TYPE_VARCHAR:
@@ -283,7 +285,7 @@ Projection RowFormat::projection(const MY_BITMAP* fields) const {
     if (!column.isVariable && (best.isVariable || column.widthBytes < best.widthBytes)) narrowest = number;
   }
   if (columns.size() + (hiddenColumn_ == noColumn ? 0 : 1) == columns_.size()) return whole_;
-  // None is wanted, but an empty list asks for all.
+  // No column is wanted, but an empty list asks for all.
   if (columns.empty()) columns.push_back(narrowest);
   return layout(std::move(columns));
 }
@@ -390,7 +392,7 @@ int RowFormat::encode(const uchar* record, int64_t hiddenKey, BlobStore& blobs, 
   return 0;
 }
 
-// Whether the value in the record is that of the chunks that `before`, the column's data, refers to.
+// Finds out whether the record has the value of the blob that `before`, the column's data, refers to.
 int RowFormat::hasBlobOf(const ColumnFormat& column, const uchar* record, std::string_view before,
                          BlobStore& blobs, bool& isSame) {
   isSame = false;

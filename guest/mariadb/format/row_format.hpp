@@ -14,13 +14,13 @@ namespace vamos::mariadb {
 
 constexpr uint32_t noColumn = 0xFFFFFFFF;
 
-// Large column values that travel beside their row, in chunks.
+// Reads and writes large values of columns, which travel beside their row.
 class BlobStore {
  public:
-  // All return 0 or an error of handler.h.
+  // All return 0, or an error of handler.h.
   virtual int write(std::string_view data, uint64_t& blob) = 0;
   virtual int read(uint64_t blob, uint64_t lengthBytes, uchar* out) = 0;
-  // Whether the blob, of the same length, has these bytes.
+  // Finds out whether the blob has these bytes. Its length must be theirs.
   virtual int compare(uint64_t blob, std::string_view data, bool& isSame) = 0;
 
  protected:
@@ -29,61 +29,64 @@ class BlobStore {
 
 // How a field stands in the server's record.
 enum class Storage : uint8_t {
-  BYTES,       // as in the host's row
+  BYTES,       // the bytes of the host's row
   SIGNED24,    // MEDIUMINT and the old TIME
   UNSIGNED24,  // MEDIUMINT UNSIGNED, DATE, a SET of three bytes
-  TEXT,        // CHAR: padded with spaces of its character set
-  BINARY,      // BINARY: all its bytes
-  VARCHAR8,    // length in 1 byte, data
-  VARCHAR16,   // length in 2 bytes, data
-  BLOB,        // length, pointer
-  HIDDEN       // no field: the hidden key
+  TEXT,        // CHAR, which is padded with spaces of its character set
+  BINARY,      // BINARY, with all its bytes
+  VARCHAR8,    // a length of 1 byte, and the data
+  VARCHAR16,   // a length of 2 bytes, and the data
+  BLOB,        // a length and a pointer
+  HIDDEN       // there is no field, since it is the hidden key
 };
 
 struct ColumnFormat {
   std::string name;
   ColumnKind kind = ColumnKind::INT8;
   Storage storage = Storage::BYTES;
-  uint8_t nullMask = 0;     // 0: never NULL
-  uint8_t lengthBytes = 0;  // BLOB: of its length in the record
+  uint8_t nullMask = 0;     // 0: it is never NULL
+  uint8_t lengthBytes = 0;  // BLOB: bytes of its length in the record
   bool isVariable = false;
-  uint16_t field = 0;         // number of the server's field
-  uint32_t recordOffset = 0;  // of the field
-  uint32_t nullOffset = 0;    // of the byte with nullMask
-  uint32_t widthBytes = 0;    // fixed: in the row; variable: the most it may have, but BLOB: 0
-  uint32_t rowOffset = 0;     // fixed: in a whole row; variable: number among the variable columns
+  uint16_t field = 0;         // the number of the server's field
+  uint32_t recordOffset = 0;  // where the field stands in a record
+  uint32_t nullOffset = 0;    // where the byte with nullMask stands in a record
+  uint32_t widthBytes = 0;    // its bytes in a row; if it is variable, its most bytes, or 0 for a BLOB
+  uint32_t rowOffset = 0;     // where it stands in a whole row; if it is variable, its number among those
   CHARSET_INFO* charset = nullptr;
-  std::string nullBytes;  // fixed, may be NULL: what the record has there, for comparisons of whole records
+  // The bytes of a fixed column that is NULL in a record, since the server compares whole records.
+  std::string nullBytes;
 };
 
-// Columns that a request asks for, and how the rows that answer it are laid out.
+// The columns that a request asks for, and the layout of the rows that answer it.
 struct Projection {
-  std::vector<uint32_t> columns;  // for the request: ascending; empty: all
+  std::vector<uint32_t> columns;  // in ascending order; empty: all
   uint32_t count = 0;
-  uint32_t fixedBytes = 0;  // of the null bitmap and the fixed columns
+  uint32_t fixedBytes = 0;  // bytes of the null bitmap and the fixed columns
   uint32_t variableCount = 0;
 };
 
-// The rows of a table: a plan made once, so that coding one is a loop over it.
+// Makes the rows of a table. The formats of the columns are prepared once, so that coding a row is a loop
+// over them.
 class RowFormat {
  public:
-  // False: `refusal` says which column the engine can't hold.
+  // Returns false if the engine can't hold a column; `refusal` then says which.
   bool make(const TABLE_SHARE& share, bool withHiddenKey, std::string& refusal);
 
   const std::vector<ColumnFormat>& columns() const { return columns_; }
-  // The column of a server's field; noColumn: the server computes it.
+  // Returns the column of a server's field; noColumn: there is none, since the server computes the field.
   uint32_t columnOf(uint field) const { return columnOf_[field]; }
   uint32_t hiddenColumn() const { return hiddenColumn_; }
 
-  // Whether rows of the other are rows of this: names aside, columns may be wider or nullable.
+  // Rows of the other format have the bytes that this one's have. Columns may be named otherwise, or be wider
+  // or nullable.
   bool readsAs(const RowFormat& other) const;
 
   Projection projection(const MY_BITMAP* fields) const;
-  // Appends a value that is not NULL, and no BLOB, as it stands in a row.
+  // Appends a value as it stands in a row. It must not be NULL, nor a BLOB.
   void appendValue(uint32_t column, const uchar* record, std::string& out) const;
-  // Of a BLOB: the value in the record.
+  // Returns the value of a BLOB in the record.
   static std::string_view blobOf(const ColumnFormat& column, const uchar* record);
-  // So many BLOBs that short ones, too, may stand beside their row.
+  // The table has so many BLOBs that even short ones may stand beside their row.
   bool mayKeepBlobsApart() const;
   int encode(const uchar* record, int64_t hiddenKey, BlobStore& blobs, std::string& out) const;
   int encodeChanged(std::string_view before, const uchar* record, const MY_BITMAP* written, BlobStore& blobs,

@@ -25,7 +25,7 @@ bool isUtf8(CHARSET_INFO* charset) {
 
 SortKey::SortKey(CHARSET_INFO* charset, bool isPadded) : charset_(charset) {
   isPadded = isPadded || (charset->state & MY_CS_NOPAD) == 0;
-  // UTF-8 sorts by its bytes as by its characters, so a binary collation's weights would only be longer.
+  // UTF-8 sorts by its bytes as by its characters, so the weights of a binary collation would only be longer.
   if (charset == &my_charset_bin || ((charset->state & MY_CS_BINSORT) != 0 && isUtf8(charset))) {
     source_ = Source::OWN_BYTES;
     levelCount_ = 1;
@@ -33,10 +33,11 @@ SortKey::SortKey(CHARSET_INFO* charset, bool isPadded) : charset_(charset) {
     levels_[0].pad[0] = ' ';
     return;
   }
-  // The most seen: 18 weights of two bytes for one character of UCA; two of one for an 8-bit letter.
+  // The most that was seen are 18 weights of two bytes for one character of UCA, and two weights of one byte
+  // for an 8-bit letter.
   bytesPerByte_ = charset->uca != nullptr ? 20 : 4;
   if ((charset->state & MY_CS_STRNXFRM_BAD_NWEIGHTS) != 0) {
-    // The Czech ones of old: levels with ends of their own, spaces at the end left out beforehand.
+    // Old Czech collations have levels with ends of their own, and spaces at the end must be cut off before.
     source_ = Source::TRIMMED_WEIGHTS;
     levelCount_ = 1;
     return;
@@ -48,8 +49,8 @@ SortKey::SortKey(CHARSET_INFO* charset, bool isPadded) : charset_(charset) {
     if (isOnly ? level > 0 : ((charset->levels_for_order >> level) & 1) == 0) continue;
     Level& made = levels_[levelCount_++];
     made.flags = isOnly ? 0 : MY_STRXFRM_LEVEL1 << level;
-    // Without padding that is of the first level alone: an accent ignored there may have weights on the
-    // others.
+    // Without padding only the first level has no pad: an accent that is ignored there may have weights on
+    // the others.
     if (!isPadded && levelCount_ == 1) continue;
     uchar weight[64];
     const size_t weightBytes =
@@ -64,7 +65,8 @@ size_t SortKey::maxBytes(size_t textBytes) const {
   const size_t weightBytes = source_ == Source::OWN_BYTES ? textBytes : textBytes * bytesPerByte_ + 16;
   for (uint8_t number = 0; number < levelCount_; number++) {
     const uint unitBytes = levels_[number].unitBytes;
-    // Escapes double zeros; of runs, the worst is each space alone: flag and length behind two weights.
+    // Escaping doubles zeros. The worst runs are single spaces, which take a flag and a length behind two
+    // weights.
     bytes += unitBytes == 0 ? 2 * weightBytes + 2 : weightBytes + weightBytes / unitBytes + unitBytes + 2;
   }
   return bytes;

@@ -9,25 +9,25 @@
 
 namespace vamos::mariadb {
 
-// Strings as bytes whose memcmp order is their collation's. No string's bytes are a prefix of another's, so
-// that parts of a key can follow.
+// Makes bytes of strings, whose memcmp order is that of the collation. The bytes of no string are a prefix of
+// those of another, so that further parts of a key can follow.
 class SortKey {
  public:
   SortKey() = default;
-  // isPadded: of values that count as filled up with spaces, whatever the collation (CHAR).
+  // isPadded: the values count as filled up with spaces, whatever the collation says, as those of CHAR do.
   SortKey(CHARSET_INFO* charset, bool isPadded);
 
-  // The most bytes of a text of so many.
+  // How many bytes a text of this size becomes, at most.
   size_t maxBytes(size_t textBytes) const;
   void append(std::string_view text, std::string& out) const;
-  // Where a text's bytes end, as a host is told (FORMATS.md, section Key).
+  // Tells the host how to find the end of a text's bytes (FORMATS.md, section Key).
   std::string levels() const;
 
  private:
-  // Weights that the collation compares first, second, ….
+  // The weights that the collation compares first, second, and so on.
   struct Level {
-    uint flags = 0;      // of strnxfrm
-    uint unitBytes = 0;  // PAD SPACE: of the space's weight; 0: the shorter string is the smaller
+    uint flags = 0;      // the flags for strnxfrm
+    uint unitBytes = 0;  // PAD SPACE: bytes of a space's weight; 0: the shorter string is the smaller one
     uint8_t pad[8] = {};
   };
   enum class Source : uint8_t { WEIGHTS, OWN_BYTES, TRIMMED_WEIGHTS };
@@ -35,7 +35,7 @@ class SortKey {
   CHARSET_INFO* charset_ = nullptr;
   Source source_ = Source::WEIGHTS;
   uint8_t levelCount_ = 0;
-  uint32_t bytesPerByte_ = 0;  // the most that a string's weights take
+  uint32_t bytesPerByte_ = 0;  // bytes of weights that a byte of a string becomes, at most
   Level levels_[4];
 };
 
