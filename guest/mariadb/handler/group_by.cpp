@@ -46,13 +46,13 @@ Item* evaluated(const JOIN_TAB& plan, const Query& query) {
   return plan.pre_idx_push_select_cond ? plan.pre_idx_push_select_cond : plan.select_cond;
 }
 
-// The functions of one query, as the host computes them.
+// Executes one query whose functions the host computes.
 class GroupBy final : public group_by_handler {
  public:
   GroupBy(THD* thd, JOIN& join)
       : group_by_handler(thd, engine().handle), join_(join), plan_(join.join_tab[0]) {}
 
-  // False: it can't be left to the host.
+  // Returns false if the query can't be left to the host.
   bool compile(const Query& query);
 
   int init_scan() override {
@@ -66,7 +66,7 @@ class GroupBy final : public group_by_handler {
  private:
   ha_vamos& file() const { return *static_cast<ha_vamos*>(plan_.table->file); }
   bool takes(Item& item);
-  // Whether the item is a constant, or made of functions that are taken and of constants.
+  // The item is a constant, or is made of constants and functions that the host computes.
   bool isOfFunctions(Item& item) const;
   int take(std::string_view answer);
 
@@ -159,7 +159,7 @@ void GroupBy::print_error(int error, myf flags) {
   file().print_error(error, flags);
 }
 
-// Whether the query is one whose rows are only read, as they are, from one table.
+// The query only reads rows, as they are, from one table.
 bool isSimple(THD* thd, const Query& query) {
   TABLE* table = query.from ? query.from->table : nullptr;
   if (!table || query.from->next_local || table->file->ht != engine().handle || table->part_info ||
@@ -187,7 +187,7 @@ group_by_handler* createGroupBy(THD* thd, Query* query) {
   if (!static_cast<ha_vamos*>(plan.table->file)->mayAggregate() || !isOneRange(plan)) return nullptr;
   auto made = std::make_unique<GroupBy>(thd, *plan.join);
   if (!made->compile(*query)) return nullptr;
-  query->order_by = nullptr;  // of one row
+  query->order_by = nullptr;  // one row needs none
   return made.release();
 }
 

@@ -6,8 +6,9 @@
 
 namespace vamos::mariadb {
 
-// handlerton::create_group_by: a query of one table that is answered by COUNT, SUM, MIN, MAX and AVG over its
-// rows, and by no more rows than one. Nothing: the server reads the rows itself.
+// The handlerton's function create_group_by. It takes a query of one table that is answered by COUNT, SUM,
+// MIN, MAX and AVG over its rows, and by one row at most. For others it returns nullptr, and the server reads
+// the rows itself.
 group_by_handler* createGroupBy(THD* thd, Query* query);
 
 }  // namespace vamos::mariadb

@@ -25,7 +25,7 @@ struct st_join_table;
 
 namespace vamos::mariadb {
 
-// One use of a table by one statement. The members stand in files by concern, as below.
+// One use of a table by one statement. Its functions stand in several files, which comments name below.
 class ha_vamos final : public handler, private RowOwner {
  public:
   ha_vamos(handlerton* hton, TABLE_SHARE* share);
@@ -127,10 +127,10 @@ class ha_vamos final : public handler, private RowOwner {
   // RowOwner.
   int raiseRefusal(const client::Failure& failure, uint32_t method, std::string_view batch) override;
 
-  // group_by.cpp: what functions over many rows give comes instead of the rows.
+  // group_by.cpp: queries that get the results of functions over many rows instead of the rows.
   bool mayAggregate() const;
   int boundPlan(st_join_table& plan, wire::OpenCursor& request) const;
-  // Of `request` table, version and scope are set here. The answer (FORMATS.md) stands in the reply.
+  // Sets table, version and scope of the request, and sends it. The answer (FORMATS.md) stands in the reply.
   int readAggregates(wire::OpenCursor request, Reply& reply, std::string_view& answer);
 
   // handler_statistics.cpp.
@@ -146,21 +146,21 @@ class ha_vamos final : public handler, private RowOwner {
   int optimize(THD* thd, HA_CHECK_OPT* options) override;
   int check(THD* thd, HA_CHECK_OPT* options) override;
 
-  // The table as this engine knows it; from open() to close().
+  // The table as this engine knows it. To be called between open() and close().
   Table& sharedTable() const { return *share_; }
 
  private:
-  // What a scan's bounds are for the calls that go on from its first row.
+  // What the bounds of a scan mean to the calls that go on from its first row.
   enum class Bound {
-    RANGE,  // the scan ends where they do
-    EXACT,  // the rows with a search key: index_next goes on behind them
+    RANGE,  // The scan ends where they do.
+    EXACT,  // They hold the rows with a search key, and index_next goes on behind them.
   };
 
   Session& session() const;
 
   // handler_open.cpp
-  // It holds the state of a SEQUENCE: a row that no transaction locks or undoes. Each read or write of it is
-  // a request by itself; the server sees to their order.
+  // The table holds the state of a SEQUENCE, in a row that no transaction locks or undoes. Each read or write
+  // of it is a request by itself, and the server keeps them in order.
   bool isSequence() const { return table_share->table_type == TABLE_TYPE_SEQUENCE; }
   void chooseLock(THD* thd, thr_lock_type lockType);
   void beginUse(THD* thd);
@@ -176,7 +176,7 @@ class ha_vamos final : public handler, private RowOwner {
   wire::Bounds boundsOf(uint index, const KEY_MULTI_RANGE& range) const;
   struct FirstWindow {
     uint32_t bytes;
-    uint32_t rows;  // at most; 0: as many as the bytes hold
+    uint32_t rows;  // how many there are at most; 0: as many as the bytes hold
   };
   ulonglong limitRows() const;
   FirstWindow firstWindow() const;
@@ -191,7 +191,7 @@ class ha_vamos final : public handler, private RowOwner {
   void endScan();
   void giveBack(Cursor& cursor);
   int get(uint32_t index, std::string_view key, std::string filter, uchar* record);
-  // One row by key; its bytes stand in got_.
+  // Reads one row by its key. Its bytes stand in got_.
   int readRow(uint32_t index, std::string_view key, const std::vector<uint32_t>& columns, std::string filter,
               Row& row);
   int deliver(const Row& row, const Projection& projection, uchar* record);
@@ -261,38 +261,44 @@ class ha_vamos final : public handler, private RowOwner {
   MEM_ROOT blobMemory_;
   std::string scratch_;
 
-  // Of the statement.
+  // The statement, and what it does with the table.
   wire::Lock lock_ = wire::Lock::NONE;
   wire::Lock storedLock_ = wire::Lock::NONE;
   bool isLockedForWrite_ = false;
   bool skipsLocked_ = false;
-  bool isSemiConsistent_ = false;   // scans of the primary key don't wait for rows of other transactions
-  bool modifies_ = false;           // rows that are read may be updated or deleted: whole, with their keys
-  bool ignoresDuplicates_ = false;  // the statement handles them itself: they must be known at once
-  bool changesDuplicates_ = false;  // REPLACE, ON DUPLICATE KEY UPDATE: it locks them for that
+  bool isSemiConsistent_ = false;  // scans of the primary key don't wait for rows of other transactions
+  // Rows that are read may be updated or deleted, so they are read whole, with their keys.
+  bool modifies_ = false;
+  // The statement handles duplicate keys itself, so each must be known when its row is written.
+  bool ignoresDuplicates_ = false;
+  // The statement changes the rows that have the keys already, as REPLACE and ON DUPLICATE KEY UPDATE do, and
+  // locks them for that.
+  bool changesDuplicates_ = false;
 
-  std::string filter_;       // of what is read: a program; empty: none
-  std::string indexFilter_;  // of what is read by the index of pushed_idx_cond
+  // Programs that rows have to fulfil to be read, the second one if they are read by the index of
+  // pushed_idx_cond. Empty: there is none.
+  std::string filter_;
+  std::string indexFilter_;
 
-  // Of the scan.
+  // The scan.
   Cursor cursor_;
-  Window got_;    // of the last GET
-  Window shown_;  // of the one before, where the record may still point to its blobs
+  Window got_;    // what the last GET read
+  Window shown_;  // what the GET before read, to whose blobs the record may still point
   Projection projection_;
   Bound bound_ = Bound::RANGE;
   bool isReverse_ = false;
-  std::string exactKey_;                 // of Bound::EXACT: what its keys begin with
-  const key_range* rangeEnd_ = nullptr;  // while a range is opened
+  std::string exactKey_;                 // Bound::EXACT: the bytes with which its keys begin
+  const key_range* rangeEnd_ = nullptr;  // the end of the range that is being opened
   CurrentRow current_;
-  std::string unwanted_;  // keys of rows whose locks go back with the next request: a key batch
+  std::string unwanted_;  // a key batch of rows whose locks are given back with the next request
   Positions positions_;
   bool isSuspended_ = false;  // the scan was closed between two statements, and goes on behind current_
 
-  // Of a read of many ranges: keys of a unique index, or cursors.
+  // A read of many ranges, which are keys of a unique index (points), or are read by cursors (scans).
   struct Ranges {
     struct Point {
       range_id_t range;
-      size_t keyOffset;  // in keys
+      size_t keyOffset;  // where its key stands in `keys`
     };
     struct Scan {
       Cursor cursor;
@@ -304,10 +310,10 @@ class ha_vamos final : public handler, private RowOwner {
     bool hasNext = false;    // `next` was taken from the sequence, and not read yet
     KEY_MULTI_RANGE next;
     std::vector<Point> points;
-    std::string keys;        // of points: a key batch
-    size_t taken = 0;        // points whose row was delivered, or is missing
-    size_t answered = 0;     // points whose answer is in got_
-    size_t batchPoints = 0;  // that the next request may have
+    std::string keys;        // a key batch of the points
+    size_t taken = 0;        // how many points have had their row delivered, or have none
+    size_t answered = 0;     // how many points have their answer in got_
+    size_t batchPoints = 0;  // how many points the next request may have
     std::deque<Scan> scans;  // the first is the one being read
   } ranges_;
 
@@ -318,12 +324,12 @@ class ha_vamos final : public handler, private RowOwner {
     List<Item>* values = nullptr;  // what an UPDATE assigns
   } direct_;
 
-  // Of writes.
+  // Writes.
   std::string rows_;        // the batch that is being written
-  std::string refusedRow_;  // where the blobs of a row that was refused stand, for its message
+  std::string refusedRow_;  // a row that was refused, to whose blobs the record points for its message
   bool isWriting_ = false;
-  bool isBulkInsert_ = false;         // the server says when its rows end
-  std::optional<bool> leavesTraces_;  // what program::leavesTraces says of the statement
+  bool isBulkInsert_ = false;         // the server will say when the rows end
+  std::optional<bool> leavesTraces_;  // what program::leavesTraces() says of the statement
   // Rows of a table that only this statement sees yet. They are committed without the statement's
   // transaction, many in one batch.
   struct UnseenRows {
@@ -332,13 +338,13 @@ class ha_vamos final : public handler, private RowOwner {
     uint64_t autoIncrementSeen = 0;
   } unseen_;
   int incrementError_ = 0;  // why get_auto_increment gave no value
-  // The sessions that the statement's auto-increment values, and numbers of the row, were reserved in.
+  // The sessions in which the statement's auto-increment values, and the numbers in the row, were reserved.
   uint32_t incrementEpoch_ = 0;
   uint32_t valuesEpoch_ = 0;  // 0: the row has none
 
   // Statistics.
   client::CallPointer statisticsCall_;
-  uint64_t shownSample_ = 0;  // whose rows per key the server knows
+  uint64_t shownSample_ = 0;  // the sample whose rows per key the server knows
 };
 
 }  // namespace vamos::mariadb

@@ -18,7 +18,8 @@ namespace {
 
 using wire::Method;
 
-// A copying ALTER's and the like; after a crash one may be left under a name that is used again.
+// The name is that of a work table, such as a copying ALTER makes. A crash may leave one whose name is used
+// again.
 bool isWorkName(std::string_view name) { return name.find("/#sql") != std::string_view::npos; }
 
 // The name under which a table, or a partition of one, is filled with the rows of another one that it is
@@ -46,7 +47,7 @@ std::unique_ptr<Codec> makeCodec(const TABLE_SHARE& share) {
   return codec;
 }
 
-// The .frm's bytes, as they are given with CREATE or stand beside the table.
+// Returns the bytes of the .frm, which come with CREATE or stand beside the table.
 std::string frmImage(TABLE_SHARE& share) {
   if (share.frm_image != nullptr) {
     return {reinterpret_cast<const char*>(share.frm_image->str), share.frm_image->length};
@@ -63,7 +64,8 @@ int drop(Session& session, const std::string& name) {
   return callDefinition(session, Method::DROP_TABLE, wire::TableName{name}.encode());
 }
 
-// A table that the open transaction may use: the host drops it when that ends, and its name is free at once.
+// Drops a table that the open transaction may use. The host drops it when the transaction ends, and its name
+// is free immediately.
 int dropUsed(Session& session, const std::string& name, wire::TableInfo& info) {
   Reply reply;
   const int error = session.callAlone(Method::OPEN_TABLE, wire::TableName{name}.encode(), reply);
@@ -175,7 +177,8 @@ int ha_vamos::truncate() {
   return 0;
 }
 
-// The value behind the largest that a row has in the auto-increment column; 1 where none has a positive one.
+// Finds the value behind the largest one that a row has in the auto-increment column. It is 1 if no row has a
+// positive one.
 int ha_vamos::nextBehindRows(uint64_t& next) {
   const uint index = table_share->next_number_index;
   const Field& field = *table->found_next_number_field;
@@ -217,7 +220,7 @@ void ha_vamos::update_create_info(HA_CREATE_INFO* created) {
   created->auto_increment_value = stats.auto_increment_value;
 }
 
-// Of EXCHANGE PARTITION.
+// EXCHANGE PARTITION asks this.
 bool ha_vamos::check_if_incompatible_data(HA_CREATE_INFO*, uint changes) {
   return changes == IS_EQUAL_YES ? COMPATIBLE_DATA_YES : COMPATIBLE_DATA_NO;
 }

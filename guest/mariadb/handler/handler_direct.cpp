@@ -43,7 +43,7 @@ int ha_vamos::info_push(uint kind, void* info) {
   return 0;
 }
 
-// Whether the statement changes rows of this table and does nothing else.
+// The statement changes rows of this table and does nothing else.
 bool ha_vamos::mayChangeDirectly() const {
   THD* thd = ha_thd();
   LEX* lex = thd->lex;
@@ -54,7 +54,7 @@ bool ha_vamos::mayChangeDirectly() const {
          !table->part_info && !table->versioned() && lex->first_select_lex()->order_list.elements == 0;
 }
 
-// Of the condition, all of which was pushed: the filter and the rows to look at.
+// Makes a filter and the ranges to look at from the condition, all of which was pushed.
 bool ha_vamos::planDirect() {
   direct_.request = {};
   direct_.request.table = share_->number;
@@ -99,7 +99,7 @@ bool ha_vamos::planRanges(QUICK_SELECT_I& quick) {
   return bytes <= maxRangesBytes;
 }
 
-// What depends on the assigned columns must be the host's to change, too.
+// The host can also change all that depends on the assigned columns.
 bool ha_vamos::mayAssign() const {
   const Codec& codec = *share_->codec;
   if (table->vfield || table->check_constraints || table_share->has_update_default_function) return false;
@@ -157,7 +157,7 @@ int ha_vamos::direct_delete_rows(ha_rows* deleted) {
   return 0;
 }
 
-// The server says nothing of these errors.
+// Raises errors, since the server does not for direct changes.
 int ha_vamos::changeDirectly(uint32_t method, wire::Changed& changed) {
   const int error = session().change(method, std::move(direct_.request), direct_.findsOneRow, changed);
   countPushedChange();
@@ -171,7 +171,8 @@ int ha_vamos::changeDirectly(uint32_t method, wire::Changed& changed) {
   return error;
 }
 
-// VALUE_OUT_OF_RANGE, whose detail says which column, and which of the rows found.
+// Raises VALUE_OUT_OF_RANGE, whose detail says which column it was in which of the rows that were found.
+// Returns false for other failures.
 bool ha_vamos::raiseMisfit(const client::Failure& failure) const {
   if (failure.code != ErrorCode::VALUE_OUT_OF_RANGE) return false;
   Reader detail(failure.detail);

@@ -15,7 +15,7 @@ namespace {
 // another, memcmp of positions is the order of keys.
 constexpr uint positionLengthBytes = 2;
 
-// Of a sorted result, at most; as many rows may be read again one by one.
+// A sorted result of so many rows counts as a few first rows. They may be read again one by one.
 constexpr ulonglong firstRows = 100;
 
 // Whether the statement wants a few rows of some order: ORDER BY … LIMIT. Not yet resolved when tables are

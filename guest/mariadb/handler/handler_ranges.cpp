@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t maxPoints = 4096;
 constexpr size_t maxKeysBytes = 128 << 10;
-// Cursors open at once, the one that is read among them: what their first windows hold fits the channel.
+// How many cursors are open simultaneously, with the one that is read. Their first windows fit the channel.
 constexpr size_t maxScans = 8;
 
 }  // namespace
@@ -67,7 +67,7 @@ int ha_vamos::multi_range_read_init(RANGE_SEQ_IF* ranges, void* rangesArgument, 
   return takeRange();
 }
 
-// The sequence's next range into ranges_.next.
+// Takes the sequence's next range into ranges_.next.
 int ha_vamos::takeRange() {
   ranges_.hasNext = !mrr_funcs.next(mrr_iter, &ranges_.next);
   if (ranges_.hasNext) increment_statistics(&SSV::ha_read_key_count);
@@ -101,12 +101,12 @@ int ha_vamos::multi_range_read_next(range_id_t* range) {
     }
   } while (error == HA_ERR_KEY_NOT_FOUND);
   if (!error && table->vfield) table->update_virtual_fields(this, VCOL_UPDATE_FOR_READ);
-  // Of the row before: a multi-table DELETE marks it, and leaves out rows that are.
+  // A multi-table DELETE has marked the row before here, and leaves out rows that are marked.
   table->status = error ? STATUS_NOT_FOUND : 0;
   return error;
 }
 
-// The points that come next in the sequence, as many as one request takes.
+// Takes the next points of the sequence, as many as one request may have.
 int ha_vamos::takePoints() {
   ranges_.points.clear();
   ranges_.keys.clear();
@@ -137,7 +137,7 @@ int ha_vamos::nextPoint(range_id_t* range) {
   return error ? error : deliver(row, projection_, table->record[0]);
 }
 
-// The rows of the points from ranges_.taken on: a reply may hold those of the first of them only.
+// Reads the rows of the points from ranges_.taken on. A reply may hold those of the first of them only.
 int ha_vamos::getPoints(bool alone) {
   wire::Get request;
   request.table = share_->number;
@@ -178,7 +178,7 @@ wire::OpenCursor ha_vamos::nextScanRequest(bool alone) const {
                      alone);
 }
 
-// Opens the scan of the next range, and of some behind it where nothing is locked ahead of its time.
+// Opens the scan of the next range, and some behind it if that locks nothing ahead of its time.
 int ha_vamos::takeScans() {
   const bool alone = ranges_.isOnly && readsAlone();
   ranges_.scans.emplace_back();

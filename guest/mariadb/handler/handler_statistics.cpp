@@ -1,4 +1,4 @@
-// What the optimizer asks.
+// Answers what the optimizer asks.
 #include <sql_class.h>
 #include <sql_priv.h>
 
@@ -16,7 +16,7 @@ namespace {
 constexpr ulong guessedRowsPerKey = 10;
 // SHOW TABLE STATUS and information_schema show what was heard so long ago.
 constexpr ulonglong shownAgeUs = 1'000'000;
-// Of a range that nothing depends on, one row in so many is in it.
+// One row in so many is taken to be in a range that no choice depends on.
 constexpr ulong guessedRowsPerMatch = 10;
 
 }  // namespace

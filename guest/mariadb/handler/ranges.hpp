@@ -9,8 +9,8 @@
 
 namespace vamos::mariadb {
 
-// The ranges of one index that the optimizer chose, in the order of the index. Their keys live as long as
-// `quick`. False: it chose something else.
+// Lists the ranges of one index that the optimizer chose, in the order of the index. Their keys live as long
+// as `quick`. Returns false if it chose something else.
 inline bool rangesOf(QUICK_SELECT_I& quick, std::vector<KEY_MULTI_RANGE>& ranges) {
   if (quick.get_type() != QUICK_SELECT_I::QS_TYPE_RANGE) return false;
   const range_seq_t sequence = quick_range_seq_init(static_cast<QUICK_RANGE_SELECT*>(&quick), 0, 0);
