@@ -9,6 +9,8 @@ namespace {
 constexpr uint64_t bytesForSpace = allocatedBytes(sizeof(Space)) + allocatedBytes(4 * sizeof(void*));
 // A commit, or a fill, may take one part in so many of the cache.
 constexpr uint64_t shareOfLimit = 4;
+// Leaves that one call looks through for what was not used, before it takes what comes.
+constexpr size_t gentleEvictions = 8;
 // Nodes that are settled under one hold of the mutex.
 constexpr size_t settledTogether = 64;
 
@@ -160,6 +162,7 @@ bool Cache::isSound() const {
     if (!space->isInOrder()) return false;
     bytes += space->countBytes();
   }
+  for (const auto& space : forgotten_) bytes += space->countBytes() + bytesForSpace;
   return bytes == memory_.usedBytes;
 }
 
@@ -177,24 +180,33 @@ Space& Cache::space(std::string_view key) {
   return *place;
 }
 
-// Room for a space more, and so many bytes in it. Each round over all leaves counts down the uses of what it
-// leaves.
+// Room for a space more, and so many bytes in it. Those who read wait for this, so it may not go over all
+// leaves to find what was used the least.
 bool Cache::reserve(uint64_t bytes) {
   const uint64_t wantedBytes = bytes + bytesForSpace;
-  size_t steps = (Node::mostUses + 2) * (memory_.order.size() + 1);
-  while (memory_.usedBytes + wantedBytes > limitBytes_ && steps-- > 0 && !memory_.order.empty()) {
+  const auto isThere = [&] { return memory_.usedBytes + wantedBytes <= limitBytes_; };
+  size_t looked = 0;
+  const size_t most = gentleEvictions + 2 * memory_.order.size() + 2;
+  while (!isThere() && looked < most && !memory_.order.empty()) {
     if (memory_.hand == memory_.order.end()) memory_.hand = memory_.order.begin();
-    Leaf& leaf = **memory_.hand++;
-    counts_.evictions += leaf.space.evict(leaf);
+    evict(**memory_.hand++, ++looked > gentleEvictions);
   }
-  if (memory_.usedBytes + wantedBytes <= limitBytes_) return true;
+  if (isThere()) return true;
   // What is left are empty spaces, and what is announced.
   std::vector<uint32_t> empty;
   for (const auto& [number, space] : spaces_) {
     if (space->isEmpty() && !space->isClosed) empty.push_back(number);
   }
-  for (const uint32_t number : empty) erase(number);
-  return memory_.usedBytes + wantedBytes <= limitBytes_;
+  for (const uint32_t number : empty) forget(number);
+  return isThere();
+}
+
+void Cache::evict(Leaf& leaf, bool alsoUsed) {
+  Space& space = leaf.space;
+  counts_.evictions += space.evict(leaf, alsoUsed);
+  if (!space.isForgotten || !space.isEmpty()) return;
+  std::erase_if(forgotten_, [&](const auto& one) { return one.get() == &space; });
+  memory_.usedBytes -= bytesForSpace;
 }
 
 // Nothing of the space is known, or comes in, until the commit is settled.
@@ -210,19 +222,25 @@ void Cache::close(std::string_view key) {
 
 void Cache::openAll(uint64_t lostSince) {
   if (closed_.empty() && !isClosed_) return;
-  for (const uint32_t number : closed_) erase(number);
+  for (const uint32_t number : closed_) forget(number);
   closed_.clear();
   while (std::exchange(isClosed_, false)) {
-    while (!spaces_.empty()) erase(spaces_.begin()->first);
+    while (!spaces_.empty()) forget(spaces_.begin()->first);
   }
   lostSince_ = std::max(lostSince_, lostSince);
 }
 
-void Cache::erase(uint32_t space) {
+// To free what may be many nodes would take long.
+void Cache::forget(uint32_t space) {
   const auto found = spaces_.find(space);
   lostSince_ = std::max(lostSince_, found->second->lostSince);
+  if (found->second->isEmpty()) {
+    memory_.usedBytes -= bytesForSpace;
+  } else {
+    found->second->isForgotten = true;
+    forgotten_.push_back(std::move(found->second));
+  }
   spaces_.erase(found);
-  memory_.usedBytes -= bytesForSpace;
 }
 
 }  // namespace vamos::cache

@@ -90,7 +90,8 @@ class Cache {
   void check(std::string_view key, bool fits);
   bool reserve(uint64_t bytes);
   void close(std::string_view key);
-  void erase(uint32_t space);
+  void forget(uint32_t space);
+  void evict(Leaf& leaf, bool alsoUsed);
   void openAll(uint64_t lostSince);
 
   const size_t leafNodes_;
@@ -98,6 +99,7 @@ class Cache {
   Memory memory_;
   uint64_t limitBytes_;
   std::unordered_map<uint32_t, std::unique_ptr<Space>> spaces_;
+  std::vector<std::unique_ptr<Space>> forgotten_;
   // The same as a space's, for all of them: some that lost something are not here any more.
   uint64_t lostSince_ = 0;
   // The same as a space's, for all of them: there was no room for a space to close.

@@ -34,13 +34,13 @@ uint64_t Leaf::bytesOf(size_t lowBytes, size_t capacity) {
   return ownBytes + textBytes + allocatedBytes(capacity * sizeof(Node::Pointer)) + allocatedBytes(linkBytes);
 }
 
-Leaf::Evicted Leaf::evict() {
+Leaf::Evicted Leaf::evict(bool alsoUsed) {
   Evicted evicted;
   size_t kept = 0;
   for (size_t i = 0; i < nodes.size(); i++) {
     Node& node = *nodes[i];
     const uint64_t before = node.bytes();
-    if (node.isPending || node.uses > 0) {
+    if (node.isPending || (!alsoUsed && node.uses > 0)) {
       if (node.uses > 0) node.uses--;
       if (!node.isPending) node.newest->older.reset();
       evicted.bytes += before - node.bytes();

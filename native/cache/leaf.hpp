@@ -33,13 +33,14 @@ class Leaf {
   uint64_t bytes() const { return bytesOf(low.size(), nodes.capacity()); }
   static uint64_t bytesOf(size_t lowBytes, size_t capacity);
 
-  // Takes away the nodes that were not used since some calls ago, and the older versions of the others.
+  // Takes away the nodes that were not used since some calls ago, or were, and the older versions of the
+  // others.
   struct Evicted {
     uint64_t bytes = 0;
     uint64_t entries = 0;
     uint64_t lostSince = 0;  // the newest commit that changed an entry which went; 0: none went
   };
-  Evicted evict();
+  Evicted evict(bool alsoUsed);
 
   Space& space;
   const std::string low;

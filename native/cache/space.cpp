@@ -233,8 +233,8 @@ void Space::split(Leaf& leaf) {
   leaf.nodes.resize(middle);
 }
 
-uint64_t Space::evict(Leaf& leaf) {
-  const Leaf::Evicted evicted = leaf.evict();
+uint64_t Space::evict(Leaf& leaf, bool alsoUsed) {
+  const Leaf::Evicted evicted = leaf.evict(alsoUsed || isForgotten);
   memory_.usedBytes -= evicted.bytes;
   lostSince = std::max(lostSince, evicted.lostSince);
   const auto place = leaves_.find(leaf.low);

@@ -83,8 +83,8 @@ class Space {
   // Adds the version of a commit that is being written.
   Node& change(std::string_view key, uint64_t since, State state, std::string_view value);
 
-  // Takes away what of a leaf was not used of late. Returns the number of entries.
-  uint64_t evict(Leaf& leaf);
+  // Takes away what of a leaf was not used of late, or was. Returns the number of entries.
+  uint64_t evict(Leaf& leaf, bool alsoUsed);
   bool isEmpty() const { return leaves_.empty(); }
   // As counted from the start.
   uint64_t countBytes() const;
@@ -96,6 +96,8 @@ class Space {
   uint64_t lostSince = 0;
   // A write is under way of which the cache doesn't know what it changes here.
   bool isClosed = false;
+  // It is forgotten, and goes leaf by leaf as room is needed.
+  bool isForgotten = false;
 
  private:
   using Leaves = std::map<std::string, Leaf, std::less<>>;

@@ -75,6 +75,7 @@ export const MUTATIONS = [
     text: 'if (node.isBoundary()) return std::max(gapBefore, node.gapSince);',
     replacement: 'if (node.isBoundary()) return gapBefore;',
     native: 'cache_model_test',
+    environment: { VAMOS_MODEL_RUNS: '20000' },
   },
   {
     name: 'what is filled in is dated earlier than it was read',
