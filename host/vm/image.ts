@@ -75,7 +75,9 @@ export interface Image {
  * @throws VmError TOOL_MISSING, TOOL_FAILED, BAD_OPTION
  */
 export async function buildImage(options: ImageOptions = {}): Promise<Image> {
-  const packages = [...new Set([...BASE_PACKAGES, ...(options.packages ?? [])])].sort();
+  const isShared = await isNodeShared();
+  const wanted = [...BASE_PACKAGES, ...(isShared ? ['nodejs'] : []), ...(options.packages ?? [])];
+  const packages = [...new Set(wanted)].sort();
   for (const name of packages) {
     if (!/^[a-z0-9][a-z0-9.+-]+(=[\w.:+~-]+)?$/.test(name)) {
       throw new VmError('BAD_OPTION', `'${name}' is not the name of a Debian package`);
@@ -86,7 +88,7 @@ export async function buildImage(options: ImageOptions = {}): Promise<Image> {
   const files = [process.execPath, ...(options.packageFiles ?? [])];
   const key = hashTexts(...recipe, ...(await Promise.all(files.map((file) => hashFile(file)))));
   const folder = await cached('image', key, { keep: 4, rebuild: options.rebuild ?? false }, (target) =>
-    build(target, release, packages, options),
+    build(target, release, packages, isShared, options),
   );
   return {
     folder,
@@ -101,6 +103,7 @@ async function build(
   target: string,
   release: string,
   packages: readonly string[],
+  isShared: boolean,
   options: ImageOptions,
 ): Promise<void> {
   const report = options.onProgress ?? (() => undefined);
@@ -148,7 +151,7 @@ async function build(
   }
   await rm(path.join(tree, 'vamos'), { recursive: true });
   await writeFile(path.join(tree, 'sbin/vamos-init'), SYSTEM_INIT, { mode: 0o755 });
-  await installNode(tree);
+  if (!isShared) await installNode(tree);
 
   report('writing the initramfs');
   const version = (await readFile(path.join(target, 'kernel-version'), 'utf8')).trim();
@@ -169,6 +172,11 @@ async function build(
  */
 function ownership(): string[] {
   return process.getuid?.() === 0 ? ['--numeric-owner', '-p'] : ['--no-same-owner', '--exclude=./dev/*'];
+}
+
+/** Says whether this machine's Node is Debian's own package: a small program over a library and scripts elsewhere. */
+async function isNodeShared(): Promise<boolean> {
+  return /\blibnode\.so/.test(await runTool('ldd', [process.execPath]));
 }
 
 /** Copies this machine's Node into the guest, with the libraries that the guest lacks. */
