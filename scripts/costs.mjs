@@ -1,21 +1,24 @@
 // Counts the processor instructions of requests to the store, under valgrind's callgrind: native/test/store/store_costs.cpp.
-// They vary less than times, but not little: each process draws the heights of its memtables' skip lists. Take several runs.
+// Each figure is the median of some processes, since each process draws the heights of its memtables' skip lists. With --base, the
+// program of an older tree, both take turns.
 //   npm run costs
-//   npm run costs -- --program some/older/store_costs --case "get a row"
+//   npm run costs -- --base some/older/store_costs --case "get a row"
 import { execFileSync, spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildNativeTests } from './cmake.mjs';
 import { StepError, root } from './shared.mjs';
 
-const { values } = parseArgs({ options: { program: { type: 'string' }, case: { type: 'string' } } });
-const program = path.resolve(values.program ?? path.join(root, 'build/test/store_costs'));
+const { values } = parseArgs({
+  options: { base: { type: 'string' }, case: { type: 'string' }, runs: { type: 'string', default: '5' } },
+});
+const program = path.join(root, 'build/test/store_costs');
 
 try {
   if (spawnSync('valgrind', ['--version']).status !== 0) {
     throw new StepError('valgrind is missing: apt-get install valgrind');
   }
-  if (values.program === undefined) await buildNativeTests(['store_costs']);
+  await buildNativeTests(['store_costs']);
 } catch (error) {
   if (!(error instanceof StepError)) throw error;
   console.error(error.message);
@@ -30,19 +33,32 @@ function cases() {
   return values.case === undefined ? names : names.filter((name) => name === values.case);
 }
 
-function instructions(name, rounds) {
-  const options = ['--tool=callgrind', '--callgrind-out-file=/dev/null', program, `--test-case=${name}`];
-  const { status, stderr } = spawnSync('valgrind', options, {
+/** Instructions of one request, in a process of its own. */
+function instructions(file, name) {
+  const rounds = /\d{2,}/.test(name) ? 40 : 2000;
+  const options = ['--tool=callgrind', '--instr-atstart=no', '--callgrind-out-file=/dev/null'];
+  const { status, stderr } = spawnSync('valgrind', [...options, file, `--test-case=${name}`], {
     encoding: 'utf8',
     env: { ...process.env, VAMOS_ROUNDS: `${rounds}` },
   });
   const collected = /Collected : (\d+)/.exec(stderr)?.[1];
   if (status !== 0 || collected === undefined) throw new Error(`${name} failed:\n${stderr}`);
-  return Number(collected);
+  return Number(collected) / rounds;
 }
 
+const median = (numbers) => numbers.sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
+const format = (number) => Math.round(number).toLocaleString('en').padStart(12);
+
+const programs = values.base === undefined ? [program] : [path.resolve(values.base), program];
+console.log(
+  values.base === undefined ? '         now  request' : '        base          now   ratio  request',
+);
 for (const name of cases()) {
-  const rounds = /\d{2,}/.test(name) ? 20 : 1000;
-  const request = (instructions(name, 3 * rounds) - instructions(name, rounds)) / (2 * rounds);
-  console.log(`${Math.round(request).toLocaleString('en').padStart(12)}  ${name}`);
+  const runs = programs.map(() => []);
+  for (let run = 0; run < Number(values.runs); run++) {
+    programs.forEach((file, at) => runs[at].push(instructions(file, name)));
+  }
+  const found = runs.map(median);
+  const ratio = found.length < 2 ? '' : `  ${(found[1] / found[0]).toFixed(3)}`;
+  console.log(`${found.map(format).join(' ')}${ratio}  ${name}`);
 }

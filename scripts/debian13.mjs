@@ -1,9 +1,10 @@
 // Tries VAMOS on Debian 13, in a chroot that mmdebstrap makes, on a machine that runs Debian 12 (as root):
 //   npm run test:debian13
-//   npm run test:debian13 -- carry demo     some of it: carry, demo, tests
+//   npm run test:debian13 -- carry demo     some of it: carry, demo, package, tests
 // The chroot stays in the cache; the tree is brought up to date in it and built with what Debian 13 has (RocksDB 9.10, g++ 14,
 // Node 20.19). `carry`: checkpoints go from one release to the other and back, under load at each step, and none may lose a
-// transfer. `demo` and `tests` run the two commands of README there.
+// transfer. `demo` and `tests` run the two commands of README there. `package` runs README's first
+// program over the native parts that were built on Debian 12.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -34,7 +35,7 @@ const WAYS = [
   ['13', 'new-3', 'new-2'],
 ];
 
-const PARTS = { carry, demo, tests };
+const PARTS = { carry, demo, package: prebuilt, tests };
 
 async function main(parts) {
   if (process.getuid() !== 0)
@@ -49,6 +50,15 @@ async function main(parts) {
 
 async function demo(chroot) {
   const { output } = await inside(chroot, ['npm', 'run', 'demo', '--', '--quick'], 'the demo on Debian 13');
+  console.log(output.trimEnd());
+}
+
+async function prebuilt(chroot) {
+  await run('npm', ['run', 'build:prebuilt'], { title: 'native parts of Debian 12' });
+  const target = path.join(chroot, 'vamos/prebuilds');
+  rmSync(target, { recursive: true, force: true });
+  cpSync(path.join(root, 'prebuilds'), target, { recursive: true });
+  const { output } = await inside(chroot, ['node', 'scripts/package.mjs'], 'the package on Debian 13');
   console.log(output.trimEnd());
 }
 
