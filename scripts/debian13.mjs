@@ -6,7 +6,16 @@
 // transfer. `demo` and `tests` run the two commands of README there. `package` runs README's first
 // program over the native parts that were built on Debian 12.
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { StepError, root, run, seconds } from './shared.mjs';
 
@@ -104,21 +113,34 @@ async function debian13() {
   });
 }
 
-/** Brings the chroot's copy to where the tree is. Files keep their times, so that little is built. */
+/**
+ * Brings the chroot's copy to where the tree is. A file that is as it was keeps its time, so that little is built; one that differs
+ * is newer than all that was built from it.
+ */
 async function copyTree(target) {
   mkdirSync(target, { recursive: true });
-  for (const name of readdirSync(target)) {
-    if (!KEPT.includes(name)) rmSync(path.join(target, name), { recursive: true });
-  }
   const { output } = await run('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
     title: 'git ls-files',
   });
-  for (const file of output.trim().split('\n')) {
-    const source = path.join(root, file);
-    if (statSync(source, { throwIfNoEntry: false }) !== undefined)
-      cpSync(source, path.join(target, file), { preserveTimestamps: true });
+  const files = new Set(
+    output
+      .trim()
+      .split('\n')
+      .filter((file) => isFile(path.join(root, file))),
+  );
+  for (const name of readdirSync(target, { recursive: true })) {
+    if (!KEPT.includes(name.split('/')[0]) && !files.has(name) && isFile(path.join(target, name)))
+      rmSync(path.join(target, name));
+  }
+  for (const file of files) {
+    const [source, copy] = [root, target].map((folder) => path.join(folder, file));
+    if (isFile(copy) && readFileSync(source).equals(readFileSync(copy))) continue;
+    mkdirSync(path.dirname(copy), { recursive: true });
+    copyFileSync(source, copy);
   }
 }
+
+const isFile = (file) => statSync(file, { throwIfNoEntry: false })?.isFile() ?? false;
 
 /** Runs a program in the chroot's tree, with mounts that go with it. It trusts the certificates that this machine trusts. */
 function inside(chroot, command, title) {
