@@ -167,12 +167,12 @@ bool Cache::isSound() const {
 }
 
 Space* Cache::find(std::string_view key) {
-  const auto found = isClosed_ ? spaces_.end() : spaces_.find(store::bigEndian32(key));
+  const auto found = isClosed_ ? spaces_.end() : spaces_.find(engine::bigEndian32(key));
   return found == spaces_.end() ? nullptr : found->second.get();
 }
 
 Space& Cache::space(std::string_view key) {
-  std::unique_ptr<Space>& place = spaces_[store::bigEndian32(key)];
+  std::unique_ptr<Space>& place = spaces_[engine::bigEndian32(key)];
   if (!place) {
     place = std::make_unique<Space>(memory_, std::string(key.substr(0, sizeof(uint32_t))));
     memory_.usedBytes += bytesForSpace;
@@ -214,7 +214,7 @@ void Cache::close(std::string_view key) {
   if (Space* known = find(key); known != nullptr || reserve(0)) {
     if (isClosed_) return;
     Space& target = space(key);
-    if (!std::exchange(target.isClosed, true)) closed_.push_back(store::bigEndian32(key));
+    if (!std::exchange(target.isClosed, true)) closed_.push_back(engine::bigEndian32(key));
   } else {
     isClosed_ = true;
   }

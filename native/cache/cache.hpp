@@ -15,8 +15,8 @@ namespace vamos::cache {
 
 // Whether the key is of a space whose keys are cached: of a table's index.
 inline bool isCached(std::string_view key) {
-  const uint32_t space = store::bigEndian32(key);
-  return space >= store::firstTableSpace && space <= store::lastTableSpace;
+  const uint32_t space = engine::bigEndian32(key);
+  return space >= engine::firstTableSpace && space <= engine::lastTableSpace;
 }
 
 // Keys and values of a store in memory, in order, with their last versions and with what is known of the gaps

@@ -12,7 +12,7 @@
 
 namespace vamos::cache {
 
-using store::Found;
+using engine::Found;
 
 // Entries in the order of their keys. The strings are reused.
 class Entries {

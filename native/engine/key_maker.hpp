@@ -5,7 +5,7 @@
 
 #include "engine/types.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 
 // Makes the keys of a table's entries from its rows. Where it can't make those of an index, the connector
 // has to send them, and requests that would need them are refused or search for them.
@@ -32,4 +32,4 @@ class LayoutKeyMaker : public KeyMaker {
   }
 };
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

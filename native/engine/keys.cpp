@@ -3,7 +3,7 @@
 #include <bit>
 #include <cstring>
 
-namespace vamos::store {
+namespace vamos::engine {
 namespace {
 
 constexpr uint32_t inKeyFlag = 0x80000000;
@@ -104,4 +104,4 @@ bool entryPrimaryKey(std::string_view key, std::string_view value, std::string_v
   return true;
 }
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

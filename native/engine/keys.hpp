@@ -8,7 +8,7 @@
 #include "wire/batch.hpp"
 
 // Keys and values as RocksDB holds them: src/protocol/FORMATS.md, section Store.
-namespace vamos::store {
+namespace vamos::engine {
 
 constexpr uint32_t recordSpace = 0;
 constexpr uint32_t blobSpace = 0xFFFFFFFE;
@@ -60,4 +60,4 @@ std::string entryValue(const IndexLayout& index, const Entry& entry, std::string
 // The primary key that a secondary index's entry refers to; false if the bytes don't check.
 bool entryPrimaryKey(std::string_view key, std::string_view value, std::string_view& primaryKey);
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace vamos::store {
+namespace vamos::engine {
 namespace {
 
 constexpr size_t rowOverheadBytes = 192;
@@ -428,4 +428,4 @@ void LockTable::wakeAll(const Woken& woken) {
   for (const uint64_t owner : woken) wake_(context_, owner);
 }
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

@@ -28,7 +28,7 @@
 // Who can't have a lock is queued, and the call returns at once; `wake` is called when asking again may
 // succeed. An owner waits for one lock at a time. A wait that would close a circle is refused: its owner is
 // the victim.
-namespace vamos::store {
+namespace vamos::engine {
 
 enum class LockAnswer { GRANTED, QUEUED, REFUSED, DEADLOCK };
 enum class LockMode : uint8_t { SHARED, EXCLUSIVE };
@@ -161,4 +161,4 @@ class LockTable {
   uint64_t search_ = 0;
 };
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

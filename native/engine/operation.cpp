@@ -1,6 +1,6 @@
 #include "engine/operation.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 namespace {
 
 std::string cancelMessage(ErrorCode code) {
@@ -50,4 +50,4 @@ Outcome lockedOutcome() {
                           "another transaction has locked a row of this request, which asked not to wait");
 }
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

@@ -10,6 +10,10 @@
 #include "engine/transaction.hpp"
 
 namespace vamos::store {
+class Scheduler;
+}
+
+namespace vamos::engine {
 
 using Clock = std::chrono::steady_clock;
 
@@ -56,7 +60,7 @@ class Operation : public std::enable_shared_from_this<Operation> {
   }
 
  private:
-  friend class Scheduler;
+  friend class store::Scheduler;
   Progress runOrFail(const Budget& budget);
 
   enum class State { RUNNING, QUEUED, PARKED, DONE };
@@ -87,4 +91,4 @@ inline LockMode lockMode(Lock lock) { return lock == Lock::SHARED ? LockMode::SH
 Outcome deadlockOutcome();
 Outcome lockedOutcome();
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

@@ -1,6 +1,6 @@
 #include "engine/source.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 
 // The transaction holds the lock of each row that it changed. So an entry that is not among its writes is
 // present if and only if the latest committed row has it.
@@ -16,4 +16,4 @@ Found View::ownsEntry(std::string_view entry, std::string_view rowKey, bool cach
   return isItsOwn ? Found::ROW : Found::ABSENT;
 }
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

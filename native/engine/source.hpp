@@ -22,7 +22,7 @@
 // missing is there or may be fetched. Its locks stay.
 //
 // What fails below (a disk, a limit) is thrown as StoreError: the operation is undone and ends with it.
-namespace vamos::store {
+namespace vamos::engine {
 
 enum class Found { ROW, ABSENT, UNKNOWN };
 
@@ -238,4 +238,4 @@ inline std::unique_ptr<Walk> View::walk(const KeyRange& range, const WalkOptions
   return source->walk(*this, range, options);
 }
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

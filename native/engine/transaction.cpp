@@ -1,6 +1,6 @@
 #include "engine/transaction.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 
 Transaction::Transaction(Source& source, LockTable& locks, uint64_t number, Isolation isolation,
                          bool readOnly, Kind kind)
@@ -155,4 +155,4 @@ void Transaction::end() {
   locks_.release(owner_);
 }
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

@@ -10,7 +10,7 @@
 #include "engine/lock_table.hpp"
 #include "engine/source.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 
 // Writes, snapshot and locks of one transaction. It belongs to the owner thread of the store while `isBusy`
 // is false, else to whoever runs its operation.
@@ -127,4 +127,4 @@ class Transaction {
   std::atomic<bool> ended_{false};
 };
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

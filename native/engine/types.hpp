@@ -2,27 +2,26 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "protocol/error_code.hpp"
-#include "protocol/statistics.hpp"
 #include "protocol/store_enums.hpp"
 #include "protocol/tables_enums.hpp"
 #include "wire/key.hpp"
 
-// What the store's face speaks of; host/modules/tables/binding.ts documents the same in TypeScript.
-namespace vamos::store {
+// What the engine is asked for, and what it answers. host/modules/tables/binding.ts documents the same in
+// TypeScript.
+namespace vamos::engine {
 
 using wire::AggregateFunction;
 using wire::Durability;
 using wire::Isolation;
 using wire::Lock;
 using wire::Wait;
+using wire::WriteKind;
 
 struct Outcome {
   ErrorCode code = ErrorCode::OK;
@@ -120,33 +119,4 @@ struct ChangeOptions {
   bool semiConsistent = false;  // of an update by ranges of the primary key, see FetchOperation
 };
 
-struct Record {
-  std::string key;
-  std::optional<std::string> value;  // nothing: remove it
-};
-
-// Which of its stream's commits one is: numbers rise, and tokens tell apart those of one number.
-struct CommitMark {
-  uint64_t number = 0;
-  std::string token;
-};
-
-struct PreparedTransaction {
-  std::string xid;
-  uint64_t transaction = 0;
-  std::map<uint32_t, int64_t> addedKeys;  // by space of a table
-};
-
-struct Estimate {
-  uint64_t rows = 0;
-  uint64_t bytes = 0;
-};
-
-// parked: the operation met a lock and waits; else it ended with this outcome.
-struct Event {
-  uint64_t operation = 0;
-  bool parked = false;
-  Outcome outcome;
-};
-
-}  // namespace vamos::store
+}  // namespace vamos::engine

@@ -8,6 +8,7 @@
 namespace {
 
 using namespace vamos;
+using namespace vamos::engine;
 using namespace vamos::store;
 
 void check(bool holds) {

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace vamos::store {
+namespace vamos::wire {
 
 enum class WriteKind : uint32_t {
   INSERT = 0,
@@ -18,4 +18,4 @@ enum class Ending : uint32_t {
   ROLLBACK = 2,
 };
 
-}  // namespace vamos::store
+}  // namespace vamos::wire

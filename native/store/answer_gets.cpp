@@ -4,6 +4,8 @@
 #include "wire/session_messages.hpp"
 
 namespace vamos::store {
+
+using namespace engine;
 namespace {
 
 constexpr auto loopBudget = std::chrono::microseconds(500);

@@ -2,6 +2,8 @@
 #include "store/store.hpp"
 
 namespace vamos::store {
+
+using namespace engine;
 namespace {
 
 constexpr uint64_t maxReadBytesHere = 64 << 10;  // more is not for the event loop

@@ -6,6 +6,8 @@
 
 namespace vamos::store {
 
+using namespace engine;
+
 Progress WriteBlobOperation::run(const Budget&) {
   rocksdb::WriteBatch batch;
   rocksdb::Status status;

@@ -3,11 +3,13 @@
 #include <cstdint>
 #include <memory>
 
-#include "engine/operation.hpp"
 #include "protocol/limits.hpp"
 #include "store/transactions/rocks_source.hpp"
+#include "store/types.hpp"
 
 namespace vamos::store {
+
+using engine::Input;
 
 // Writes a chunk, and with the first one the record that says that nobody owns the blob yet.
 class WriteBlobOperation : public Operation {

@@ -3,6 +3,8 @@
 #include "store/store.hpp"
 
 namespace vamos::store {
+
+using namespace engine;
 namespace {
 
 constexpr size_t maxKeysBytesHere = 16 << 10;

@@ -3,6 +3,8 @@
 #include "store/store.hpp"
 
 namespace vamos::store {
+
+using namespace engine;
 namespace {
 
 constexpr uint64_t maxWindowBytesHere = 64 << 10;  // a larger one is not for the event loop

@@ -6,6 +6,8 @@
 #include "store/store.hpp"
 
 namespace vamos::store {
+
+using namespace engine;
 namespace {
 
 // Entries of a range that are counted, in memory and where files have to be read. For more, RocksDB's guesses

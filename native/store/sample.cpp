@@ -7,6 +7,8 @@
 #include "store/store.hpp"
 
 namespace vamos::store {
+
+using namespace engine;
 namespace {
 
 constexpr auto longestSample = std::chrono::milliseconds(1000);

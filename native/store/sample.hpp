@@ -2,8 +2,8 @@
 
 #include <memory>
 
-#include "engine/operation.hpp"
 #include "store/transactions/database.hpp"
+#include "store/types.hpp"
 #include "store/upkeep/index_sample.hpp"
 
 namespace vamos::store {

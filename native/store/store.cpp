@@ -10,6 +10,8 @@
 #include "store/upkeep/checkpoint.hpp"
 
 namespace vamos::store {
+
+using namespace engine;
 namespace {
 
 // More than this is not for the event loop.

@@ -17,6 +17,10 @@
 
 namespace vamos::store {
 
+using engine::Cursor;
+using engine::LockTable;
+using engine::Source;
+
 // A call's answer: at once, or the number under which its outcome comes later.
 struct Answer {
   uint64_t operation = 0;  // 0: outcome is the answer

@@ -8,7 +8,7 @@ const PACKAGES = new Map([
   ['vamos', { name: 'session_enums.hpp', source: 'vamos.proto', namespace: 'vamos::wire' }],
   ['vamos.tables', { name: 'tables_enums.hpp', source: 'tables.proto', namespace: 'vamos::wire' }],
   ['vamos.files', { name: 'files_enums.hpp', source: 'files.proto', namespace: 'vamos::files' }],
-  ['vamos.store', { name: 'store_enums.hpp', source: 'store.proto', namespace: 'vamos::store' }],
+  ['vamos.store', { name: 'store_enums.hpp', source: 'store.proto', namespace: 'vamos::wire' }],
 ]);
 
 const TABLES_HEAD = [

@@ -10,9 +10,9 @@
 namespace vamos {
 namespace {
 
+using engine::StoreError;
 using store::Answer;
 using store::Event;
-using store::StoreError;
 
 Napi::Value openStore(const Napi::CallbackInfo& info) {
   auto* constructor = info.Env().GetInstanceData<Napi::FunctionReference>();
@@ -221,7 +221,7 @@ void StoreBinding::dropTable(const Info& info) {
 Napi::Value StoreBinding::begin(const Info& info) {
   return use(info.Env(), [&](store::Store& store) {
     return toNumber(info.Env(),
-                    store.begin(enumOf<store::Isolation>(info[0]), boolean(info[1]), boolean(info[2])));
+                    store.begin(enumOf<wire::Isolation>(info[0]), boolean(info[1]), boolean(info[2])));
   });
 }
 
@@ -231,16 +231,16 @@ Napi::Value StoreBinding::beginShared(const Info& info) {
 
 Napi::Value StoreBinding::write(const Info& info) {
   return use(info.Env(), [&](store::Store& store) {
-    return toJavaScript(info.Env(), store.write(u64(info[0]), u32(info[1]), enumOf<store::WriteKind>(info[2]),
-                                                bytesOf(info[3]), enumOf<store::Wait>(info[4]),
-                                                enumOf<store::Lock>(info[5])));
+    return toJavaScript(
+        info.Env(), store.write(u64(info[0]), u32(info[1]), enumOf<wire::WriteKind>(info[2]),
+                                bytesOf(info[3]), enumOf<wire::Wait>(info[4]), enumOf<wire::Lock>(info[5])));
   });
 }
 
 Napi::Value StoreBinding::get(const Info& info) {
   return use(info.Env(), [&](store::Store& store) {
     return toJavaScript(info.Env(), store.get(u64(info[0]), u32(info[1]), u32(info[2]), bytesOf(info[3]),
-                                              enumOf<store::Lock>(info[4]), enumOf<store::Wait>(info[5]),
+                                              enumOf<wire::Lock>(info[4]), enumOf<wire::Wait>(info[5]),
                                               numbersOf(info[6]), boolean(info[7]), optionalView(info[8])));
   });
 }
@@ -305,7 +305,7 @@ Napi::Value StoreBinding::end(const Info& info) {
     std::vector<uint64_t> transactions(array.Length());
     for (uint32_t i = 0; i < transactions.size(); i++) transactions[i] = u64(array.Get(i));
     const std::vector<uint64_t> operations =
-        store.end(enumOf<store::Ending>(info[0]), transactions, enumOf<store::Durability>(info[2]));
+        store.end(enumOf<wire::Ending>(info[0]), transactions, enumOf<wire::Durability>(info[2]));
     addWaiting(info.Env(), operations.size());
     Napi::Array result = Napi::Array::New(info.Env(), operations.size());
     for (uint32_t i = 0; i < operations.size(); i++) result.Set(i, toNumber(info.Env(), operations[i]));

@@ -10,9 +10,9 @@ constexpr size_t copiedResultBytes = 16 << 10;
 
 }  // namespace
 
-using store::CursorOptions;
-using store::Outcome;
-using store::StoreError;
+using engine::CursorOptions;
+using engine::Outcome;
+using engine::StoreError;
 
 Napi::Error toError(Napi::Env env, const StoreError& error) {
   Napi::Error result = Napi::Error::New(env, error.message);
@@ -103,8 +103,8 @@ CursorOptions cursorOptions(const Napi::Object& object) {
   options.reverse = boolean(object.Get("reverse"));
   options.limitRows = u64(object.Get("limitRows"));
   if (const Napi::Value rows = object.Get("firstRows"); !rows.IsUndefined()) options.firstRows = u64(rows);
-  options.lock = enumOf<store::Lock>(object.Get("lock"));
-  options.wait = enumOf<store::Wait>(object.Get("wait"));
+  options.lock = enumOf<wire::Lock>(object.Get("lock"));
+  options.wait = enumOf<wire::Wait>(object.Get("wait"));
   options.columns = numbersOf(object.Get("columns"));
   options.withKeys = boolean(object.Get("withKeys"));
   options.semiConsistent = boolean(object.Get("semiConsistent"));
@@ -112,15 +112,15 @@ CursorOptions cursorOptions(const Napi::Object& object) {
   const auto aggregates = object.Get("aggregates").As<Napi::Array>();
   for (uint32_t i = 0; i < aggregates.Length(); i++) {
     const auto aggregate = aggregates.Get(i).As<Napi::Object>();
-    options.aggregates.push_back({static_cast<store::AggregateFunction>(u32(aggregate.Get("function"))),
+    options.aggregates.push_back({static_cast<wire::AggregateFunction>(u32(aggregate.Get("function"))),
                                   std::string(optionalView(aggregate.Get("value"))),
                                   boolean(aggregate.Get("isPadded"))});
   }
   return options;
 }
 
-store::ChangeOptions changeOptions(const Napi::Object& object) {
-  store::ChangeOptions options;
+engine::ChangeOptions changeOptions(const Napi::Object& object) {
+  engine::ChangeOptions options;
   options.table = u32(object.Get("table"));
   options.index = u32(object.Get("index"));
   options.deletes = boolean(object.Get("deletes"));
@@ -137,19 +137,19 @@ store::ChangeOptions changeOptions(const Napi::Object& object) {
   options.reverse = boolean(object.Get("reverse"));
   options.filter = optionalView(object.Get("filter"));
   options.limitRows = u64(object.Get("limitRows"));
-  options.wait = enumOf<store::Wait>(object.Get("wait"));
+  options.wait = enumOf<wire::Wait>(object.Get("wait"));
   options.semiConsistent = boolean(object.Get("semiConsistent"));
   return options;
 }
 
-store::TableLayout tableLayout(const Napi::Object& object) {
-  store::TableLayout layout;
+engine::TableLayout tableLayout(const Napi::Object& object) {
+  engine::TableLayout layout;
   layout.table = u32(object.Get("table"));
   layout.isNew = boolean(object.Get("isNew"));
   const auto indexes = object.Get("indexes").As<Napi::Array>();
   for (uint32_t i = 0; i < indexes.Length(); i++) {
     const auto index = indexes.Get(i).As<Napi::Object>();
-    store::IndexLayout& added = layout.indexes.emplace_back();
+    engine::IndexLayout& added = layout.indexes.emplace_back();
     added.space = u32(index.Get("space"));
     added.isUnique = boolean(index.Get("isUnique"));
     const auto parts = index.Get("parts").As<Napi::Array>();

@@ -5,7 +5,7 @@
 #include "wire/batch.hpp"
 #include "wire/bytes.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 namespace {
 
 void appendInteger(std::string& out, UnsignedInteger value) {
@@ -142,4 +142,4 @@ void Aggregates::clear() {
   keptBytes_ = 0;
 }
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

@@ -10,7 +10,7 @@
 #include "engine/program/program.hpp"
 #include "engine/types.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 
 // COUNT, SUM, MIN and MAX over rows that come one after another: FORMATS.md, Programs.
 class Aggregates {
@@ -61,4 +61,4 @@ class Aggregates {
   size_t keptBytes_ = 0;
 };
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

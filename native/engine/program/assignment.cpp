@@ -7,7 +7,7 @@
 
 #include "wire/batch.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 namespace {
 
 constexpr size_t maxInlineBlobBytes = 64 << 10;
@@ -131,4 +131,4 @@ bool AssignedRow::convert(const Assignment& assignment, std::string_view row, si
   return fits;
 }
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

@@ -6,7 +6,7 @@
 
 #include "engine/program/program.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 
 // A value for a column of a row, made from the row as it was.
 struct Assignment {
@@ -40,4 +40,4 @@ class AssignedRow {
   uint32_t misfit_ = 0;
 };
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

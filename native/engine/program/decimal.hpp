@@ -7,7 +7,7 @@
 
 // MariaDB's binary DECIMAL: nine digits in four bytes, fewer in as many as they need; big-endian, negative
 // ones complemented, the first bit turned over (strings/decimal.c, decimal2bin).
-namespace vamos::store {
+namespace vamos::engine {
 
 inline constexpr std::array<uint32_t, 10> powersOfTen{
     1, 10, 100, 1'000, 10'000, 100'000, 1'000'000, 10'000'000, 100'000'000, 1'000'000'000};
@@ -45,4 +45,4 @@ inline Integer loadDecimal(const char* bytes, unsigned digits, unsigned scale) {
   return static_cast<Integer>(isNegative ? -value : value);
 }
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

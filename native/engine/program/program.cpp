@@ -6,7 +6,7 @@
 
 #include "engine/program/decimal.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 namespace {
 
 template <typename Number>
@@ -223,4 +223,4 @@ Value Program::evaluate(std::string_view row) const {
   return stack[0];
 }
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

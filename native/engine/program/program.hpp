@@ -9,7 +9,7 @@
 #include "wire/program.hpp"
 #include "wire/row.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 
 using Integer = __int128;
 using UnsignedInteger = unsigned __int128;
@@ -140,4 +140,4 @@ class Program {
   unsigned bits_ = 0;
 };
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

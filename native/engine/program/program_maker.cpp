@@ -7,7 +7,7 @@
 #include "engine/program/program.hpp"
 #include "wire/bytes.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 namespace {
 
 unsigned bitWidth(UnsignedInteger value) {
@@ -469,4 +469,4 @@ std::optional<Program> Program::makeFilter(const RowLayout& row, std::string_vie
   return program;
 }
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

@@ -9,7 +9,7 @@
 #include "engine/types.hpp"
 #include "wire/batch.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 
 constexpr size_t maxWindowBytes = 256 << 20;
 
@@ -52,4 +52,4 @@ struct Projection {
   }
 };
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

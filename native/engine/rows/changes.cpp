@@ -6,7 +6,7 @@
 
 #include "engine/rows/get.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 namespace {
 
 constexpr size_t keysAtOnce = 64;
@@ -272,4 +272,4 @@ void ChangeOperation::removeBlobs() {
   }
 }
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

@@ -8,7 +8,7 @@
 #include "engine/rows/kept_entries.hpp"
 #include "engine/rows/row_writer.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 
 // Which rows are to be changed, and how; checked. What is read comes from ranges or from keys.
 struct Change {
@@ -81,4 +81,4 @@ class ChangeOperation : public Operation {
   uint64_t changed_ = 0;
 };
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

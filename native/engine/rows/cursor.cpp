@@ -3,7 +3,7 @@
 #include <array>
 #include <utility>
 
-namespace vamos::store {
+namespace vamos::engine {
 namespace {
 
 // The clock is asked once in so many rows.
@@ -447,4 +447,4 @@ bool FetchOperation::pointsTo(std::string_view primaryKey) const {
   return entryPrimaryKey(walk_->key(), walk_->value(), found) && found == primaryKey;
 }
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

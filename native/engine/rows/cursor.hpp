@@ -9,7 +9,7 @@
 #include "engine/program/projection.hpp"
 #include "engine/rows/index_rows.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 
 // Where a scan stands between two windows.
 struct Cursor {
@@ -122,4 +122,4 @@ class FetchOperation : public Operation {
   StoredValues values_;
 };
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

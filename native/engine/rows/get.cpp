@@ -3,7 +3,7 @@
 #include <array>
 #include <utility>
 
-namespace vamos::store {
+namespace vamos::engine {
 namespace {
 
 constexpr const char* unfitRow = "a row doesn't fit its table's columns";
@@ -304,4 +304,4 @@ GetOperation::Step GetOperation::gapOf(const View& view, const std::string& key,
   return Step::MISSING;
 }
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

@@ -8,7 +8,7 @@
 #include "engine/program/projection.hpp"
 #include "engine/rows/index_rows.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 
 // Reads the rows of keys of a unique index, in order, locking them if asked to.
 class GetOperation : public Operation {
@@ -73,4 +73,4 @@ class GetOperation : public Operation {
   StoredValue value_;
 };
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

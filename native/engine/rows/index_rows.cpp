@@ -5,7 +5,7 @@
 
 #include "wire/key.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 namespace {
 
 // Each open cursor keeps one.
@@ -52,4 +52,4 @@ std::optional<std::string_view> IndexRows::row(std::string_view entry, std::stri
   return row_;
 }
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

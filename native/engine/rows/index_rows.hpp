@@ -8,7 +8,7 @@
 
 #include "engine/types.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 
 // Makes rows from the entries of a secondary index alone, where the bytes of its keys and of the primary key
 // give back all columns that a read needs.
@@ -41,4 +41,4 @@ class IndexRows {
   std::string row_;
 };
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

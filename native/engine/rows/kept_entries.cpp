@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace vamos::store {
+namespace vamos::engine {
 namespace {
 
 // The clock is asked once in so many entries.
@@ -99,4 +99,4 @@ void KeptEntries::write(std::string_view primaryKey) {
   }
 }
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

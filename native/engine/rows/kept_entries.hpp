@@ -8,7 +8,7 @@
 
 #include "engine/operation.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 
 // Entries of indexes with opaque parts, which updated rows keep. The store can't make their keys, but where
 // another transaction committed them after this one's snapshot they must be written again, so that they show
@@ -54,4 +54,4 @@ class KeptEntries {
   StoredValue before_;                                   // the row in the snapshot
 };
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

@@ -4,7 +4,7 @@
 #include <numeric>
 #include <utility>
 
-namespace vamos::store {
+namespace vamos::engine {
 
 RowWriter::RowWriter(std::shared_ptr<Transaction> transaction, Source& source,
                      std::shared_ptr<const Table> table, WriteKind kind, Wait wait, LockMode duplicateLock)
@@ -180,4 +180,4 @@ void RowWriter::removeBlob(uint64_t blob) {
   transaction_->removedBlobs.push_back(blob);
 }
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

@@ -6,7 +6,7 @@
 #include "engine/operation.hpp"
 #include "wire/batch.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 
 // Inserts, updates or deletes rows one by one, with their index entries, for one operation. The locks and
 // checks of a row come first and can be done over; its writes come last.
@@ -69,4 +69,4 @@ class RowWriter {
   StoredValue value_;
 };
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

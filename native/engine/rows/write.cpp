@@ -2,7 +2,7 @@
 
 #include "wire/crc32c.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 
 WriteOperation::WriteOperation(uint64_t number, const std::shared_ptr<Transaction>& transaction,
                                Source& source, std::shared_ptr<const Table> table, WriteKind kind,
@@ -73,4 +73,4 @@ WriteOperation::Step WriteOperation::lockAndCheckBefore(const Budget& budget) {
   return Step::OK;
 }
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

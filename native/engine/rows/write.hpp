@@ -4,7 +4,7 @@
 
 #include "engine/rows/row_writer.hpp"
 
-namespace vamos::store {
+namespace vamos::engine {
 
 // Inserts, updates or deletes the rows of a batch, row by row. A failure undoes the whole batch; its locks
 // stay, but for those of rows that it inserted.
@@ -38,4 +38,4 @@ class WriteOperation : public Operation {
   StoredValue value_;
 };
 
-}  // namespace vamos::store
+}  // namespace vamos::engine

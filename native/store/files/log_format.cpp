@@ -6,6 +6,7 @@
 #include "wire/crc32c.hpp"
 
 namespace vamos::store {
+
 namespace {
 
 using log_format::blockBytes;

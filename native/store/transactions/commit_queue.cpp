@@ -3,6 +3,8 @@
 #include <utility>
 
 namespace vamos::store {
+
+using namespace engine;
 namespace {
 
 // What was committed as WRITTEN or MEMORY reaches the disk after at most this time.

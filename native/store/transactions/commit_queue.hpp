@@ -9,8 +9,8 @@
 #include <thread>
 #include <vector>
 
-#include "engine/operation.hpp"
 #include "store/transactions/database.hpp"
+#include "store/types.hpp"
 
 namespace vamos::store {
 

@@ -3,6 +3,8 @@
 #include <utility>
 
 namespace vamos::store {
+
+using namespace engine;
 namespace {
 
 constexpr int restPerWork = 9;

@@ -10,7 +10,7 @@
 #include <optional>
 #include <thread>
 
-#include "engine/keys.hpp"
+#include "store/types.hpp"
 
 namespace vamos::store {
 

@@ -19,6 +19,8 @@
 #include "wire/descriptor.hpp"
 
 namespace vamos::store {
+
+using namespace engine;
 namespace {
 
 constexpr uint64_t maxWalBytes = 512 << 20;

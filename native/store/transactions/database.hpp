@@ -14,12 +14,11 @@
 #include <vector>
 
 #include "cache/cache.hpp"
-#include "engine/keys.hpp"
-#include "engine/types.hpp"
 #include "store/files/disk.hpp"
 #include "store/transactions/compactor.hpp"
 #include "store/transactions/messages.hpp"
 #include "store/transactions/options.hpp"
+#include "store/types.hpp"
 
 namespace vamos::store {
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 namespace vamos::store {
+
 namespace {
 
 constexpr size_t maxInMinute = 100;

@@ -8,10 +8,13 @@ namespace rocksdb {
 class Env;
 }
 
+namespace vamos::engine {
+class Source;
+}
+
 namespace vamos::store {
 
 class Messages;
-class Source;
 
 struct StoreOptions {
   std::string path;
@@ -29,7 +32,7 @@ struct StoreOptions {
   rocksdb::Env* env = nullptr;
   // Where transactions find their rows, in place of RocksDB: tests run over a source of their own. It
   // outlives the store; nothing: RocksDB.
-  Source* source = nullptr;
+  engine::Source* source = nullptr;
   // Where what is to be logged goes.
   std::shared_ptr<Messages> messages;
   // Numbers of commits that are kept of sessions without a goodbye, beyond which the oldest are forgotten

@@ -6,6 +6,8 @@
 #include "store/transactions/write_order.hpp"
 
 namespace vamos::store {
+
+using namespace engine;
 namespace {
 
 rocksdb::Transaction* transactionOf(const View& view) {

@@ -14,6 +14,18 @@
 
 namespace vamos::store {
 
+using engine::Found;
+using engine::KeyMaker;
+using engine::LayoutKeyMaker;
+using engine::Snapshot;
+using engine::Source;
+using engine::StoredValue;
+using engine::StoredValues;
+using engine::View;
+using engine::Walk;
+using engine::WalkOptions;
+using engine::Writes;
+
 class RocksSnapshot : public Snapshot {
  public:
   explicit RocksSnapshot(rocksdb::DB& base) : RocksSnapshot(base, base.GetSnapshot()) {}

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 namespace vamos::store {
+
+using namespace engine;
 namespace {
 
 constexpr auto loopSlice = std::chrono::microseconds(500);

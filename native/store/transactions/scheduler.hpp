@@ -10,7 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "engine/operation.hpp"
+#include "store/types.hpp"
 
 namespace vamos::store {
 

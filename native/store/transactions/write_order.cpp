@@ -4,6 +4,8 @@
 #include "store/transactions/database.hpp"
 
 namespace vamos::store {
+
+using namespace engine;
 namespace {
 
 // RocksDB before 9.2 mixes up the places of keys with those of range deletions, and then loses keys (its

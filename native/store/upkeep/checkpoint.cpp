@@ -9,6 +9,8 @@
 #include <optional>
 
 namespace vamos::store {
+
+using namespace engine;
 namespace {
 
 // The number of a file such as 000012.log; nothing for other names.

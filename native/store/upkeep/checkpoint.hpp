@@ -1,7 +1,7 @@
 #pragma once
 
-#include "engine/operation.hpp"
 #include "store/transactions/database.hpp"
+#include "store/types.hpp"
 
 namespace vamos::store {
 

@@ -9,6 +9,8 @@
 #include "wire/bytes.hpp"
 
 namespace vamos::store {
+
+using namespace engine;
 namespace {
 
 // An index with so many entries is read whole, which takes about as long as a sample.

@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/operation.hpp"
 #include "protocol/tables_messages.hpp"
 #include "store/transactions/database.hpp"
+#include "store/types.hpp"
 
 namespace vamos::store {
 

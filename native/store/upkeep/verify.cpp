@@ -12,6 +12,8 @@
 #include "wire/descriptor.hpp"
 
 namespace vamos::store {
+
+using namespace engine;
 namespace {
 
 constexpr uint64_t maxFindings = 200;

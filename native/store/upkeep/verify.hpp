@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/operation.hpp"
 #include "store/transactions/database.hpp"
+#include "store/types.hpp"
 
 namespace vamos::store {
 

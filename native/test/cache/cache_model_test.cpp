@@ -24,7 +24,7 @@ constexpr uint32_t stepCount = 400;
 constexpr uint32_t spaceCount = 2;
 constexpr uint64_t mostLimitBytes = 24 << 10;
 
-std::string spaceKey(uint32_t space) { return vamos::store::spaceKey(1 + space); }
+std::string spaceKey(uint32_t space) { return vamos::engine::spaceKey(1 + space); }
 
 class Model {
  public:
@@ -167,7 +167,7 @@ class Model {
       fill.low = position(space);
       fill.high = position(space);
       if (fill.low > fill.high) std::swap(fill.low, fill.high);
-      if (chance(4) || fill.low == fill.high) fill.high = vamos::store::prefixSuccessor(space);
+      if (chance(4) || fill.low == fill.high) fill.high = vamos::engine::prefixSuccessor(space);
       if (chance(4)) fill.low = space;
     }
     fills_.push_back(std::move(fill));
@@ -235,7 +235,7 @@ class Model {
     std::string high = position(space);
     if (low > high) std::swap(low, high);
     if (chance(3)) low = space;
-    if (chance(3) || low == high) high = vamos::store::prefixSuccessor(space);
+    if (chance(3) || low == high) high = vamos::engine::prefixSuccessor(space);
     const bool isReverse = chance(2);
     const uint64_t at = chance(3) ? latest : anySnapshot();
     const State& state = stateAt(at);

@@ -24,8 +24,8 @@ constexpr uint64_t limitBytes = 5 << 10;
 constexpr size_t leafNodes = 6;
 
 std::string keyOf(uint32_t number) {
-  std::string key = vamos::store::spaceKey(1);
-  vamos::store::appendBigEndian32(key, number);
+  std::string key = vamos::engine::spaceKey(1);
+  vamos::engine::appendBigEndian32(key, number);
   return key;
 }
 

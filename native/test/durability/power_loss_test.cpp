@@ -12,6 +12,8 @@
 // are opened again by the store. `npm run test:power-loss` runs this with thousands of such points; from a
 // test run VAMOS_POWER_LOSS_POINTS and VAMOS_POWER_LOSS_SEED say how many, and which.
 using namespace vamos;
+using namespace vamos::engine;
+using namespace vamos::store;
 using namespace vamos::test;
 
 namespace {

@@ -6,8 +6,6 @@
 #include <atomic>
 #include <vector>
 
-using namespace vamos::store;
-
 namespace {
 
 constexpr auto shared = LockMode::SHARED;

@@ -16,7 +16,22 @@
 // that its operations can start over wherever they read.
 namespace vamos::test {
 
-using namespace vamos::store;
+using engine::bigEndian32;
+using engine::Found;
+using engine::KeyMaker;
+using engine::KeyRange;
+using engine::LayoutKeyMaker;
+using engine::Order;
+using engine::Outcome;
+using engine::refuse;
+using engine::Snapshot;
+using engine::Source;
+using engine::StoredValue;
+using engine::StoredValues;
+using engine::View;
+using engine::Walk;
+using engine::WalkOptions;
+using engine::Writes;
 
 class MemoryWrites : public Writes {
  public:
@@ -121,7 +136,7 @@ class MemorySource : public Source {
       values.bytes[i] = copies.bytes[i];
     }
   }
-  std::unique_ptr<store::Walk> walk(const View& view, const KeyRange& range, const WalkOptions&) override {
+  std::unique_ptr<engine::Walk> walk(const View& view, const KeyRange& range, const WalkOptions&) override {
     return std::make_unique<Walk>(*this, view, range);
   }
   bool canWalkCached() const override { return true; }
@@ -143,7 +158,7 @@ class MemorySource : public Source {
 
   // It holds no place in the map: each step seeks anew, so one over the latest rows sees what was committed
   // since.
-  class Walk : public store::Walk {
+  class Walk : public engine::Walk {
    public:
     Walk(MemorySource& source, const View& view, const KeyRange& range)
         : source_(source), view_(view), range_(range) {}

@@ -9,10 +9,11 @@
 #include "test/engine/program_code.hpp"
 
 using namespace vamos;
+using namespace vamos::engine;
 using namespace vamos::test;
-using store::Integer;
-using store::Program;
-using store::Value;
+using engine::Integer;
+using engine::Program;
+using engine::Value;
 
 namespace {
 

@@ -3,6 +3,8 @@
 #include "test/store/cities.hpp"
 
 using namespace vamos;
+using namespace vamos::engine;
+using namespace vamos::store;
 using namespace vamos::test;
 
 using Texts = std::vector<std::string>;

@@ -13,6 +13,8 @@
 #include "test/store/store_fixture.hpp"
 
 using namespace vamos;
+using namespace vamos::engine;
+using namespace vamos::store;
 using namespace vamos::test;
 
 namespace {

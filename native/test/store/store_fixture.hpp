@@ -18,7 +18,20 @@
 // name (unique, may be NULL), city (not unique).
 namespace vamos::test {
 
-using namespace vamos::store;
+using engine::appendBigEndian32;
+using engine::CursorOptions;
+using engine::IndexLayout;
+using engine::Outcome;
+using store::Answer;
+using store::Event;
+using store::Store;
+using store::StoreOptions;
+using wire::Durability;
+using wire::Ending;
+using wire::Isolation;
+using wire::Lock;
+using wire::Wait;
+using wire::WriteKind;
 
 // Whether VAMOS_TEST_SOURCE=memory: then the store's transactions run over rows in memory that are not known
 // now and then. Tests that need RocksDB are skipped.

@@ -187,8 +187,8 @@ TEST_CASE("programs of the vectors are programs, and true where they are to be")
     const std::string row = bytes(fields[1]);
     REQUIRE(layout->isValid(row));
     std::string refusal;
-    const std::optional<store::Program> program =
-        store::Program::makeFilter(*layout, bytes(fields[2]), refusal);
+    const std::optional<engine::Program> program =
+        engine::Program::makeFilter(*layout, bytes(fields[2]), refusal);
     REQUIRE_MESSAGE(program, refusal);
     CHECK(program->isTrue(row) == (fields[3] == "true"));
   }
