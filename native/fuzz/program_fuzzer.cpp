@@ -9,7 +9,6 @@ namespace {
 
 using namespace vamos;
 using namespace vamos::engine;
-using namespace vamos::store;
 
 void check(bool holds) {
   if (!holds) std::abort();

@@ -3,6 +3,8 @@
 
 #include "store/transactions/messages.hpp"
 
+using namespace vamos::store;
+
 TEST_CASE("warnings and errors of RocksDB are kept until they are taken, and others are not") {
   const auto messages = std::make_shared<Messages>();
   int calls = 0;

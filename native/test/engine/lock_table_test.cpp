@@ -6,6 +6,8 @@
 #include <atomic>
 #include <vector>
 
+using namespace vamos::engine;
+
 namespace {
 
 constexpr auto shared = LockMode::SHARED;

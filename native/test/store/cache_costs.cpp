@@ -9,6 +9,7 @@
 #include "test/store/store_fixture.hpp"
 
 using namespace vamos;
+using namespace vamos::store;
 using namespace vamos::test;
 
 namespace {

@@ -10,6 +10,10 @@
 // What a store holds, in a form that can be compared, and how it is read out of one.
 namespace vamos::test {
 
+using store::CommitMark;
+using store::PreparedTransaction;
+using store::Record;
+
 // Every item that a user of the store can see, as text: "row/TABLE/NUMBER", "blob/NUMBER", "catalogue/KEY",
 // "stream/NAME" (number and token of its last commit), "prepared/XID".
 using State = std::map<std::string, std::string>;
