@@ -5,7 +5,7 @@
 
 #include "protocol/limits.hpp"
 #include "store/transactions/rocks_source.hpp"
-#include "store/types.hpp"
+#include "store/transactions/types.hpp"
 
 namespace vamos::store {
 

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "store/transactions/database.hpp"
-#include "store/types.hpp"
+#include "store/transactions/types.hpp"
 #include "store/upkeep/index_sample.hpp"
 
 namespace vamos::store {

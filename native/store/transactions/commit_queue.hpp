@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "store/transactions/database.hpp"
-#include "store/types.hpp"
+#include "store/transactions/types.hpp"
 
 namespace vamos::store {
 

@@ -10,7 +10,7 @@
 #include <optional>
 #include <thread>
 
-#include "store/types.hpp"
+#include "store/transactions/types.hpp"
 
 namespace vamos::store {
 

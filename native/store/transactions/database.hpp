@@ -18,7 +18,7 @@
 #include "store/transactions/compactor.hpp"
 #include "store/transactions/messages.hpp"
 #include "store/transactions/options.hpp"
-#include "store/types.hpp"
+#include "store/transactions/types.hpp"
 
 namespace vamos::store {
 

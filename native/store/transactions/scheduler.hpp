@@ -10,7 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "store/types.hpp"
+#include "store/transactions/types.hpp"
 
 namespace vamos::store {
 

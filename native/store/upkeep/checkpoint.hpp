@@ -1,7 +1,7 @@
 #pragma once
 
 #include "store/transactions/database.hpp"
-#include "store/types.hpp"
+#include "store/transactions/types.hpp"
 
 namespace vamos::store {
 

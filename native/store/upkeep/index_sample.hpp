@@ -8,7 +8,7 @@
 
 #include "protocol/tables_messages.hpp"
 #include "store/transactions/database.hpp"
-#include "store/types.hpp"
+#include "store/transactions/types.hpp"
 
 namespace vamos::store {
 
