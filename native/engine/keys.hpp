@@ -48,7 +48,7 @@ std::string chunkKey(uint64_t blob, uint64_t offset);
 // The least key above every key that begins with this one.
 std::string prefixSuccessor(std::string key);
 KeyRange prefixRange(std::string prefix);
-// Of bounds as in tables.proto.
+// The keys between the bounds of a cursor, which are those of OpenCursor in tables.proto.
 KeyRange boundsRange(uint32_t space, const CursorOptions& options);
 
 // Whether the entry's key alone names the row: then it stands without the primary key.

@@ -25,7 +25,7 @@
 // Locks stay until the transaction ends, also when it rolls back to a savepoint, but for those of rows that
 // it inserted and undid.
 //
-// Who can't have a lock is queued, and the call returns at once; `wake` is called when asking again may
+// Who can't have a lock is queued, and the call returns immediately; `wake` is called when asking again may
 // succeed. An owner waits for one lock at a time. A wait that would close a circle is refused: its owner is
 // the victim.
 namespace vamos::engine {
@@ -49,7 +49,7 @@ struct LockRow {
     bool upgrade;
     bool isInsert;
   };
-  std::string_view key;  // of its node in the table
+  std::string_view key;  // the bytes of the key belong to the lock's node in the table
   std::vector<Holder> holders;
   std::vector<Waiter> queue;
 };

@@ -181,7 +181,7 @@ struct View {
 
   // cachedOnly: UNKNOWN where the source would have to leave memory.
   Found get(std::string_view key, bool cachedOnly, StoredValue& value) const;
-  // Of at most StoredValues::maxCount keys.
+  // Reads the values of the keys, of which there are StoredValues::maxCount at most.
   void multiGet(std::span<const std::string> keys, bool cachedOnly, StoredValues& values) const;
   std::unique_ptr<Walk> walk(const KeyRange& range, const WalkOptions& options) const;
   // A row that the transaction itself changed after its snapshot shows as it is now, so it counts only under
@@ -201,7 +201,7 @@ class Source {
   // For a new transaction.
   virtual std::unique_ptr<Writes> begin() = 0;
 
-  // Of views of this source: with writes of its own and snapshots of its own.
+  // Reads through a view of this source. Its writes and its snapshot are those that this source made.
   virtual Found get(const View& view, std::string_view key, bool cachedOnly, StoredValue& value) = 0;
   virtual void multiGet(const View& view, std::span<const std::string> keys, bool cachedOnly,
                         StoredValues& values) = 0;

@@ -17,8 +17,8 @@ namespace vamos::engine {
 class Transaction {
  public:
   enum class Kind {
-    OWN,     // of one stream, or of one request
-    SHARED,  // of several streams' writes: each runs at once and whole, or not at all
+    OWN,     // the transaction of one stream, or of one request
+    SHARED,  // the writes of several streams: each runs immediately and as a whole, or not at all
   };
   Transaction(Source& source, LockTable& locks, uint64_t number, Isolation isolation, bool readOnly,
               Kind kind = Kind::OWN);
@@ -29,7 +29,7 @@ class Transaction {
   uint64_t number() const { return owner_.number(); }
   bool isReadOnly() const { return readOnly_; }
   bool isShared() const { return kind_ == Kind::SHARED; }
-  // Of how many writes its commit is, as their connectors count.
+  // How many commits it counts as: in a shared transaction each write is a commit of its own connector.
   uint64_t commitCount = 1;
   // Whether it ever took a snapshot: that may be older than the rows which the transaction goes on to change.
   bool tookSnapshot() const { return tookSnapshot_; }

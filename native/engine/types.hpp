@@ -31,8 +31,8 @@ struct Outcome {
   uint64_t count = 0;
   uint64_t changed = 0;
   bool atEnd = false;
-  bool lastUnlocked = false;  // of a window: another transaction has its last row locked
-  // Of a change in a shared transaction: it changed nothing, and saw nothing that the transaction wrote.
+  bool lastUnlocked = false;  // in a window: another transaction has its last row locked
+  // In a shared transaction: the change changed nothing, and saw nothing that the transaction wrote.
   bool standsAlone = false;
 
   bool ok() const { return code == ErrorCode::OK; }
@@ -94,7 +94,7 @@ struct CursorOptions {
   bool upperExclusive = false;
   bool reverse = false;
   uint64_t limitRows = 0;
-  uint64_t firstRows = 0;  // of the first window, at most; 0: as many as its bytes hold
+  uint64_t firstRows = 0;  // the most rows of the first window; 0: as many as its bytes hold
   Lock lock = Lock::NONE;
   Wait wait = Wait::WAIT;
   std::vector<uint32_t> columns;
@@ -110,13 +110,13 @@ struct ChangeOptions {
   bool deletes = false;
   // Columns and programs: what an update puts there.
   std::vector<std::pair<uint32_t, std::string>> assignments;
-  std::optional<std::string_view> keys;  // of a unique index; the caller's bytes
+  std::optional<std::string_view> keys;  // keys of a unique index, in the caller's bytes
   std::vector<CursorOptions> ranges;     // where there are no keys: bounds, one after another
   bool reverse = false;
   std::string filter;
   uint64_t limitRows = 0;
   Wait wait = Wait::WAIT;
-  bool semiConsistent = false;  // of an update by ranges of the primary key, see FetchOperation
+  bool semiConsistent = false;  // for an update by ranges of the primary key, see FetchOperation
 };
 
 }  // namespace vamos::engine

@@ -8,7 +8,7 @@ using namespace engine;
 namespace {
 
 constexpr uint64_t maxWindowBytesHere = 64 << 10;  // a larger one is not for the event loop
-constexpr size_t maxHeldFilterBytes = 128 << 20;   // of all open cursors
+constexpr size_t maxHeldFilterBytes = 128 << 20;   // the filters of all open cursors together
 
 }  // namespace
 

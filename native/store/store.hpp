@@ -21,7 +21,7 @@ using engine::Cursor;
 using engine::LockTable;
 using engine::Source;
 
-// A call's answer: at once, or the number under which its outcome comes later.
+// A call's answer: immediately, or the number under which its outcome comes later.
 struct Answer {
   uint64_t operation = 0;  // 0: outcome is the answer
   Outcome outcome;
@@ -66,9 +66,9 @@ class Store {
                Lock duplicateLock = Lock::SHARED);
   Answer get(uint64_t transaction, uint32_t table, uint32_t index, std::string_view keys, Lock lock,
              Wait wait, std::vector<uint32_t> columns, bool withKeys, std::string_view filter = {});
-  // Answers those GETs of a frame that it can answer at once and well, and no other: what locks, fails, is
-  // not in memory or is large stays as it is. Appends their replies (vamos.proto), at most maxBytes, and says
-  // of each call how many bytes and keys that was.
+  // Answers those GETs of a frame that it can answer immediately and well, and no other: what locks, fails,
+  // is not in memory or is large stays as it is. Appends their replies (vamos.proto), at most maxBytes, and
+  // says of each call how many bytes and keys that was.
   void answerGets(std::span<GetCall> calls, size_t maxBytes, std::string& replies);
   uint64_t openCursor(uint64_t transaction, CursorOptions options);
   Answer fetch(uint64_t cursor, uint64_t windowBytes);
@@ -103,12 +103,13 @@ class Store {
   // The files of the store as of one moment, which stay until they are released: see HoldFilesOperation.
   Answer holdFiles();
   Answer releaseFiles();
-  // Of these tables; removedSpaces: of tables that are being removed. See Verification.
+  // Begins to verify these tables. removedSpaces are those of tables that are being removed. See
+  // Verification.
   uint64_t openVerification(const std::vector<uint32_t>& tables, const std::vector<uint32_t>& removedSpaces);
   // The outcome's result: how far it is and what it found since the last step, as JSON.
   Answer verify(uint64_t verification, uint64_t maxBytes);
   void closeVerification(uint64_t verification);
-  // Of all rows of a table, fast and roughly.
+  // Estimates the rows of a whole table, fast and roughly.
   Estimate estimate(uint32_t table);
   // The outcome's result: an Estimated (tables.proto).
   Answer estimateRange(uint32_t table, uint32_t index, const CursorOptions& bounds);
@@ -149,7 +150,8 @@ class Store {
   void stop(const std::shared_ptr<Operation>& operation, ErrorCode code);
   void settleTransaction(const TransactionPointer& transaction);
   void forget(const TransactionPointer& transaction);
-  // Those that an earlier process left in the log; before anything else can run.
+  // Takes over the transactions that an earlier process left prepared in the log, before anything else can
+  // run.
   void adoptPrepared();
   void blobsCommitted(const Transaction& transaction);
   void discardBlobs(const Transaction& transaction);

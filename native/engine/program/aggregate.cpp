@@ -32,7 +32,7 @@ std::string refusalOf(AggregateFunction function, const std::optional<Program>& 
 std::optional<Aggregates> Aggregates::make(const RowLayout& row, std::span<const AggregateOptions> options,
                                            std::string& refusal) {
   if (options.size() > maxAggregates) {
-    refusal = "at most " + std::to_string(maxAggregates) + " aggregates at once";
+    refusal = "at most " + std::to_string(maxAggregates) + " aggregates in one request";
     return std::nullopt;
   }
   size_t codeBytes = 0;

@@ -24,8 +24,8 @@ class AssignedRow {
  public:
   AssignedRow(const RowLayout& layout, const std::vector<Assignment>& assignments);
 
-  // Of a valid row. Nothing, if a value doesn't fit its column, which misfit() names then. The bytes stand
-  // until the next call.
+  // Makes the changed row of a valid one. Nothing, if a value doesn't fit its column, which misfit() names
+  // then. The bytes stand until the next call.
   const std::string* make(std::string_view row);
   uint32_t misfit() const { return misfit_; }
 
@@ -34,7 +34,7 @@ class AssignedRow {
 
   const RowLayout& layout_;
   const std::vector<Assignment>& assignments_;
-  std::vector<std::string> bytes_;  // of the values that don't stand in the row or in a program
+  std::vector<std::string> bytes_;  // values that stand neither in the row nor in a program
   std::vector<ColumnValue> values_;
   std::string changed_;
   uint32_t misfit_ = 0;

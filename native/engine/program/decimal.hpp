@@ -18,7 +18,7 @@ inline unsigned decimalBytes(unsigned digits) {
   return digits / groupDigits * groupBytes[groupDigits] + groupBytes[digits % groupDigits];
 }
 
-// Of at most 8 bytes, each under a mask.
+// Reads an integer of 8 bytes at most, each of which is taken under the mask (exclusive or).
 inline UnsignedInteger loadBigEndian(const char* bytes, size_t sizeBytes, uint8_t mask = 0) {
   uint64_t value = 0;
   for (size_t i = 0; i < sizeBytes; i++) value = value << 8 | (static_cast<uint8_t>(bytes[i]) ^ mask);

@@ -69,7 +69,7 @@ class Program {
     }
   }
 
-  // Of a row that the layout finds valid.
+  // Evaluates the program for a row that the layout finds valid.
   Value evaluate(std::string_view row) const;
   // BOOLEAN: neither false nor NULL.
   bool isTrue(std::string_view row) const {
@@ -97,7 +97,7 @@ class Program {
     LENGTH,
     BLOB_LENGTH,
     BIG_ENDIAN_INTEGER,
-    CONSTANT,  // those before it take a column
+    CONSTANT,  // the codes before this one take a column
     CONSTANT_NULL,
     ADD,
     SUBTRACT,
@@ -117,7 +117,7 @@ class Program {
   // Small: a program may have as many as it has bytes, and every open cursor keeps its own.
   struct Step {
     Code code;
-    ValueType type = ValueType::INTEGER;  // of what is taken
+    ValueType type = ValueType::INTEGER;  // the type of the values that the step takes
     bool isPadded : 1 = false;
     bool skipIf : 1 = false;   // where a value decides what follows
     bool hasNull : 1 = false;  // IN: one of its constants is NULL

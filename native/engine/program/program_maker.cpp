@@ -186,7 +186,8 @@ class ProgramMaker {
     program_.steps_.push_back(step);
   }
 
-  // Of the value so many from the top: it is there, and of this type.
+  // Whether there is a value at this depth of the stack (1: its top), of this type. Else the program is
+  // refused.
   bool expect(size_t depth, ValueType type) {
     if (!expectValues(depth)) return false;
     const ValueType found = stack_[stack_.size() - depth].type;

@@ -24,8 +24,8 @@ bool isTouched(const Change& change, uint32_t index) {
          });
 }
 
-// Those whose entries a changed row gets anew. After a snapshot all: another transaction may have committed
-// them since, and they must show with the row, which is this one's now.
+// Indexes whose entries a changed row gets anew. After a snapshot they are all: another transaction may have
+// committed entries since, and they must show with the row, which is this transaction's now.
 std::vector<uint32_t> writtenIndexes(const Change& change, const KeyMaker& maker, bool tookSnapshot) {
   std::vector<uint32_t> indexes;
   for (uint32_t i = 0; i < change.table->indexes.size(); i++) {
@@ -35,7 +35,7 @@ std::vector<uint32_t> writtenIndexes(const Change& change, const KeyMaker& maker
   return indexes;
 }
 
-// Those of them whose keys can't be made.
+// Indexes among the written ones whose keys can't be made from a row.
 std::vector<uint32_t> keptIndexes(const Change& change, const KeyMaker& maker, bool tookSnapshot) {
   std::vector<uint32_t> indexes;
   for (uint32_t i = 0; tookSnapshot && i < change.table->indexes.size(); i++) {

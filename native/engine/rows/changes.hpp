@@ -17,9 +17,9 @@ struct Change {
   std::vector<Assignment> assignments;  // none of a column in the primary key, nor in an index that is read
   std::shared_ptr<Cursor> cursor;       // locks what it reads, and gives primary keys; nothing: keys
   std::vector<CursorOptions> ranges;    // the bounds that the cursor is to have, one after another
-  uint32_t index = 0;                   // of the keys, a unique one
+  uint32_t index = 0;                   // the unique index that the keys belong to
   std::string_view keys;
-  std::shared_ptr<const Program> filter;  // of the rows of keys
+  std::shared_ptr<const Program> filter;  // which of the rows with these keys are changed
   uint64_t limitRows = 0;
   Wait wait = Wait::WAIT;
 };
@@ -50,7 +50,7 @@ class ChangeOperation : public Operation {
   Progress read(const Budget& budget);
   std::shared_ptr<Operation> nextKeys();
   Step row(const Budget& budget);
-  // Of the current row: what it becomes and its entries. Not of one that stays as it is.
+  // Makes what the current row becomes, and its entries, unless it stays as it is.
   Step makeRow();
   Step makeEntries(std::string_view row, std::vector<std::string>& keys, std::vector<Entry>& entries);
   void removeBlobs();
@@ -65,7 +65,7 @@ class ChangeOperation : public Operation {
   std::vector<uint32_t> blobColumns_;  // whose blobs go with a changed row
 
   bool isChecked_ = false;
-  size_t keysOffset_ = 0;  // of the next key
+  size_t keysOffset_ = 0;  // where the next key begins
   size_t range_ = 0;       // the current one
   bool isRangeBegun_ = false;
   std::shared_ptr<Operation> reading_;

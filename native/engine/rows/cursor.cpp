@@ -192,9 +192,9 @@ FetchOperation::Step FetchOperation::append(std::string_view primaryKey, std::st
   if (!cursor->aggregates) {
     if (!cursor->projection.append(table, primaryKey, row, outcome.result)) return failRow();
   } else if (!cursor->aggregates->add(row)) {
-    return fail(Outcome::failure(ErrorCode::BAD_REQUEST, "the values that MIN and MAX found are over " +
-                                                             std::to_string(maxRowBytes) +
-                                                             " bytes together; ask for fewer at once"));
+    return fail(Outcome::failure(ErrorCode::BAD_REQUEST,
+                                 "the values that MIN and MAX found are over " + std::to_string(maxRowBytes) +
+                                     " bytes together; ask for fewer in one request"));
   }
   outcome.count++;
   cursor->rows++;

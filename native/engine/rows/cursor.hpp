@@ -81,7 +81,7 @@ class FetchOperation : public Operation {
   Step lockingStep();
   // The lock of the entry's row is held, or waited for, while the operation pauses.
   Step pauseAt(std::string_view entry, const std::string& rowKey, Step step);
-  // Of a semi-consistent scan: the row that another transaction has locked.
+  // A semi-consistent scan met a row that another transaction has locked.
   Step anothersRow(const std::string& rowKey);
   Step locked(LockAnswer answer);
   Step lockedEnd();
@@ -115,9 +115,9 @@ class FetchOperation : public Operation {
   // The entry at whose row the operation paused, and that row: nothing where it did not.
   std::string pausedEntry_;
   std::string pausedRow_;
-  uint64_t changes_ = 0;  // of the source, just before the walk was begun
+  uint64_t changes_ = 0;  // what the source's counter of changes was just before the walk began
   std::string primaryKey_;
-  std::string awaitedRow_;  // of a semi-consistent scan: the key of a row that is wanted and has to be locked
+  std::string awaitedRow_;  // in a semi-consistent scan, the key of a row that is wanted and must be locked
   StoredValue value_;
   StoredValues values_;
 };

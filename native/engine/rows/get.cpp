@@ -45,8 +45,9 @@ bool GetOperation::append(std::string_view primaryKey, std::string_view row) {
   }
   outcome.count++;
   if (outcome.result.size() <= maxWindowBytes) return true;
-  outcome = Outcome::failure(ErrorCode::BAD_REQUEST, "the rows are over " + std::to_string(maxWindowBytes) +
-                                                         " bytes together; ask for fewer keys at once");
+  outcome =
+      Outcome::failure(ErrorCode::BAD_REQUEST, "the rows are over " + std::to_string(maxWindowBytes) +
+                                                   " bytes together; ask for fewer keys in one request");
   return false;
 }
 

@@ -69,7 +69,7 @@ class GetOperation : public Operation {
   // needed. Nothing: there is none.
   std::string awaitedRow_;
   bool hasBegunKey_ = false;
-  std::string primaryKey_;  // of the row found
+  std::string primaryKey_;  // the primary key of the row that was found
   StoredValue value_;
 };
 

@@ -23,7 +23,7 @@ class KeptEntries {
   void begin(std::string_view window);
   // DONE, or AGAIN: another call goes on. Throws StoreError.
   Progress find(const Budget& budget);
-  // Those of this row.
+  // Writes the entries of this row, which find() has found.
   void write(std::string_view primaryKey);
 
  private:

@@ -59,7 +59,7 @@ class RowWriter {
   const std::shared_ptr<const Table> table_;
   const WriteKind kind_;
   const Wait wait_;
-  const LockMode duplicateLock_;  // of the row that has an inserted one's key already
+  const LockMode duplicateLock_;  // how to lock the row that has the key of an inserted one already
 
   bool hasBegun_ = false;
   uint64_t lockMark_ = 0;    // before the first lock

@@ -38,7 +38,7 @@ struct Header {
   static Header parse(const char* bytes);
   size_t ownBytes() const;
   bool isKnown() const { return type > 0 && type <= static_cast<uint8_t>(Type::LAST_OTHER); }
-  // Of the four ways in which a fragment stands in its record; of others, which are no part of any, FULL.
+  // Says in which of the four ways a fragment stands in its record: FULL for one that is no part of a record.
   Type role() const;
 };
 
@@ -54,7 +54,7 @@ class LogTracker {
   uint64_t offsetBytes_ = 0;
   uint64_t recordsEndBytes_ = 0;
   std::array<char, log_format::longHeaderBytes> header_{};
-  size_t headerBytes_ = 0;  // of it, so far
+  size_t headerBytes_ = 0;  // bytes of the header that have come so far
   size_t bodyBytes_ = 0;    // still to come
   bool endsRecord_ = false;
 };

@@ -277,8 +277,8 @@ SyncedFile::Ends Logs::ends() const {
 IOStatus Logs::count(const std::vector<Part>& parts, LostWrites& lost) const {
   BatchCounter counter;
   LostWrites kept;
-  // Of the record before the first damaged place: it tells how many are missing where the next one can be
-  // read.
+  // The sequence number that follows the record before the first damaged place. It tells how many are missing
+  // where the next record can be read.
   std::optional<uint64_t> next;
   bool isGap = false;
   for (const Part& part : parts) {

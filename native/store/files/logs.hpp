@@ -16,7 +16,7 @@ namespace vamos::store {
 struct LostWrites {
   uint64_t records = 0;
   uint64_t commits = 0;  // that can still be read: with nearly all of the records
-  uint64_t bytes = 0;    // of the logs
+  uint64_t bytes = 0;    // bytes of the logs that go
   // Nothing can be read behind the damage: there is more than was counted.
   bool isIncomplete = false;
 };

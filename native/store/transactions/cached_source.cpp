@@ -8,7 +8,7 @@ namespace {
 // What a read of several keys holds.
 struct FoundValues : StoredValues::Holder {
   std::array<std::string, StoredValues::maxCount> bytes;
-  // Those that the cache did not know, and their places among all.
+  // The keys that the cache did not know, and their places among all keys.
   std::array<std::string, StoredValues::maxCount> missedKeys;
   std::array<size_t, StoredValues::maxCount> places;
   StoredValues missed;

@@ -25,7 +25,7 @@ namespace vamos::store {
 // before there can be more to drop.
 class Compactor {
  public:
-  // So many tombstones are many.
+  // A range with this many tombstones is compacted.
   static constexpr uint64_t manyTombstones = 10'000;
 
   explicit Compactor(rocksdb::DB& base) : base_(base) {}
@@ -42,7 +42,7 @@ class Compactor {
  private:
   using Clock = std::chrono::steady_clock;
   struct Last {
-    uint64_t sequence = 0;  // of the database, when it began
+    uint64_t sequence = 0;  // the sequence number of the database when the compaction began
     bool wasHeld = false;   // a snapshot that was older may have kept tombstones
   };
 

@@ -94,7 +94,7 @@ rocksdb::Options rocksOptions(const StoreOptions& options) {
   // The event loop frees iterators and snapshots; files that this makes obsolete go in the background.
   rocks.avoid_unnecessary_blocking_io = true;
   rocks.bytes_per_sync = syncEveryBytes;
-  // Of each table file as a whole: a copy is compared with it.
+  // Each table file has a checksum of the whole file, with which a copy is compared.
   rocks.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
   rocks.max_background_jobs = 2;
   rocks.stats_dump_period_sec = 0;

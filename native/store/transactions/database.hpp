@@ -57,7 +57,7 @@ class Database {
   rocksdb::Status write(rocksdb::WriteBatch& records) const;
   // Hands the log to the system, or to the disk.
   rocksdb::Status flush(bool isSynced) const;
-  // Of a write that somebody else made, a transaction's: passes the status on.
+  // Looks at the status of a write that was not made here (a transaction's), and passes it on.
   rocksdb::Status watch(rocksdb::Status status) const;
   // Remembers on the disk, too, up to where the log was synced (SyncedFile), in case that the power goes.
   void syncEnds() const;
@@ -70,7 +70,7 @@ class Database {
   // Called once, from any thread, when hasFailed() has become true, or now if it has. Nothing: no more calls,
   // and none is under way any more when it returns.
   void onFatal(std::function<void()> call);
-  // Those prepared before it was opened; the caller's from now on.
+  // Transactions that were prepared before the database was opened. The caller owns them from now on.
   std::vector<rocksdb::Transaction*> prepared() const;
   // What earlier runs left to remove: pending and removed blobs, dropped spaces, numbers of old commits.
   // keptBlobs: pending ones that a prepared transaction adopted. Throws StoreError.

@@ -23,7 +23,7 @@ class Messages : public rocksdb::Logger {
 
   // From any thread.
   void add(bool isError, std::string text);
-  // Those since the last call.
+  // Returns the messages since the last call.
   std::vector<Message> take();
   // Called from any thread when there are some; once until they are taken. Nothing: no more calls.
   void onNew(std::function<void()> call);

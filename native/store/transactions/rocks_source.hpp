@@ -68,7 +68,7 @@ class RocksWrites : public Writes {
  private:
   void write();
   void check(const rocksdb::Status& status) const;
-  // Of what reaches the log.
+  // As check(), for a step that reaches the log.
   void checkEnd(rocksdb::Status status) const;
 
   const Database& database_;

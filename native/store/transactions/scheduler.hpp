@@ -14,8 +14,8 @@
 
 namespace vamos::store {
 
-// Runs operations: on the caller's thread as far as that goes at once, else on threads of its own, in slices.
-// A parked operation holds no thread.
+// Runs operations: on the caller's thread as far as that goes immediately, else on threads of its own, in
+// slices. A parked operation holds no thread.
 class Scheduler {
  public:
   // notify: called from any thread when takeFinished() or takeParked() have something; once until they are
@@ -23,7 +23,7 @@ class Scheduler {
   Scheduler(uint32_t threads, std::function<void()> notify);
   ~Scheduler() { stop(); }
 
-  // Of an operation's first go, on the event loop.
+  // The budget of an operation's first go, which runs on the event loop.
   static Budget loopBudget();
   // True: done, its outcome stands in it. False: it is finished later.
   bool runHere(const std::shared_ptr<Operation>& operation);

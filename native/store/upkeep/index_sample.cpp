@@ -19,10 +19,10 @@ constexpr uint64_t countedEntries = 32'768;
 // off by factors, and reading it takes about 0.15 us an entry. Memtables are bounded.
 constexpr double mostFileShare = 0.75;
 constexpr uint64_t mostEntriesInMemory = 1'000'000;
-// So many different values are looked for one by one, each by a search behind the one before.
+// Different values that are looked for one by one, each by a search behind the one before, at most.
 constexpr uint64_t soughtValues = 256;
 constexpr size_t windows = 64;
-// Of them, so many are read however slow the disk is.
+// Windows that are read however slow the disk is.
 constexpr size_t leastWindows = 16;
 constexpr uint64_t pairsOfWindow = 100;
 // RocksDB tells sizes by blocks, of about as many entries.
@@ -32,8 +32,8 @@ constexpr size_t maxDepth = 200;
 // Deleted entries that an iterator steps over, at most.
 constexpr uint64_t maxSkippedDeletions = 20'000;
 constexpr uint64_t entriesBetweenChecks = 64;
-// So many windows lie between two that are read one after the other, so that what was read when the time is
-// up is of all the index.
+// How many windows lie between two that are read one after the other, so that what was read when the time is
+// up comes from all of the index.
 constexpr size_t stride = 8;
 
 size_t commonBytes(std::string_view left, std::string_view right) {

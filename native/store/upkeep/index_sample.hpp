@@ -90,15 +90,15 @@ class IndexSample {
   Stage stage_;
   uint64_t mostCounted_;
   double bytesPerFileByte_ = 1;  // files are compressed
-  double bytes_ = 0;             // of all the index
-  double fileShare_ = 0;         // of them
+  double bytes_ = 0;             // bytes of the whole index
+  double fileShare_ = 0;         // the share of these bytes that is in files
   std::vector<double> targets_;
   std::vector<Interval> intervals_;  // a stack
   std::vector<Place> places_;
   std::vector<size_t> order_;
   size_t nextPlace_ = 0;
   std::vector<Window> windows_;
-  std::vector<size_t> ends_;      // of the first parts of the entry found last; 0: not known
+  std::vector<size_t> ends_;      // where the parts of the entry found last end; 0: not known
   bool isWhole_ = false;          // there is one window, of all entries
   std::vector<uint64_t> sought_;  // values of the first prefixes that were counted
   uint64_t soughtNow_ = 0;

@@ -501,7 +501,7 @@ void Verification::takeRecord(std::string_view key, std::string_view value) {
     find("record", "record " + shown(key.substr(std::min<size_t>(4, key.size()))) + " does not decode");
 }
 
-// Of each blob the first chunk.
+// Checks the first chunk of each blob.
 bool Verification::stepBlobs() {
   const std::unique_ptr<rocksdb::Iterator> iterator(base_.NewIterator(readOptions(snapshot_)));
   const KeyRange range = prefixRange(spaceKey(blobSpace));

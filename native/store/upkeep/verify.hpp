@@ -60,7 +60,7 @@ class Verification {
   const char* phase() const;
   // Number of the table that is being read; 0: none.
   uint32_t table() const;
-  // Those since the last call, and how many there were in all: of more than some hundreds only the number.
+  // Returns the findings since the last call. Beyond some hundreds only their number is kept.
   std::vector<Finding> takeFindings();
   uint64_t findingCount() const { return findingCount_; }
 
@@ -125,7 +125,7 @@ class Verification {
   uint32_t indexNumber_ = 0;
   bool locatesRows_ = false;
   const rocksdb::Snapshot* snapshot_ = nullptr;
-  std::string position_;  // of the scan: the key that comes next; empty: it begins
+  std::string position_;  // the key that the scan reads next; empty: it begins
   std::vector<Sum> rowSums_;
   std::vector<Sum> entrySums_;
   std::vector<uint32_t> unequal_;  // indexes whose sums differ

@@ -121,7 +121,8 @@ TEST_CASE_FIXTURE(FilteredCities, "what is no filter is refused before anything 
         "aggregate 1: padding is for MIN and MAX of BYTES");
   CHECK(aggregate({static_cast<AggregateFunction>(4), number}) == "aggregate 1: no such function");
   CHECK(aggregate({AggregateFunction::COUNT, "\xFF"}) == "aggregate 1: byte 0: no instruction has code 255");
-  CHECK(refusal({.aggregates = std::vector<AggregateOptions>(257)}) == "at most 256 aggregates at once");
+  CHECK(refusal({.aggregates = std::vector<AggregateOptions>(257)}) ==
+        "at most 256 aggregates in one request");
   const std::string large = number + text(std::string(60000, 'x')) + op(I::IS_NULL) + op(I::IS_NULL);
   CHECK(refusal({.aggregates = std::vector<AggregateOptions>(5, {AggregateFunction::COUNT, large})}) ==
         "the aggregates' programs have at most 262144 bytes together");
