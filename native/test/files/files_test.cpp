@@ -156,7 +156,9 @@ TEST_CASE("offsets past the largest one are refused") {
     CHECK(file->read({{offset, 1}}, reply) == EINVAL);
     CHECK(file->write({{offset, 1}}, &byte, SyncKind::NO_SYNC, false, written) == EINVAL);
   }
-  CHECK(file->write({{last - 1, 1}}, &byte, SyncKind::NO_SYNC, false, written) == EFBIG);
+  // The last byte that an offset can name. File systems on disks refuse it; tmpfs has files of that size.
+  const int error = file->write({{last - 1, 1}}, &byte, SyncKind::NO_SYNC, false, written);
+  CHECK((error == EFBIG || error == 0));
   CHECK(file->truncate(last + 1) == EINVAL);
   CHECK(file->truncate(7) == 0);
   FileStat stat;
