@@ -101,6 +101,9 @@ void Cache::change(std::string_view key, const std::string_view* value) {
   const State state = value == nullptr ? State::ABSENT : isSmall ? State::VALUE : State::UNKNOWN;
   const std::string_view kept = isSmall ? *value : std::string_view();
   const std::lock_guard guard(mutex_);
+  // To look for room takes long where all that is cached is announced, so it is not done for each key.
+  const Space* known = find(key);
+  if (isClosed_ || (known != nullptr && known->isClosed)) return;
   if (isLarge_ || !reserve(bytesForKey(key.size(), leafNodes_) + Version::bytesOf(kept.size()))) {
     close(key);
     return;
