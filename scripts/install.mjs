@@ -19,8 +19,9 @@ await import('./native.mjs');
 /** Loads an addon in a process of its own, which a library of another ABI may end. */
 function whyUnfit(name) {
   const program = 'process.dlopen({ exports: {} }, process.argv[1])';
-  const { status, stderr } = spawnSync(process.execPath, ['-e', program, path.join(prebuilds, name)], {
+  const { status, stderr, error } = spawnSync(process.execPath, ['-e', program, path.join(prebuilds, name)], {
     encoding: 'utf8',
   });
-  return status === 0 ? undefined : (stderr.match(/^Error: .*/m)?.[0] ?? `${name} ended with ${status}`);
+  if (status === 0) return undefined;
+  return error?.message ?? stderr.match(/^Error: .*/m)?.[0] ?? `${name} ended with ${status}`;
 }

@@ -24,7 +24,10 @@ try {
     const library = realpathSync(file);
     await add(library, name);
     const { output: owner } = await run('dpkg', ['-S', `*/${path.basename(library)}`], { title: 'dpkg' });
-    const debianPackage = owner.split(':')[0];
+    const debianPackage = owner
+      .split('\n')
+      .find((line) => !line.startsWith('diversion '))
+      .split(/[:,]/)[0];
     copyFileSync(
       `/usr/share/doc/${debianPackage}/copyright`,
       path.join(target, `${debianPackage}.copyright`),

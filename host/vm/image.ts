@@ -75,7 +75,8 @@ export interface Image {
  * @throws VmError TOOL_MISSING, TOOL_FAILED, BAD_OPTION
  */
 export async function buildImage(options: ImageOptions = {}): Promise<Image> {
-  const isShared = await isNodeShared();
+  const nodeLibrary = await findNodeLibrary();
+  const isShared = nodeLibrary !== undefined;
   const wanted = [...BASE_PACKAGES, ...(isShared ? ['nodejs'] : []), ...(options.packages ?? [])];
   const packages = [...new Set(wanted)].sort();
   for (const name of packages) {
@@ -85,7 +86,7 @@ export async function buildImage(options: ImageOptions = {}): Promise<Image> {
   }
   const release = await debianRelease();
   const recipe = [String(FORMAT), release, packages.join(' '), BUILD_HOOK, BOOT_RECIPE];
-  const files = [process.execPath, ...(options.packageFiles ?? [])];
+  const files = [process.execPath, ...(isShared ? [nodeLibrary] : []), ...(options.packageFiles ?? [])];
   const key = hashTexts(...recipe, ...(await Promise.all(files.map((file) => hashFile(file)))));
   const folder = await cached('image', key, { keep: 4, rebuild: options.rebuild ?? false }, (target) =>
     build(target, release, packages, isShared, options),
@@ -174,9 +175,9 @@ function ownership(): string[] {
   return process.getuid?.() === 0 ? ['--numeric-owner', '-p'] : ['--no-same-owner', '--exclude=./dev/*'];
 }
 
-/** Says whether this machine's Node is Debian's own package: a small program over a library and scripts elsewhere. */
-async function isNodeShared(): Promise<boolean> {
-  return /\blibnode\.so/.test(await runTool('ldd', [process.execPath]));
+/** Returns Node's library, where this machine's Node is Debian's own: a small program over a library and scripts elsewhere. */
+async function findNodeLibrary(): Promise<string | undefined> {
+  return /=> (\S*\/libnode\.so\S*)/.exec(await runTool('ldd', [process.execPath]))?.[1];
 }
 
 /** Copies this machine's Node into the guest, with the libraries that the guest lacks. */
