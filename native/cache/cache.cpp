@@ -74,14 +74,16 @@ bool Cache::hasRoom(uint64_t bytes) const {
   return memory_.usedBytes + bytes <= limitBytes_;
 }
 
-// To be asked after the eviction that made room for the fill: what was changed since may have gone.
+// Whether a fill of what was read at `asOf` may come in. Asked after the eviction that made room for it,
+// since that may have taken away what was changed later.
 bool Cache::mayFill(const Space& space, uint64_t asOf) {
   if (!isClosed_ && !space.isClosed && asOf >= space.lostSince && asOf >= lostSince_) return true;
   counts_.lateFills++;
   return false;
 }
 
-// Whom to believe is not known, so nothing of the space is.
+// A fill that contradicts the cache shows a fault, and which of the two is right is not known: forgets the
+// whole space.
 void Cache::check(std::string_view key, bool fits) {
   if (fits) return;
   counts_.contradictions++;

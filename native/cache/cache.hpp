@@ -62,7 +62,7 @@ class Cache {
   void fill(std::string_view key, uint64_t asOf, Found found, std::string_view value);
   // Takes all entries of a range within one space.
   void fill(std::string_view low, std::string_view high, uint64_t asOf, const Entries& entries);
-  // Whether so much more can come in without an eviction.
+  // Whether this many bytes can come in without an eviction.
   bool hasRoom(uint64_t bytes) const;
 
   // One commit at a time is announced, before it is written. Its number will be above `last`, which no other
@@ -100,9 +100,9 @@ class Cache {
   uint64_t limitBytes_;
   std::unordered_map<uint32_t, std::unique_ptr<Space>> spaces_;
   std::vector<std::unique_ptr<Space>> forgotten_;
-  // The same as a space's, for all of them: some that lost something are not here any more.
+  // As Space::lostSince, for all spaces together, since a space that lost something may be gone itself.
   uint64_t lostSince_ = 0;
-  // The same as a space's, for all of them: there was no room for a space to close.
+  // As Space::isClosed, for all spaces together: there was no room for the space that had to be closed.
   bool isClosed_ = false;
   Counts counts_;
   // What is announced.

@@ -20,7 +20,7 @@ class Leaf {
     nodes.reserve(maxNodes + 1);
   }
 
-  // Onto the first node at this key or behind it.
+  // Returns the index of the first node at this key or behind it; nodes.size(): there is none.
   size_t lowerBound(std::string_view key) const;
   // What is known of the gap before the node of this number.
   uint64_t& gapBefore(size_t index) { return index == 0 ? headSince : nodes[index - 1]->gapSince; }
@@ -29,12 +29,12 @@ class Leaf {
   bool hasKeyAt(size_t index, std::string_view key) const {
     return index < nodes.size() && nodes[index]->key() == key;
   }
-  // Without its nodes.
+  // The leaf's own bytes, without those of its nodes.
   uint64_t bytes() const { return bytesOf(low.size(), nodes.capacity()); }
   static uint64_t bytesOf(size_t lowBytes, size_t capacity);
 
-  // Takes away the nodes that were not used since some calls ago, or were, and the older versions of the
-  // others.
+  // Takes away the nodes that were not used in the last few calls (alsoUsed: the others, too), and the older
+  // versions of those that stay.
   struct Evicted {
     uint64_t bytes = 0;
     uint64_t entries = 0;

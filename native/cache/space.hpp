@@ -49,14 +49,15 @@ class Entries {
 struct Memory {
   explicit Memory(size_t leafNodes) : leafNodes(leafNodes), hand(order.end()) {}
 
-  const size_t leafNodes;  // that a leaf may have
+  const size_t leafNodes;  // nodes of a leaf, at most
   uint64_t usedBytes = 0;
-  // In which leaves are looked at for nodes to evict, round and round; and the one that comes next.
+  // The order in which leaves are looked at for nodes to evict, round and round, and the leaf that comes
+  // next.
   std::list<Leaf*> order;
   std::list<Leaf*>::iterator hand;
 };
 
-// What a key more takes at most, beside its value.
+// Bytes that one more key takes, at most, beside its value.
 uint64_t bytesForKey(size_t keyBytes, size_t leafNodes);
 
 // What is cached of a space: its keys and what is known of the gaps between them. Keys are whole, with the
@@ -71,7 +72,7 @@ class Space {
   // What is at a key, as of the commit `at`.
   Found get(std::string_view key, uint64_t at, std::string& value);
   // Adds at most maxCount entries from a key on, up to the range's end; or from before a key on, backwards.
-  // What comes behind them: ROW: perhaps more. ABSENT: nothing more in the range. UNKNOWN.
+  // Returns what comes behind them. ROW: perhaps more. ABSENT: nothing more in the range. UNKNOWN: not known.
   Found next(std::string_view from, std::string_view high, uint64_t at, size_t maxCount, Entries& entries);
   Found previous(std::string_view before, std::string_view low, uint64_t at, size_t maxCount,
                  Entries& entries);
@@ -83,12 +84,12 @@ class Space {
   // Adds the version of a commit that is being written.
   Node& change(std::string_view key, uint64_t since, State state, std::string_view value);
 
-  // Takes away what of a leaf was not used of late, or was. Returns the number of entries.
+  // Takes away what was not used lately in a leaf (alsoUsed: what was, too). Returns how many entries went.
   uint64_t evict(Leaf& leaf, bool alsoUsed);
   bool isEmpty() const { return leaves_.empty(); }
-  // As counted from the start.
+  // Counts the bytes of all leaves and nodes anew, to check the running sum.
   uint64_t countBytes() const;
-  // Whether the leaves and nodes stand in order, and each leaf's where it belongs.
+  // Whether leaves and nodes are in order, and each node is in the leaf whose keys it belongs to.
   bool isInOrder() const;
 
   // The newest commit that changed something which is not here any more. What was read before it can't be
