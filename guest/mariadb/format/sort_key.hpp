@@ -9,8 +9,8 @@
 
 namespace vamos::mariadb {
 
-// Makes bytes of strings, whose memcmp order is that of the collation. The bytes of no string are a prefix of
-// those of another, so that further parts of a key can follow.
+// Makes bytes of strings, whose memcmp order is that of the collation. No string's bytes begin with the bytes
+// of another string, so that further parts of a key can follow.
 class SortKey {
  public:
   SortKey() = default;

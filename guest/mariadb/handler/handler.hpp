@@ -159,8 +159,8 @@ class ha_vamos final : public handler, private RowOwner {
   Session& session() const;
 
   // handler_open.cpp
-  // The table holds the state of a SEQUENCE, in a row that no transaction locks or undoes. Each read or write
-  // of it is a request by itself, and the server keeps them in order.
+  // The table holds the state of a SEQUENCE, in a row that no transaction locks or undoes. The state
+  // is read and written by requests of their own, which the server keeps in order.
   bool isSequence() const { return table_share->table_type == TABLE_TYPE_SEQUENCE; }
   void chooseLock(THD* thd, thr_lock_type lockType);
   void beginUse(THD* thd);

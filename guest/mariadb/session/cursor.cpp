@@ -65,8 +65,8 @@ int Cursor::take(const Reply& reply) {
   return 0;
 }
 
-// The windows of a locking scan double in size. They begin small after a first one that was to have all rows
-// of a LIMIT. Others grow faster, to a size that suits the channel.
+// The windows of a locking scan double in size. They begin small if the first window was to hold all rows of
+// a LIMIT. The windows of other scans grow faster, to a size that suits the channel.
 uint32_t Cursor::nextWindowBytes(Session& session) {
   const uint32_t most = variables::maxWindowBytes(session.thd());
   const size_t size = windowBytes_ == 0 ? 0 : window_.size();

@@ -42,9 +42,9 @@ enum class Work {
   LONG,   // all rows in a range, however many; nothing bounds the wait
 };
 
-// The stream of one connection of the server's, and the connection's transaction on the host. The first use
-// of the engine by a THD makes it, and close_connection deletes it. The connection's thread uses it; other
-// threads only interrupt what it waits for.
+// The stream of one connection of the server's, and the connection's transaction on the host. A session is
+// made when its connection (THD) first uses the engine, and deleted by close_connection. The connection's
+// thread uses it; other threads only interrupt what it waits for.
 //
 // The transaction begins on the host with its first request: BEGIN goes ahead of that request in the same
 // chain. Written rows that may wait (MayWait) go ahead of the next request, too. That may be COMMIT, so a

@@ -77,8 +77,8 @@ void Session::rollbackToSavepoint(uint64_t number) {
   if (!place) waiting_.addSavepoint(savepointBody(wire::SavepointAction::ROLLBACK_TO, number));
 }
 
-// The host releases a savepoint together with all that were set after it. So one is released there when all
-// of those are released here, too.
+// When the host releases a savepoint, it also releases all savepoints that were set after it. So it is asked
+// to release one only when the later ones are released here, too.
 void Session::releaseSavepoint(uint64_t number) {
   for (Savepoint& savepoint : savepoints_) {
     if (savepoint.number == number) savepoint.isReleased = true;

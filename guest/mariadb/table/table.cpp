@@ -12,8 +12,8 @@ namespace vamos::mariadb {
 namespace {
 
 constexpr ulonglong statisticsAgeUs = 5'000'000;
-// Statistics are outgrown when this server has committed more rows than this number, and more than this share
-// of the table's rows (a tenth).
+// Statistics are outgrown when this server has since committed more rows than leastOutgrown, and more than
+// one in outgrownShare of the table's rows.
 constexpr uint64_t leastOutgrown = 16;
 constexpr uint64_t outgrownShare = 10;
 constexpr ulonglong estimateAgeUs = 2'000'000;
